@@ -1,0 +1,108 @@
+"""The values that cross the core's border: events in, decisions out. Frozen, and each with one encoding."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+
+from engine.core.units import format_at, format_duration, from_datetime, from_timedelta
+
+Json = Any  # what JSON can hold: None, bool, int, float, str, list, dict with string keys
+
+Outcome = Literal[
+    "sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error"
+]
+# In the order of the gates (rules-language, section 6), as tables and reports show them.
+OUTCOMES: tuple[Outcome, ...] = (
+    "sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error",
+)  # fmt: skip
+
+# Events that are not activity: they tell of sessions, messages and people, not of something the user did.
+LIFECYCLE_TYPES = frozenset({"session.start", "session.end", "user.identify", "user.preferences", "ping"})
+LIFECYCLE_PREFIX = "message."
+
+
+def is_activity(event_type: str) -> bool:
+    return event_type not in LIFECYCLE_TYPES and not event_type.startswith(LIFECYCLE_PREFIX)
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened to one user.
+
+    ``at`` is the moment it is handled, in microseconds UTC; ``at_reported`` is its own stamp where that was
+    another. ``id`` may be "": a log need not have ids. ``data`` is JSON and is never changed.
+    """
+
+    type: str
+    user: str
+    at: int
+    data: dict[str, Json]
+    id: str = ""
+    session: str | None = None
+    at_reported: int | None = None
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What a rule says to a user. ``expires_at`` is the moment after which nobody should be shown it, or None."""
+
+    id: str
+    type: str
+    text: str
+    options: tuple[str, ...] = ()
+    data: dict[str, Json] = {}
+    expires_at: int | None = None
+
+
+class Reason(msgspec.Struct, frozen=True, gc=False):
+    """Why a gate closed: a code and what it refers to. `engine.core.reasons.explain` makes the text, on display."""
+
+    code: str
+    refs: tuple[Json, ...] = ()
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What became of one candidate: exactly one per candidate.
+
+    ``order`` is the rule's place in its rule set (it sorts, it is not written). ``trigger`` are the facts of the
+    trigger that fired, its kind first. ``event_id`` names the event that caused it, "" where none did.
+    """
+
+    at: int
+    user: str
+    rule: str
+    order: int
+    outcome: Outcome
+    reason: Reason | None
+    trigger: dict[str, Any]
+    event_id: str = ""
+    message: Message | None = None
+
+
+def derive_id(*cause: str | int) -> str:
+    """An id that depends on its cause alone: 32 hex digits of BLAKE2b (RFC 7693) over the parts, each ended by NUL.
+
+    128 bits: among 10**12 messages a collision has a chance of about 10**-15.
+    """
+    digest = blake2b(digest_size=16)
+    for part in cause:
+        digest.update(str(part).encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def plain(value: Any) -> Json:
+    """A value of an expression as JSON: durations as ``"5m"``, moments as RFC 3339, tuples as lists."""
+    if isinstance(value, timedelta):
+        return format_duration(from_timedelta(value))
+    if isinstance(value, datetime):
+        return format_at(from_datetime(value))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

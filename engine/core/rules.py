@@ -1,0 +1,169 @@
+"""Rules, compiled: what the loader makes and `evaluate` runs. And the contract of a trigger."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from engine.core.dispatch import Dispatch
+from engine.core.units import MINUTE
+
+if TYPE_CHECKING:
+    from engine.core.expressions import Expression
+    from engine.core.model import Event
+    from engine.core.render import Template
+    from engine.core.scope import Scope
+    from engine.core.state import UserState
+
+Mode = Literal["live", "shadow", "off"]
+# A span in microseconds, or a period with a name.
+Per = int | Literal["session", "day", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``count_max`` messages of a rule per period."""
+
+    count_max: int
+    per: Per
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSpec:
+    """What a rule says. ``fallback`` is plain text; ``data`` is JSON whose strings, at any depth, are templates."""
+
+    type: str
+    text: Template
+    fallback: str | None = None
+    options: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``order`` is its place in the rule set; ``path`` and ``line`` (from 1) say where it is written.
+
+    Spans are microseconds. All of ``conditions`` must hold.
+    """
+
+    id: str
+    order: int
+    path: str
+    line: int
+    triggers: tuple[Trigger, ...]
+    message: MessageSpec
+    description: str = ""
+    conditions: tuple[Expression, ...] = ()
+    priority: int = 0
+    cooldown: int | None = None
+    caps: tuple[Cap, ...] = ()
+    warmup: int | None = None
+    expires: int | None = None
+    mode: Mode = "live"
+
+    @property
+    def times_kept(self) -> int:
+        """How many past moments the caps over a span or a day need to know."""
+        return max((cap.count_max for cap in self.caps if cap.per not in ("session", "user")), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for all rules of a folder. ``simultaneous``: how many messages one input may send to a user."""
+
+    zone: tzinfo = UTC
+    zone_name: str = "Etc/UTC"
+    simultaneous: int = 1
+    session_timeout: int = 30 * MINUTE
+
+
+class Fired(NamedTuple):
+    """A trigger has fired: its facts (the kind is added by `evaluate`), and the event that fired or armed it."""
+
+    facts: dict[str, Any]
+    event: Event | None
+
+
+class Trigger:
+    """The contract of a trigger. It answers and never waits; its memory, if it has any, is in the user's state.
+
+    * It sees every event whose type is one of ``event_types`` (a ``*`` at the end is a prefix wildcard), once,
+      whether or not the rule has already fired; `observe` says whether it fires on it.
+    * `due` is the next moment strictly after ``state.now`` at which it would fire if nothing else happened, or
+      None. It depends on the state and the policy alone, and is asked again whenever either has changed.
+      `fire` is called at that moment and no other.
+    * ``key`` is the rule's id and the fingerprint of what was written: a trigger that was edited has another
+      key, so its memory never meets a meaning that it was not made for. `adopt` is called once per user when
+      a rule set that holds a new key begins to hold.
+    """
+
+    __slots__ = ("key",)
+    kind: ClassVar[str]
+    # Class-level defaults; a kind with events of interest gives each trigger its own.
+    event_types: tuple[str, ...] = ()
+    # ``(field, literal)``: only events whose data hold that literal can matter. Dispatch skips the rest unseen.
+    equality: tuple[str, Any] | None = None
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    def observe(self, state: UserState, scope: Scope) -> Fired | None:
+        raise NotImplementedError(f"{self.kind} asks for events and does not observe them")
+
+    def due(self, state: UserState, policy: Policy) -> int | None:
+        return None
+
+    def fire(self, state: UserState, policy: Policy) -> Fired | None:
+        """Called with ``state.now`` at the moment that `due` named."""
+        raise NotImplementedError(f"{self.kind} names moments and does not fire at them")
+
+    def adopt(self, state: UserState, policy: Policy) -> None:
+        """Make what memory can be made from the state's anchors; nothing by default."""
+
+
+class RuleSet:
+    """All rules of a folder, indexed. ``hash`` names it: it depends on what the files say, not on when or where."""
+
+    __slots__ = ("dispatch", "hash", "keys", "policy", "rules", "sources")
+
+    def __init__(
+        self, rules: tuple[Rule, ...], policy: Policy, hash: str, sources: dict[str, str] | None = None
+    ) -> None:
+        self.rules = rules
+        self.policy = policy
+        self.hash = hash
+        self.sources = sources or {}  # path → text, as loaded: what a store keeps to load it again
+        active = tuple(rule for rule in rules if rule.mode != "off")
+        self.keys = frozenset(trigger.key for rule in active for trigger in rule.triggers)
+        self.dispatch = Dispatch(active)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+
+class Timeline:
+    """Which rule set holds when. The first holds from the beginning of time; later ones from their moments on."""
+
+    __slots__ = ("moments", "rule_sets")
+
+    def __init__(self, first: RuleSet, since: int = 0) -> None:
+        self.moments = [since]
+        self.rule_sets = [first]
+
+    def add(self, at: int, rules: RuleSet) -> None:
+        """From ``at`` on ``rules`` hold. ``at`` must be later than every moment before it."""
+        if at <= self.moments[-1]:
+            raise ValueError(f"a rule set cannot begin at {at}, one began at {self.moments[-1]}")
+        self.moments.append(at)
+        self.rule_sets.append(rules)
+
+    def holding(self, at: int) -> int:
+        """The index of the rule set that holds at ``at``; 0 for moments before the first."""
+        return max(bisect_right(self.moments, at) - 1, 0)
+
+    @property
+    def latest(self) -> RuleSet:
+        return self.rule_sets[-1]

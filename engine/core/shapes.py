@@ -1,0 +1,137 @@
+"""What a value of a rule file may be, declared once: the loader reads by it, the JSON Schema is written from it.
+
+Declarations only; nothing here reads anything. A trigger kind begins with its shape, so its file is its own
+reference page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# The namespaces an expression or a template can speak of (rules-language, section 4).
+NAMESPACES = ("event", "user", "session", "trigger", "now")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The base of all shapes. ``doc`` becomes the description in the JSON Schema and what an editor shows."""
+
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text(Shape):
+    """A string, as it is."""
+
+    length_max: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed(Shape):
+    """A string with a grammar. ``parse`` gives the value or raises `Refused`; ``pattern`` is the schema's regex."""
+
+    parse: Callable[[str], Any]
+    pattern: str = ""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Integer(Shape):
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag(Shape):
+    """``true`` or ``false``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Shape):
+    """One word of a closed set."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyValue(Shape):
+    """Any JSON value, as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expression(Shape):
+    """An expression of section 4, compiled when read. ``namespaces`` are those that exist where it stands."""
+
+    namespaces: tuple[str, ...] = NAMESPACES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template(Shape):
+    """A Jinja template, compiled when read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words(Shape):
+    """Keywords: a list of words in which ``@name`` inserts a list of the folder's ``lists:``.
+
+    Read as a tuple of words with the lists inserted, in order, without repeats.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOf(Shape):
+    """A list, read as a tuple. With ``one_will_do`` a single item may stand without the brackets."""
+
+    item: Shape
+    length_min: int = 1
+    length_max: int = 1000
+    one_will_do: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapOf(Shape):
+    """A mapping from free names to values of one shape."""
+
+    item: Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateTree(Shape):
+    """A mapping of free form whose string values, at any depth, are templates (a message's ``data``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later(Shape):
+    """A key that the language has and this version has not built: refused as "not supported yet"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields(Shape):
+    """A mapping with known keys, read as a dict of those that were written.
+
+    ``shorthand``: the key that a value which is no mapping stands for (``inactivity: 5m`` is ``{for: 5m}``).
+    ``exactly_one``: keys of which one and only one must stand. ``at_least_one``: keys of which some must stand.
+    """
+
+    keys: Mapping[str, Shape]
+    required: tuple[str, ...] = ()
+    shorthand: str | None = None
+    exactly_one: tuple[str, ...] = ()
+    at_least_one: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of trigger: what is written (``shape``), what it tells (``facts``), and how it is made (``build``).
+
+    ``build`` takes the dict that was read by ``shape`` and the trigger's key (see `rules.Trigger`); it may raise
+    `Refused` for what no single key can know. ``facts`` are the names that ``trigger.NAME`` offers, each with
+    its meaning, for `check` and for the documentation.
+    """
+
+    name: str
+    shape: Fields
+    build: Callable[[dict[str, Any], str], Any]
+    facts: Mapping[str, str] = field(default_factory=dict)

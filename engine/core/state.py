@@ -1,0 +1,155 @@
+"""All that is remembered of one user, and its encoding. Changed by `evaluate` alone, in place; a retry decodes it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.core.model import Event, Json
+
+STATE_VERSION = 1
+STATE_BYTES_MAX = 64 * 1024
+SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
+ATTRIBUTES_MAX = 64
+KEPT_EVENT_BYTES_MAX = 4096
+KEPT_TEXT_MAX = 512  # characters of one string of an event that is kept cut down
+
+
+class StateTooLarge(Exception):
+    """A user's state would be larger than `STATE_BYTES_MAX`. Nothing was written; the input is at fault."""
+
+
+class StateVersionUnknown(Exception):
+    """The state was written by a later version of the engine."""
+
+
+class Sent:
+    """What one rule has sent to one user: what cooldowns, caps and derived ids are counted from.
+
+    ``times`` are the latest moments, oldest first, at most as many as the rule's largest cap over a span or a
+    day asks for. ``presence`` and ``in_presence`` count within the presence of that number.
+    """
+
+    __slots__ = ("in_presence", "last", "presence", "times", "total")
+
+    def __init__(self, last: int, total: int, presence: int, in_presence: int, times: list[int]) -> None:
+        self.last = last
+        self.total = total
+        self.presence = presence
+        self.in_presence = in_presence
+        self.times = times
+
+
+class UserState:
+    """One user. ``now`` is the user's clock: the moment of the last thing that happened, -1 before the first.
+
+    ``rules_since`` is the moment at which the adopted rule set began to hold. ``wake`` is never later than the
+    next moment at which time alone changes anything, None where there is none: it is checked when it comes.
+    ``sessions`` are those opened by ``session.start``, by name ("" is the unnamed one), oldest first.
+    ``idle_since`` is the anchor of inactivity: the last activity of this presence. ``memory`` is what triggers
+    remember, by trigger key; an empty memory takes no room.
+    """
+
+    __slots__ = (
+        "activity_count",
+        "attributes",
+        "idle_since",
+        "implicit_since",
+        "last_activity",
+        "memory",
+        "now",
+        "presence",
+        "present_since",
+        "rules_since",
+        "sent",
+        "session_events",
+        "sessions",
+        "user",
+        "wake",
+    )
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.now = -1
+        self.rules_since = -1
+        self.wake: int | None = None
+        self.attributes: dict[str, Json] = {}
+        self.sessions: dict[str, int] = {}
+        self.implicit_since: int | None = None
+        self.present_since: int | None = None
+        self.presence = 0
+        self.session_events = 0
+        self.last_activity: Event | None = None
+        self.idle_since: int | None = None
+        self.activity_count = 0
+        self.sent: dict[str, Sent] = {}
+        self.memory: dict[str, Any] = {}
+
+    def oldest_session(self) -> str | None:
+        return next(iter(self.sessions), None)
+
+    def encode(self) -> bytes:
+        """The state as msgpack, canonical: equal states give equal bytes. Raises `StateTooLarge`."""
+        last = self.last_activity
+        kept = None if last is None else keep(last)
+        encoded = _encoder.encode(
+            (
+                STATE_VERSION, self.user, self.now, self.rules_since, self.wake, self.attributes, self.sessions,
+                self.implicit_since, self.present_since, self.presence, self.session_events,
+                None if kept is None else (kept.type, kept.at, kept.data, kept.id, kept.session, kept.at_reported),
+                self.idle_since, self.activity_count,
+                {rule: (sent.last, sent.total, sent.presence, sent.in_presence, sent.times)
+                 for rule, sent in sorted(self.sent.items())},
+                dict(sorted(self.memory.items())),
+            )
+        )  # fmt: skip
+        if len(encoded) > STATE_BYTES_MAX:
+            raise StateTooLarge(f"the state of user {self.user!r} would take {len(encoded)} bytes, at most {STATE_BYTES_MAX}")
+        return encoded
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> UserState:
+        fields = _decoder.decode(encoded)
+        if fields[0] != STATE_VERSION:
+            raise StateVersionUnknown(f"state of version {fields[0]}, this engine knows {STATE_VERSION}")
+        state = cls(fields[1])
+        (
+            state.now, state.rules_since, state.wake, state.attributes, state.sessions, state.implicit_since,
+            state.present_since, state.presence, state.session_events, last, state.idle_since, state.activity_count,
+            sent, state.memory,
+        ) = fields[2:]  # fmt: skip
+        if last is not None:
+            event_type, at, data, event_id, session, at_reported = last
+            state.last_activity = Event(event_type, state.user, at, data, event_id, session, at_reported)
+        state.sent = {rule: Sent(*numbers) for rule, numbers in sent.items()}
+        return state
+
+
+def keep(event: Event) -> Event:
+    """The event as a state remembers it: itself, or cut down to `KEPT_EVENT_BYTES_MAX` of data.
+
+    What a timer shows of the event that armed it always comes through here, so that it is the same whether
+    the state was written in between or not. Cutting twice is the same as cutting once.
+    """
+    if _is_small(event.data):
+        return event
+    kept: dict[str, Json] = {}
+    room = KEPT_EVENT_BYTES_MAX - 2
+    for name, value in event.data.items():
+        if isinstance(value, str):
+            value = value[:KEPT_TEXT_MAX]
+        size = len(_json.encode(name)) + len(_json.encode(value)) + 2
+        if size <= room and (size <= 4 * KEPT_TEXT_MAX or isinstance(value, str)):
+            kept[name] = value
+            room -= size
+    return msgspec.structs.replace(event, data=kept)
+
+
+def _is_small(data: dict[str, Json]) -> bool:
+    return len(_json.encode(data)) <= KEPT_EVENT_BYTES_MAX
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+_json = msgspec.json.Encoder()

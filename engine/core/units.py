@@ -1,0 +1,115 @@
+"""Durations and moments: text to integer microseconds and back. All time in the engine is integer microseconds UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+
+from engine.core.refusal import Refused
+
+MILLISECOND = 1_000
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND}
+DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+DURATION_MAX = 3660 * DAY  # ten years: longer is surely a slip of the pen, and keeps every sum far below 2**63
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_NAIVE = datetime(1970, 1, 1)
+# Between these every moment can be written as an RFC 3339 stamp with a year of four digits.
+AT_MIN = 0
+AT_MAX = 253_402_300_799 * SECOND + 999_999
+
+
+def parse_duration(text: str) -> int:
+    """``"1h30m"`` to microseconds. Units go from large to small, each at most once.
+
+    Raises `Refused` for anything else, zero included: no rule can mean a span of nothing.
+    """
+    match = DURATION.fullmatch(text)
+    if not text or match is None:
+        raise Refused(f'expected a duration such as "90s", "5m" or "1h30m", got "{text}"')
+    days, hours, minutes, seconds, millis = (int(part) if part else 0 for part in match.groups())
+    span = days * DAY + hours * HOUR + minutes * MINUTE + seconds * SECOND + millis * MILLISECOND
+    if span == 0:
+        raise Refused(f'expected a duration longer than nothing, got "{text}"')
+    if span > DURATION_MAX:
+        raise Refused(f'expected a duration of at most {DURATION_MAX // DAY}d, got "{text}"')
+    return span
+
+
+def format_duration(span: int) -> str:
+    """Microseconds to the shortest text that `parse_duration` reads back: ``5_400_000_000`` is ``"1h30m"``.
+
+    What is finer than a millisecond is cut off; nothing and less is ``"0s"`` or has a minus before it.
+    """
+    sign, rest = ("-", -span) if span < 0 else ("", span)
+    parts = []
+    for unit, size in UNITS.items():
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return sign + "".join(parts) if parts else "0s"
+
+
+def to_timedelta(span: int) -> timedelta:
+    return timedelta(microseconds=span)
+
+
+def from_timedelta(span: timedelta) -> int:
+    return (span.days * 86_400 + span.seconds) * SECOND + span.microseconds
+
+
+def to_datetime(at: int, zone: tzinfo = UTC) -> datetime:
+    """A moment as an aware datetime in ``zone``, exact to the microsecond (no float comes near it)."""
+    moment = EPOCH + timedelta(microseconds=at)
+    return moment if zone is UTC else moment.astimezone(zone)
+
+
+def from_datetime(moment: datetime) -> int:
+    """An aware datetime to microseconds."""
+    return from_timedelta(moment - EPOCH)
+
+
+def format_at(at: int) -> str:
+    """RFC 3339 in UTC, always with six digits: ``"2016-01-04T20:45:50.000000Z"``. Sorts as text like the moment."""
+    seconds, micros = divmod(at, SECOND)
+    return f"{_format_seconds(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _format_seconds(seconds: int) -> str:
+    return (_EPOCH_NAIVE + timedelta(seconds=seconds)).isoformat()
+
+
+def parse_at(stamp: str | int | float, zone: tzinfo = UTC) -> int:
+    """A stamp of a log to microseconds: RFC 3339 (or any ISO 8601 that Python reads) or an epoch number.
+
+    A stamp without an offset is local time in ``zone``. Numbers are seconds, above 1e11 milliseconds
+    (1e11 seconds is the year 5138; 1e11 ms is 1973). Raises `Refused`.
+    """
+    if isinstance(stamp, str):
+        try:
+            moment = datetime.fromisoformat(stamp)
+        except ValueError:
+            raise Refused(f'expected an RFC 3339 time such as "2026-03-27T10:00:00Z", got "{stamp[:80]}"') from None
+        if moment.tzinfo is None:
+            # Arithmetic on the naive value is the fast path: nearly all zone-less logs are in UTC.
+            if zone is UTC:
+                return _checked(from_timedelta(moment - _EPOCH_NAIVE), stamp)
+            moment = moment.replace(tzinfo=zone)
+        return _checked(from_timedelta(moment - EPOCH), stamp)
+    if isinstance(stamp, bool) or not isinstance(stamp, int | float) or stamp != stamp or abs(stamp) > 1e18:
+        raise Refused(f"expected a time, got {stamp!r}"[:120])
+    scale = MILLISECOND if abs(stamp) > 1e11 else SECOND
+    return _checked(stamp * scale if isinstance(stamp, int) else round(stamp * scale), stamp)
+
+
+def _checked(at: int, stamp: object) -> int:
+    if not AT_MIN <= at <= AT_MAX:
+        raise Refused(f"expected a time between 1970 and 9999, got {stamp!r}"[:120])
+    return at

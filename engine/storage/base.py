@@ -1,0 +1,171 @@
+"""The contract of a store: a partitioned log, with the states, wake-ups, decisions and outbox that follow from it.
+
+Every store is held to these words by one suite, `tests/storage/test_conformance.py`.
+
+A user belongs to the partition ``crc32(user) mod P``; P is fixed when the store is made. Of each partition the
+store keeps a *version*, a *cursor* (the number of the last entry that was evaluated), and the invariant
+
+    (states, wake-ups, decisions, outbox) = what evaluating the log up to the cursor gives,
+
+because they only ever change together, in `Store.commit`, which succeeds for one writer: the one that knows the
+current version. A crash, a second writer or a lost reply therefore loses nothing and does nothing twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from engine.core.model import Event, Json, Message
+
+EntryKind = Literal["event", "tick", "rules", "send"]
+
+
+def partition_of(user: str, partition_count: int) -> int:
+    """CRC-32 (ISO 3309) of the user's UTF-8 name, modulo the number of partitions: the same in every language."""
+    return zlib.crc32(user.encode("utf-8", "surrogatepass")) % partition_count
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that changes behaviour. ``at`` (microseconds) never goes back within a partition.
+
+    * ``event``: ``event`` happened.
+    * ``tick``: time has come to ``at``; every wake-up of the partition due by then has run.
+    * ``rules``: from ``at`` on the rule set named ``rules_hash`` holds. Written once to every partition.
+    * ``send``: the application said ``message`` to ``user``, past all rules. It changes no state.
+    """
+
+    kind: EntryKind
+    at: int
+    user: str = ""
+    event: Event | None = None
+    rules_hash: str = ""
+    message: Message | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What `poll` returns of one partition. ``due`` are users whose wake-up is at or before the asked moment.
+
+    ``entries`` are numbered from ``cursor + 1`` on. ``states`` holds the encoded state of every user named in
+    ``entries`` and ``due`` that has one.
+    """
+
+    partition: int
+    version: int
+    cursor: int
+    last_at: int  # of the last entry of the log, evaluated or not; -1 where there is none
+    entries: list[Entry]
+    due: list[str]
+    states: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A message on its way to a user. ``rule`` is "" for one that the application sent itself."""
+
+    user: str
+    message: Message
+    at: int
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An entry that could not be evaluated: set aside, the user's state untouched. ``trace`` is for us to read."""
+
+    user: str
+    at: int
+    entry: Entry
+    trace: str
+
+
+@dataclass(slots=True)
+class Commit:
+    """All that one turn changed in one partition. ``appended`` go to the log first; ``cursor`` is behind them.
+
+    ``states``: the users whose state changed, encoded. ``wakes``: their next wake-up, None for none.
+    ``present``: whether they are. All three have the same keys.
+    ``decisions``: ``(user, at, one JSON line)`` in the order they were made.
+    """
+
+    partition: int
+    version: int
+    cursor: int
+    appended: list[Entry] = field(default_factory=list)
+    states: dict[str, bytes] = field(default_factory=dict)
+    wakes: dict[str, int | None] = field(default_factory=dict)
+    present: dict[str, bool] = field(default_factory=dict)
+    decisions: list[tuple[str, int, bytes]] = field(default_factory=list)
+    outbox: list[OutboxMessage] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class StoreError(Exception):
+    """The store could not do it, and did none of it. The caller may try again."""
+
+
+class Conflict(StoreError):
+    """Somebody else has committed to the partition: poll again and evaluate again."""
+
+
+class StoreUnusable(StoreError):
+    """The store cannot be used at all (not a database, of a later version, read-only …): the text says why and what to do."""
+
+
+class Store(Protocol):
+    partition_count: int
+
+    async def append(self, entries: list[Entry]) -> None:
+        """Put ``event`` and ``send`` entries into the logs of their users' partitions, in order. Durable when it returns.
+
+        They are after the cursor: the next `poll` hands them out. ``at`` must not be earlier than the
+        partition's last entry's; one that is is moved up to it.
+        """
+
+    async def poll(
+        self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500
+    ) -> list[Batch]:
+        """One consistent look at each partition, in the order asked. Changes nothing.
+
+        ``due`` are at most ``due_max`` users of the partition, the earliest wake-ups first.
+        """
+
+    async def load(self, users: list[str]) -> dict[str, bytes]:
+        """The encoded states of those of ``users`` that have one."""
+
+    async def commit(self, commits: list[Commit]) -> None:
+        """Write all of it or nothing, durably. Raises `Conflict` where a version is not current."""
+
+    async def next_wake(self) -> int | None:
+        """The earliest wake-up of any user, or None."""
+
+    async def present_users(self) -> list[tuple[str, bytes]]:
+        """Every user who is present, with the encoded state: whom a restart has to look after."""
+
+    async def pending(self, user: str, now: int) -> list[OutboxMessage]:
+        """What waits in the outbox for a user and has not expired, oldest first."""
+
+    async def relayed(self, message_ids: list[str], now: int) -> None:
+        """These have been handed to a client; they leave the outbox. Unknown ids are nothing to it."""
+
+    async def save_rules(self, rules_hash: str, sources: dict[str, str]) -> None:
+        """Keep the texts of a rule set under its hash (once; the same hash is the same texts)."""
+
+    async def load_rules(self, rules_hash: str) -> dict[str, str] | None: ...
+
+    async def rule_moments(self) -> list[tuple[int, str]]:
+        """``(at, hash)`` of every rule set that has begun or will begin to hold, earliest first."""
+
+    async def decisions(self, partition: int) -> list[bytes]:
+        """Every recorded decision of a partition, in the order they were made: one JSON line each."""
+
+    async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
+        """Entries with numbers from ``after + 1`` on, those after the cursor included."""
+
+    async def describe(self) -> dict[str, Json]:
+        """What the store is and how full: for `/healthz`."""
+
+    async def close(self) -> None: ...
