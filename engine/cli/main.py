@@ -1,0 +1,75 @@
+"""The command ``proactive``: a table of commands, each in its own file, imported when it is called.
+
+It must not do any command's work, nor import a command that was not asked for: `check` starts without a server.
+
+To add a command: write ``engine/cli/NAME.py`` with a function NAME whose parameters are annotated for typer, and
+add a line to `COMMANDS`. Exit codes: 0 all is well, 1 what was asked for went wrong, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+# In the order of `proactive --help`: from writing rules to running them.
+COMMANDS = {
+    "check": "Report every error of the rule files.",
+    "schema": "Print the JSON Schema of a rule file.",
+    "replay": "Run rules over a recorded log and report what they would have sent.",
+    "serve": "Run the live server.",
+    "connect": "Talk to a running server from the terminal.",
+    "send": "Send a message to a client of a running server, or to all.",
+}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line, `sys.argv` unless ``words`` are given, and leave with its exit code (SystemExit)."""
+    words = sys.argv[1:] if words is None else list(words)
+    app_for(words)(args=words, prog_name="proactive")
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """The application in which only the command that ``words`` call is more than a line of help."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="A rule-driven proactive engagement engine.",
+    )
+    app.callback()(options)
+    called = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        app.command(name, short_help=summary)(load_command(name) if name == called else not_called)
+    return app
+
+
+def load_command(name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(f"engine.cli.{name}"), name)
+    return function
+
+
+def not_called() -> None:
+    """Stands in the table for a command that was not asked for."""
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"proactive {version('proactive-engine')}")
+        except PackageNotFoundError:
+            typer.echo("proactive, run from its sources")
+        raise typer.Exit
+
+
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A rule-driven proactive engagement engine: YAML rules decide when to start the conversation."""
