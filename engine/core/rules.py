@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from engine.core.dispatch import Dispatch
+from engine.core.dispatch import Dispatch, EachTimer
 from engine.core.units import MINUTE
 
 if TYPE_CHECKING:
+    from engine.core.dispatch import EventIndex, TimerIndex, Watch
     from engine.core.expressions import Expression
     from engine.core.model import Event
     from engine.core.render import Template
@@ -100,15 +101,26 @@ class Trigger:
       a rule set that holds a new key begins to hold.
     """
 
-    __slots__ = ("key",)
+    __slots__ = ("equality", "event_types", "idle_span", "key")
     kind: ClassVar[str]
-    # Class-level defaults; a kind with events of interest gives each trigger its own.
-    event_types: tuple[str, ...] = ()
-    # ``(field, literal)``: only events whose data hold that literal can matter. Dispatch skips the rest unseen.
-    equality: tuple[str, Any] | None = None
+    has_timer: ClassVar[bool] = False  # whether `due` can name moments
+    indexes_events: ClassVar[bool] = False  # whether `index_events` answers for all triggers of the kind
 
-    def __init__(self, key: str) -> None:
+    def __init__(
+        self,
+        key: str,
+        *,
+        event_types: tuple[str, ...] = (),
+        equality: tuple[str, Any] | None = None,
+        idle_span: int | None = None,
+    ) -> None:
+        """``equality`` ``(field, literal)``: only events whose data hold that literal can matter; dispatch skips the
+        rest unseen. ``idle_span``: the span of inactivity after which it may fire, so that activity arms a wake-up.
+        """
         self.key = key
+        self.event_types = event_types
+        self.equality = equality
+        self.idle_span = idle_span
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
         raise NotImplementedError(f"{self.kind} asks for events and does not observe them")
@@ -122,6 +134,15 @@ class Trigger:
 
     def adopt(self, state: UserState, policy: Policy) -> None:
         """Make what memory can be made from the state's anchors; nothing by default."""
+
+    @classmethod
+    def index_events(cls, watches: Sequence[Watch]) -> EventIndex:
+        raise NotImplementedError(f"{cls.kind} has no index of events")
+
+    @classmethod
+    def index_timers(cls, watches: Sequence[Watch]) -> TimerIndex:
+        """An index that answers `due` for many triggers of the kind at once."""
+        return EachTimer(watches)
 
 
 class RuleSet:
@@ -147,18 +168,33 @@ class RuleSet:
 class Timeline:
     """Which rule set holds when. The first holds from the beginning of time; later ones from their moments on."""
 
-    __slots__ = ("moments", "rule_sets")
+    __slots__ = ("_fresh", "moments", "rule_sets")
 
     def __init__(self, first: RuleSet, since: int = 0) -> None:
         self.moments = [since]
         self.rule_sets = [first]
+        self._fresh: list[tuple[Trigger, ...]] = [()]
 
     def add(self, at: int, rules: RuleSet) -> None:
         """From ``at`` on ``rules`` hold. ``at`` must be later than every moment before it."""
         if at <= self.moments[-1]:
             raise ValueError(f"a rule set cannot begin at {at}, one began at {self.moments[-1]}")
+        known = self.latest.keys
+        self._fresh.append(
+            tuple(
+                trigger
+                for rule in rules
+                if rule.mode != "off"
+                for trigger in rule.triggers
+                if trigger.key not in known and type(trigger).adopt is not Trigger.adopt
+            )
+        )
         self.moments.append(at)
         self.rule_sets.append(rules)
+
+    def fresh(self, index: int) -> tuple[Trigger, ...]:
+        """The triggers of that rule set which the one before it did not have, and which want to `Trigger.adopt`."""
+        return self._fresh[index]
 
     def holding(self, at: int) -> int:
         """The index of the rule set that holds at ``at``; 0 for moments before the first."""

@@ -12,6 +12,7 @@ STATE_VERSION = 1
 STATE_BYTES_MAX = 64 * 1024
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
+SENT_MAX = 1000  # rules of which what was sent is remembered; rules that are gone make room first
 KEPT_EVENT_BYTES_MAX = 4096
 KEPT_TEXT_MAX = 512  # characters of one string of an event that is kept cut down
 

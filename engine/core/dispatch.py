@@ -1,0 +1,196 @@
+"""From an event or a moment to the rules that can care, without looking at the others.
+
+An index, made once per rule set; it only ever answers, and the same question always with the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from engine.core.model import is_activity
+
+if TYPE_CHECKING:
+    from engine.core.rules import Fired, Policy, Rule, Trigger
+    from engine.core.scope import Scope
+    from engine.core.state import UserState
+
+INTERESTS_MAX = 4096  # event types whose interest is remembered; those beyond are worked out each time
+
+
+class Watch(NamedTuple):
+    """One trigger of one rule. Sorts by rule order, then as written."""
+
+    order: int
+    position: int
+    rule: Rule
+    trigger: Trigger
+
+
+class EventIndex(Protocol):
+    """Many triggers of one kind, asked at once: one pass over the event for all of them."""
+
+    def observe(self, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]: ...
+
+
+class TimerIndex(Protocol):
+    """Many triggers of one kind, asked at once for the soonest moment after ``state.now`` and whose it is."""
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]: ...
+
+
+class Interest:
+    """Who cares for one type of event.
+
+    ``always`` are asked at every such event. ``by_field`` holds, for a data field, the triggers by the literal
+    that the field must equal. ``indexes`` answer for whole kinds.
+    """
+
+    __slots__ = ("activity", "always", "by_field", "empty", "indexes")
+
+    def __init__(
+        self,
+        activity: bool,
+        always: tuple[Watch, ...] = (),
+        by_field: tuple[tuple[str, dict[Any, tuple[Watch, ...]]], ...] = (),
+        indexes: tuple[EventIndex, ...] = (),
+    ) -> None:
+        self.activity = activity
+        self.always = always
+        self.by_field = by_field
+        self.indexes = indexes
+        self.empty = not (always or by_field or indexes)
+
+    def observe(self, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:
+        """Offer the event of the scope to all who care. In no particular order: `settle` sorts."""
+        hits: list[tuple[Watch, Fired]] = []
+        for watch in self.always:
+            fired = watch.trigger.observe(state, scope)
+            if fired is not None:
+                hits.append((watch, fired))
+        if self.by_field:
+            data = scope.event.data  # type: ignore[union-attr]  # an interest is only asked about an event
+            for name, table in self.by_field:
+                value = data.get(name)
+                # Tables hold text alone: a list or an object could not be looked up, and 1 must not find True.
+                if type(value) is str:
+                    for watch in table.get(value, ()):
+                        fired = watch.trigger.observe(state, scope)
+                        if fired is not None:
+                            hits.append((watch, fired))
+        for index in self.indexes:
+            hits.extend(index.observe(state, scope))
+        return hits
+
+
+_SILENT = {True: Interest(True), False: Interest(False)}
+
+
+class Dispatch:
+    """The index of a rule set. ``idle_min`` is the shortest span of inactivity that any trigger waits for."""
+
+    __slots__ = ("_exact", "_indexes", "_interests", "_prefixes", "_timers", "idle_min")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._exact: dict[str, list[Watch]] = {}
+        self._prefixes: dict[str, list[Watch]] = {}
+        self._interests: dict[str, Interest] = {}
+        self._indexes: dict[tuple[int, ...], EventIndex] = {}
+        timers: dict[type[Trigger], list[Watch]] = {}
+        spans = []
+        for rule in rules:
+            for position, trigger in enumerate(rule.triggers):
+                watch = Watch(rule.order, position, rule, trigger)
+                for event_type in trigger.event_types:
+                    if event_type.endswith("*"):
+                        self._prefixes.setdefault(event_type[:-1], []).append(watch)
+                    else:
+                        self._exact.setdefault(event_type, []).append(watch)
+                if trigger.has_timer:
+                    timers.setdefault(type(trigger), []).append(watch)
+                if trigger.idle_span is not None:
+                    spans.append(trigger.idle_span)
+        self._timers = tuple(kind.index_timers(watches) for kind, watches in timers.items())
+        self.idle_min = min(spans, default=None)
+
+    def interest(self, event_type: str) -> Interest:
+        """Who cares for events of this type."""
+        found = self._interests.get(event_type)
+        if found is None:
+            found = self._work_out(event_type)
+            if not found.empty and len(self._interests) < INTERESTS_MAX:
+                self._interests[event_type] = found
+        return found
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, list[Watch]]:
+        """The soonest moment after ``state.now`` at which a timer fires if nothing else happens, and all of them."""
+        soonest: int | None = None
+        watches: list[Watch] = []
+        for index in self._timers:
+            moment, due = index.soonest(state, policy)
+            if moment is None or (soonest is not None and moment > soonest):
+                continue
+            if soonest is None or moment < soonest:
+                soonest, watches = moment, []
+            watches.extend(due)
+        return soonest, watches
+
+    def _work_out(self, event_type: str) -> Interest:
+        found = list(self._exact.get(event_type, ()))
+        for prefix, watches in self._prefixes.items():
+            if event_type.startswith(prefix):
+                found.extend(watches)
+        activity = is_activity(event_type)
+        if not found:
+            return _SILENT[activity]
+        # A trigger that names a type twice, by itself and by a prefix, sees the event once.
+        found = sorted({(watch.order, watch.position): watch for watch in found}.values(), key=_place)
+        always: list[Watch] = []
+        by_field: dict[str, dict[Any, list[Watch]]] = {}
+        by_kind: dict[type[Trigger], list[Watch]] = {}
+        for watch in found:
+            equality = watch.trigger.equality
+            if watch.trigger.indexes_events:
+                by_kind.setdefault(type(watch.trigger), []).append(watch)
+            elif equality is not None and isinstance(equality[1], str):
+                by_field.setdefault(equality[0], {}).setdefault(equality[1], []).append(watch)
+            else:
+                always.append(watch)
+        return Interest(
+            activity,
+            tuple(always),
+            tuple((name, {literal: tuple(w) for literal, w in table.items()}) for name, table in by_field.items()),
+            tuple(self._index(kind, watches) for kind, watches in by_kind.items()),
+        )
+
+    def _index(self, kind: type[Trigger], watches: list[Watch]) -> EventIndex:
+        # Types that the same triggers care for share one index: it can be large.
+        places = tuple(part for watch in watches for part in _place(watch))
+        if places not in self._indexes:
+            self._indexes[places] = kind.index_events(watches)
+        return self._indexes[places]
+
+
+class EachTimer:
+    """The timer index of a kind that has none of its own: asks each trigger."""
+
+    __slots__ = ("watches",)
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self.watches = tuple(watches)
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+        soonest: int | None = None
+        due: list[Watch] = []
+        for watch in self.watches:
+            moment = watch.trigger.due(state, policy)
+            if moment is None or (soonest is not None and moment > soonest):
+                continue
+            if soonest is None or moment < soonest:
+                soonest, due = moment, []
+            due.append(watch)
+        return soonest, due
+
+
+def _place(watch: Watch) -> tuple[int, int]:
+    return watch.order, watch.position

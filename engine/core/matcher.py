@@ -1,0 +1,67 @@
+"""The event matcher that all kinds share: ``event:`` a type or several, and an optional ``where:``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from engine.core import shapes
+from engine.core.refusal import Refused
+
+if TYPE_CHECKING:
+    from engine.core.expressions import Expression
+    from engine.core.scope import Scope
+
+_EVENT_TYPE = re.compile(r"[A-Za-z_][\w\-]*(?:[.:/][\w\-]+)*(?:[.:/]?\*)?|\*", re.ASCII)
+EVENT_TYPE_LENGTH_MAX = 128
+
+
+def parse_event_type(text: str) -> str:
+    """A type such as ``test.failed``, or with a ``*`` at the end, which stands for any ending."""
+    if not _EVENT_TYPE.fullmatch(text) or len(text) > EVENT_TYPE_LENGTH_MAX:
+        hint = "a * can only stand at the end" if "*" in text[:-1] else ""
+        raise Refused(f'expected an event type such as "test.failed" or "test.*", got "{text}"', hint=hint)
+    return text
+
+
+EVENT_TYPE = shapes.Parsed(
+    parse=parse_event_type,
+    pattern=r"^([A-Za-z_][A-Za-z0-9_\-]*([.:/][A-Za-z0-9_\-]+)*([.:/]?\*)?|\*)$",
+    examples=("chat_message", "test.failed", "test.*"),
+    doc="The type of an event; a * at the end stands for any ending.",
+)
+EVENT_TYPES = shapes.ListOf(
+    item=EVENT_TYPE, one_will_do=True, length_max=100, doc="One event type or several, any of which matches."
+)
+WHERE = shapes.Expression(
+    namespaces=("event", "user", "session", "now"),
+    doc="An expression that the event must satisfy. What is unknown does not hold.",
+)
+MATCHER = shapes.Fields(
+    keys={"event": EVENT_TYPES, "where": WHERE},
+    required=("event",),
+    shorthand="event",
+    doc="Which events: a type or several, and optionally an expression.",
+)
+
+
+class Matcher:
+    """Types and a condition. `Trigger.event_types` is given to dispatch, so `holds` looks at the condition only."""
+
+    __slots__ = ("event_types", "where")
+
+    def __init__(self, event_types: tuple[str, ...], where: Expression | None) -> None:
+        self.event_types = event_types
+        self.where = where
+
+    @classmethod
+    def build(cls, values: dict[str, Any]) -> Matcher:
+        """From what was read by `MATCHER`."""
+        return cls(values["event"], values.get("where"))
+
+    def holds(self, scope: Scope) -> bool:
+        return self.where is None or self.where.holds(scope)
+
+    @property
+    def equality(self) -> tuple[str, Any] | None:
+        return None if self.where is None else self.where.equality

@@ -1,0 +1,32 @@
+"""Reasons as text. The core records a code and what it refers to; words are made here, when somebody looks."""
+
+from __future__ import annotations
+
+from engine.core.model import Reason
+from engine.core.units import format_at, format_duration
+
+
+def explain(reason: Reason) -> str:
+    """One line, lower case, no full stop. The same reason gives the same text."""
+    refs = reason.refs
+    match reason.code:
+        case "false":
+            return f"condition does not hold: {refs[0]}"
+        case "unknown":
+            return f"condition is unknown, {refs[1]}: {refs[0]}"
+        case "absent":
+            return "the user has no open session"
+        case "warmup":
+            return f"the session is younger than {format_duration(refs[0])}, until {format_at(refs[1])}"
+        case "cooldown":
+            return f"cooldown of {format_duration(refs[0])} until {format_at(refs[1])}"
+        case "cap":
+            per = refs[1] if isinstance(refs[1], str) else format_duration(refs[1])
+            return f"already sent {refs[0]} of {refs[0]} per {per}"
+        case "outranked":
+            return f"outranked by {refs[0]}"
+        case "render":
+            return f"the template failed: {refs[0]}"
+        case "fallback":
+            return f"the fallback was sent, the template failed: {refs[0]}"
+    raise AssertionError(f"no words for the reason {reason.code!r}")

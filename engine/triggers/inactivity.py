@@ -1,0 +1,141 @@
+"""``inactivity``: fires once, a span after the user's last activity, if no activity came in between.
+
+The anchor is the state's own (``idle_since``), so an event costs these rules nothing, however many they are;
+only ``after:`` remembers something, and only whether the last activity was one that arms it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from engine.core import shapes
+from engine.core.dispatch import EachTimer, Watch
+from engine.core.matcher import MATCHER, Matcher
+from engine.core.model import is_activity
+from engine.core.refusal import Refused
+from engine.core.rules import Fired, Policy, Trigger
+from engine.core.scope import Scope
+from engine.core.state import UserState, keep
+from engine.core.units import parse_duration, to_timedelta
+
+SHAPE = shapes.Fields(
+    keys={
+        "for": shapes.Parsed(
+            parse=parse_duration,
+            pattern=r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+            examples=("90s", "5m", "1h30m"),
+            doc="How long the user must have been idle.",
+        ),
+        "after": shapes.Fields(
+            keys=MATCHER.keys,
+            required=MATCHER.required,
+            shorthand=MATCHER.shorthand,
+            doc="Only when the last activity was one of these; any later activity disarms it.",
+        ),
+    },
+    required=("for",),
+    shorthand="for",
+    doc="Once per idle period, this long after the user's last activity.",
+)
+
+
+class Inactivity(Trigger):
+    """Idle for a span, after whatever the last activity was."""
+
+    __slots__ = ("span",)
+    kind = "inactivity"
+    has_timer = True
+
+    def __init__(self, key: str, span: int, **interest: Any) -> None:
+        super().__init__(key, idle_span=span, **interest)
+        self.span = span
+
+    def due(self, state: UserState, policy: Policy) -> int | None:
+        if state.idle_since is None:
+            return None
+        moment = state.idle_since + self.span
+        return moment if moment > state.now else None
+
+    def fire(self, state: UserState, policy: Policy) -> Fired | None:
+        last = state.last_activity
+        return Fired({"idle": to_timedelta(self.span)}, None if last is None else keep(last))
+
+    @classmethod
+    def index_timers(cls, watches: Sequence[Watch]) -> InactivityIndex:
+        return InactivityIndex(watches)
+
+
+class InactivityAfter(Inactivity):
+    """Idle for a span after an activity that matches. Memory: the number of the activity that armed it."""
+
+    __slots__ = ("after",)
+
+    def __init__(self, key: str, span: int, after: Matcher) -> None:
+        super().__init__(key, span, event_types=after.event_types, equality=after.equality)
+        self.after = after
+
+    def observe(self, state: UserState, scope: Scope) -> Fired | None:
+        if scope.event is state.last_activity and self.after.holds(scope):
+            state.memory[self.key] = state.activity_count
+        return None
+
+    def due(self, state: UserState, policy: Policy) -> int | None:
+        # Any later activity has another number: nothing has to be disarmed.
+        return super().due(state, policy) if state.memory.get(self.key) == state.activity_count else None
+
+    def adopt(self, state: UserState, policy: Policy) -> None:
+        last = state.last_activity
+        if last is not None and any(_covers(pattern, last.type) for pattern in self.after.event_types):
+            self.observe(state, Scope(state, last, last.at, policy))
+
+    @classmethod
+    def index_timers(cls, watches: Sequence[Watch]) -> Any:
+        return EachTimer(watches)
+
+
+class InactivityIndex:
+    """All plain inactivity triggers by their spans: the next deadline is one bisection, however many there are."""
+
+    __slots__ = ("spans", "watches")
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        by_span: dict[int, list[Watch]] = {}
+        for watch in watches:
+            trigger = watch.trigger
+            assert isinstance(trigger, Inactivity)
+            by_span.setdefault(trigger.span, []).append(watch)
+        self.spans = sorted(by_span)
+        self.watches = [tuple(by_span[span]) for span in self.spans]
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+        if state.idle_since is None:
+            return None, ()
+        place = bisect_right(self.spans, state.now - state.idle_since)
+        if place == len(self.spans):
+            return None, ()
+        return state.idle_since + self.spans[place], self.watches[place]
+
+
+def _covers(pattern: str, event_type: str) -> bool:
+    return event_type.startswith(pattern[:-1]) if pattern.endswith("*") else event_type == pattern
+
+
+def _build(values: dict[str, Any], key: str) -> Inactivity:
+    after = values.get("after")
+    if after is None:
+        return Inactivity(key, values["for"])
+    matcher = Matcher.build(after)
+    idle = [name for name in matcher.event_types if not name.endswith("*") and not is_activity(name)]
+    if idle:
+        raise Refused(f'"{idle[0]}" is no activity, so nobody is idle after it', hint="name an event the user causes")
+    return InactivityAfter(key, values["for"], matcher)
+
+
+KIND = shapes.Kind(
+    "inactivity",
+    SHAPE,
+    _build,
+    facts={"idle": "how long the user has been idle, a duration"},
+)
