@@ -20,7 +20,7 @@ from engine.core.gates import settle
 from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline
 from engine.core.scope import Scope
-from engine.core.state import ATTRIBUTES_MAX, SENT_MAX, SESSIONS_MAX, UserState
+from engine.core.state import ATTRIBUTES_MAX, GONE_RULES_MAX, SESSIONS_MAX, UserState, is_small_attribute, session_name
 
 
 def run(
@@ -91,10 +91,20 @@ def _adopt(timeline: Timeline, index: int, state: UserState) -> None:
     state.rules_since = moment
     for key in [key for key in state.memory if key not in rules.keys]:
         del state.memory[key]
+    _forget_the_gone(rules, state)
     if state.present_since is not None:
         for trigger in timeline.fresh(index):
             trigger.adopt(state, rules.policy)
     _set_wake(rules, state)
+
+
+def _forget_the_gone(rules: RuleSet, state: UserState) -> None:
+    """What rules have sent is remembered when they are gone, for they may come back; but not without bound."""
+    gone = [name for name in state.sent if name not in rules.ids]
+    if len(gone) > GONE_RULES_MAX:
+        gone.sort(key=lambda name: (state.sent[name].last, name))
+        for name in gone[:-GONE_RULES_MAX]:
+            del state.sent[name]
 
 
 def _wake_up(rules: RuleSet, state: UserState, moment: int, decisions: list[Decision]) -> None:
@@ -149,7 +159,6 @@ def _be_active(rules: RuleSet, state: UserState, event: Event) -> None:
     state.idle_since = at
     if arrived:
         _set_wake(rules, state)
-        return
     # Deadlines that were armed can only have moved later. Of those newly armed, this is the earliest there can be.
     span = rules.dispatch.idle_min
     if span is not None and (state.wake is None or at + span < state.wake):
@@ -157,7 +166,7 @@ def _be_active(rules: RuleSet, state: UserState, event: Event) -> None:
 
 
 def _start_session(rules: RuleSet, state: UserState, event: Event) -> None:
-    name = event.session or ""
+    name = session_name(event)
     if name in state.sessions:
         return
     if len(state.sessions) >= SESSIONS_MAX:
@@ -169,7 +178,7 @@ def _start_session(rules: RuleSet, state: UserState, event: Event) -> None:
 
 
 def _end_session(rules: RuleSet, state: UserState, event: Event) -> None:
-    if state.sessions.pop(event.session or "", None) is None:
+    if state.sessions.pop(session_name(event), None) is None:
         return
     if not state.sessions and state.implicit_since is None:
         _leave(state)
@@ -178,7 +187,7 @@ def _end_session(rules: RuleSet, state: UserState, event: Event) -> None:
 
 def _identify(rules: RuleSet, state: UserState, event: Event) -> None:
     for name, value in event.data.items():
-        if name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX:
+        if (name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX) and is_small_attribute(name, value):
             state.attributes[name] = value
     # Another zone may bring a schedule of the user's nearer.
     _set_wake(rules, state)

@@ -148,7 +148,7 @@ class Trigger:
 class RuleSet:
     """All rules of a folder, indexed. ``hash`` names it: it depends on what the files say, not on when or where."""
 
-    __slots__ = ("dispatch", "hash", "keys", "policy", "rules", "sources")
+    __slots__ = ("dispatch", "hash", "ids", "keys", "policy", "rules", "sources")
 
     def __init__(
         self, rules: tuple[Rule, ...], policy: Policy, hash: str, sources: dict[str, str] | None = None
@@ -157,6 +157,7 @@ class RuleSet:
         self.policy = policy
         self.hash = hash
         self.sources = sources or {}  # path → text, as loaded: what a store keeps to load it again
+        self.ids = frozenset(rule.id for rule in rules)
         active = tuple(rule for rule in rules if rule.mode != "off")
         self.keys = frozenset(trigger.key for rule in active for trigger in rule.triggers)
         self.dispatch = Dispatch(active)

@@ -9,10 +9,12 @@ import msgspec
 from engine.core.model import Event, Json
 
 STATE_VERSION = 1
-STATE_BYTES_MAX = 64 * 1024
+STATE_BYTES_MAX = 256 * 1024
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
-SENT_MAX = 1000  # rules of which what was sent is remembered; rules that are gone make room first
+ATTRIBUTE_BYTES_MAX = 1024  # of one attribute, name and value as JSON; a larger one is not taken over
+SESSION_NAME_MAX = 128
+GONE_RULES_MAX = 100  # rules that no longer exist of which it is remembered what they sent, the latest
 KEPT_EVENT_BYTES_MAX = 4096
 KEPT_TEXT_MAX = 512  # characters of one string of an event that is kept cut down
 
@@ -125,6 +127,16 @@ class UserState:
             state.last_activity = Event(event_type, state.user, at, data, event_id, session, at_reported)
         state.sent = {rule: Sent(*numbers) for rule, numbers in sent.items()}
         return state
+
+
+def session_name(event: Event) -> str:
+    """The session that the event names, "" for the unnamed one; cut to `SESSION_NAME_MAX` characters."""
+    return (event.session or "")[:SESSION_NAME_MAX]
+
+
+def is_small_attribute(name: str, value: Json) -> bool:
+    """Whether an attribute of a user may be remembered: at most `ATTRIBUTE_BYTES_MAX`."""
+    return len(name) + len(_json.encode(value)) <= ATTRIBUTE_BYTES_MAX
 
 
 def keep(event: Event) -> Event:
