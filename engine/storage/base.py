@@ -1,14 +1,14 @@
-"""The contract of a store: a partitioned log, with the states, wake-ups, decisions and outbox that follow from it.
+"""The contract of a store: a partitioned log, and the states, wake-ups, decisions and outbox it leads to.
 
 Every store is held to these words by one suite, `tests/storage/test_conformance.py`.
 
-A user belongs to the partition ``crc32(user) mod P``; P is fixed when the store is made. Of each partition the
-store keeps a *version*, a *cursor* (the number of the last entry that was evaluated), and the invariant
+A user belongs to the partition ``crc32(user) mod P``; P is fixed when the store is made. Of each partition
+the store keeps a *version*, a *cursor* (the number of the last entry that was evaluated), and the invariant
 
     (states, wake-ups, decisions, outbox) = what evaluating the log up to the cursor gives,
 
-because they only ever change together, in `Store.commit`, which succeeds for one writer: the one that knows the
-current version. A crash, a second writer or a lost reply therefore loses nothing and does nothing twice.
+because they only ever change together, in `Store.commit`, which succeeds for one writer: the one that knows
+the current version. A crash, a second writer or a lost reply therefore loses nothing and does nothing twice.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from engine.core.model import Event, Json, Message
 
 EntryKind = Literal["event", "tick", "rules", "send"]
 
+PARTITIONS_DEFAULT = 8  # of a new store: a few, so that one machine runs the code of many at little cost
+OUTBOX_PER_USER_MAX = 200  # waiting messages of one user; the oldest beyond it leave
+FAULTS_MAX = 1000  # entries set aside; the oldest beyond it leave
+
 
 def partition_of(user: str, partition_count: int) -> int:
-    """CRC-32 (ISO 3309) of the user's UTF-8 name, modulo the number of partitions: the same in every language."""
+    """CRC-32 (ISO 3309) of the name in UTF-8, modulo the number of partitions: the same in every language."""
     return zlib.crc32(user.encode("utf-8", "surrogatepass")) % partition_count
 
 
@@ -74,7 +78,7 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An entry that could not be evaluated: set aside, the user's state untouched. ``trace`` is for us to read."""
+    """An entry that could not be evaluated: set aside, the state untouched. ``trace`` is for us to read."""
 
     user: str
     at: int
@@ -84,11 +88,13 @@ class Fault:
 
 @dataclass(slots=True)
 class Commit:
-    """All that one turn changed in one partition. ``appended`` go to the log first; ``cursor`` is behind them.
+    """All that one turn changed in a partition. ``appended`` go to the log first; ``cursor`` is behind them.
 
     ``states``: the users whose state changed, encoded. ``wakes``: their next wake-up, None for none.
     ``present``: whether they are. All three have the same keys.
     ``decisions``: ``(user, at, one JSON line)`` in the order they were made.
+    A ``send`` entry's message is in ``outbox`` if it is to be sent: no store puts it there by itself.
+    The store reads a commit until `Store.commit` returns; nothing in it may change meanwhile.
     """
 
     partition: int
@@ -112,17 +118,18 @@ class Conflict(StoreError):
 
 
 class StoreUnusable(StoreError):
-    """The store cannot be used at all (not a database, of a later version, read-only …): the text says why and what to do."""
+    """The store cannot be used at all (no database, a later version, …): the text says why and what to do."""
 
 
 class Store(Protocol):
     partition_count: int
 
     async def append(self, entries: list[Entry]) -> None:
-        """Put ``event`` and ``send`` entries into the logs of their users' partitions, in order. Durable when it returns.
+        """Put ``event`` and ``send`` entries into the logs of their users' partitions, in order.
 
-        They are after the cursor: the next `poll` hands them out. ``at`` must not be earlier than the
-        partition's last entry's; one that is is moved up to it.
+        Durable when it returns. They are after the cursor: the next `poll` hands them out. ``at`` must not be
+        earlier than the partition's last entry's; one that is is moved up to it, and the event's own stamp
+        becomes its ``at_reported`` if it had none. The partition's version stays.
         """
 
     async def poll(
@@ -137,7 +144,14 @@ class Store(Protocol):
         """The encoded states of those of ``users`` that have one."""
 
     async def commit(self, commits: list[Commit]) -> None:
-        """Write all of it or nothing, durably. Raises `Conflict` where a version is not current."""
+        """Write all of it or nothing, durably. Raises `Conflict` where a version is not current.
+
+        At most one commit of each partition. Appended entries follow the log's last: where entries are in the
+        log that this commit has not evaluated and appends after, that is a `Conflict` too. A ``rules`` entry
+        among them is also kept for `rule_moments`. A message whose id already waits in the outbox is not put
+        there twice. Raises `ValueError` for what can never be committed (time or the cursor going back,
+        keys of states, wakes and present that differ).
+        """
 
     async def next_wake(self) -> int | None:
         """The earliest wake-up of any user, or None."""
@@ -146,10 +160,16 @@ class Store(Protocol):
         """Every user who is present, with the encoded state: whom a restart has to look after."""
 
     async def pending(self, user: str, now: int) -> list[OutboxMessage]:
-        """What waits in the outbox for a user and has not expired, oldest first."""
+        """What waits in the outbox for a user and has not expired, oldest first.
+
+        At ``expires_at`` a message has expired. Expired messages are dropped as they are found.
+        """
 
     async def relayed(self, message_ids: list[str], now: int) -> None:
-        """These have been handed to a client; they leave the outbox. Unknown ids are nothing to it."""
+        """These have been handed to a client; they leave the outbox, and so does all that has expired.
+
+        Unknown ids are nothing to it.
+        """
 
     async def save_rules(self, rules_hash: str, sources: dict[str, str]) -> None:
         """Keep the texts of a rule set under its hash (once; the same hash is the same texts)."""
@@ -157,7 +177,10 @@ class Store(Protocol):
     async def load_rules(self, rules_hash: str) -> dict[str, str] | None: ...
 
     async def rule_moments(self) -> list[tuple[int, str]]:
-        """``(at, hash)`` of every rule set that has begun or will begin to hold, earliest first."""
+        """``(at, hash)`` of every rule set that has begun or will begin to hold, earliest first.
+
+        Each once; those of one moment in the order in which they were committed.
+        """
 
     async def decisions(self, partition: int) -> list[bytes]:
         """Every recorded decision of a partition, in the order they were made: one JSON line each."""
@@ -166,6 +189,11 @@ class Store(Protocol):
         """Entries with numbers from ``after + 1`` on, those after the cursor included."""
 
     async def describe(self) -> dict[str, Json]:
-        """What the store is and how full: for `/healthz`."""
+        """What the store is and how full: for `/healthz`.
 
-    async def close(self) -> None: ...
+        At least ``store``, ``partitions``, ``entries``, ``unevaluated``, ``users``, ``decisions``, ``outbox``
+        and ``faults``.
+        """
+
+    async def close(self) -> None:
+        """Done with it. Twice is once; every other call raises `StoreError` from now on."""

@@ -1,0 +1,151 @@
+"""How entries and decisions are written: JSON lines that people can read and a replay reads back unchanged.
+
+It keeps nothing and opens nothing. An event's line is the native log line of the rule language (section 2);
+the other kinds of entry carry ``kind``, which an event's line never does, so that a line tells what it is.
+
+A lone surrogate (what broken UTF-16 leaves behind) cannot be written as UTF-8. A line with one is written in
+ASCII with the surrogate as an escape, ``"\\ud800"``, and reads back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from engine.core.model import Decision, Event, Json, Message, plain
+from engine.core.reasons import explain
+from engine.core.units import format_at, parse_at
+from engine.storage.base import Entry, EntryKind
+
+Line = TypeVar("Line", bound=msgspec.Struct)
+
+
+class _MessageLine(msgspec.Struct, omit_defaults=True):
+    id: str
+    type: str
+    text: str
+    options: tuple[str, ...] = ()
+    data: dict[str, Json] = {}
+    expires_at: str | None = None
+
+
+class _EntryLine(msgspec.Struct, omit_defaults=True):
+    """Every field that a line can have, in the order in which they are written. ``rules`` is a hash."""
+
+    id: str = ""
+    at: str = ""
+    kind: EntryKind = "event"
+    user: str = ""
+    session: str | None = None
+    type: str = ""
+    data: dict[str, Json] | None = None
+    at_reported: str | None = None
+    rules: str = ""
+    message: _MessageLine | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_entry_decoder: msgspec.json.Decoder[_EntryLine] = msgspec.json.Decoder(_EntryLine)
+_message_decoder: msgspec.json.Decoder[_MessageLine] = msgspec.json.Decoder(_MessageLine)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """One line, without the line feed. An event is stamped with the entry's moment, which is its own."""
+    event = entry.event
+    if event is not None:
+        line = _EntryLine(
+            id=event.id,
+            at=format_at(entry.at),
+            user=event.user,
+            session=event.session,
+            type=event.type,
+            data=event.data,
+            at_reported=None if event.at_reported is None else format_at(event.at_reported),
+        )
+    else:
+        line = _EntryLine(
+            at=format_at(entry.at),
+            kind=entry.kind,
+            user=entry.user,
+            rules=entry.rules_hash,
+            message=None if entry.message is None else _message_line(entry.message),
+        )
+    return _encode(line)
+
+
+def decode_entry(line: bytes) -> Entry:
+    """What `encode_entry` was given. Raises `msgspec.MsgspecError` or `Refused` for any other line."""
+    fields = _decode(_entry_decoder, _EntryLine, line)
+    at = parse_at(fields.at)
+    if fields.kind == "event":
+        reported = None if fields.at_reported is None else parse_at(fields.at_reported)
+        data = {} if fields.data is None else fields.data
+        event = Event(fields.type, fields.user, at, data, fields.id, fields.session, reported)
+        return Entry("event", at, fields.user, event)
+    message = None if fields.message is None else _message(fields.message)
+    return Entry(fields.kind, at, fields.user, rules_hash=fields.rules, message=message)
+
+
+def encode_message(message: Message) -> bytes:
+    """A message as the outbox keeps it."""
+    return _encode(_message_line(message))
+
+
+def decode_message(line: bytes) -> Message:
+    return _message(_decode(_message_decoder, _MessageLine, line))
+
+
+def encode_decision(decision: Decision) -> bytes:
+    """One line, without the line feed: the form in which decisions are recorded, compared and handed out.
+
+    The order of the fields is part of the form: two decisions are the same if their lines are, byte for byte.
+    ``event`` is left out where no event caused it; ``reason`` and ``message`` are null where there is none.
+    """
+    reason, message = decision.reason, decision.message
+    fields: dict[str, Json] = {
+        "at": format_at(decision.at),
+        "user": decision.user,
+        "rule": decision.rule,
+        "outcome": decision.outcome,
+        "reason": None if reason is None else explain(reason),
+        "trigger": plain(decision.trigger),
+    }
+    if decision.event_id:
+        fields["event"] = decision.event_id
+    fields["message"] = None if message is None else _message_line(message)
+    return _encode(fields)
+
+
+def _message_line(message: Message) -> _MessageLine:
+    expires_at = None if message.expires_at is None else format_at(message.expires_at)
+    return _MessageLine(message.id, message.type, message.text, message.options, message.data, expires_at)
+
+
+def _message(line: _MessageLine) -> Message:
+    expires_at = None if line.expires_at is None else parse_at(line.expires_at)
+    return Message(line.id, line.type, line.text, line.options, line.data, expires_at)
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode("ascii")
+
+
+def _decode(decoder: msgspec.json.Decoder[Line], kind: type[Line], line: bytes) -> Line:
+    try:
+        return decoder.decode(line)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # msgspec takes an escaped lone surrogate for an error; the standard library reads it.
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            fields = None
+        if fields is None:
+            raise
+        return msgspec.convert(fields, kind)

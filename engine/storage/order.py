@@ -1,0 +1,91 @@
+"""What every store holds its callers to: whole entries, time that never goes back, commits that follow on.
+
+Pure checks; nothing is stored here. `Conflict` is somebody else's doing and is mended by polling again;
+`ValueError` is the caller's own mistake, which no repetition mends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from engine.core.units import AT_MAX, AT_MIN
+from engine.storage.base import Commit, Conflict, Entry
+
+
+def check_entry(entry: Entry) -> None:
+    """Raises `ValueError` for an entry that could not be read back as it is."""
+    if not AT_MIN <= entry.at <= AT_MAX:
+        raise ValueError(f"expected a moment between 1970 and 9999 for an entry, got {entry.at}")
+    event = entry.event
+    if (event is not None) != (entry.kind == "event"):
+        raise ValueError(
+            f'an entry of kind "{entry.kind}" {"has an" if event is not None else "lacks its"} event'
+        )
+    if event is not None and (event.at != entry.at or event.user != entry.user):
+        raise ValueError(
+            f"an entry is of its event's user and moment: expected {event.user!r} at {event.at}, "
+            f"got {entry.user!r} at {entry.at}"
+        )
+    if (entry.message is not None) != (entry.kind == "send") or bool(entry.rules_hash) != (
+        entry.kind == "rules"
+    ):
+        raise ValueError(f'an entry of kind "{entry.kind}" lacks what is its own or has what is another\'s')
+
+
+def moved_up(entry: Entry, last_at: int) -> Entry:
+    """An entry from outside, no earlier than the log's last; a moved event keeps its stamp as reported."""
+    check_entry(entry)
+    if entry.kind not in ("event", "send"):
+        raise ValueError(f'only events and sends arrive from outside, "{entry.kind}" is committed')
+    if entry.at >= last_at:
+        return entry
+    event = entry.event
+    if event is not None:
+        reported = event.at if event.at_reported is None else event.at_reported
+        event = msgspec.structs.replace(event, at=last_at, at_reported=reported)
+    return replace(entry, at=last_at, event=event)
+
+
+def check_partitions(partitions: list[int], partition_count: int) -> None:
+    for partition in partitions:
+        if not 0 <= partition < partition_count:
+            raise ValueError(f"expected a partition from 0 to {partition_count - 1}, got {partition}")
+
+
+def check_commits(commits: list[Commit], partition_count: int) -> None:
+    """What can be said of commits without looking at the store."""
+    partitions = [commit.partition for commit in commits]
+    check_partitions(partitions, partition_count)
+    if len(set(partitions)) < len(partitions):
+        raise ValueError("expected one commit of each partition, got several of one")
+    for commit in commits:
+        if not commit.states.keys() == commit.wakes.keys() == commit.present.keys():
+            raise ValueError("states, wakes and present of a commit must be of the same users")
+        for entry in commit.appended:
+            check_entry(entry)
+
+
+def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int, last_at: int) -> None:
+    """Whether the commit follows on what the partition holds now.
+
+    ``last_number`` is that of the log's last entry, 0 where there is none. The appended entries must
+    stand behind those that were evaluated and no others: one that came in between would be skipped.
+    """
+    if commit.version != version:
+        raise Conflict(f"partition {commit.partition} is at version {version}, not {commit.version}")
+    evaluated = commit.cursor - len(commit.appended)
+    if evaluated < cursor or evaluated > last_number:
+        raise ValueError(
+            f"the cursor of partition {commit.partition} can move from {cursor} up to {last_number}, "
+            f"not to {evaluated}"
+        )
+    if commit.appended and evaluated < last_number:
+        raise Conflict(
+            f"partition {commit.partition} has {last_number - evaluated} entries that were not evaluated"
+        )
+    for entry in commit.appended:
+        if entry.at < last_at:
+            raise ValueError(f"time went back in partition {commit.partition}, from {last_at} to {entry.at}")
+        last_at = entry.at

@@ -1,0 +1,118 @@
+"""Every statement that the running SQLite store executes, each with its name and what it is for.
+
+Text only: nothing here is executed, and no value is ever put into a text. A line goes in and comes out as bytes
+and is kept as text, so that the file can be read with the `sqlite3` command.
+"""
+
+from __future__ import annotations
+
+# Where a partition stands. The log's last number is the cursor's where all behind it is gone.
+PARTITION = """
+SELECT version, cursor, last_at,
+       max(cursor, coalesce((SELECT max(number) FROM log WHERE log.partition = partitions.partition), 0))
+FROM partitions WHERE partition = ?
+"""
+
+# The claim of a commit: it succeeds for the one writer that knows the version.
+CLAIM = """
+UPDATE partitions SET version = version + 1, cursor = ?, last_at = max(last_at, ?)
+WHERE partition = ? AND version = ?
+"""
+
+# Entries were appended: time has come to that of the last.
+MOVE_LAST_AT = "UPDATE partitions SET last_at = ? WHERE partition = ?"
+
+# One more entry behind the log's last.
+ADD_ENTRY = """
+INSERT INTO log (partition, number, at, kind, user, line) VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT))
+"""
+
+# Entries of a partition behind a number, in order.
+ENTRIES = """
+SELECT number, CAST(line AS BLOB) FROM log WHERE partition = ? AND number > ? ORDER BY number LIMIT ?
+"""
+
+# Users whose wake-up has come, the earliest first.
+DUE = """
+SELECT user, state FROM states
+WHERE partition = ? AND wake IS NOT NULL AND wake <= ? ORDER BY wake LIMIT ?
+"""
+
+# The state of one user.
+STATE = "SELECT state FROM states WHERE user = ?"
+
+# A user's state as it is from now on. An update keeps the row and leaves indexes alone where nothing moved.
+PUT_STATE = """
+INSERT INTO states (user, partition, wake, present, state) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (user) DO UPDATE SET wake = excluded.wake, present = excluded.present, state = excluded.state
+"""
+
+# The earliest wake-up of all: one look at the index for each partition.
+NEXT_WAKE = """
+SELECT min((SELECT min(wake) FROM states WHERE states.partition = partitions.partition AND wake IS NOT NULL))
+FROM partitions
+"""
+
+# Who is present.
+PRESENT = "SELECT user, state FROM states WHERE present = 1"
+
+# The number of a partition's last decision.
+LAST_DECISION = "SELECT coalesce(max(number), 0) FROM decisions WHERE partition = ?"
+
+# One more decision behind the last.
+ADD_DECISION = """
+INSERT INTO decisions (partition, number, at, user, line) VALUES (?, ?, ?, ?, CAST(? AS TEXT))
+"""
+
+# The decisions of a partition, in order.
+DECISIONS = "SELECT CAST(line AS BLOB) FROM decisions WHERE partition = ? ORDER BY number"
+
+# A message to a user; one that already waits is the same message.
+ADD_OUTGOING = """
+INSERT INTO outbox (id, user, at, rule, expires_at, line) VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT))
+ON CONFLICT (id) DO NOTHING
+"""
+
+# The oldest messages of a user beyond so many leave.
+TRIM_OUTBOX = """
+DELETE FROM outbox WHERE rowid IN
+(SELECT rowid FROM outbox WHERE user = ? ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)
+"""
+
+# What waits for a user, oldest first.
+PENDING = "SELECT CAST(line AS BLOB), at, rule FROM outbox WHERE user = ? ORDER BY at, rowid"
+
+# A message has been handed over.
+REMOVE_OUTGOING = "DELETE FROM outbox WHERE id = ?"
+
+# All that has expired, whoever it was for.
+REMOVE_EXPIRED = "DELETE FROM outbox WHERE expires_at IS NOT NULL AND expires_at <= ?"
+
+# An entry that could not be evaluated.
+ADD_FAULT = "INSERT INTO faults (at, user, line, trace) VALUES (?, ?, CAST(? AS TEXT), ?)"
+
+# The oldest faults beyond so many leave.
+TRIM_FAULTS = "DELETE FROM faults WHERE number <= (SELECT max(number) FROM faults) - ?"
+
+# The texts of a rule set, kept once.
+ADD_RULES = "INSERT INTO rule_sets (hash, sources) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING"
+
+# The texts of a rule set.
+RULES = "SELECT sources FROM rule_sets WHERE hash = ?"
+
+# From this moment on that rule set holds; every partition says so, it is kept once.
+ADD_RULE_MOMENT = "INSERT INTO rule_moments (at, hash) VALUES (?, ?) ON CONFLICT (at, hash) DO NOTHING"
+
+# Every rule set that has held or will, earliest first, then in the order in which they came.
+RULE_MOMENTS = "SELECT at, hash FROM rule_moments ORDER BY at, rowid"
+
+# How full the store is.
+COUNTS = """
+SELECT
+    (SELECT count(*) FROM states),
+    (SELECT coalesce(sum((SELECT max(number) FROM decisions AS d WHERE d.partition = p.partition)), 0)
+     FROM partitions AS p),
+    (SELECT count(*) FROM outbox),
+    (SELECT count(*) FROM faults),
+    (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size())
+"""

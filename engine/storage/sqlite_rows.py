@@ -1,0 +1,48 @@
+"""Values as SQLite's rows have them, and back: names, entries, messages, faults. It executes nothing."""
+
+from __future__ import annotations
+
+from engine.storage.base import Entry, Fault, OutboxMessage
+from engine.storage.codec import encode_entry, encode_message
+
+TRACE_LENGTH_MAX = (
+    16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
+)
+
+Name = str | bytes  # as SQLite keeps it: see `sqlite_schema.SCHEMA`
+
+
+def to_name(text: str) -> Name:
+    """The text itself, or its bytes where it has a lone surrogate: two texts are never the same name."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def from_name(name: Name) -> str:
+    return name.decode("utf-8", "surrogatepass") if isinstance(name, bytes) else name
+
+
+def entry_row(partition: int, number: int, entry: Entry) -> tuple[int, int, int, str, Name, bytes]:
+    return partition, number, entry.at, entry.kind, to_name(entry.user), encode_entry(entry)
+
+
+def outgoing_row(outgoing: OutboxMessage) -> tuple[Name, Name, int, Name, int | None, bytes]:
+    message = outgoing.message
+    return (
+        to_name(message.id),
+        to_name(outgoing.user),
+        outgoing.at,
+        to_name(outgoing.rule),
+        message.expires_at,
+        encode_message(message),
+    )
+
+
+def fault_row(fault: Fault) -> tuple[int, Name, bytes, str]:
+    trace = fault.trace[-TRACE_LENGTH_MAX:].encode("utf-8", "backslashreplace").decode()
+    return fault.at, to_name(fault.user), encode_entry(fault.entry), trace

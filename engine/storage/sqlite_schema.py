@@ -1,0 +1,205 @@
+"""The SQLite file: its tables, how one is made, and how it is known to be ours before anything is written.
+
+Everything SQLite-specific that is not a query of the running store is here; `sqlite_queries` has those.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from engine.storage.base import PARTITIONS_DEFAULT, StoreUnusable
+
+Durability = Literal["full", "normal"]
+
+APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database by
+SCHEMA_VERSION = 1
+WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
+CACHE_KIB = 32 * 1024
+
+# Names (users, rules, ids) are TEXT; one with a lone surrogate, which is no UTF-8, is a BLOB of its bytes.
+# The columns that hold them have no declared type, so that SQLite leaves both as they are.
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
+
+CREATE TABLE partitions (
+    partition INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    last_at INTEGER NOT NULL
+);
+
+CREATE TABLE log (
+    partition INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    user NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (partition, number)
+) WITHOUT ROWID;
+
+CREATE TABLE states (
+    user PRIMARY KEY NOT NULL,
+    partition INTEGER NOT NULL,
+    wake INTEGER,
+    present INTEGER NOT NULL,
+    state BLOB NOT NULL
+);
+CREATE INDEX states_by_wake ON states (partition, wake) WHERE wake IS NOT NULL;
+CREATE INDEX states_present ON states (present) WHERE present = 1;
+
+CREATE TABLE decisions (
+    partition INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    user NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (partition, number)
+) WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    id PRIMARY KEY NOT NULL,
+    user NOT NULL,
+    at INTEGER NOT NULL,
+    rule NOT NULL,
+    expires_at INTEGER,
+    line TEXT NOT NULL
+);
+CREATE INDEX outbox_by_user ON outbox (user, at);
+CREATE INDEX outbox_by_expiry ON outbox (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE faults (
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    user NOT NULL,
+    line TEXT NOT NULL,
+    trace TEXT NOT NULL
+);
+
+CREATE TABLE rule_sets (hash PRIMARY KEY NOT NULL, sources TEXT NOT NULL);
+
+CREATE TABLE rule_moments (at INTEGER NOT NULL, hash NOT NULL, UNIQUE (at, hash));
+"""
+
+
+def connect(
+    path: Path,
+    *,
+    partition_count: int | None,
+    durability: Durability,
+    read_only: bool,
+    busy_timeout_ms: int,
+) -> tuple[sqlite3.Connection, int]:
+    """A connection to the store at ``path``, made if there is none, and its number of partitions.
+
+    The connection begins no transactions of its own accord. Raises `StoreUnusable`; nothing of a file that is
+    not ours has been changed then.
+    """
+    _check_path(path, read_only)
+    # The path becomes a URI because only a URI can say that nothing is to be written.
+    address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    try:
+        db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    try:
+        if not _is_ours(db, path) and not read_only:
+            _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)
+        _tune(db, path, durability, read_only)
+        return db, _partition_count(db, path, partition_count)
+    except sqlite3.Error as error:
+        db.close()
+        raise _unusable(path, error) from error
+    except BaseException:
+        db.close()
+        raise
+
+
+def _check_path(path: Path, read_only: bool) -> None:
+    if path.is_dir():
+        raise StoreUnusable(f'"{path}" is a directory, expected the path of a SQLite file')
+    if not path.parent.is_dir():
+        raise StoreUnusable(
+            f'the directory "{path.parent}" does not exist: make it, or name a file elsewhere'
+        )
+    if read_only and not path.exists():
+        raise StoreUnusable(f'there is no file "{path}" to read')
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
+    """What SQLite says, in words that help whoever named the file."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_NOTADB":
+        return StoreUnusable(f'"{path}" is not a SQLite database: name another file')
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StoreUnusable(
+            f'"{path}" cannot be opened ({error}): the file and its directory must be readable and writable, '
+            "to read only as well, for SQLite keeps its write-ahead log beside the file"
+        )
+    return StoreUnusable(f'"{path}" cannot be used: {error}')
+
+
+def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is a store; False for one that is empty. Raises `StoreUnusable` for any other."""
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application_id == APPLICATION_ID:
+        if version != SCHEMA_VERSION:
+            raise StoreUnusable(
+                f'"{path}" was written by another version of proactive (schema {version}, this one knows '
+                f"{SCHEMA_VERSION}): use the version that wrote it or a later one, or name another file"
+            )
+        return True
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id or version or tables:
+        raise StoreUnusable(f'"{path}" is a SQLite database of another program: name another file')
+    return False
+
+
+def _make(db: sqlite3.Connection, path: Path, partition_count: int) -> None:
+    """Make the tables; where somebody else did so a moment ago, theirs stand."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_ours(db, path):
+            for statement in SCHEMA.split(";\n"):
+                db.execute(statement)
+            db.execute("INSERT INTO meta VALUES ('partition_count', ?)", (partition_count,))
+            rows = [(partition,) for partition in range(partition_count)]
+            db.executemany("INSERT INTO partitions VALUES (?, 0, 0, -1)", rows)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only: bool) -> None:
+    db.execute("PRAGMA foreign_keys = OFF")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    if read_only:
+        return
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StoreUnusable(
+            f'the file system of "{path}" does not support a write-ahead log: use a local disk'
+        )
+    # FULL: what was committed outlives a loss of power; NORMAL: it outlives the process, and a loss of power
+    # may take the last commits (and leaves the file whole).
+    db.execute(f"PRAGMA synchronous = {durability.upper()}")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+
+
+def _partition_count(db: sqlite3.Connection, path: Path, expected: int | None) -> int:
+    row = db.execute("SELECT value FROM meta WHERE name = 'partition_count'").fetchone()
+    if row is None:
+        raise StoreUnusable(f'"{path}" does not say how many partitions it has: it is damaged')
+    count = int(row[0])
+    if expected is not None and count != expected:
+        raise StoreUnusable(
+            f'"{path}" was made with {count} partitions, not {expected}: that is fixed when a store is made'
+        )
+    return count
