@@ -47,7 +47,8 @@ class MessageSpec:
 class Rule:
     """One rule. ``order`` is its place in the rule set; ``path`` and ``line`` (from 1) say where it is written.
 
-    Spans are microseconds. All of ``conditions`` must hold.
+    Spans are microseconds. All of ``conditions`` must hold. ``written`` is a fingerprint of all that was
+    written, defaults included; that of a trigger alone is in its key.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Rule:
     warmup: int | None = None
     expires: int | None = None
     mode: Mode = "live"
+    written: str = ""
 
     @property
     def times_kept(self) -> int:

@@ -1,0 +1,339 @@
+"""The live driver: stamp, load, evaluate, commit, send; a timer set to the next due moment. It decides nothing.
+
+Inputs of many users are taken in turns. A turn evaluates all that waits and commits it in one transaction;
+nothing is acknowledged or sent before that. If the commit fails the turn is made again from the states that
+the store has, and what came of the failed one is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+
+from engine.core.model import Event, Json
+from engine.core.rules import RuleSet
+from engine.core.units import MINUTE, SECOND, format_at
+from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
+from engine.turn import TurnResult, Turns
+
+log = structlog.get_logger("live")
+
+QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it `submit` refuses
+TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
+RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one turn; then its inputs are refused
+RECONNECT_GRACE = MINUTE  # how long the sessions of an earlier process stay open for clients to come back
+WAIT_SECONDS_MAX = 60.0
+
+Clock = Callable[[], int]  # the time in microseconds
+Deliver = Callable[[list[OutboxMessage]], list[str]]  # hands messages to clients; returns the ids of those handed over
+
+
+class Overloaded(Exception):
+    """More inputs wait than the driver is willing to hold. The client should keep them and try again."""
+
+
+class Input(msgspec.Struct, frozen=True):
+    """What a client says happened. The driver stamps it; the client's own stamp is ``at_reported``, if it gave one."""
+
+    user: str
+    type: str
+    data: dict[str, Json]
+    id: str = ""
+    session: str | None = None
+    at_reported: int | None = None
+
+
+@dataclass(slots=True)
+class _Request:
+    """Entries that are acknowledged together."""
+
+    entries: list[Entry]
+    done: asyncio.Future[list[Entry]]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the driver has done since it started, for `/healthz`."""
+
+    events: int = 0
+    decisions: int = 0
+    commits: int = 0
+    retries: int = 0
+    faults: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+
+class Live:
+    """Runs the rules for all users of a store. One per process; several on one store conflict harmlessly."""
+
+    def __init__(self, store: Store, rules: RuleSet, *, clock: Clock, deliver: Deliver) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+        self._deliver = deliver
+        self._turns = Turns(store)
+        self._one_at_a_time = asyncio.Lock()
+        self._queue: deque[_Request] = deque()
+        self._waiting = 0
+        self._wake_up = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._next_wake: int | None = None
+        self._stale: dict[str, list[str]] = {}
+        self._stale_until: int | None = None
+        self._trouble = ""
+        self.counters = Counters()
+
+    # What the rest of the server calls.
+
+    async def start(self) -> None:
+        """Recover from the store, make the rules hold, and begin to take turns."""
+        await self.recover()
+        self._stopping = False
+        self._loop = asyncio.create_task(self._run(), name="live")
+
+    async def recover(self) -> None:
+        """Take up where the store stands. `start` does it; tests that take turns by hand call it themselves."""
+        await self._turns.recover()
+        timeline = self._turns.timeline
+        if timeline is None or timeline.latest.hash != self._rules.hash:
+            await self.change_rules(self._rules)
+        else:
+            await self._catch_up()
+        self._stale = {user: names for user, names in await self._turns.open_sessions() if names}
+        self._stale_until = self._clock() + RECONNECT_GRACE if self._stale else None
+        if self._stale:
+            log.info("= sessions of an earlier process stay open for now", users=len(self._stale))
+        self._next_wake = await self._store.next_wake()
+
+    async def stop(self) -> None:
+        """Finish what waits, then stop. Open sessions stay open in the store: their clients will come back."""
+        self._stopping = True
+        self._wake_up.set()
+        if self._loop is not None:
+            await self._loop
+
+    async def submit(self, inputs: list[Input]) -> list[str]:
+        """Let these happen now, in order. When it returns they are durable and evaluated; the ids are the events'.
+
+        Raises `Overloaded`, or `StoreError` where they could not be made durable: then they did not happen.
+        """
+        entries: list[Entry] = []
+        places: list[int] = []
+        for item in inputs:
+            places.append(len(entries))
+            entries.append(self._entry(item))
+            if item.type == "session.start":
+                # The client is back: what its former connection left open has had its use.
+                for name in self._stale.pop(item.user, ()):
+                    entries.append(self._entry(Input(item.user, "session.end", {}, session=name)))
+        done = await self._enqueue(entries)
+        return [event.id for place in places if (event := done[place].event) is not None]
+
+    async def send(self, messages: list[OutboxMessage]) -> None:
+        """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
+        at = self._clock()
+        await self._enqueue([Entry("send", at, message.user, message=message.message) for message in messages])
+
+    async def waiting(self, user: str) -> list[OutboxMessage]:
+        """What waits for the user and has not expired, oldest first."""
+        return await self._store.pending(user, self._clock())
+
+    async def relayed(self, message_ids: list[str]) -> None:
+        """These have been handed to a client."""
+        await self._store.relayed(message_ids, self._clock())
+
+    async def change_rules(self, rules: RuleSet) -> int:
+        """Let ``rules`` hold from the next moment on, for everybody at once, and say which moment that is."""
+        async with self._one_at_a_time:
+            await self._store.save_rules(rules.hash, rules.sources)
+            moment = await self._turns.change_rules(rules, self._clock())
+            self._rules = rules
+        await self._catch_up()
+        self._wake_up.set()
+        return moment
+
+    async def _catch_up(self) -> None:
+        """Let everybody present adopt the latest rules: a timer may be due sooner by these than by the former.
+
+        In pieces, so that inputs get their turns in between.
+        """
+        users = await self._turns.users_behind()
+        for start in range(0, len(users), TURN_MAX):
+            async with self._one_at_a_time:
+                await self._finish(await self._turns.catch_up(users[start : start + TURN_MAX]))
+        if users:
+            async with self._one_at_a_time:
+                await self._finish(await self._turns.make([], self._clock(), due=True, tick=True))
+
+    @property
+    def rules(self) -> RuleSet:
+        return self._rules
+
+    def health(self) -> dict[str, Json]:
+        counters = self.counters
+        return {
+            "running": self._loop is not None and not self._loop.done(),
+            "trouble": self._trouble or None,
+            "waiting": self._waiting,
+            "next_wake": None if self._next_wake is None else format_at(self._next_wake),
+            "events": counters.events,
+            "decisions": counters.decisions,
+            "outcomes": dict(sorted(counters.outcomes.items())),
+            "commits": counters.commits,
+            "retries": counters.retries,
+            "faults": counters.faults,
+        }
+
+    # The loop.
+
+    def _entry(self, item: Input) -> Entry:
+        at = self._clock()
+        event = Event(item.type, item.user, at, item.data, item.id, item.session, item.at_reported)
+        return Entry("event", at, item.user, event)
+
+    async def _enqueue(self, entries: list[Entry]) -> list[Entry]:
+        if self._stopping:
+            raise StoreError("the server is stopping")
+        if self._waiting + len(entries) > QUEUE_MAX:
+            raise Overloaded(f"{self._waiting} inputs wait already, at most {QUEUE_MAX} may")
+        done = self._put(entries)
+        self._wake_up.set()
+        return await done
+
+    def _put(self, entries: list[Entry]) -> asyncio.Future[list[Entry]]:
+        done: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Request(entries, done))
+        self._waiting += len(entries)
+        return done
+
+    async def _run(self) -> None:
+        while self._queue or not self._stopping:
+            if not self._queue:
+                await self._sleep()
+            try:
+                await self.take_turn(self._clock())
+            except StoreError as error:
+                # Inputs have been answered through their futures. Timers that were due stay due.
+                self._trouble = str(error)
+                log.error("! store", error=str(error))
+                if not self._stopping:
+                    await asyncio.sleep(RETRY_SECONDS[-1])
+
+    async def _sleep(self) -> None:
+        self._wake_up.clear()
+        moments = [at for at in (self._next_wake, self._stale_until) if at is not None]
+        seconds = (min(moments) - self._clock()) / SECOND if moments else WAIT_SECONDS_MAX
+        if seconds > 0 and not self._queue and not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake_up.wait(), min(seconds, WAIT_SECONDS_MAX))
+
+    async def take_turn(self, now: int) -> None:
+        """Take what waits, let time come to ``now`` (or to the last input taken, if more wait), commit, deliver.
+
+        Called by the loop, and by tests that bring their own time. Raises `StoreError` when the turn could not
+        be made; the inputs of it have been told, and have not happened.
+        """
+        if self._stale_until is not None and now >= self._stale_until:
+            self._end_stale_sessions()
+        async with self._one_at_a_time:
+            taken = self._take()
+            entries = [entry for request in taken for entry in request.entries]
+            horizon = entries[-1].at if self._queue and entries else now
+            due = self._next_wake is not None and self._next_wake <= horizon
+            if not entries and not due:
+                return
+            try:
+                result = await self._try(entries, horizon, due)
+            except BaseException as error:
+                for request in taken:
+                    if not request.done.done():
+                        request.done.set_exception(_as_store_error(error))
+                raise
+            place = 0
+            for request in taken:
+                after = place + len(request.entries)
+                if not request.done.done():  # the caller may have gone away; what it said has happened all the same
+                    request.done.set_result(result.entries[place:after])
+                place = after
+            await self._finish(result)
+
+    def _take(self) -> list[_Request]:
+        taken: list[_Request] = []
+        count = 0
+        while self._queue and (not taken or count + len(self._queue[0].entries) <= TURN_MAX):
+            taken.append(self._queue.popleft())
+            count += len(taken[-1].entries)
+        self._waiting -= count
+        return taken
+
+    async def _try(self, entries: list[Entry], horizon: int, due: bool) -> TurnResult:
+        for seconds in (*RETRY_SECONDS, None):
+            try:
+                return await self._turns.make(entries, horizon, due=due)
+            except StoreError as error:
+                self.counters.retries += 1
+                log.warning("! commit failed", error=str(error), again=seconds is not None)
+                if seconds is None:
+                    raise
+                await asyncio.sleep(0 if isinstance(error, Conflict) else seconds)
+        raise AssertionError("the last try returns or raises")
+
+    async def _finish(self, result: TurnResult) -> None:
+        """The turn is durable: count it, set the timer, hand its messages over."""
+        self._trouble = ""
+        self._count(result)
+        self._next_wake = await self._store.next_wake()
+        if not result.outbox:
+            return
+        handed = self._deliver(result.outbox)
+        if handed:
+            try:
+                await self._store.relayed(handed, self._clock())
+            except StoreError as error:
+                # They stay in the outbox and may be shown again: rather twice than never.
+                log.warning("! outbox", error=str(error), messages=len(handed))
+
+    def _count(self, result: TurnResult) -> None:
+        counters = self.counters
+        counters.commits += 1
+        counters.events += sum(1 for entry in result.entries if entry.kind == "event")
+        counters.decisions += len(result.decisions)
+        counters.faults += len(result.faults)
+        for decision in result.decisions:
+            counters.outcomes[decision.outcome] = counters.outcomes.get(decision.outcome, 0) + 1
+            log.info(
+                "> message" if decision.outcome == "sent" else "= decision",
+                user_id=decision.user,
+                rule_id=decision.rule,
+                outcome=decision.outcome,
+                at=format_at(decision.at),
+            )
+        for fault in result.faults:
+            log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=fault.trace)
+
+    def _end_stale_sessions(self) -> None:
+        """Their clients have not come back: the sessions of an earlier process end now."""
+        ends = [
+            self._entry(Input(user, "session.end", {}, session=name))
+            for user, names in self._stale.items()
+            for name in names
+        ]
+        self._stale, self._stale_until = {}, None
+        for start in range(0, len(ends), TURN_MAX):
+            self._put(ends[start : start + TURN_MAX]).add_done_callback(_looked_at)
+
+
+def _looked_at(done: asyncio.Future[list[Entry]]) -> None:
+    if not done.cancelled():
+        done.exception()
+
+
+def _as_store_error(error: BaseException) -> Exception:
+    return error if isinstance(error, StoreError) else StoreError(f"the turn was given up: {error!r}")

@@ -1,0 +1,46 @@
+"""The rule sets that a store has recorded, compiled again at the moments from which they held."""
+
+from __future__ import annotations
+
+import structlog
+
+from engine.core.rules import RuleSet, Timeline
+from engine.loading.diagnostic import RuleErrors
+from engine.loading.load import load
+from engine.storage.base import Store
+from engine.triggers import KINDS
+
+log = structlog.get_logger("recorded")
+
+
+async def recorded_timeline(store: Store) -> Timeline | None:
+    """Every rule set of the store at its moment, or None where none has been recorded.
+
+    A rule set that this version of the engine no longer accepts is left out and said so; the one before it
+    is then taken to have held on.
+    """
+    compiled: dict[str, RuleSet | None] = {}
+    timeline: Timeline | None = None
+    for at, rules_hash in await store.rule_moments():
+        if rules_hash not in compiled:
+            compiled[rules_hash] = await _compile(store, rules_hash)
+        rules = compiled[rules_hash]
+        if rules is None:
+            continue
+        if timeline is None:
+            timeline = Timeline(rules, at)
+        else:
+            timeline.add(at, rules)
+    return timeline
+
+
+async def _compile(store: Store, rules_hash: str) -> RuleSet | None:
+    sources = await store.load_rules(rules_hash)
+    if sources is None:
+        log.error("! recorded rule set is missing from the store", rules_hash=rules_hash)
+        return None
+    try:
+        return load(sources, KINDS)
+    except RuleErrors as errors:
+        log.error("! recorded rule set is no longer accepted", rules_hash=rules_hash, first=str(errors).splitlines()[:1])
+        return None

@@ -1,0 +1,132 @@
+"""Watch the rule files; compile; plan; swap or report. On any error the rules that hold go on holding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from watchfiles import Change, awatch
+
+from engine.core.rules import Rule, RuleSet
+from engine.folder import load_folder
+from engine.live import Live
+from engine.loading.diagnostic import RuleErrors
+from engine.storage.base import StoreError
+
+log = structlog.get_logger("reload")
+
+DEBOUNCE_MS = 100  # an editor writes a file in several steps; changes this close together are one
+STEP_MS = 25
+AGAIN_SECONDS = 5.0  # after a swap that the store refused, or when the folder cannot be watched
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a change of rules does to what is remembered, by rule id in rule order.
+
+    ``kept``: the trigger is as it was, so nothing is lost, whatever else of the rule was edited. ``edited``: of
+    those, the rules of which something else was. ``fresh``: new, or with an edited trigger, so that it begins
+    from the anchors of the state. ``dropped``: gone.
+    """
+
+    kept: tuple[str, ...]
+    edited: tuple[str, ...]
+    fresh: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.kept)} kept"]
+        for word, ids in (("edited", self.edited), ("fresh", self.fresh), ("dropped", self.dropped)):
+            if ids:
+                parts.append(f"{len(ids)} {word} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})")
+        return ", ".join(parts)
+
+
+def plan(before: RuleSet, after: RuleSet) -> Plan:
+    """Match the rules by id, their triggers by fingerprint."""
+    old = {rule.id: rule for rule in before}
+    new = {rule.id: rule for rule in after}
+    kept = tuple(name for name, rule in new.items() if name in old and _keys(rule) == _keys(old[name]))
+    return Plan(
+        kept,
+        tuple(name for name in kept if new[name].written != old[name].written),
+        tuple(name for name in new if name not in kept),
+        tuple(name for name in old if name not in new),
+    )
+
+
+def _keys(rule: Rule) -> frozenset[str]:
+    return frozenset() if rule.mode == "off" else frozenset(trigger.key for trigger in rule.triggers)
+
+
+class Reloader:
+    """Keeps a running `Live` in step with a folder of rules.
+
+    ``problems`` are the diagnostics of the files as they are now, one line each; empty while they are fine.
+    """
+
+    def __init__(self, live: Live, folder: Path, on_report: Callable[[str], None] | None = None) -> None:
+        self._live = live
+        self._folder = folder
+        self._on_report = on_report
+        self.problems: list[str] = []
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            with suppress(FileNotFoundError):  # the folder itself may be replaced, by a checkout for one
+                async for _ in awatch(
+                    self._folder, watch_filter=_is_rule_file, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=True
+                ):
+                    await self.reload()
+            self._say_problems([f"{self._folder}: the rules folder is gone; the rules that held go on holding"])
+            await asyncio.sleep(AGAIN_SECONDS)
+            await self.reload()
+
+    async def reload(self) -> Plan | None:
+        """Compile the files as they are now and let them hold; None where they are the same or do not compile."""
+        try:
+            rules = await asyncio.to_thread(load_folder, self._folder)
+        except RuleErrors as errors:
+            self._say_problems(str(errors).splitlines())
+            return None
+        except OSError as error:
+            self._say_problems([f"{self._folder}: {error.strerror or error}"])
+            return None
+        if self.problems:
+            self.problems = []
+            log.info("= rule files are fine again")
+        before = self._live.rules
+        if rules.hash == before.hash:
+            return None
+        found = plan(before, rules)
+        log.info("= rules change", plan=str(found))
+        try:
+            await self._live.change_rules(rules)
+        except StoreError as error:
+            self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])
+            await asyncio.sleep(AGAIN_SECONDS)
+            return await self.reload()
+        log.info("= rules hold", rules=len(rules.rules), rules_hash=rules.hash)
+        self._report(f"Rules reloaded: {found}")
+        return found
+
+    def _say_problems(self, problems: list[str]) -> None:
+        if problems == self.problems:
+            return
+        self.problems = problems
+        for problem in problems:
+            log.error("! rules", problem=problem)
+        self._report("Rules not reloaded, the former ones go on holding:\n" + "\n".join(problems))
+
+    def _report(self, text: str) -> None:
+        if self._on_report is not None:
+            self._on_report(text)
+
+
+def _is_rule_file(change: Change, path: str) -> bool:
+    return path.endswith((".yaml", ".yml"))

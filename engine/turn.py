@@ -1,0 +1,315 @@
+"""One turn of the live driver: entries in, one transaction out. What failed can be made again and comes out the same.
+
+No time is read here: the caller says what time it is.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from engine.core.model import Decision
+from engine.core.rules import RuleSet, Timeline
+from engine.core.state import StateTooLarge, UserState
+from engine.isolation import Evaluated, evaluate_user
+from engine.recorded import recorded_timeline
+from engine.storage.base import Batch, Commit, Conflict, Entry, Fault, OutboxMessage, Store, StoreError, partition_of
+from engine.storage.codec import encode_decision
+
+USERS_CACHED_MAX = 50_000  # some 1 KiB each: what it holds is only ever a copy of what the store has
+DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
+
+
+@dataclass(slots=True)
+class TurnResult:
+    """``entries`` are those that were asked for, in their order, with their final stamps and ids."""
+
+    entries: list[Entry] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    outbox: list[OutboxMessage] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Partition:
+    version: int
+    cursor: int
+    last_at: int
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one turn has to do in one partition. ``appended`` are new; ``logged`` stand in the log already."""
+
+    due: list[str]
+    complete: bool  # whether ``due`` are all that are due: then a tick is written
+    logged: list[Entry] = field(default_factory=list)
+    appended: list[Entry] = field(default_factory=list)
+
+    def users(self) -> dict[str, list[Entry]]:
+        """The entries that belong to a user, by user; users who are only due have none."""
+        by_user: dict[str, list[Entry]] = {}
+        for entry in (*self.logged, *self.appended):
+            if entry.kind == "event":
+                by_user.setdefault(entry.user, []).append(entry)
+        for user in self.due:
+            by_user.setdefault(user, [])
+        return by_user
+
+
+class Turns:
+    """Makes turns on a store, one at a time. Knows the store's versions as long as nobody else writes."""
+
+    def __init__(self, store: Store, timeline: Timeline | None = None) -> None:
+        self._store = store
+        self._timeline = timeline
+        self._partitions: list[_Partition] | None = None
+        self._states: OrderedDict[str, tuple[UserState, bytes]] = OrderedDict()
+        self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """Which rules hold when, as far as the store has it; None until the first have begun to hold."""
+        return self._timeline
+
+    async def recover(self) -> None:
+        """Read where the store stands, and evaluate what stands in its log unevaluated."""
+        self._timeline = await recorded_timeline(self._store)
+        self._states.clear()
+        batches = await self._poll(-1)
+        self._partitions = [_Partition(batch.version, batch.cursor, batch.last_at) for batch in batches]
+        while self._timeline is not None and any(batch.entries for batch in batches):
+            work = {batch.partition: _Work([], False, batch.entries) for batch in batches if batch.entries}
+            await self._commit([], work, TurnResult(), horizon=0)
+            batches = await self._poll(-1)
+
+    async def open_sessions(self) -> list[tuple[str, list[str]]]:
+        """Every user with open sessions, and their names: implicit ones, which end by themselves, not among them."""
+        return [
+            (user, list(UserState.decode(encoded).sessions)) for user, encoded in await self._store.present_users()
+        ]
+
+    async def make(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
+        """Let ``entries`` happen in order, and (where ``due``) time come to ``horizon`` for all users.
+
+        Where anybody's time was due, a tick says so in the log; with ``tick`` in every partition, due or not.
+
+        Entries are stamped no earlier than anything before them. Raises `StoreError`; then nothing of it has
+        happened, unless the store said so too late, which the next try with the same list finds out.
+        """
+        if self._in_doubt is not None:
+            result = await self._clear_doubt(entries)
+            if result is not None:
+                return result
+        if self._partitions is None:
+            await self.recover()
+        assert self._partitions is not None
+        result = TurnResult()
+        work: dict[int, _Work] = {}
+        if due:
+            for batch in await self._poll(max(horizon, self._floor())):
+                if self._partitions[batch.partition].version != batch.version:
+                    self._forget()
+                    raise Conflict(f"somebody else has written to partition {batch.partition}")
+                if batch.due or tick:
+                    work[batch.partition] = _Work(batch.due, complete=len(batch.due) < DUE_MAX)
+        horizon = self._stamp(entries, max(horizon, self._floor()), work, result)
+        if work:
+            await self._commit(entries, work, result, horizon)
+        return result
+
+    async def change_rules(self, rules: RuleSet, now: int) -> int:
+        """Let ``rules`` hold from the next moment on, for everybody at once, and say which moment that is."""
+        if self._partitions is None:
+            await self.recover()
+        assert self._partitions is not None
+        # Later than all that has happened, and all that happens after this is stamped no earlier.
+        moment = max(now, self._floor()) + 1
+        entry = Entry("rules", moment, rules_hash=rules.hash)
+        commits = [
+            Commit(number, partition.version, partition.cursor + 1, [entry])
+            for number, partition in enumerate(self._partitions)
+        ]
+        try:
+            await self._store.commit(commits)
+        except StoreError:
+            self._forget()
+            await self.recover()
+            if self._timeline is None or self._timeline.moments[-1] < moment or self._timeline.latest.hash != rules.hash:
+                raise
+            return self._timeline.moments[-1]
+        self._advance_versions(commits)
+        if self._timeline is None:
+            self._timeline = Timeline(rules, moment)
+        else:
+            self._timeline.add(moment, rules)
+        return moment
+
+    async def users_behind(self) -> list[str]:
+        """Present users who have not adopted the latest rules: their wake-ups may be later than these ask for."""
+        if self._timeline is None:
+            return []
+        latest = self._timeline.moments[-1]
+        return [
+            user
+            for user, encoded in await self._store.present_users()
+            if UserState.decode(encoded).rules_since != latest
+        ]
+
+    async def catch_up(self, users: list[str]) -> TurnResult:
+        """Let these users adopt the latest rules now; nothing but that happens to them, unless something is due."""
+        if self._partitions is None:
+            await self.recover()
+        result = TurnResult()
+        work: dict[int, _Work] = {}
+        for user in users:
+            work.setdefault(partition_of(user, self._store.partition_count), _Work([], False)).due.append(user)
+        if work:
+            await self._commit([], work, result, self._floor())
+        return result
+
+    # Inside.
+
+    async def _poll(self, due_by: int) -> list[Batch]:
+        return await self._store.poll(list(range(self._store.partition_count)), due_by, due_max=DUE_MAX)
+
+    def _floor(self) -> int:
+        assert self._partitions is not None
+        return max(partition.last_at for partition in self._partitions)
+
+    def _stamp(self, entries: list[Entry], horizon: int, work: dict[int, _Work], result: TurnResult) -> int:
+        """Give every entry its place, stamp and id; returns the horizon, which is not before any of them."""
+        assert self._partitions is not None
+        floor = self._floor()
+        for entry in entries:
+            floor = max(floor, entry.at)
+            number = partition_of(entry.user, self._store.partition_count)
+            part = work.setdefault(number, _Work([], False))
+            if entry.event is not None:
+                place = self._partitions[number].cursor + len(part.appended) + 1
+                event_id = entry.event.id or f"{number}-{place}"
+                entry = Entry("event", floor, entry.user, msgspec.structs.replace(entry.event, at=floor, id=event_id))
+            elif entry.at != floor:
+                entry = Entry(entry.kind, floor, entry.user, message=entry.message)
+            part.appended.append(entry)
+            result.entries.append(entry)
+        return max(floor, horizon)
+
+    async def _commit(
+        self, asked: list[Entry], work: dict[int, _Work], result: TurnResult, horizon: int
+    ) -> None:
+        assert self._partitions is not None
+        await self._load([user for part in work.values() for user in part.users()])
+        commits = []
+        for number, part in sorted(work.items()):
+            partition = self._partitions[number]
+            if part.complete:
+                part.appended.append(Entry("tick", horizon))
+            commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
+            commit.appended = part.appended
+            for user, entries in part.users().items():
+                # Where a tick is written, time comes to the horizon for all users whom this turn touches.
+                until = horizon if part.complete or user in part.due else None
+                self._evaluate(user, entries, until, commit, result)
+            for entry in (*part.logged, *part.appended):
+                if entry.kind == "send" and entry.message is not None:
+                    commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at))
+            result.outbox.extend(commit.outbox)
+            commits.append(commit)
+        try:
+            await self._store.commit(commits)
+        except StoreError as error:
+            self._forget()
+            if not isinstance(error, Conflict):
+                self._in_doubt = (asked, commits, result)
+            raise
+        self._advance_versions(commits)
+        while len(self._states) > USERS_CACHED_MAX:
+            self._states.popitem(last=False)
+
+    async def _load(self, users: list[str]) -> None:
+        missing = [user for user in users if user not in self._states]
+        if missing:
+            loaded = await self._store.load(missing)
+            for user in missing:
+                encoded = loaded.get(user, b"")
+                self._states[user] = (_restore(user, encoded), encoded)
+
+    def _evaluate(
+        self, user: str, entries: list[Entry], until: int | None, commit: Commit, result: TurnResult
+    ) -> None:
+        assert self._timeline is not None
+        state, before = self._states[user]
+        events = [entry.event for entry in entries if entry.event is not None]
+        evaluated = evaluate_user(self._timeline, _once(state, user, before), events, until)
+        try:
+            after = evaluated.state.encode()
+        except StateTooLarge as error:
+            # The state stays as it was; so the inputs of this turn have not happened for this user.
+            places: list[int | None] = list(range(len(events))) or [None]
+            evaluated = Evaluated(_restore(user, before), [], [(place, str(error)) for place in places])
+            after = before
+        self._states[user] = (evaluated.state, after)
+        self._states.move_to_end(user)
+        if after != before:
+            commit.states[user] = after
+            commit.wakes[user] = evaluated.state.wake
+            commit.present[user] = evaluated.state.present_since is not None
+        for decision in evaluated.decisions:
+            commit.decisions.append((user, decision.at, encode_decision(decision)))
+            if decision.outcome == "sent" and decision.message is not None:
+                commit.outbox.append(OutboxMessage(user, decision.message, decision.at, decision.rule))
+        result.decisions.extend(evaluated.decisions)
+        for place, trace in evaluated.faults:
+            if place is None:
+                # Time itself cannot pass for this user. Without the wake-up it is not tried for ever.
+                commit.states[user] = after
+                commit.wakes[user] = None
+                commit.present[user] = evaluated.state.present_since is not None
+            entry = Entry("tick", until or 0, user) if place is None else entries[place]
+            fault = Fault(user, entry.at, entry, trace)
+            commit.faults.append(fault)
+            result.faults.append(fault)
+
+    def _advance_versions(self, commits: list[Commit]) -> None:
+        assert self._partitions is not None
+        for commit in commits:
+            partition = self._partitions[commit.partition]
+            partition.version += 1
+            partition.cursor = commit.cursor
+            if commit.appended:
+                partition.last_at = max(partition.last_at, commit.appended[-1].at)
+
+    def _forget(self) -> None:
+        """Whatever is known of the store may be wrong: the next turn reads it again."""
+        self._partitions = None
+        self._states.clear()
+
+    async def _clear_doubt(self, entries: list[Entry]) -> TurnResult | None:
+        """Find out whether the commit that failed was made after all, and only the answer was lost."""
+        assert self._in_doubt is not None
+        asked, commits, result = self._in_doubt
+        self._in_doubt = None
+        if asked is not entries:
+            return None
+        for commit in commits:
+            if not commit.appended:
+                return None
+            before = commit.cursor - len(commit.appended)
+            if await self._store.log(commit.partition, before, len(commit.appended)) != commit.appended:
+                return None
+        return result
+
+
+def _restore(user: str, encoded: bytes) -> UserState:
+    return UserState.decode(encoded) if encoded else UserState(user)
+
+
+def _once(state: UserState, user: str, encoded: bytes) -> Callable[[], UserState]:
+    """The state at hand the first time; after that it has been changed, and is decoded anew."""
+    at_hand = [state]
+    return lambda: at_hand.pop() if at_hand else _restore(user, encoded)
+
