@@ -42,5 +42,9 @@ async def _compile(store: Store, rules_hash: str) -> RuleSet | None:
     try:
         return load(sources, KINDS)
     except RuleErrors as errors:
-        log.error("! recorded rule set is no longer accepted", rules_hash=rules_hash, first=str(errors).splitlines()[:1])
+        log.error(
+            "! recorded rule set is no longer accepted",
+            rules_hash=rules_hash,
+            first=str(errors).splitlines()[:1],
+        )
         return None

@@ -80,10 +80,16 @@ class Reloader:
         while True:
             with suppress(FileNotFoundError):  # the folder itself may be replaced, by a checkout for one
                 async for _ in awatch(
-                    self._folder, watch_filter=_is_rule_file, debounce=DEBOUNCE_MS, step=STEP_MS, recursive=True
+                    self._folder,
+                    watch_filter=_is_rule_file,
+                    debounce=DEBOUNCE_MS,
+                    step=STEP_MS,
+                    recursive=True,
                 ):
                     await self.reload()
-            self._say_problems([f"{self._folder}: the rules folder is gone; the rules that held go on holding"])
+            self._say_problems(
+                [f"{self._folder}: the rules folder is gone; the rules that held go on holding"]
+            )
             await asyncio.sleep(AGAIN_SECONDS)
             await self.reload()
 

@@ -16,7 +16,17 @@ from engine.core.rules import RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.recorded import recorded_timeline
-from engine.storage.base import Batch, Commit, Conflict, Entry, Fault, OutboxMessage, Store, StoreError, partition_of
+from engine.storage.base import (
+    Batch,
+    Commit,
+    Conflict,
+    Entry,
+    Fault,
+    OutboxMessage,
+    Store,
+    StoreError,
+    partition_of,
+)
 from engine.storage.codec import encode_decision
 
 USERS_CACHED_MAX = 50_000  # some 1 KiB each: what it holds is only ever a copy of what the store has
@@ -89,7 +99,8 @@ class Turns:
     async def open_sessions(self) -> list[tuple[str, list[str]]]:
         """Every user with open sessions, and their names: implicit ones, which end by themselves, not among them."""
         return [
-            (user, list(UserState.decode(encoded).sessions)) for user, encoded in await self._store.present_users()
+            (user, list(UserState.decode(encoded).sessions))
+            for user, encoded in await self._store.present_users()
         ]
 
     async def make(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
@@ -138,7 +149,11 @@ class Turns:
         except StoreError:
             self._forget()
             await self.recover()
-            if self._timeline is None or self._timeline.moments[-1] < moment or self._timeline.latest.hash != rules.hash:
+            if (
+                self._timeline is None
+                or self._timeline.moments[-1] < moment
+                or self._timeline.latest.hash != rules.hash
+            ):
                 raise
             return self._timeline.moments[-1]
         self._advance_versions(commits)
@@ -166,7 +181,9 @@ class Turns:
         result = TurnResult()
         work: dict[int, _Work] = {}
         for user in users:
-            work.setdefault(partition_of(user, self._store.partition_count), _Work([], False)).due.append(user)
+            work.setdefault(partition_of(user, self._store.partition_count), _Work([], False)).due.append(
+                user
+            )
         if work:
             await self._commit([], work, result, self._floor())
         return result
@@ -191,7 +208,9 @@ class Turns:
             if entry.event is not None:
                 place = self._partitions[number].cursor + len(part.appended) + 1
                 event_id = entry.event.id or f"{number}-{place}"
-                entry = Entry("event", floor, entry.user, msgspec.structs.replace(entry.event, at=floor, id=event_id))
+                entry = Entry(
+                    "event", floor, entry.user, msgspec.structs.replace(entry.event, at=floor, id=event_id)
+                )
             elif entry.at != floor:
                 entry = Entry(entry.kind, floor, entry.user, message=entry.message)
             part.appended.append(entry)
@@ -208,7 +227,9 @@ class Turns:
             partition = self._partitions[number]
             if part.complete:
                 part.appended.append(Entry("tick", horizon))
-            commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
+            commit = Commit(
+                number, partition.version, partition.cursor + len(part.logged) + len(part.appended)
+            )
             commit.appended = part.appended
             for user, entries in part.users().items():
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
@@ -312,4 +333,3 @@ def _once(state: UserState, user: str, encoded: bytes) -> Callable[[], UserState
     """The state at hand the first time; after that it has been changed, and is decoded anew."""
     at_hand = [state]
     return lambda: at_hand.pop() if at_hand else _restore(user, encoded)
-

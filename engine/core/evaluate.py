@@ -20,7 +20,14 @@ from engine.core.gates import settle
 from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline
 from engine.core.scope import Scope
-from engine.core.state import ATTRIBUTES_MAX, GONE_RULES_MAX, SESSIONS_MAX, UserState, is_small_attribute, session_name
+from engine.core.state import (
+    ATTRIBUTES_MAX,
+    GONE_RULES_MAX,
+    SESSIONS_MAX,
+    UserState,
+    is_small_attribute,
+    session_name,
+)
 
 
 def run(
@@ -47,7 +54,11 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         wake = state.wake
         if (wake is not None and wake <= at) or timeline.moments[-1] > state.rules_since:
             advance(timeline, state, at, decisions)
-        rules = timeline.rule_sets[timeline.holding(state.rules_since)] if len(timeline.moments) > 1 else timeline.latest
+        rules = (
+            timeline.rule_sets[timeline.holding(state.rules_since)]
+            if len(timeline.moments) > 1
+            else timeline.latest
+        )
     state.now = at
     interest = rules.dispatch.interest(event.type)
     if interest.activity:
@@ -187,7 +198,9 @@ def _end_session(rules: RuleSet, state: UserState, event: Event) -> None:
 
 def _identify(rules: RuleSet, state: UserState, event: Event) -> None:
     for name, value in event.data.items():
-        if (name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX) and is_small_attribute(name, value):
+        if (name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX) and is_small_attribute(
+            name, value
+        ):
             state.attributes[name] = value
     # Another zone may bring a schedule of the user's nearer.
     _set_wake(rules, state)

@@ -25,7 +25,12 @@ class Scope:
     __slots__ = ("_now", "at", "event", "policy", "state", "trigger")
 
     def __init__(
-        self, state: UserState, event: Event | None, at: int, policy: Policy, trigger: dict[str, Any] | None = None
+        self,
+        state: UserState,
+        event: Event | None,
+        at: int,
+        policy: Policy,
+        trigger: dict[str, Any] | None = None,
     ) -> None:
         self.state = state
         self.event = event

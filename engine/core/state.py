@@ -9,7 +9,9 @@ import msgspec
 from engine.core.model import Event, Json
 
 STATE_VERSION = 1
-STATE_BYTES_MAX = 1024 * 1024  # far above what the bounds below allow but for thousands of rules that have all sent
+STATE_BYTES_MAX = (
+    1024 * 1024
+)  # far above what the bounds below allow but for thousands of rules that have all sent
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
 ATTRIBUTE_BYTES_MAX = 1024  # of one attribute, name and value as JSON; a larger one is not taken over
@@ -108,7 +110,9 @@ class UserState:
             )
         )  # fmt: skip
         if len(encoded) > STATE_BYTES_MAX:
-            raise StateTooLarge(f"the state of user {self.user!r} would take {len(encoded)} bytes, at most {STATE_BYTES_MAX}")
+            raise StateTooLarge(
+                f"the state of user {self.user!r} would take {len(encoded)} bytes, at most {STATE_BYTES_MAX}"
+            )
         return encoded
 
     @classmethod

@@ -20,7 +20,9 @@ def find_zone(name: str) -> tzinfo | None:
     if name in ("UTC", "Etc/UTC"):
         return UTC
     parts = name.split("/")
-    if len(name) > 64 or not all(part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts):
+    if len(name) > 64 or not all(
+        part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts
+    ):
         return None
     table = files("tzdata").joinpath("zoneinfo", *parts)
     try:

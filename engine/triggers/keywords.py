@@ -39,7 +39,9 @@ SHAPE = shapes.Fields(
         "all": shapes.Words(doc="Every one of these words."),
         "none": shapes.Words(doc="None of these words."),
         "field": shapes.Parsed(
-            parse=_parse_field, pattern=f"^{_FIELD}$", doc="The data field that holds the text; by default message."
+            parse=_parse_field,
+            pattern=f"^{_FIELD}$",
+            doc="The data field that holds the text; by default message.",
         ),
         "event": shapes.ListOf(
             item=EVENT_TYPES.item,
@@ -105,7 +107,9 @@ class Keywords(Trigger):
         # In the order of the text; of two that start together the longer one is meant.
         texts = [text for _, text in sorted(hits, key=lambda hit: (hit[0], -len(hit[1])))]
         distinct = list(dict.fromkeys(texts))
-        facts: dict[str, Any] = {"keyword": distinct[0], "keywords": distinct} if distinct else {"keywords": []}
+        facts: dict[str, Any] = (
+            {"keyword": distinct[0], "keywords": distinct} if distinct else {"keywords": []}
+        )
         return Fired(facts, scope.event)
 
     @classmethod
@@ -217,7 +221,8 @@ def _look_up(data: dict[str, Json], field: str) -> Json:
 
 def _build(values: dict[str, Any], key: str) -> Keywords:
     words = {
-        name: frozenset(Word(written).key for written in values.get(name, ())) for name in ("any", "all", "none")
+        name: frozenset(Word(written).key for written in values.get(name, ()))
+        for name in ("any", "all", "none")
     }
     both = (words["any"] | words["all"]) & words["none"]
     if both:
