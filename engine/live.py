@@ -25,17 +25,13 @@ from engine.turn import TurnResult, Turns
 log = structlog.get_logger("live")
 
 QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it `submit` refuses
-TURN_MAX = (
-    500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
-)
+TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one turn; then its inputs are refused
 RECONNECT_GRACE = MINUTE  # how long the sessions of an earlier process stay open for clients to come back
 WAIT_SECONDS_MAX = 60.0
 
 Clock = Callable[[], int]  # the time in microseconds
-Deliver = Callable[
-    [list[OutboxMessage]], list[str]
-]  # hands messages to clients; returns the ids of those handed over
+Deliver = Callable[[list[OutboxMessage]], list[str]]  # hands messages to clients; returns the ids of those handed over
 
 
 class Overloaded(Exception):
@@ -143,9 +139,7 @@ class Live:
     async def send(self, messages: list[OutboxMessage]) -> None:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
         at = self._clock()
-        await self._enqueue(
-            [Entry("send", at, message.user, message=message.message) for message in messages]
-        )
+        await self._enqueue([Entry("send", at, message.user, message=message.message) for message in messages])
 
     async def waiting(self, user: str) -> list[OutboxMessage]:
         """What waits for the user and has not expired, oldest first."""
@@ -265,9 +259,7 @@ class Live:
             place = 0
             for request in taken:
                 after = place + len(request.entries)
-                if (
-                    not request.done.done()
-                ):  # the caller may have gone away; what it said has happened all the same
+                if not request.done.done():  # the caller may have gone away; what it said has happened all the same
                     request.done.set_result(result.entries[place:after])
                 place = after
             await self._finish(result)

@@ -87,9 +87,7 @@ class Reloader:
                     recursive=True,
                 ):
                     await self.reload()
-            self._say_problems(
-                [f"{self._folder}: the rules folder is gone; the rules that held go on holding"]
-            )
+            self._say_problems([f"{self._folder}: the rules folder is gone; the rules that held go on holding"])
             await asyncio.sleep(AGAIN_SECONDS)
             await self.reload()
 

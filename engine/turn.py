@@ -98,10 +98,7 @@ class Turns:
 
     async def open_sessions(self) -> list[tuple[str, list[str]]]:
         """Every user with open sessions, and their names: implicit ones, which end by themselves, not among them."""
-        return [
-            (user, list(UserState.decode(encoded).sessions))
-            for user, encoded in await self._store.present_users()
-        ]
+        return [(user, list(UserState.decode(encoded).sessions)) for user, encoded in await self._store.present_users()]
 
     async def make(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
         """Let ``entries`` happen in order, and (where ``due``) time come to ``horizon`` for all users.
@@ -181,9 +178,7 @@ class Turns:
         result = TurnResult()
         work: dict[int, _Work] = {}
         for user in users:
-            work.setdefault(partition_of(user, self._store.partition_count), _Work([], False)).due.append(
-                user
-            )
+            work.setdefault(partition_of(user, self._store.partition_count), _Work([], False)).due.append(user)
         if work:
             await self._commit([], work, result, self._floor())
         return result
@@ -208,18 +203,14 @@ class Turns:
             if entry.event is not None:
                 place = self._partitions[number].cursor + len(part.appended) + 1
                 event_id = entry.event.id or f"{number}-{place}"
-                entry = Entry(
-                    "event", floor, entry.user, msgspec.structs.replace(entry.event, at=floor, id=event_id)
-                )
+                entry = Entry("event", floor, entry.user, msgspec.structs.replace(entry.event, at=floor, id=event_id))
             elif entry.at != floor:
                 entry = Entry(entry.kind, floor, entry.user, message=entry.message)
             part.appended.append(entry)
             result.entries.append(entry)
         return max(floor, horizon)
 
-    async def _commit(
-        self, asked: list[Entry], work: dict[int, _Work], result: TurnResult, horizon: int
-    ) -> None:
+    async def _commit(self, asked: list[Entry], work: dict[int, _Work], result: TurnResult, horizon: int) -> None:
         assert self._partitions is not None
         await self._load([user for part in work.values() for user in part.users()])
         commits = []
@@ -227,9 +218,7 @@ class Turns:
             partition = self._partitions[number]
             if part.complete:
                 part.appended.append(Entry("tick", horizon))
-            commit = Commit(
-                number, partition.version, partition.cursor + len(part.logged) + len(part.appended)
-            )
+            commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
             commit.appended = part.appended
             for user, entries in part.users().items():
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
@@ -259,9 +248,7 @@ class Turns:
                 encoded = loaded.get(user, b"")
                 self._states[user] = (_restore(user, encoded), encoded)
 
-    def _evaluate(
-        self, user: str, entries: list[Entry], until: int | None, commit: Commit, result: TurnResult
-    ) -> None:
+    def _evaluate(self, user: str, entries: list[Entry], until: int | None, commit: Commit, result: TurnResult) -> None:
         assert self._timeline is not None
         state, before = self._states[user]
         events = [entry.event for entry in entries if entry.event is not None]

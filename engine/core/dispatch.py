@@ -159,10 +159,7 @@ class Dispatch:
         return Interest(
             activity,
             tuple(always),
-            tuple(
-                (name, {literal: tuple(w) for literal, w in table.items()})
-                for name, table in by_field.items()
-            ),
+            tuple((name, {literal: tuple(w) for literal, w in table.items()}) for name, table in by_field.items()),
             tuple(self._index(kind, watches) for kind, watches in by_kind.items()),
         )
 

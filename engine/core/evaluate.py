@@ -30,9 +30,7 @@ from engine.core.state import (
 )
 
 
-def run(
-    timeline: Timeline, state: UserState, events: Iterable[Event], until: int, decisions: list[Decision]
-) -> None:
+def run(timeline: Timeline, state: UserState, events: Iterable[Event], until: int, decisions: list[Decision]) -> None:
     """Apply ``events``, which are in order of time, then let the user's time run to ``until``."""
     for event in events:
         apply(timeline, state, event, decisions)
@@ -55,9 +53,7 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         if (wake is not None and wake <= at) or timeline.moments[-1] > state.rules_since:
             advance(timeline, state, at, decisions)
         rules = (
-            timeline.rule_sets[timeline.holding(state.rules_since)]
-            if len(timeline.moments) > 1
-            else timeline.latest
+            timeline.rule_sets[timeline.holding(state.rules_since)] if len(timeline.moments) > 1 else timeline.latest
         )
     state.now = at
     interest = rules.dispatch.interest(event.type)
@@ -198,9 +194,7 @@ def _end_session(rules: RuleSet, state: UserState, event: Event) -> None:
 
 def _identify(rules: RuleSet, state: UserState, event: Event) -> None:
     for name, value in event.data.items():
-        if (name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX) and is_small_attribute(
-            name, value
-        ):
+        if (name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX) and is_small_attribute(name, value):
             state.attributes[name] = value
     # Another zone may bring a schedule of the user's nearer.
     _set_wake(rules, state)

@@ -20,9 +20,7 @@ from engine.core.units import to_datetime
 Gate = Callable[[Rule, Scope, list[str]], Reason | None]
 
 
-def settle(
-    candidates: list[tuple[Watch, Fired]], state: UserState, policy: Policy, decisions: list[Decision]
-) -> None:
+def settle(candidates: list[tuple[Watch, Fired]], state: UserState, policy: Policy, decisions: list[Decision]) -> None:
     """Give every candidate of one input its outcome, in order of priority, then rule order.
 
     ``candidates`` may name a rule several times; its first trigger as written is the one that counts. The
@@ -150,9 +148,7 @@ def _write(rule: Rule, scope: Scope) -> tuple[Message, Reason | None]:
         text, data, reason = spec.fallback, {}, Reason("fallback", (failure.reason,))
     sent = scope.state.sent.get(rule.id)
     event_id = scope.event.id if scope.event is not None else ""
-    message_id = derive_id(
-        rule.id, scope.state.user, scope.at, sent.total if sent is not None else 0, event_id
-    )
+    message_id = derive_id(rule.id, scope.state.user, scope.at, sent.total if sent is not None else 0, event_id)
     expires_at = None if rule.expires is None else scope.at + rule.expires
     return Message(message_id, spec.type, text, spec.options, data, expires_at), reason
 

@@ -12,9 +12,7 @@ from engine.core.units import format_at, format_duration, from_datetime, from_ti
 
 Json = Any  # what JSON can hold: None, bool, int, float, str, list, dict with string keys
 
-Outcome = Literal[
-    "sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error"
-]
+Outcome = Literal["sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error"]
 # In the order of the gates (rules-language, section 6), as tables and reports show them.
 OUTCOMES: tuple[Outcome, ...] = (
     "sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error",

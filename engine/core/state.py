@@ -9,9 +9,7 @@ import msgspec
 from engine.core.model import Event, Json
 
 STATE_VERSION = 1
-STATE_BYTES_MAX = (
-    1024 * 1024
-)  # far above what the bounds below allow but for thousands of rules that have all sent
+STATE_BYTES_MAX = 1024 * 1024  # far above what the bounds below allow but for thousands of rules that have all sent
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
 ATTRIBUTE_BYTES_MAX = 1024  # of one attribute, name and value as JSON; a larger one is not taken over

@@ -16,9 +16,7 @@ DAY = 24 * HOUR
 
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND}
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
-DURATION_MAX = (
-    3660 * DAY
-)  # ten years: longer is surely a slip of the pen, and keeps every sum far below 2**63
+DURATION_MAX = 3660 * DAY  # ten years: longer is surely a slip of the pen, and keeps every sum far below 2**63
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
@@ -98,9 +96,7 @@ def parse_at(stamp: str | int | float, zone: tzinfo = UTC) -> int:
         try:
             moment = datetime.fromisoformat(stamp)
         except ValueError:
-            raise Refused(
-                f'expected an RFC 3339 time such as "2026-03-27T10:00:00Z", got "{stamp[:80]}"'
-            ) from None
+            raise Refused(f'expected an RFC 3339 time such as "2026-03-27T10:00:00Z", got "{stamp[:80]}"') from None
         if moment.tzinfo is None:
             # Arithmetic on the naive value is the fast path: nearly all zone-less logs are in UTC.
             if zone is UTC:

@@ -129,9 +129,7 @@ def _build(values: dict[str, Any], key: str) -> Inactivity:
     matcher = Matcher.build(after)
     idle = [name for name in matcher.event_types if not name.endswith("*") and not is_activity(name)]
     if idle:
-        raise Refused(
-            f'"{idle[0]}" is no activity, so nobody is idle after it', hint="name an event the user causes"
-        )
+        raise Refused(f'"{idle[0]}" is no activity, so nobody is idle after it', hint="name an event the user causes")
     return InactivityAfter(key, values["for"], matcher)
 
 

@@ -86,9 +86,7 @@ class Keywords(Trigger):
     kind = "keywords"
     indexes_events = True
 
-    def __init__(
-        self, key: str, matcher: Matcher, field: str, words: dict[str, frozenset[tuple[str, bool]]]
-    ) -> None:
+    def __init__(self, key: str, matcher: Matcher, field: str, words: dict[str, frozenset[tuple[str, bool]]]) -> None:
         super().__init__(key, event_types=matcher.event_types)
         self.matcher = matcher
         self.field = field
@@ -107,9 +105,7 @@ class Keywords(Trigger):
         # In the order of the text; of two that start together the longer one is meant.
         texts = [text for _, text in sorted(hits, key=lambda hit: (hit[0], -len(hit[1])))]
         distinct = list(dict.fromkeys(texts))
-        facts: dict[str, Any] = (
-            {"keyword": distinct[0], "keywords": distinct} if distinct else {"keywords": []}
-        )
+        facts: dict[str, Any] = {"keyword": distinct[0], "keywords": distinct} if distinct else {"keywords": []}
         return Fired(facts, scope.event)
 
     @classmethod
@@ -182,9 +178,7 @@ class FieldIndex:
                 hits.append((watch, fired))
         return hits
 
-    def _words(
-        self, folded: str, raw: list[tuple[int, int, int]]
-    ) -> dict[tuple[str, bool], list[tuple[int, str]]]:
+    def _words(self, folded: str, raw: list[tuple[int, int, int]]) -> dict[tuple[str, bool], list[tuple[int, str]]]:
         """The hits that stand as words: not preceded, nor (unless a prefix) followed, by a letter, digit or underscore."""
         found: dict[tuple[str, bool], list[tuple[int, str]]] = {}
         length = len(folded)
@@ -220,10 +214,7 @@ def _look_up(data: dict[str, Json], field: str) -> Json:
 
 
 def _build(values: dict[str, Any], key: str) -> Keywords:
-    words = {
-        name: frozenset(Word(written).key for written in values.get(name, ()))
-        for name in ("any", "all", "none")
-    }
+    words = {name: frozenset(Word(written).key for written in values.get(name, ())) for name in ("any", "all", "none")}
     both = (words["any"] | words["all"]) & words["none"]
     if both:
         raise Refused(f'"{min(both)[0]}" is asked for and excluded at once, so this can never fire')
