@@ -1,0 +1,59 @@
+"""Records of a log that cannot be read: counted by reason, the first few kept to be shown. None goes unseen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SHOWN_MAX = 5
+TEXT_MAX = 160  # characters of a bad record that are shown
+
+
+class BadLine(Exception):
+    """One record cannot become an event. ``reason`` is the trouble as it is counted, ``detail`` this case of it."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """``line`` is numbered from 1; ``text`` is the beginning of the record on one line."""
+
+    log: str
+    line: int
+    reason: str
+    detail: str
+    text: str
+
+    def __str__(self) -> str:
+        message = f"{self.log}:{self.line}: {self.reason}"
+        if self.detail:
+            message += f" ({self.detail})"
+        return f"{message}: {self.text}" if self.text else message
+
+
+@dataclass(slots=True)
+class BadRecords:
+    """``counts`` by reason, in the order in which they first occurred; ``shown`` are the first `SHOWN_MAX`."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    shown: list[BadRecord] = field(default_factory=list)
+
+    def add(self, log: str, line: int, trouble: BadLine, text: bytes | str = b"") -> None:
+        self.counts[trouble.reason] = self.counts.get(trouble.reason, 0) + 1
+        if len(self.shown) < SHOWN_MAX:
+            self.shown.append(BadRecord(log, line, trouble.reason, trouble.detail, _one_line(text)))
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def _one_line(text: bytes | str) -> str:
+    # Four bytes make at most one character, so this much is enough to show TEXT_MAX of them.
+    if isinstance(text, bytes):
+        text = text[: 4 * TEXT_MAX + 1].decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else " " for c in text[: TEXT_MAX + 1]).strip()
+    return shown[:TEXT_MAX] + "…" if len(text) > TEXT_MAX else shown

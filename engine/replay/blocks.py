@@ -1,0 +1,181 @@
+"""The bytes of a log, in blocks: a file or standard input, plain or gzip. Knows nothing of what they say.
+
+Whatever is wrong with the bytes themselves (a damaged gzip, text that is not UTF-8, a line without end) is a
+bad record, and what could be read counts.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from engine.replay.bad_records import BadLine, BadRecords
+
+BLOCK_BYTES = 1 << 20
+LINE_BYTES_MAX = 16 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+SQLITE_MAGIC = b"SQLite format 3\x00"  # sqlite.org/fileformat.html, section 1.3
+BOM = b"\xef\xbb\xbf"
+STDIN = "-"
+
+Progress = Callable[[int], None]  # told how many more bytes of the file have been read
+
+
+def is_store(log: str) -> bool:
+    """Whether it is a SQLite file, by its first 16 bytes; its name does not matter. Raises OSError."""
+    if log == STDIN:
+        return False
+    with open(log, "rb") as stream:
+        return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+
+
+def read_blocks(log: str, progress: Progress | None = None) -> Iterator[bytes]:
+    """The log's bytes, unpacked where they are gzip (by the first two bytes, whatever the name is).
+
+    Raises OSError where the file cannot be read, and `BadLine` where a gzip breaks off or is damaged: what
+    was yielded before that was read.
+    """
+    if log == STDIN:
+        yield from _unpack(sys.stdin.buffer, progress)
+        return
+    with open(log, "rb") as stream:
+        yield from _unpack(stream, progress)
+
+
+def _unpack(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
+    raw = _raw_blocks(stream, progress)
+    first = next(raw, b"")
+    # A pipe may hand over its first byte alone.
+    while len(first) < len(GZIP_MAGIC) and (more := next(raw, b"")):
+        first += more
+    if not first.startswith(GZIP_MAGIC):
+        yield first
+        yield from raw
+        return
+    try:
+        yield from _gunzip(first, raw)
+    except EOFError:
+        raise BadLine("truncated gzip", "the rest of the file is missing") from None
+    except zlib.error as error:
+        raise BadLine("damaged gzip", str(error)) from None
+
+
+def _raw_blocks(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
+    while block := stream.read(BLOCK_BYTES):
+        if progress is not None:
+            progress(len(block))
+        yield block
+
+
+def _gunzip(first: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
+    """All members of a gzip file (RFC 1952, section 2.2), at most `BLOCK_BYTES` at a time."""
+    unpack = zlib.decompressobj(wbits=31)
+    packed: bytes = first
+    while True:
+        if packed:
+            block = unpack.decompress(packed, BLOCK_BYTES)
+            packed = unpack.unconsumed_tail
+            if block:
+                yield block
+        if unpack.eof:
+            # Zeros may pad the last member; anything else is the next member.
+            packed = unpack.unused_data.lstrip(b"\0")
+            while not packed:
+                more = next(raw, None)
+                if more is None:
+                    return
+                packed = more.lstrip(b"\0")
+            unpack = zlib.decompressobj(wbits=31)
+        elif not packed:
+            more = next(raw, None)
+            if more is None:
+                raise EOFError
+            packed = more
+
+
+def read_lines(log: str, bad: BadRecords, progress: Progress | None = None) -> Iterator[tuple[int, list[bytes]]]:
+    """``(number of the first, lines)``, many at a time. Numbers count from 1.
+
+    A line that is too long or not UTF-8 is a bad record; it comes as an empty line, so that numbers go on.
+    """
+    number, rest = 1, b""
+    first = True
+    skipping = False  # inside a line that is too long
+    try:
+        for block in read_blocks(log, progress):
+            if first:
+                block, first = block.removeprefix(BOM), False
+            if skipping:
+                _, newline, block = block.partition(b"\n")
+                if not newline:
+                    continue
+                skipping = False
+                number += 1
+            whole, newline, tail = block.rpartition(b"\n")
+            if newline:
+                lines = _checked(log, number, rest + whole, bad)
+                yield number, lines
+                number += len(lines)
+                rest = tail
+            else:
+                rest += block
+            if len(rest) > LINE_BYTES_MAX:
+                bad.add(log, number, _TOO_LONG, rest[:1024])
+                rest, skipping = b"", True
+    except BadLine as damage:
+        bad.add(log, number, damage, rest)
+        return
+    if rest:
+        yield number, _checked(log, number, rest, bad)
+
+
+def _checked(log: str, number: int, text: bytes, bad: BadRecords) -> list[bytes]:
+    """The lines of a text whose last newline is cut off, the unreadable ones emptied."""
+    lines = text.split(b"\n")
+    if len(lines[0]) > LINE_BYTES_MAX:  # the others are within one block
+        bad.add(log, number, _TOO_LONG, lines[0][:1024])
+        text = text[len(lines[0]) :]
+        lines[0] = b""
+    try:
+        text.decode()  # all at once: a hundredth of what the lines one by one would take
+    except UnicodeDecodeError:
+        for index, line in enumerate(lines):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                bad.add(log, number + index, BadLine("not UTF-8", f"byte {error.start + 1}"), line)
+                lines[index] = b""
+    return lines
+
+
+_TOO_LONG = BadLine("line too long", f"more than {LINE_BYTES_MAX >> 20} MiB")
+
+
+class BlockStream(io.RawIOBase):
+    """The same bytes as a stream. ``damage`` says what was wrong where it ended before its end."""
+
+    def __init__(self, log: str, progress: Progress | None = None) -> None:
+        self._blocks = read_blocks(log, progress)
+        self._rest = memoryview(b"")
+        self.damage: BadLine | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            while not self._rest:
+                block = next(self._blocks, None)
+                if block is None:
+                    return 0
+                self._rest = memoryview(block)
+        except BadLine as damage:
+            self.damage = damage
+            return 0
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size

@@ -1,0 +1,149 @@
+"""What a dry run found, as text: a table per rule and a summary. It computes from decisions and prints nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.core.model import OUTCOMES, Decision
+from engine.core.rules import Rule
+from engine.core.units import DAY, format_at, format_duration
+from engine.replay.bad_records import BadRecords
+from engine.replay.driver import FaultFound
+
+WIDTH = 80
+FAULTS_SHOWN_MAX = 3
+RULE_WIDTH_MAX = 30
+
+
+@dataclass(slots=True)
+class RuleCount:
+    """What became of one rule's candidates, and how many users it reached with a message."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reached: set[str] = field(default_factory=set)
+
+    @property
+    def candidates(self) -> int:
+        return self.outcomes.total()
+
+
+def count_rules(decisions: Iterable[Decision]) -> dict[str, RuleCount]:
+    counts: dict[str, RuleCount] = {}
+    for decision in decisions:
+        count = counts.get(decision.rule)
+        if count is None:
+            count = counts[decision.rule] = RuleCount()
+        count.outcomes[decision.outcome] += 1
+        if decision.outcome == "sent":
+            count.reached.add(decision.user)
+    return counts
+
+
+def rule_table(rules: Iterable[Rule], counts: Mapping[str, RuleCount]) -> list[str]:
+    """One row per rule, in rule order; those that never fired too. Rules of the past that have gone come last."""
+    modes: dict[str, str] = {rule.id: rule.mode for rule in rules}
+    names = [*modes, *sorted(rule for rule in counts if rule not in modes)]
+    if not names:
+        return ["no rules"]
+    left = min(max(len(name) for name in ["rule", *names]), RULE_WIDTH_MAX)
+    lines = [f"{'rule':<{left}}  {'candidates':>10}  {'sent':>9}  {'users':>7}  other outcomes"]
+    for name in names:
+        count = counts.get(name, RuleCount())
+        notes = [
+            f"{outcome} {count.outcomes[outcome]:,}"
+            for outcome in OUTCOMES
+            if outcome != "sent" and count.outcomes[outcome]
+        ]
+        if name not in modes:
+            notes.append("no longer a rule")
+        elif modes[name] == "off":
+            notes.append("off")
+        if len(name) > left:
+            # A long name has a line of its own rather than being cut: it is what the reader will search for.
+            lines.append(name)
+            name = ""
+        row = f"{name:<{left}}  {count.candidates:>10,}  {count.outcomes['sent']:>9,}  {len(count.reached):>7,}  "
+        lines += _wrapped(row, [note + "," for note in notes[:-1]] + notes[-1:])
+    return lines
+
+
+def _wrapped(row: str, words: Sequence[str]) -> list[str]:
+    """The words behind the row; those that do not fit go on below, under the first."""
+    indent = " " * len(row)
+    lines, line = [], row
+    for word in words:
+        if line not in (row, indent) and len(line) + 1 + len(word) > WIDTH:
+            lines.append(line)
+            line = indent
+        line += word if line in (row, indent) else f" {word}"
+    return [text.rstrip() for text in [*lines, line]]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What was replayed. Moments are microseconds; ``after_until`` counts the events that were left out by it."""
+
+    users: int
+    events: int
+    candidates: int
+    first: int | None
+    last: int | None
+    after_until: int = 0
+
+
+def summary(given: Input, counts: Mapping[str, RuleCount], bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:
+    """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared."""
+    lines = [_row("events", f"{given.events:,} of {_number(given.users, 'user')}")]
+    if given.first is not None and given.last is not None:
+        lines.append(_row("from", _moment(given.first)))
+        lines.append(_row("to", f"{_moment(given.last)} ({_span(given.last - given.first)})"))
+    if given.after_until:
+        lines.append(_row("left out", f"{_number(given.after_until, 'event')} after --until"))
+    totals: Counter[str] = Counter()
+    for count in counts.values():
+        totals += count.outcomes
+    parts = [f"{outcome} {totals[outcome]:,}" for outcome in OUTCOMES if totals[outcome]]
+    equation = [part + " +" for part in parts[:-1]] + parts[-1:]
+    lines += _wrapped(_row("candidates", f"{given.candidates:,}" + (" = " if parts else "")), equation)
+    reached = set[str]().union(*(count.reached for count in counts.values()))
+    lines.append(_row("reached", _number(len(reached), "user")))
+    lines.append(_row("bad records", _reasons(bad)))
+    if faults:
+        lines.append(_row("faults", f"{len(faults):,}: events left out, because the engine failed on them"))
+    return lines
+
+
+def details(bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:
+    """The first bad records and the first faults, for the error stream."""
+    lines = [str(record) for record in bad.shown]
+    if bad.total > len(bad.shown):
+        lines.append(f"… and {_number(bad.total - len(bad.shown), 'bad record')} more")
+    for fault in faults[:FAULTS_SHOWN_MAX]:
+        where = "as time ran on" if fault.event is None else f"at {format_at(fault.event.at)}, {fault.event.type}"
+        lines.append(f'the engine failed on an event of user "{fault.user}" {where}:')
+        lines += fault.trace.rstrip().splitlines()
+    return lines
+
+
+def _row(name: str, value: str) -> str:
+    return f"{name:<13}{value}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _reasons(bad: BadRecords) -> str:
+    if not bad.total:
+        return "0"
+    return f"{bad.total:,}: " + ", ".join(f"{reason} {count:,}" for reason, count in bad.counts.items())
+
+
+def _moment(at: int) -> str:
+    return format_at(at).replace(".000000Z", "Z")
+
+
+def _span(span: int) -> str:
+    return f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span)

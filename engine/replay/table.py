@@ -1,0 +1,104 @@
+"""CSV (RFC 4180, with a header) to events, by a mapping. Every cell is text: nothing is guessed to be a number.
+
+`csv` would have been the name of this file; the standard library has it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from engine.core.model import Event, Json
+from engine.core.refusal import Refused
+from engine.replay.bad_records import BadLine, BadRecords
+from engine.replay.blocks import BLOCK_BYTES, BlockStream, Progress
+from engine.replay.mapping import Place, Source
+from engine.replay.records import make_event
+from engine.replay.stamps import Stamps
+
+# Nine digits and more are an epoch number; eight can be a date without dashes (20260327).
+EPOCH = re.compile(r"\d{9,}(\.\d+)?", re.ASCII)
+BROKEN_TEXT = re.compile("[\udc80-\udcff]")  # what is left of bytes that are not UTF-8
+
+Row = list[str]
+
+
+class UnknownColumn(Refused):
+    """A mapping names a column that the header has not; ``place`` says where the mapping does."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        super().__init__(message, code="unknown-column")
+        self.place = place
+
+
+def read_csv(log: str, source: Source, bad: BadRecords, events: list[Event], progress: Progress | None = None) -> None:
+    """Append the events of a log, in the order of its rows. Raises `UnknownColumn`.
+
+    A row whose number of cells is not the header's is a bad record: nobody can tell which cell is missing.
+    """
+    stream = BlockStream(log, progress)
+    text = io.TextIOWrapper(
+        io.BufferedReader(stream, BLOCK_BYTES), encoding="utf-8-sig", errors="surrogateescape", newline=""
+    )
+    rows = csv.reader(text)
+    header: Row | None = None
+    read: Callable[[Row], Event] | None = None
+    line = 1
+    while True:
+        row: Row = []
+        try:
+            row = next(rows)
+            if row and header is None:
+                header, read = row, _row_reader(source, row)
+            elif row and read is not None:
+                events.append(read(row))
+        except StopIteration:
+            break
+        except csv.Error as error:
+            bad.add(log, line, BadLine("not CSV", str(error)))
+        except BadLine as trouble:
+            bad.add(log, line, trouble, ",".join(row))
+        line = rows.line_num + 1
+    if stream.damage is not None:
+        bad.add(log, line, stream.damage)
+
+
+def _row_reader(source: Source, header: Row) -> Callable[[Row], Event]:
+    width = len(header)
+    indexes = {name: index for index, name in enumerate(header)}
+    stamps = Stamps(source.zone)
+
+    def finder(place: Place | None) -> Callable[[Row], Json]:
+        if place is None:
+            return lambda row: None
+        if place.path is None:
+            return lambda row: place.value
+        if place.path not in indexes:
+            near = get_close_matches(place.path, header, n=1)
+            hint = f'; did you mean "{near[0]}"' if near else f"; it has {', '.join(header)}"[:300]
+            raise UnknownColumn(f'the log has no column "{place.path}"{hint}', place)
+        index = indexes[place.path]
+        return lambda row: row[index] or None
+
+    main = [finder(place) for place in (source.at, source.user, source.type, source.session, source.id)]
+    fields = (
+        [(name, finder(Place(name))) for name in header]
+        if source.data is None
+        else [(name, finder(place)) for name, place in source.data.items()]
+    )
+
+    def read(row: Row) -> Event:
+        if len(row) != width:
+            raise BadLine("wrong number of cells", f"expected {width}, found {len(row)}")
+        if any(BROKEN_TEXT.search(cell) for cell in row):
+            raise BadLine("not UTF-8")
+        at, user, event_type, session, event_id = [find(row) for find in main]
+        if type(at) is str and EPOCH.fullmatch(at):
+            at = float(at) if "." in at else int(at)
+        data = {name: value for name, find in fields if (value := find(row)) is not None}
+        return make_event(stamps, at, user, event_type, session, event_id, data)
+
+    return read
