@@ -132,9 +132,7 @@ class Store(Protocol):
         becomes its ``at_reported`` if it had none. The partition's version stays.
         """
 
-    async def poll(
-        self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500
-    ) -> list[Batch]:
+    async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
         """One consistent look at each partition, in the order asked. Changes nothing.
 
         ``due`` are at most ``due_max`` users of the partition, the earliest wake-ups first.

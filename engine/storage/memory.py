@@ -69,9 +69,7 @@ class MemoryStore:
         for partition, entry in moved:
             partition.log.append(entry)
 
-    async def poll(
-        self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500
-    ) -> list[Batch]:
+    async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
         self._check_open()
         check_partitions(partitions, self.partition_count)
         return [self._batch(number, due_by, entries_max, due_max) for number in partitions]
@@ -80,9 +78,7 @@ class MemoryStore:
         partition = self._partitions[number]
         entries = partition.log[partition.cursor : partition.cursor + entries_max]
         wakes = sorted(
-            (user.wake, name)
-            for name, user in partition.users.items()
-            if user.wake is not None and user.wake <= due_by
+            (user.wake, name) for name, user in partition.users.items() if user.wake is not None and user.wake <= due_by
         )
         due = [name for _, name in wakes[:due_max]]
         named = dict.fromkeys([*(entry.user for entry in entries), *due])

@@ -20,17 +20,13 @@ def check_entry(entry: Entry) -> None:
         raise ValueError(f"expected a moment between 1970 and 9999 for an entry, got {entry.at}")
     event = entry.event
     if (event is not None) != (entry.kind == "event"):
-        raise ValueError(
-            f'an entry of kind "{entry.kind}" {"has an" if event is not None else "lacks its"} event'
-        )
+        raise ValueError(f'an entry of kind "{entry.kind}" {"has an" if event is not None else "lacks its"} event')
     if event is not None and (event.at != entry.at or event.user != entry.user):
         raise ValueError(
             f"an entry is of its event's user and moment: expected {event.user!r} at {event.at}, "
             f"got {entry.user!r} at {entry.at}"
         )
-    if (entry.message is not None) != (entry.kind == "send") or bool(entry.rules_hash) != (
-        entry.kind == "rules"
-    ):
+    if (entry.message is not None) != (entry.kind == "send") or bool(entry.rules_hash) != (entry.kind == "rules"):
         raise ValueError(f'an entry of kind "{entry.kind}" lacks what is its own or has what is another\'s')
 
 
@@ -78,13 +74,10 @@ def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int
     evaluated = commit.cursor - len(commit.appended)
     if evaluated < cursor or evaluated > last_number:
         raise ValueError(
-            f"the cursor of partition {commit.partition} can move from {cursor} up to {last_number}, "
-            f"not to {evaluated}"
+            f"the cursor of partition {commit.partition} can move from {cursor} up to {last_number}, not to {evaluated}"
         )
     if commit.appended and evaluated < last_number:
-        raise Conflict(
-            f"partition {commit.partition} has {last_number - evaluated} entries that were not evaluated"
-        )
+        raise Conflict(f"partition {commit.partition} has {last_number - evaluated} entries that were not evaluated")
     for entry in commit.appended:
         if entry.at < last_at:
             raise ValueError(f"time went back in partition {commit.partition}, from {last_at} to {entry.at}")

@@ -37,9 +37,7 @@ from engine.storage.sqlite_rows import entry_row, fault_row, from_name, outgoing
 from engine.storage.sqlite_schema import Durability, connect
 
 BUSY_TIMEOUT_MS = 5_000  # how long a call waits while another process writes
-TRACE_LENGTH_MAX = (
-    16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
-)
+TRACE_LENGTH_MAX = 16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
 
 Result = TypeVar("Result")
 
@@ -78,10 +76,10 @@ class SqliteStore:
     ) -> SqliteStore:
         """The store in the file ``path``, made if there is none.
 
-        ``partition_count`` is for a file that is made (`base.PARTITIONS_DEFAULT` unless told); where another is
-        found, that is `StoreUnusable`. ``durability``: what was committed outlives a loss of power ("full") or
-        only a crash of the process ("normal"); the file stays whole in both. ``read_only`` looks at the file of
-        a server that runs, was killed or has ended, and every call that writes raises `StoreError`.
+        ``partition_count`` is for a file that is made (`base.PARTITIONS_DEFAULT` unless told); where the file
+        has another, that is `StoreUnusable`. ``durability``: what was committed outlives a loss of power
+        ("full") or only a crash of the process ("normal"); the file stays whole in both. ``read_only`` looks at
+        the file of a server that runs, was killed or has ended; every call that writes raises `StoreError`.
         ``busy_timeout_ms``: how long a call waits while another process writes. Raises `StoreUnusable`.
         """
         path = Path(path)
@@ -108,9 +106,7 @@ class SqliteStore:
     async def append(self, entries: list[Entry]) -> None:
         await self._run(lambda: self._append(entries))
 
-    async def poll(
-        self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500
-    ) -> list[Batch]:
+    async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
         check_partitions(partitions, self.partition_count)
         return await self._run(lambda: self._poll(partitions, due_by, entries_max, due_max))
 
@@ -232,9 +228,7 @@ class SqliteStore:
                 last[partition] = number + 1, entry.at
                 rows.append(entry_row(partition, number + 1, entry))
             db.executemany(queries.ADD_ENTRY, rows)
-            db.executemany(
-                queries.MOVE_LAST_AT, [(last_at, partition) for partition, (_, last_at) in last.items()]
-            )
+            db.executemany(queries.MOVE_LAST_AT, [(last_at, partition) for partition, (_, last_at) in last.items()])
 
     def _partition(self, partition: int) -> tuple[int, int, int, int]:
         """Version, cursor, last_at, and the number of the log's last entry."""
@@ -295,13 +289,10 @@ class SqliteStore:
 
     def _write_log(self, commit: Commit, last_number: int) -> None:
         rows = [
-            entry_row(commit.partition, number, entry)
-            for number, entry in enumerate(commit.appended, last_number + 1)
+            entry_row(commit.partition, number, entry) for number, entry in enumerate(commit.appended, last_number + 1)
         ]
         self._db.executemany(queries.ADD_ENTRY, rows)
-        moments = [
-            (entry.at, to_name(entry.rules_hash)) for entry in commit.appended if entry.kind == "rules"
-        ]
+        moments = [(entry.at, to_name(entry.rules_hash)) for entry in commit.appended if entry.kind == "rules"]
         self._db.executemany(queries.ADD_RULE_MOMENT, moments)
 
     def _write_states(self, commit: Commit) -> None:

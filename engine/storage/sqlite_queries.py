@@ -1,7 +1,7 @@
 """Every statement that the running SQLite store executes, each with its name and what it is for.
 
-Text only: nothing here is executed, and no value is ever put into a text. A line goes in and comes out as bytes
-and is kept as text, so that the file can be read with the `sqlite3` command.
+Text only: nothing here is executed, and no value is ever put into a text. A line goes in and comes out as
+bytes and is kept as text, so that the file can be read with the `sqlite3` command.
 """
 
 from __future__ import annotations

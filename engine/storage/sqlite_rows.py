@@ -5,9 +5,7 @@ from __future__ import annotations
 from engine.storage.base import Entry, Fault, OutboxMessage
 from engine.storage.codec import encode_entry, encode_message
 
-TRACE_LENGTH_MAX = (
-    16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
-)
+TRACE_LENGTH_MAX = 16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
 
 Name = str | bytes  # as SQLite keeps it: see `sqlite_schema.SCHEMA`
 

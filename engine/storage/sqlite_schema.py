@@ -121,9 +121,7 @@ def _check_path(path: Path, read_only: bool) -> None:
     if path.is_dir():
         raise StoreUnusable(f'"{path}" is a directory, expected the path of a SQLite file')
     if not path.parent.is_dir():
-        raise StoreUnusable(
-            f'the directory "{path.parent}" does not exist: make it, or name a file elsewhere'
-        )
+        raise StoreUnusable(f'the directory "{path.parent}" does not exist: make it, or name a file elsewhere')
     if read_only and not path.exists():
         raise StoreUnusable(f'there is no file "{path}" to read')
 
@@ -184,9 +182,7 @@ def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only:
         return
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise StoreUnusable(
-            f'the file system of "{path}" does not support a write-ahead log: use a local disk'
-        )
+        raise StoreUnusable(f'the file system of "{path}" does not support a write-ahead log: use a local disk')
     # FULL: what was committed outlives a loss of power; NORMAL: it outlives the process, and a loss of power
     # may take the last commits (and leaves the file whole).
     db.execute(f"PRAGMA synchronous = {durability.upper()}")
