@@ -1,0 +1,307 @@
+"""The composition root: settings → store, rules, live, hub, doors. The only file that knows everything.
+
+async def answer(message: ChatMessage) -> str: ...
+
+async with Server.from_config("config.yaml", responder=answer) as server:
+    await server.broadcast_to_all_clients("How's your progress?", "question")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from engine.core.model import Json
+from engine.core.refusal import Refused
+from engine.core.rules import RuleSet
+from engine.core.units import SECOND
+from engine.folder import load_folder
+from engine.live import Live
+from engine.logs import configure_logs
+from engine.reload import Reloader
+from engine.responders import echo, plain
+from engine.responders.base import Responder, check_responder
+from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings
+from engine.storage.base import Store, StoreError
+from engine.storage.opening import open_store
+from engine.transport.desk import Desk, ResponseHook, Sent
+from engine.transport.http import HttpDoor
+from engine.transport.hub import Hub
+from engine.transport.websocket import Keepalive, WebSocketDoor
+from engine.transport.wire import NAME_LENGTH_MAX, encode
+
+RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+log = structlog.get_logger("proactive")
+
+
+class StartError(Exception):
+    """The server cannot start, in one line that says what to do about it."""
+
+
+class Server:
+    """One live server. `start` and `stop` it, or use it as an async context manager; it starts once.
+
+    ``responder`` answers chat messages: an async function of one `ChatMessage` that returns the text. None
+    takes the one that the settings name. ``on_user_response`` is awaited with the client's id, the question's
+    id and the response, once the response is durable; the client's next frames wait for it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        responder: Responder | None = None,
+        on_user_response: ResponseHook | None = None,
+        on_report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        if responder is not None:
+            check_responder(responder)
+        self._responder = responder or RESPONDERS[self.settings.responder]
+        self._on_user_response = on_user_response
+        self._on_report = on_report
+        self._hub = Hub(time.monotonic, self.settings.limits.queue_frames)
+        self._running = AsyncExitStack()
+        self._started = False
+        self._store: Store | None = None
+        self._live: Live | None = None
+        self._desk: Desk | None = None
+        self._reloader: Reloader | None = None
+        self._ws_port = 0
+        self._http_port = 0
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path | None = DEFAULT_PATH,
+        *,
+        responder: Responder | None = None,
+        on_user_response: ResponseHook | None = None,
+        on_report: Callable[[str], None] | None = None,
+        host: str | None = None,
+        ws_port: int | None = None,
+        http_port: int | None = None,
+        rules: str | Path | None = None,
+        store: str | None = None,
+    ) -> Self:
+        """By a file of settings, the environment over it, and the arguments over both.
+
+        With ``path`` None, ``config.yaml`` if there is one. Raises `SettingsErrors`, and `StartError` for an
+        argument that cannot be.
+        """
+        settings = read_settings(path, os.environ)
+        given: dict[str, Any] = {"ws_port": ws_port, "http_port": http_port}
+        given["rules"] = None if rules is None else Path(rules)
+        try:
+            if host is not None:
+                given["host"] = parse_host(host)
+            if store is not None:
+                given["store"] = parse_store(store)
+        except Refused as refused:
+            raise StartError(f"{refused.message}{'; ' + refused.hint if refused.hint else ''}") from None
+        settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+        return cls(settings, responder=responder, on_user_response=on_user_response, on_report=on_report)
+
+    async def start(self) -> None:
+        """Returns when both doors are open. Raises `RuleErrors`, `StoreUnusable` or `StartError`; then nothing is."""
+        if self._started:
+            raise RuntimeError("a server starts once; make another")
+        self._started = True
+        if not structlog.is_configured():
+            configure_logs(self.settings.log)
+        async with AsyncExitStack() as opened:
+            await self._open(opened)
+            self._running = opened.pop_all()
+
+    async def stop(self) -> None:
+        """Close the doors, finish what was taken in, close the store. Once is enough; more does nothing."""
+        await self._running.aclose()
+
+    async def serve_forever(self) -> None:
+        """Serve until SIGINT or SIGTERM, then stop. Starts the server if that has not been done."""
+        if not self._started:
+            await self.start()
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            with suppress(NotImplementedError):  # Windows has no handlers on the loop; there Ctrl-C raises
+                loop.add_signal_handler(number, asked.set)
+        try:
+            await asked.wait()
+            log.info("= stopping")
+        finally:
+            for number in STOP_SIGNALS:
+                with suppress(NotImplementedError):
+                    loop.remove_signal_handler(number)
+            await self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://{_shown_host(self.settings.host)}:{self._ws_port}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{_shown_host(self.settings.host)}:{self._http_port}"
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules that hold."""
+        return self._parts()[0].rules
+
+    async def broadcast_to_all_clients(
+        self, text: str, message_type: str = "notification", *, options: tuple[str, ...] = (), **fields: Json
+    ) -> Sent:
+        """To everybody who is connected, or was there over HTTP within ten minutes. ``fields`` join the frame.
+
+        Raises `StoreError` or `Overloaded`: then nobody has got it.
+        """
+        return await self._send(None, message_type, text, tuple(options), fields)
+
+    async def send_backend_message_to_client(
+        self,
+        client_id: str,
+        text: str,
+        message_type: str = "notification",
+        *,
+        options: tuple[str, ...] = (),
+        **fields: Json,
+    ) -> Sent:
+        """To all connections of one client; it waits (`Settings.message_expires`) for a client who has none."""
+        return await self._send([client_id], message_type, text, tuple(options), fields)
+
+    async def send_frame_to_client(self, client_id: str, frame: dict[str, Json]) -> Sent:
+        """A frame of the application's own, ``{"type": "code_suggestion", …}``; ``id`` and ``timestamp`` are added."""
+        kind, fields = _taken_apart(frame)
+        return await self._send([client_id], kind, "", (), fields)
+
+    async def broadcast_frame(self, frame: dict[str, Json]) -> Sent:
+        """As `send_frame_to_client`, to everybody."""
+        kind, fields = _taken_apart(frame)
+        return await self._send(None, kind, "", (), fields)
+
+    async def health(self) -> dict[str, Json]:
+        """What ``GET /healthz`` says. ``degraded``: it serves, and somebody should look."""
+        live, _, reloader, store = self._parts()
+        state = live.health()
+        try:
+            kept: Json = await store.describe()
+            store_trouble = state.get("trouble")
+        except StoreError as error:
+            kept, store_trouble = {}, str(error)
+        fine = not reloader.problems and not store_trouble and state.get("running")
+        return {
+            "status": "ok" if fine else "degraded",
+            "rules": {"loaded": len(live.rules.rules), "hash": live.rules.hash, "problems": reloader.problems},
+            "store": {**kept, "trouble": store_trouble},
+            "live": state,
+            "connections": self._hub.connection_count,
+            "clients": len(self._hub.clients()),
+        }
+
+    async def _open(self, opened: AsyncExitStack) -> None:
+        """Store, live, HTTP, WebSocket: whoever can connect is served at once. Closed the other way round."""
+        settings = self.settings
+        try:
+            rules = await asyncio.to_thread(load_folder, settings.rules)
+        except OSError as error:
+            raise StartError(
+                f"{settings.rules}: expected a folder of rules, {(error.strerror or str(error)).lower()};"
+                " --rules names another"
+            ) from None
+        self._store = await open_store(settings.store)
+        opened.push_async_callback(self._store.close)
+        self._live = Live(self._store, rules, clock=_now, deliver=self._hub.deliver)
+        await self._live.start()
+        opened.push_async_callback(self._live.stop)
+        self._desk = Desk(
+            self._live,
+            self._hub,
+            self._responder,
+            clock=_now,
+            answer_timeout_s=settings.answer_timeout / SECOND,
+            expires=settings.message_expires,
+            on_user_response=self._on_user_response,
+        )
+        self._reloader = Reloader(self._live, settings.rules, self._on_report)
+        watching = asyncio.create_task(self._reloader.run(), name="reload")
+        watching.add_done_callback(_say_if_failed)
+        opened.push_async_callback(_cancelled, watching)
+        http = HttpDoor(self._desk, self._hub, self.health, body_bytes_max=settings.limits.body_bytes)
+        opened.push_async_callback(http.close)
+        self._http_port = await self._listen(http.open, settings.http_port, "--http-port")
+        heartbeat = settings.heartbeat / SECOND
+        websocket = WebSocketDoor(
+            self._desk, self._hub, Keepalive(heartbeat, heartbeat), frame_bytes_max=settings.limits.frame_bytes
+        )
+        opened.push_async_callback(websocket.close)
+        self._ws_port = await self._listen(websocket.open, settings.ws_port, "--ws-port")
+
+    async def _listen(self, listen: Callable[[str, int], Awaitable[int]], port: int, option: str) -> int:
+        host = self.settings.host
+        try:
+            return await listen(host, port)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                why = f"port {port} on {host} is taken by another program; {option} 0 takes any that is free"
+            else:
+                why = f"cannot listen on port {port} of {host}: {error.strerror or error}; {option} names another"
+            raise StartError(why) from None
+
+    async def _send(
+        self, clients: list[str] | None, kind: str, text: str, options: tuple[str, ...], fields: dict[str, Json]
+    ) -> Sent:
+        _, desk, _, _ = self._parts()
+        encode(fields)  # what JSON cannot hold is the caller's mistake, told here rather than when it is sent
+        return await desk.send(clients, kind, text, options=options, data=fields)
+
+    def _parts(self) -> tuple[Live, Desk, Reloader, Store]:
+        if self._live is None or self._desk is None or self._reloader is None or self._store is None:
+            raise RuntimeError("the server has not been started")
+        return self._live, self._desk, self._reloader, self._store
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _shown_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _taken_apart(frame: dict[str, Json]) -> tuple[str, dict[str, Any]]:
+    kind = frame.get("type")
+    if not isinstance(kind, str) or not 0 < len(kind) <= NAME_LENGTH_MAX:
+        raise ValueError(f'expected a frame with a "type" of 1 to {NAME_LENGTH_MAX} characters, got {kind!r}')
+    return kind, {name: value for name, value in frame.items() if name != "type"}
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("! rule files are no longer watched", why=f"{type(error).__name__}: {error}")

@@ -1,0 +1,136 @@
+"""What stands in the body of an HTTP request, to values. Pure functions; a frame in it is read by `wire`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.core.model import Json
+from engine.transport.wire import (
+    EVENTS_MAX,
+    NAME_LENGTH_MAX,
+    Ping,
+    Said,
+    WireError,
+    bad_frame,
+    check_bounds,
+    decode_json,
+    read_event,
+    read_frame,
+    read_value,
+)
+
+MESSAGE_TEXT_MAX = 16 * 1024  # characters
+OPTIONS_MAX = 20
+MESSAGE_FIELDS = ("to", "type", "text", "options", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A message that the application wants sent; ``clients`` is None for everybody."""
+
+    clients: list[str] | None
+    type: str
+    text: str
+    options: tuple[str, ...]
+    data: dict[str, Json]
+
+
+def read_one(body: bytes) -> Ping | Said:
+    """One frame that is not several. Raises `WireError`."""
+    read = read_frame(body)
+    if isinstance(read, Ping):
+        return read
+    if len(read) != 1:
+        raise bad_frame(f"expected one frame, got {len(read)} events")
+    return read[0]
+
+
+def read_events(body: bytes) -> list[Said]:
+    """One event, a list, an ``events`` frame, or JSON lines. All of them or none. Raises `WireError`.
+
+    JSON lines are recognised by a first line that is JSON by itself and is not all there is.
+    """
+    text = body.strip()
+    first, _, rest = text.partition(b"\n")
+    if rest and _is_json(first):
+        return _read_lines(body)
+    value = decode_json(body)
+    if not isinstance(value, list):
+        read = read_value(value)
+        if isinstance(read, Ping):
+            raise bad_frame('expected an event, got a frame of type "ping", which is none')
+        return read
+    if len(value) > EVENTS_MAX:
+        raise bad_frame(f"expected at most {EVENTS_MAX} events in one request, got {len(value)}")
+    check_bounds(value)
+    said = []
+    for number, item in enumerate(value):
+        try:
+            said.append(read_event(item))
+        except WireError as error:
+            raise WireError(error.code, f"[{number}]: {error.message}") from None
+    return said
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        decode_json(line)
+    except WireError:
+        return False
+    return True
+
+
+def _read_lines(body: bytes) -> list[Said]:
+    said: list[Said] = []
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        if len(said) == EVENTS_MAX:
+            raise bad_frame(f"expected at most {EVENTS_MAX} events in one request, got more")
+        try:
+            value = decode_json(line)
+        except WireError as error:
+            # The complaint begins with the place within the line, which is always the first of its text.
+            raise WireError(error.code, f"{number}:{error.message.removeprefix('1:')}") from None
+        try:
+            check_bounds(value)
+            said.append(read_event(value))
+        except WireError as error:
+            raise WireError(error.code, f"{number}:1: {error.message}") from None
+    return said
+
+
+def read_message(body: bytes) -> Order:
+    """The body of ``POST /messages``: ``{to: {…}, type, text, options?, data?}``. Raises `WireError`."""
+    value = decode_json(body)
+    if not isinstance(value, dict):
+        raise bad_frame('expected a JSON object with "to", "type" and "text"')
+    check_bounds(value)
+    unknown = [name for name in value if name not in MESSAGE_FIELDS]
+    if unknown:
+        raise WireError("bad_frame", f'expected only {", ".join(MESSAGE_FIELDS)}, got "{unknown[0][:NAME_LENGTH_MAX]}"')
+    clients = _read_to(value.get("to"))
+    message_type = value.get("type")
+    if not isinstance(message_type, str) or not 0 < len(message_type) <= NAME_LENGTH_MAX:
+        raise bad_frame(f'expected "type" to be a string of 1 to {NAME_LENGTH_MAX} characters')
+    text = value.get("text", "")
+    if not isinstance(text, str) or len(text) > MESSAGE_TEXT_MAX:
+        raise WireError("bad_frame", f'expected "text" to be a string of at most {MESSAGE_TEXT_MAX} characters')
+    options = value.get("options", [])
+    if not isinstance(options, list) or len(options) > OPTIONS_MAX or not all(isinstance(o, str) for o in options):
+        raise bad_frame(f'expected "options" to be a list of at most {OPTIONS_MAX} strings')
+    data = value.get("data", {})
+    if not isinstance(data, dict):
+        raise bad_frame('expected "data" to be an object')
+    return Order(clients, message_type, text, tuple(options), data)
+
+
+def _read_to(to: Json) -> list[str] | None:
+    # A client is a user until several devices of one user can say hello.
+    if isinstance(to, dict) and len(to) == 1:
+        [(name, value)] = to.items()
+        if name == "all" and value is True:
+            return None
+        if name in ("user", "client") and isinstance(value, str) and 0 < len(value) <= NAME_LENGTH_MAX:
+            return [value]
+    raise bad_frame('expected "to" to be {"client": NAME}, {"user": NAME} or {"all": true}')

@@ -1,0 +1,293 @@
+"""Level 0 of the protocol: the text of a frame to values, and messages to frames. Pure functions.
+
+Nothing here knows a connection, a clock or a store: see `session` for what a connection makes of the values.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from engine.core.model import Json
+from engine.core.refusal import Refused
+from engine.core.units import SECOND, parse_at
+from engine.storage.base import OutboxMessage
+
+FRAME_BYTES_MAX = 64 * 1024
+DEPTH_MAX = 32  # of lists and mappings within each other, the frame itself counted
+NAME_LENGTH_MAX = 128  # characters of a type, a clientId, an id, a session
+EVENTS_MAX = 500  # in one frame, and in one request
+# What msgpack can hold, and so what a user's state can remember.
+INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
+
+# Told by the server alone: a client that could claim them could open and end the sessions of others.
+RESERVED_TYPES = frozenset({"session.start", "session.end"})
+RESERVED_PREFIX = "message."
+# Words of the protocol rather than things that happened.
+NOT_EVENTS = frozenset({"ping", "events"})
+# Fields of a frame that are not the event's data.
+ENVELOPE = frozenset({"type", "clientId", "id", "session", "at"})
+# Message types that travel as a `backend_message`; any other is a frame of its own type.
+BACKEND_TYPES = frozenset({"question", "suggestion", "notification"})
+
+FrameType = dict[str, Json]
+
+
+class WireError(Exception):
+    """What a client sent cannot be meant. ``code`` is for programs, ``message`` for who wrote the client."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} [{code}]")
+        self.code = code
+        self.message = message
+
+
+def bad_frame(message: str) -> WireError:
+    return WireError("bad_frame", message)
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """A client asks whether somebody is there. No event."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One thing a client says happened. ``client`` is None where the frame names none.
+
+    ``at_reported`` (microseconds) is the client's own stamp: kept, never trusted as the time.
+    """
+
+    type: str
+    data: dict[str, Json]
+    client: str | None = None
+    id: str = ""
+    session: str | None = None
+    at_reported: int | None = None
+
+
+def read_frame(text: str | bytes) -> Ping | list[Said]:
+    """The values of one frame. A frame of ``events`` is taken whole or not at all. Raises `WireError`."""
+    return read_value(decode_json(text))
+
+
+def decode_json(text: str | bytes) -> Json:
+    """JSON, with the place of a mistake as ``line:column`` (both from 1). Raises `WireError`."""
+    try:
+        encoded = text if isinstance(text, bytes) else text.encode()
+        return _decoder.decode(encoded)
+    except UnicodeError as error:
+        raise WireError("bad_frame", f"expected UTF-8, got something else at offset {error_start(error)}") from None
+    except RecursionError:
+        raise bad_frame(_TOO_DEEP) from None
+    except msgspec.ValidationError:
+        raise bad_frame("expected numbers that a double can hold, got a larger one") from None
+    except msgspec.DecodeError as error:
+        place, why = _locate(encoded, str(error))
+        raise bad_frame(f"{place}: expected JSON: {why}") from None
+
+
+def error_start(error: UnicodeError) -> int:
+    return int(getattr(error, "start", 0))
+
+
+def read_value(value: Json) -> Ping | list[Said]:
+    """As `read_frame`, for JSON that is already decoded."""
+    if not isinstance(value, dict):
+        raise bad_frame(f"expected a JSON object, got {_kind(value)}")
+    check_bounds(value)
+    frame_type = _read_type(value)
+    if frame_type == "ping":
+        return Ping()
+    if frame_type == "events":
+        return _read_events(value)
+    return [_read_event(value, frame_type)]
+
+
+def read_event(value: Json) -> Said:
+    """One event, where several stand together: no ``ping``, no ``events``. Raises `WireError`."""
+    if not isinstance(value, dict):
+        raise bad_frame(f"expected an event as a JSON object, got {_kind(value)}")
+    event_type = _read_type(value)
+    if event_type in NOT_EVENTS:
+        raise bad_frame(f'expected an event, got a frame of type "{event_type}", which is none')
+    return _read_event(value, event_type)
+
+
+def check_bounds(value: Json) -> None:
+    """Refuse JSON that is nested deeper than `DEPTH_MAX` or holds an integer of more than 64 bits."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        below: list[Json] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+            elif isinstance(item, int) and not INTEGER_MIN <= item <= INTEGER_MAX:
+                raise WireError("bad_frame", f"expected integers of at most 64 bits, got one of {item.bit_length()}")
+        if not below:
+            return
+        level = below
+    raise bad_frame(_TOO_DEEP)
+
+
+def message_frame(outgoing: OutboxMessage) -> FrameType:
+    """The frame that carries a message. Its ``data`` is merged in, never over the protocol's own fields."""
+    message = outgoing.message
+    own: FrameType
+    if message.type in BACKEND_TYPES:
+        own = {"type": "backend_message", "message": message.text, "messageType": message.type}
+    else:
+        own = {"type": message.type}
+        if message.text:
+            own["message"] = message.text
+    own["timestamp"] = outgoing.at // SECOND
+    own["id"] = message.id
+    if message.type == "question":
+        own["questionId"] = message.id
+    if message.options:
+        own["options"] = list(message.options)
+    if outgoing.rule:
+        own["rule"] = outgoing.rule
+    if message.expires_at is not None:
+        own["expiresAt"] = message.expires_at // SECOND
+    return {**own, **message.data, **own} if message.data else own
+
+
+def chat_response(text: str, at: int) -> FrameType:
+    return {"type": "chat_response", "message": text, "timestamp": at // SECOND}
+
+
+def pong() -> FrameType:
+    return {"type": "pong"}
+
+
+def error_frame(code: str, message: str) -> FrameType:
+    return {"type": "error", "code": code, "message": message}
+
+
+def encode(frame: FrameType) -> str:
+    """The text of a frame. Raises `TypeError` for what JSON cannot hold."""
+    return _encoder.encode(frame).decode()
+
+
+def _read_type(value: dict[str, Json]) -> str:
+    if "type" not in value:
+        raise bad_frame('expected a field "type", found none')
+    frame_type = value["type"]
+    if not isinstance(frame_type, str) or not frame_type:
+        raise bad_frame(f'expected "type" to be a non-empty string, got {_kind(frame_type)}')
+    if len(frame_type) > NAME_LENGTH_MAX:
+        raise WireError(
+            "bad_frame",
+            f'expected "type" to have at most {NAME_LENGTH_MAX} characters, got {len(frame_type)}',
+        )
+    if frame_type in RESERVED_TYPES or frame_type.startswith(RESERVED_PREFIX):
+        raise WireError("reserved_type", f'events of type "{frame_type}" are told by the server alone')
+    return frame_type
+
+
+def _read_events(value: dict[str, Json]) -> list[Said]:
+    events = value.get("events")
+    if not isinstance(events, list):
+        raise bad_frame(f'expected "events" to be a list, got {_kind(events)}')
+    client = _read_name(value, "clientId")
+    if len(events) > EVENTS_MAX:
+        raise bad_frame(f"expected at most {EVENTS_MAX} events in one frame, got {len(events)}")
+    said = []
+    for number, item in enumerate(events):
+        try:
+            event = read_event(item)
+        except WireError as error:
+            raise WireError(error.code, f"events[{number}]: {error.message}") from None
+        said.append(event if event.client is not None else msgspec.structs.replace(event, client=client))
+    return said
+
+
+def _read_event(value: dict[str, Json], event_type: str) -> Said:
+    data = {name: item for name, item in value.items() if name not in ENVELOPE}
+    if event_type == "chat_message":
+        _expect(data, "message", str, required=True)
+        _expect(data, "mode", str)
+        _expect(data, "context", dict)
+    elif event_type == "user_response":
+        _expect(data, "questionId", str, required=True)
+        _expect(data, "response", str, required=True)
+    return Said(
+        type=event_type,
+        data=data,
+        client=_read_name(value, "clientId"),
+        id=_read_id(value),
+        session=_read_name(value, "session"),
+        at_reported=_read_at(value),
+    )
+
+
+def _expect(data: dict[str, Json], name: str, kind: type, *, required: bool = False) -> None:
+    found = data.get(name)
+    if found is None and not required:
+        return
+    if not isinstance(found, kind):
+        raise WireError(
+            "bad_frame",
+            f'expected "{name}" to be {_KINDS[kind]}, got {_kind(found) if name in data else "nothing"}',
+        )
+
+
+def _read_name(value: dict[str, Json], name: str) -> str | None:
+    found = value.get(name)
+    if found is None:
+        return None
+    if not isinstance(found, str) or not found:
+        raise bad_frame(f'expected "{name}" to be a non-empty string, got {_kind(found)}')
+    if len(found) > NAME_LENGTH_MAX:
+        raise WireError(
+            "bad_frame", f'expected "{name}" to have at most {NAME_LENGTH_MAX} characters, got {len(found)}'
+        )
+    return found
+
+
+def _read_id(value: dict[str, Json]) -> str:
+    found = value.get("id")
+    if isinstance(found, int) and not isinstance(found, bool):
+        return str(found)
+    return _read_name(value, "id") or ""
+
+
+def _read_at(value: dict[str, Json]) -> int | None:
+    found = value.get("at")
+    if found is None:
+        return None
+    try:
+        return parse_at(found)
+    except Refused as refused:
+        raise bad_frame(f'"at": {refused.message}') from None
+
+
+def _locate(encoded: bytes, why: str) -> tuple[str, str]:
+    """The place of msgspec's complaint as ``line:column``, and the complaint without its place."""
+    found = _BYTE.search(why)
+    # Without a place it is the end of the text that came too soon.
+    before = encoded[: int(found[1])] if found else encoded
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+    if found is None:
+        return f"{line}:{column}", "the text ends too soon" if encoded.strip() else "the text is empty"
+    return f"{line}:{column}", _BYTE.sub("", why).removeprefix("JSON is malformed: ")
+
+
+def _kind(value: Any) -> str:
+    """What a JSON value is, in words."""
+    if value == "" and isinstance(value, str):
+        return "an empty string"
+    return _KINDS.get(type(value), "null")
+
+
+_KINDS: dict[type, str] = {
+    str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object",
+}  # fmt: skip
+_TOO_DEEP = f"expected at most {DEPTH_MAX} levels of nesting, got more"
+_BYTE = re.compile(r" \(byte (\d+)\)")
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
