@@ -131,8 +131,8 @@ class Live:
             entries.append(self._entry(item))
             if item.type == "session.start":
                 # The client is back: what its former connection left open has had its use.
-                for name in self._stale.pop(item.user, ()):
-                    entries.append(self._entry(Input(item.user, "session.end", {}, session=name)))
+                former = self._stale.pop(item.user, ())
+                entries += [self._entry(Input(item.user, "session.end", {}, session=name)) for name in former]
         done = await self._enqueue(entries)
         return [event.id for place in places if (event := done[place].event) is not None]
 

@@ -38,7 +38,7 @@ def run(timeline: Timeline, state: UserState, events: Iterable[Event], until: in
 
 
 def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[Decision]) -> None:
-    """Let time run to the event, then let it happen. An event stamped earlier than the user's clock happens at the clock."""
+    """Let time run to the event, then let it happen; one stamped earlier than the user's clock happens at the clock."""
     at = event.at
     if at < state.now:
         reported = event.at if event.at_reported is None else event.at_reported

@@ -1,4 +1,7 @@
-"""All that is remembered of one user, and its encoding. Changed by `evaluate` alone, in place; a retry decodes it again."""
+"""All that is remembered of one user, and its encoding.
+
+Changed by `evaluate` alone, in place; a retry decodes it again.
+"""
 
 from __future__ import annotations
 

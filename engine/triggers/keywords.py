@@ -179,7 +179,7 @@ class FieldIndex:
         return hits
 
     def _words(self, folded: str, raw: list[tuple[int, int, int]]) -> dict[tuple[str, bool], list[tuple[int, str]]]:
-        """The hits that stand as words: not preceded, nor (unless a prefix) followed, by a letter, digit or underscore."""
+        """The hits that stand as words: no letter, digit or underscore before them, nor (unless a prefix) behind."""
         found: dict[tuple[str, bool], list[tuple[int, str]]] = {}
         length = len(folded)
         for number, start, end in raw:

@@ -1,0 +1,112 @@
+"""The meaning of the rule language, as data: every vector, several ways through, each with the same decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from engine.core.evaluate import advance, apply
+from engine.core.model import Decision, Event
+from engine.core.reasons import explain
+from engine.core.rules import RuleSet, Timeline
+from engine.core.state import UserState
+from engine.core.units import DURATION_MAX, SECOND, format_duration, parse_at, parse_duration
+from engine.loading.load import load
+from engine.triggers import KINDS
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+START = "2026-03-27T10:00:00Z"
+
+
+def vectors() -> list[Any]:
+    cases = []
+    for path in sorted(VECTORS.glob("*.yaml")):
+        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for vector in page["vectors"]:
+            vector.setdefault("rules", page["rules"])
+            cases.append(pytest.param(vector, id=f"{path.stem}: {vector['name']}"))
+    return cases
+
+
+def rule_set(vector: dict[str, Any]) -> RuleSet:
+    page = {"version": 1, "rules": vector["rules"], "policy": vector.get("policy", {})}
+    return load({"vector.yaml": yaml.safe_dump(page, sort_keys=False)}, KINDS)
+
+
+def span(text: Any) -> int:
+    return 0 if text == "0s" else parse_duration(str(text))
+
+
+def events_of(vector: dict[str, Any], start: int) -> list[Event]:
+    events = []
+    for after, event_type, *rest in vector["events"]:
+        data = rest[0] if rest else {}
+        session = rest[1] if len(rest) > 1 else None
+        events.append(Event(event_type, "ann", start + span(after), data, session=session))
+    return events
+
+
+def run(
+    vector: dict[str, Any], *, through_bytes: bool = False, step: int | None = None
+) -> tuple[list[Decision], UserState]:
+    """``through_bytes``: state and event are written and read again between any two inputs. ``step``: time runs in
+    leaps of that many microseconds rather than in one."""
+    timeline = Timeline(rule_set(vector))
+    start = parse_at(vector.get("start", START))
+    events = events_of(vector, start)
+    until = start + span(vector.get("until", "0s"))
+    state = UserState("ann")
+    decisions: list[Decision] = []
+
+    def leap(to: int) -> None:
+        nonlocal state
+        if step is not None and state.now >= 0:
+            for moment in range(state.now + step, to, step):
+                advance(timeline, state, moment, decisions)
+                state = UserState.decode(state.encode())
+
+    for event in events:
+        if through_bytes:
+            state = UserState.decode(state.encode())
+            event = msgspec.json.decode(msgspec.json.encode(event), type=Event)
+        leap(event.at)
+        apply(timeline, state, event, decisions)
+    leap(until)
+    advance(timeline, state, until, decisions)
+    return decisions, state
+
+
+def shown(decisions: list[Decision], start: int, expected: list[list[Any]]) -> list[list[Any]]:
+    """The decisions in the form of ``expect``; the text only where the vector gives one."""
+    rows = []
+    for place, decision in enumerate(decisions):
+        row: list[Any] = [format_duration(decision.at - start), decision.rule, decision.outcome]
+        if place < len(expected) and len(expected[place]) > 3:
+            row.append(decision.message.text if decision.message else None)
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("vector", vectors())
+def test_the_language_means_what_the_vectors_say(vector: dict[str, Any]) -> None:
+    start = parse_at(vector.get("start", START))
+    decisions, state = run(vector)
+    expected = [[format_duration(span(after)), *rest] for after, *rest in vector["expect"]]
+    assert shown(decisions, start, expected) == expected
+    for decision, reason in zip(decisions, vector.get("reasons", []), strict=bool(vector.get("reasons"))):
+        assert (None if decision.reason is None else explain(decision.reason)) == reason
+
+    again, state_again = run(vector, through_bytes=True)
+    assert again == decisions
+    assert state_again.encode() == state.encode()
+
+    # A leap of an odd length, so that moments fall to either side of the deadlines.
+    length = max(event.at for event in events_of(vector, start)) - start + span(vector.get("until", "0s"))
+    step = max(min(length, DURATION_MAX) // 211, SECOND) + 1
+    in_leaps, state_in_leaps = run(vector, step=step)
+    assert in_leaps == decisions
+    assert state_in_leaps.encode() == state.encode()
