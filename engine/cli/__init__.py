@@ -1,1 +1,1 @@
-"""The command line: one file per command, with its arguments, its printing and its exit codes; nothing else."""
+"""The command line: a file per command, with its arguments, printing and exit codes; nothing else."""

@@ -1,9 +1,9 @@
 """The command ``proactive``: a table of commands, each in its own file, imported when it is called.
 
-It must not do any command's work, nor import a command that was not asked for: `check` starts without a server.
+It must not do any command's work, nor import a command that was not asked for: `check` needs no server.
 
-To add a command: write ``engine/cli/NAME.py`` with a function NAME whose parameters are annotated for typer, and
-add a line to `COMMANDS`. Exit codes: 0 all is well, 1 what was asked for went wrong, 2 wrong usage.
+To add a command: write ``engine/cli/NAME.py`` with a function NAME, its parameters annotated for typer, and
+a line in `COMMANDS`. Exit codes: 0 all is well, 1 what was asked for went wrong, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
+
+from engine import __version__
 
 # In the order of `proactive --help`: from writing rules to running them.
 COMMANDS = {
@@ -28,7 +29,7 @@ COMMANDS = {
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command line, `sys.argv` unless ``words`` are given, and leave with its exit code (SystemExit)."""
+    """Run the command line, `sys.argv` unless ``words`` are given. Ends in SystemExit with its exit code."""
     words = sys.argv[1:] if words is None else list(words)
     app_for(words)(args=words, prog_name="proactive")
 
@@ -60,10 +61,7 @@ def not_called() -> None:
 
 def print_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"proactive {version('proactive-engine')}")
-        except PackageNotFoundError:
-            typer.echo("proactive, run from its sources")
+        typer.echo(f"proactive {__version__}")
         raise typer.Exit
 
 

@@ -1,0 +1,28 @@
+"""``proactive check``: every error of the rule files, one per line, in the form that editors and CI understand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.folder import load_folder
+from engine.loading.diagnostic import RuleErrors, counted
+
+
+def check(
+    rules: Annotated[str, typer.Argument(metavar="RULES", help="A folder of rules, or one rule file.")] = "rules",
+) -> None:
+    """Report every error of the rule files.
+
+    Each stands on a line of its own: file:line:column: message [code]. The exit code is 1 if there are any.
+    """
+    try:
+        loaded = load_folder(rules)
+    except RuleErrors as errors:
+        for diagnostic in errors.diagnostics:
+            typer.echo(diagnostic)
+        typer.echo(errors.summary)
+        raise typer.Exit(1) from None
+    found = f"{counted(len(loaded.rules), 'rule')} in {counted(len(loaded.sources), 'file')}"
+    typer.echo(f"{rules}: {found}, no errors")

@@ -1,0 +1,99 @@
+"""A folder of rule files, from the disk to text. It understands nothing of what it reads.
+
+Paths within a folder are relative to it, with forward slashes on every system: rules mean the same wherever
+they lie. In errors they are as the user would open them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from engine.core.rules import RuleSet
+from engine.loading.diagnostic import Diagnostic, RuleErrors
+from engine.loading.load import load
+from engine.loading.tree import FILE_BYTES_MAX, LINE_BREAK
+from engine.triggers import KINDS
+
+SUFFIXES = (".yaml", ".yml")
+FILES_MAX = 1000
+
+
+def load_folder(path: str | Path) -> RuleSet:
+    """The rules of a folder, or of a single file. Raises `RuleErrors`."""
+    sources = read_folder(path)
+    try:
+        return load(sources, KINDS)
+    except RuleErrors as errors:
+        raise errors.under(_base(Path(path)).as_posix()) from None
+
+
+def read_folder(path: str | Path) -> dict[str, str]:
+    """Path → text of every rule file below ``path``, sorted by path; a single file is accepted as well.
+
+    Files and folders whose names begin with a dot are left out. Raises `RuleErrors` for what cannot be read and
+    for a folder without rule files: both are more likely a slip than meant.
+    """
+    root = Path(path)
+    base = _base(root)
+    errors: list[Diagnostic] = []
+    sources: dict[str, str] = {}
+    for name in _names(root):
+        try:
+            # One byte more than is allowed, so that the loader sees that it is too many.
+            with (base / name).open("rb") as stream:
+                sources[name] = _decode(stream.read(FILE_BYTES_MAX + 1), name)
+        except OSError as error:
+            errors.append(Diagnostic(name, 1, 1, f"cannot be read: {_reason(error)}", "unreadable"))
+        except RuleErrors as refused:
+            errors.extend(refused.diagnostics)
+    if errors:
+        raise RuleErrors(errors).under(base.as_posix())
+    return sources
+
+
+def _base(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _names(root: Path) -> list[str]:
+    """The rule files below ``root``, relative to it."""
+    if root.is_file():
+        return [root.name]
+    if not root.is_dir():
+        raise _refused(root, "expected a folder of rules or a rule file, and there is nothing", "no-rules")
+    names = []
+    for folder, inner, files in os.walk(root, onerror=_raise):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        shown = [name for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
+        names.extend([(Path(folder) / name).relative_to(root).as_posix() for name in shown])
+    if not names:
+        raise _refused(root, f"no rule files in {root.as_posix()}; they end in .yaml or .yml", "no-rules")
+    if len(names) > FILES_MAX:
+        raise _refused(root, f"expected at most {FILES_MAX} rule files, got {len(names)}", "too-large")
+    return sorted(names)
+
+
+def _refused(path: Path, message: str, code: str) -> RuleErrors:
+    return RuleErrors([Diagnostic(path.as_posix(), 1, 1, message, code)])
+
+
+def _raise(error: OSError) -> None:
+    raise _refused(Path(str(error.filename)), f"cannot be read: {_reason(error)}", "unreadable") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "unknown error").lower()
+
+
+def _decode(content: bytes, name: str) -> str:
+    """UTF-8 to text; raises `RuleErrors` with the place of the first byte that is none."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(content) > FILE_BYTES_MAX:  # perhaps a character that was cut in two; too long in any case
+            return content.decode("utf-8", "replace")
+        lines = LINE_BREAK.split(content[: error.start].decode("utf-8"))
+        message = f"expected UTF-8, got the byte 0x{content[error.start]:02X}; save the file as UTF-8"
+        place = Diagnostic(name, len(lines), len(lines[-1]) + 1, message, "not-utf-8")
+        raise RuleErrors([place]) from None

@@ -1,0 +1,255 @@
+"""Rule files, as text, to a `RuleSet`, or every reason why not. For check, start and reload alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from engine.core import shapes
+from engine.core.model import Json, derive_id
+from engine.core.refusal import Refused
+from engine.core.rules import Cap, MessageSpec, Policy, Rule, RuleSet, Trigger
+from engine.core.units import MINUTE
+from engine.loading import tree
+from engine.loading.diagnostic import RuleErrors
+from engine.loading.fingerprint import canonical, digest, fingerprint
+from engine.loading.language import (
+    DATA_KEYS_TAKEN,
+    LISTS,
+    POLICY,
+    file_shape,
+    parse_list_name,
+    rule_shape,
+    trigger_shape,
+)
+from engine.loading.read import INVALID, Invalid, Reader
+from engine.loading.tree import Node, Scalar, parse_tree
+
+
+def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSet:
+    """All files of a folder: path → text. Raises `RuleErrors` with everything that is wrong in any of them.
+
+    Rules stand in the order of the paths, then of the files.
+    """
+    folder = _Folder(kinds)
+    paths = sorted(sources)
+    files = [folder.open(path, sources[path]) for path in paths]
+    for reader, entries in files:
+        folder.read_lists(reader, entries)
+    # Where a file could not be read at all, the lists that are missing may stand in it.
+    complete = all(reader.source.root is not None for reader, _ in files)
+    for reader, entries in files:
+        reader.lists = folder.lists if complete else None
+        folder.read_policy(reader, entries)
+        folder.read_rules(reader, entries)
+    errors = [found for reader, _ in files for found in (*reader.source.errors, *reader.errors)]
+    if errors:
+        raise RuleErrors(errors)
+    hashed = derive_id(*(part for path in paths for part in (path, sources[path])))
+    return RuleSet(tuple(folder.rules), folder.policy, hashed, {path: sources[path] for path in paths})
+
+
+Entries = dict[str, Node]
+
+
+class _Folder:
+    """What has been read so far, and where: names are looked up across files, and repeats name the first."""
+
+    def __init__(self, kinds: Mapping[str, shapes.Kind]) -> None:
+        self.kinds = kinds
+        self.file_shape = file_shape(kinds)
+        self.rule_shape = rule_shape(kinds)
+        self.trigger_shape = trigger_shape(kinds)
+        self.triggers_shape = self.rule_shape.keys["trigger"]
+        self.lists: dict[str, tuple[str, ...]] = {}
+        self.policy = Policy()
+        self.rules: list[Rule] = []
+        self.places: dict[tuple[str, str], tuple[str, int]] = {}  # ("id", "idle") → ("chat.yaml", 3)
+
+    def first(self, reader: Reader, node: Node, kind: str, name: str) -> bool:
+        """Whether nothing of that kind has had that name; otherwise the repeat is reported."""
+        place = self.places.get((kind, name))
+        if place is None:
+            self.places[kind, name] = (reader.source.path, node.line)
+            return True
+        path, line = place
+        what = f'{kind} "{name}"' if name else kind
+        there = f"in line {line}" if path == reader.source.path else f"in {path}:{line}"
+        reader.report(node, f"repeated {what}, first written {there}", f"repeated-{kind}")
+        return False
+
+    def open(self, path: str, text: str) -> tuple[Reader, Entries]:
+        source = parse_tree(path, text)
+        reader = Reader(source)
+        if source.root is None:
+            if not source.errors:
+                source.report(1, 1, 'the file is empty; write "version: 1" and rules', "missing-key")
+            return reader, {}
+        entries = reader.entries(source.root, self.file_shape)
+        if isinstance(entries, Invalid):
+            return reader, {}
+        if "version" in entries:
+            reader.read(entries["version"], self.file_shape.keys["version"])
+        return reader, entries
+
+    def read_lists(self, reader: Reader, entries: Entries) -> None:
+        node = entries.get("lists")
+        if node is None:
+            return
+        if not isinstance(node, tree.Mapping):
+            reader.read(node, LISTS)
+            return
+        for name, (key, value) in node.entries.items():
+            try:
+                parse_list_name(name)
+            except Refused as refused:
+                reader.refuse(key, refused)
+            # A list that cannot be read is known all the same: that it is wrong is said once, here.
+            words = reader.read(value, LISTS.item)
+            if self.first(reader, key, "list", name):
+                self.lists[name] = () if words is INVALID else words
+
+    def read_policy(self, reader: Reader, entries: Entries) -> None:
+        node = entries.get("policy")
+        if node is None:
+            return
+        values = reader.read(node, POLICY)
+        if not self.first(reader, node, "policy", "") or values is INVALID:
+            return
+        zone_node = node.entries.get("timezone") if isinstance(node, tree.Mapping) else None
+        zone_name = zone_node[1].written if zone_node and isinstance(zone_node[1], Scalar) else "Etc/UTC"
+        self.policy = Policy(
+            zone=values.get("timezone", UTC),
+            zone_name=zone_name,
+            simultaneous=values.get("simultaneous", 1),
+            session_timeout=values.get("session_timeout", 30 * MINUTE),
+        )
+
+    def read_rules(self, reader: Reader, entries: Entries) -> None:
+        defaults: dict[str, Any] = {}
+        defaults_written: dict[str, Json] = {}
+        if "defaults" in entries:
+            defaults_shape = self.file_shape.keys["defaults"]
+            read = reader.read(entries["defaults"], defaults_shape)
+            if read is not INVALID:
+                defaults, defaults_written = read, canonical(entries["defaults"], defaults_shape, reader)
+        node, shape = entries.get("rules"), self.file_shape.keys["rules"]
+        assert isinstance(shape, shapes.ListOf)
+        items = () if node is None else reader.items(node, shape)
+        if isinstance(items, Invalid):
+            return
+        for item in items:
+            rule = self.read_rule(reader, item, defaults, defaults_written)
+            if rule is not None:
+                self.rules.append(rule)
+
+    def read_rule(
+        self, reader: Reader, node: Node, defaults: Mapping[str, Any], defaults_written: Mapping[str, Json]
+    ) -> Rule | None:
+        """The rule, or None where anything in it is wrong."""
+        errors_before = len(reader.errors)
+        entries = reader.entries(node, self.rule_shape)
+        if isinstance(entries, Invalid):
+            return None
+        rule_id = ""
+        if "id" in entries:
+            read = reader.read(entries["id"], self.rule_shape.keys["id"])
+            if not isinstance(read, Invalid):
+                rule_id = read
+                self.first(reader, entries["id"], "id", rule_id)
+        triggers = self.read_triggers(reader, entries["trigger"], rule_id) if "trigger" in entries else None
+        reader.trigger_facts = None if triggers is None else self.facts(triggers)
+        values = {
+            key: reader.read(child, self.rule_shape.keys[key])
+            for key, child in entries.items()
+            if key not in ("id", "trigger")
+        }
+        if "message" in entries:
+            check_data_keys(reader, entries["message"])
+        if len(reader.errors) > errors_before or triggers is None:
+            return None
+        written = defaults_written | canonical(node, self.rule_shape, reader)
+        return make_rule(
+            {**defaults, **values},
+            id=rule_id,
+            order=len(self.rules),
+            path=reader.source.path,
+            line=node.line,
+            triggers=triggers,
+            written=digest(written, size=16),
+        )
+
+    def facts(self, triggers: tuple[Trigger, ...]) -> frozenset[str]:
+        names = {name for trigger in triggers for name in self.kinds[trigger.kind].facts}
+        return frozenset(names | {"kind"})
+
+    def read_triggers(self, reader: Reader, node: Node, rule_id: str) -> tuple[Trigger, ...] | None:
+        """All triggers of a rule, or None where any of them is wrong."""
+        assert isinstance(self.triggers_shape, shapes.ListOf)
+        items = reader.items(node, self.triggers_shape)
+        if isinstance(items, Invalid):
+            return None
+        triggers: list[Trigger] = []
+        lines: dict[str, int] = {}
+        for item in items:
+            trigger = self.read_trigger(reader, item, rule_id)
+            if trigger is None:
+                continue
+            if trigger.key in lines:
+                message = f"repeated trigger, first written in line {lines[trigger.key]}"
+                reader.report(item, message, "repeated-trigger")
+                continue
+            lines[trigger.key] = item.line
+            triggers.append(trigger)
+        return tuple(triggers) if len(triggers) == len(items) else None
+
+    def read_trigger(self, reader: Reader, node: Node, rule_id: str) -> Trigger | None:
+        values = reader.read(node, self.trigger_shape)
+        # A key that was read in place of a misspelt one has been reported; the rule is not made.
+        if values is INVALID or len(values) != 1 or not isinstance(node, tree.Mapping):
+            return None
+        ((name, read),) = values.items()
+        kind = self.kinds[name]
+        _, child = node.entries.get(name) or next(iter(node.entries.values()))
+        key = f"{rule_id}/{name}-{fingerprint(child, kind.shape, reader)}"
+        try:
+            built: Trigger = kind.build(read, key)
+        except Refused as refused:
+            reader.refuse(child, refused)
+            return None
+        return built
+
+
+def check_data_keys(reader: Reader, message: Node) -> None:
+    """Report keys of a message's data that the protocol fills itself."""
+    data = message.entries.get("data") if isinstance(message, tree.Mapping) else None
+    if data is None or not isinstance(data[1], tree.Mapping):
+        return
+    for name, (key, _) in data[1].entries.items():
+        if name in DATA_KEYS_TAKEN:
+            reader.report(key, f'"{name}" is set by the protocol; choose another name', "reserved-key")
+
+
+def make_rule(values: Mapping[str, Any], **place: Any) -> Rule:
+    """A rule from what was read of it, its defaults included; ``place`` are the other fields of `Rule`."""
+    message = values["message"]
+    return Rule(
+        **place,
+        message=MessageSpec(
+            type=message["type"],
+            text=message["text"],
+            fallback=message.get("fallback"),
+            options=message.get("options", ()),
+            data=message.get("data", {}),
+        ),
+        description=values.get("description", ""),
+        conditions=values.get("condition", ()),
+        priority=values.get("priority", 0),
+        cooldown=values.get("cooldown"),
+        caps=tuple([Cap(cap["max"], cap["per"]) for cap in values.get("max", ())]),
+        warmup=values.get("warmup"),
+        # The nearest to the text counts.
+        expires=message.get("expires", values.get("expires")),
+        mode=values.get("mode", "live"),
+    )

@@ -1,0 +1,91 @@
+"""The JSON Schema (draft 2020-12) of a rule file, from the shapes that the loader reads by.
+
+It says what an editor can check: keys, types, forms of text. What takes more than one look, such as names that
+must be known or unique, only `load` knows. Keys that are not supported yet are absent, so they are unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.core import shapes
+from engine.core.model import Json
+from engine.loading.language import file_shape
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NOT_BLANK = r"\S"
+
+
+def json_schema(kinds: Mapping[str, shapes.Kind]) -> dict[str, Json]:
+    return {"$schema": DIALECT, "title": "proactive rules", **schema_of(file_shape(kinds))}
+
+
+def schema_of(shape: shapes.Shape) -> dict[str, Json]:
+    described = {"description": shape.doc} if shape.doc else {}
+    return {**described, **_form(shape)}
+
+
+def _form(shape: shapes.Shape) -> dict[str, Json]:
+    match shape:
+        case shapes.Text():
+            return {"type": "string", "maxLength": shape.length_max}
+        case shapes.Parsed():
+            pattern = {"pattern": shape.pattern} if shape.pattern else {}
+            examples = {"examples": list(shape.examples)} if shape.examples else {}
+            return {"type": "string", **pattern, **examples}
+        case shapes.Integer():
+            return {"type": "integer", "minimum": shape.minimum, "maximum": shape.maximum}
+        case shapes.Flag():
+            return {"type": "boolean"}
+        case shapes.Choice():
+            return {"enum": list(shape.words)}
+        case shapes.AnyValue():
+            return {}
+        case shapes.Expression():
+            return {"type": ["string", "boolean"]}
+        case shapes.Template():
+            return {"type": "string", "pattern": NOT_BLANK}
+        case shapes.Words():
+            item = {"type": "string", "pattern": r"^[^*]*[^\s*]\s*\*?\s*$"}
+            return {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
+        case shapes.ListOf():
+            return _list(shape)
+        case shapes.MapOf():
+            return {"type": "object", "additionalProperties": schema_of(shape.item)}
+        case shapes.TemplateTree():
+            return {"type": "object"}
+        case shapes.Fields():
+            return _fields(shape)
+    raise AssertionError(f"{type(shape).__name__} has no form; Later is left out by its mapping")
+
+
+def _list(shape: shapes.ListOf) -> dict[str, Json]:
+    item = schema_of(shape.item)
+    many: dict[str, Any] = {
+        "type": "array",
+        "items": item,
+        "minItems": shape.length_min,
+        "maxItems": shape.length_max,
+    }
+    if not isinstance(shape.item, shapes.Fields):
+        many["uniqueItems"] = True
+    return {"anyOf": [item, many]} if shape.one_will_do else many
+
+
+def _fields(shape: shapes.Fields) -> dict[str, Json]:
+    built = {name: key for name, key in shape.keys.items() if not isinstance(key, shapes.Later)}
+    mapping: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: schema_of(key) for name, key in built.items()},
+        "additionalProperties": False,
+    }
+    if shape.required:
+        mapping["required"] = list(shape.required)
+    if shape.exactly_one:
+        mapping["oneOf"] = [{"required": [name]} for name in shape.exactly_one if name in built]
+    if shape.at_least_one:
+        mapping["anyOf"] = [{"required": [name]} for name in shape.at_least_one if name in built]
+    if shape.shorthand is None:
+        return mapping
+    return {"anyOf": [schema_of(built[shape.shorthand]), mapping]}
