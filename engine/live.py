@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -72,11 +72,20 @@ class Counters:
 class Live:
     """Runs the rules for all users of a store. One per process; several on one store conflict harmlessly."""
 
-    def __init__(self, store: Store, rules: RuleSet, *, clock: Clock, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: RuleSet,
+        *,
+        clock: Clock,
+        deliver: Deliver,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
+    ) -> None:
         self._store = store
         self._rules = rules
         self._clock = clock
         self._deliver = deliver
+        self._retry_seconds = retry_seconds
         self._turns = Turns(store)
         self._one_at_a_time = asyncio.Lock()
         self._queue: deque[_Request] = deque()
@@ -104,8 +113,7 @@ class Live:
         timeline = self._turns.timeline
         if timeline is None or timeline.latest.hash != self._rules.hash:
             await self.change_rules(self._rules)
-        else:
-            await self._catch_up()
+        await self._catch_up()
         self._stale = {user: names for user, names in await self._turns.open_sessions() if names}
         self._stale_until = self._clock() + RECONNECT_GRACE if self._stale else None
         if self._stale:
@@ -168,9 +176,8 @@ class Live:
         for start in range(0, len(users), TURN_MAX):
             async with self._one_at_a_time:
                 await self._finish(await self._turns.catch_up(users[start : start + TURN_MAX]))
-        if users:
-            async with self._one_at_a_time:
-                await self._finish(await self._turns.make([], self._clock(), due=True, tick=True))
+        async with self._one_at_a_time:
+            await self._finish(await self._turns.make([], self._clock(), due=True, tick=True))
 
     @property
     def rules(self) -> RuleSet:
@@ -274,7 +281,7 @@ class Live:
         return taken
 
     async def _try(self, entries: list[Entry], horizon: int, due: bool) -> TurnResult:
-        for seconds in (*RETRY_SECONDS, None):
+        for seconds in (*self._retry_seconds, None):
             try:
                 return await self._turns.make(entries, horizon, due=due)
             except StoreError as error:
