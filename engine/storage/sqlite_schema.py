@@ -105,7 +105,9 @@ def connect(
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     try:
-        if not _is_ours(db, path) and not read_only:
+        if not _is_ours(db, path):
+            if read_only:
+                raise StoreUnusable(f'"{path}" is empty: there is nothing to read')
             _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)
         _tune(db, path, durability, read_only)
         return db, _partition_count(db, path, partition_count)
@@ -187,6 +189,9 @@ def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only:
     # may take the last commits (and leaves the file whole).
     db.execute(f"PRAGMA synchronous = {durability.upper()}")
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+    # SQLite opens a file that it may not write without a word; better told now than at the first event.
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("ROLLBACK")
 
 
 def _partition_count(db: sqlite3.Connection, path: Path, expected: int | None) -> int:

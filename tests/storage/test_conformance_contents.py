@@ -1,0 +1,259 @@
+"""Every claim of `engine/storage/base.py`, made of every store: decisions, outbox, rules, and values hard to keep."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, event, make_store, outgoing, send, users_of, with_states
+
+from engine.core.model import Event, Message
+from engine.storage.base import (
+    FAULTS_MAX,
+    OUTBOX_PER_USER_MAX,
+    Commit,
+    Entry,
+    Fault,
+    OutboxMessage,
+    Store,
+    StoreError,
+    partition_of,
+)
+
+ODD_NAMES = [
+    "", "Ünïcode 漢字 🙂", "nul\0in it", "' OR 1=1 --", "lone \ud800 surrogate", "\udc00", "\ufeff",
+]  # fmt: skip
+
+
+# Decisions and the log
+
+
+async def test_decisions_stay_in_the_order_they_were_made(store: Store) -> None:
+    lines = [b'{"n":1}', '{"n":"\u00fc"}'.encode(), b'{"n":"\\ud800"}']
+    await store.commit([Commit(0, 0, 0, decisions=[(ANN, 5, lines[0]), (BOB, 4, lines[1])])])
+    await store.commit([Commit(0, 1, 0, decisions=[(ANN, 6, lines[2])]), Commit(1, 0, 0, decisions=[(DAN, 1, b"{}")])])
+    assert await store.decisions(0) == lines
+    assert await store.decisions(1) == [b"{}"]
+
+
+async def test_the_log_is_read_in_parts_entries_after_the_cursor_included(store: Store) -> None:
+    entries = [event(ANN, at, n=at) for at in range(1, 6)]
+    await store.commit([Commit(0, 0, 3, entries[:3])])
+    await store.append(entries[3:])
+    assert await store.log(0, 0, 2) == entries[:2]
+    assert await store.log(0, 2, 2) == entries[2:4]
+    assert await store.log(0, 4, 2) == entries[4:]
+    assert await store.log(0, 5, 2) == []
+    assert await store.log(0, 0, 0) == []
+
+
+# The outbox
+
+
+async def test_what_waits_for_a_user_comes_oldest_first_until_it_is_relayed(store: Store) -> None:
+    ann = [outgoing(ANN, number, at=number) for number in range(1, 4)]
+    await store.commit([Commit(0, 0, 0, outbox=[ann[0], outgoing(BOB, 1), ann[1]])])
+    await store.commit([Commit(0, 1, 0, outbox=[ann[2]])])
+    assert await store.pending(ANN, 0) == ann
+    await store.relayed([ann[1].message.id, "unknown"], 0)
+    assert await store.pending(ANN, 0) == [ann[0], ann[2]]
+    assert await store.pending(BOB, 0) == [outgoing(BOB, 1)]
+    await store.relayed([ann[1].message.id], 0)
+    assert (await store.describe())["outbox"] == 3
+
+
+async def test_messages_of_one_moment_stay_in_the_order_they_were_committed(store: Store) -> None:
+    mine = [outgoing(ANN, number, at=5) for number in (3, 1, 2)]
+    await store.commit([Commit(0, 0, 0, outbox=mine)])
+    assert await store.pending(ANN, 0) == mine
+
+
+async def test_a_message_that_waits_already_is_not_put_there_twice(store: Store) -> None:
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1), outgoing(ANN, 1)])])
+    await store.commit([Commit(0, 1, 0, outbox=[outgoing(ANN, 1, at=9)])])
+    assert await store.pending(ANN, 0) == [outgoing(ANN, 1)]
+
+
+async def test_a_send_entry_puts_nothing_into_the_outbox_by_itself(store: Store) -> None:
+    await store.commit([Commit(0, 0, 1, [send(ANN, 1)])])
+    assert await store.pending(ANN, 0) == []
+
+
+@pytest.mark.parametrize(("now", "waits"), [(99, True), (100, False), (101, False)])
+async def test_a_message_has_expired_at_its_very_expiry(store: Store, now: int, waits: bool) -> None:
+    lasting, passing = outgoing(ANN, 1), outgoing(ANN, 2, expires_at=100)
+    await store.commit([Commit(0, 0, 0, outbox=[lasting, passing])])
+    expected = [lasting, passing] if waits else [lasting]
+    assert await store.pending(ANN, now) == expected
+    assert await store.pending(ANN, 0) == expected  # it was dropped, not hidden
+
+
+@pytest.mark.parametrize(("now", "left"), [(99, 1), (100, 0)])
+async def test_relayed_drops_what_has_expired_whoever_it_was_for(store: Store, now: int, left: int) -> None:
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1), outgoing(BOB, 1, expires_at=100)])])
+    await store.relayed([f"{ANN}-1"], now)
+    assert (await store.describe())["outbox"] == left
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1, 7])
+async def test_beyond_the_bound_the_oldest_messages_of_a_user_leave(store: Store, excess: int) -> None:
+    mine = [outgoing(ANN, number, at=number) for number in range(OUTBOX_PER_USER_MAX + excess)]
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(BOB, 1), *mine[:100]])])
+    await store.commit([Commit(0, 1, 0, outbox=mine[100:])])
+    assert await store.pending(ANN, 0) == mine[max(excess, 0) :]
+    assert await store.pending(BOB, 0) == [outgoing(BOB, 1)]
+
+
+async def test_a_message_comes_back_with_all_that_it_had(store: Store) -> None:
+    full = Message("m1", "question", "Größe? \ud800", ("Ja", "Nein"), {"link": "/a", "deep": [{"n": 1.0}]}, 10**15)
+    sent = OutboxMessage(ANN, full, 5, "")
+    await store.commit([Commit(0, 0, 0, outbox=[sent])])
+    assert await store.pending(ANN, 0) == [sent]
+
+
+# Faults and rules
+
+
+async def test_faults_are_counted_and_bounded(store: Store) -> None:
+    faults = [Fault(ANN, at, event(ANN, at), "trace \ud800" * 10_000) for at in (1, 2)]
+    await store.commit([Commit(0, 0, 0, faults=faults)])
+    assert (await store.describe())["faults"] == 2
+    await store.commit([Commit(0, 1, 0, faults=[Fault(ANN, 3, event(ANN, 3), "t")] * (FAULTS_MAX - 1))])
+    assert (await store.describe())["faults"] == FAULTS_MAX
+
+
+async def test_rules_are_kept_once_under_their_hash(store: Store) -> None:
+    sources = {"a.yaml": "rules: []\n", "b/ü.yaml": "# 漢字\n\ud800"}
+    await store.save_rules("h1", sources)
+    await store.save_rules("h1", {"a.yaml": "something else"})
+    await store.save_rules("h2", {})
+    assert await store.load_rules("h1") == sources
+    assert await store.load_rules("h2") == {}
+    assert await store.load_rules("h3") is None
+
+
+async def test_rule_moments_come_earliest_first_and_each_once(store: Store) -> None:
+    def rules(at: int, name: str) -> Entry:
+        return Entry("rules", at, rules_hash=name)
+
+    await store.commit([Commit(0, 0, 2, [rules(5, "b"), rules(5, "a")])])
+    await store.commit([Commit(1, 0, 3, [rules(2, "z"), rules(5, "b"), rules(9, "b")])])
+    assert await store.rule_moments() == [(2, "z"), (5, "b"), (5, "a"), (9, "b")]
+
+
+# Values that are hard to keep
+
+
+@pytest.mark.parametrize("user", ODD_NAMES, ids=range(len(ODD_NAMES)))
+async def test_any_name_is_kept_apart_from_all_others(store: Store, user: str) -> None:
+    partition = partition_of(user, PARTITION_COUNT)
+    other = next(name for name in users_of(partition, 3) if name != user)
+    commit = Commit(partition, 0, 1, [event(user, 1)], decisions=[(user, 1, b"{}")], outbox=[outgoing(user, 1)])
+    await store.commit([with_states(commit, {user: 5, other: None}, [user])])
+    await store.append([event(user, 2, note="\udfff", name=user)])
+    (batch,) = await store.poll([partition], 5)
+    assert batch.entries == [event(user, 2, note="\udfff", name=user)]
+    assert batch.due == [user]
+    assert batch.states == await store.load([user]) == dict(await store.present_users())
+    assert await store.pending(user, 0) == [outgoing(user, 1)]
+    await store.relayed([f"{user}-1"], 0)
+    assert await store.pending(user, 0) == []
+
+
+any_text = st.text(st.characters(), max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | any_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
+    max_leaves=8,
+)
+moments = st.integers(0, 253_402_300_799_999_999)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Entry:
+    user, at = draw(any_text), draw(moments)
+    data = draw(st.dictionaries(any_text, json_values, max_size=4))
+    session, reported = draw(st.none() | any_text), draw(st.none() | moments)
+    return Entry("event", at, user, Event(draw(any_text), user, at, data, draw(any_text), session, reported))
+
+
+@st.composite
+def sends(draw: st.DrawFn) -> Entry:
+    options = tuple(draw(st.lists(any_text, max_size=3)))
+    data = draw(st.dictionaries(any_text, json_values, max_size=3))
+    message = Message(draw(any_text), draw(any_text), draw(any_text), options, data, draw(st.none() | moments))
+    return Entry("send", draw(moments), draw(any_text), message=message)
+
+
+entries = events() | sends() | st.builds(Entry, st.just("tick"), moments)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(entries, max_size=5))
+async def test_any_entry_comes_back_as_it_went_in(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, some: list[Entry]
+) -> None:
+    some = sorted(some, key=lambda entry: entry.at)
+    store = await make_store(kind, tmp_path_factory.mktemp("store"))
+    try:
+        await store.commit([Commit(0, 0, len(some), some)])
+        assert await store.log(0, 0, 10) == some
+    finally:
+        await store.close()
+
+
+async def test_a_big_batch_is_one_batch(store: Store) -> None:
+    users = users_of(0, 2000)
+    appended = [event(users[number % 2000], number) for number in range(5000)]
+    commit = with_states(Commit(0, 0, 5000, appended), {user: n for n, user in enumerate(users)}, users)
+    decisions = [(entry.user, entry.at, b"{}") for entry in appended]
+    await store.commit([replace(commit, decisions=decisions, outbox=[outgoing(user, 1) for user in users])])
+    await store.append([event(user, 5000) for user in users])
+    (batch,) = await store.poll([0], 10**15, entries_max=10**6, due_max=10**6)
+    assert (len(batch.entries), batch.due, len(batch.states)) == (2000, users, 2000)
+    told = await store.describe()
+    assert [told[name] for name in ("entries", "unevaluated", "users", "decisions", "outbox")] == [
+        7000, 2000, 2000, 5000, 2000,
+    ]  # fmt: skip
+
+
+async def test_large_states_are_kept_whole(store: Store) -> None:
+    state = bytes(range(256)) * 256
+    await store.commit([Commit(0, 0, 0, states={ANN: state}, wakes={ANN: None}, present={ANN: False})])
+    assert await store.load([ANN]) == {ANN: state}
+
+
+# What it says of itself, and the end
+
+
+async def test_it_describes_itself_in_the_words_of_the_contract(store: Store) -> None:
+    told = await store.describe()
+    names = {"store", "partitions", "entries", "unevaluated", "users", "decisions", "outbox", "faults"}
+    assert told.keys() >= names
+    assert told["partitions"] == store.partition_count == PARTITION_COUNT
+    msgspec.json.encode(told)
+
+
+async def test_a_closed_store_does_nothing_more_and_closes_twice_as_well_as_once(store: Store) -> None:
+    await store.close()
+    await store.close()
+    calls = [
+        store.append([event(ANN, 1)]), store.poll([0], 0), store.load([ANN]), store.commit([Commit(0, 0, 0)]),
+        store.next_wake(), store.present_users(), store.pending(ANN, 0), store.relayed([], 0),
+        store.save_rules("h", {}), store.load_rules("h"), store.rule_moments(), store.decisions(0),
+        store.log(0, 0, 1), store.describe(),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(StoreError, match="the store is closed"):
+            await call
+
+
+def test_partitions_are_those_of_crc32_in_every_language() -> None:
+    # CRC-32 of "123456789" is the check value of ISO 3309, 0xCBF43926.
+    assert partition_of("123456789", 2**32) == 0xCBF43926
+    assert partition_of("", 4) == 0
+    assert partition_of("\ud800", 2**32) == partition_of("\ud800", 2**33)

@@ -1,0 +1,57 @@
+"""From the word for a store to the store, and what is said of a word for none."""
+
+# ruff: noqa: ASYNC240 (a test may block: nothing else runs beside it)
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from samples_for_stores import ANN, event
+
+from engine.storage.base import PARTITIONS_DEFAULT, StoreError, StoreUnusable
+from engine.storage.memory import MemoryStore
+from engine.storage.opening import open_store
+from engine.storage.sqlite import SqliteStore
+
+
+async def test_a_store_is_opened_by_its_word(tmp_path: Path) -> None:
+    memory = await open_store("memory:")
+    assert isinstance(memory, MemoryStore)
+    assert memory.partition_count == PARTITIONS_DEFAULT
+    for url in (f"sqlite:{tmp_path}/any name", *(f"{tmp_path}/b{suffix}" for suffix in (".db", ".sqlite", ".sqlite3"))):
+        store = await open_store(url)
+        assert isinstance(store, SqliteStore)
+        assert store.partition_count == PARTITIONS_DEFAULT
+        await store.close()
+        reader = await open_store(url, read_only=True)
+        with pytest.raises(StoreError):
+            await reader.append([event(ANN, 1)])
+        await reader.close()
+    names = {name.name.removesuffix("-wal").removesuffix("-shm") for name in tmp_path.iterdir()}
+    assert names == {"any name", "b.db", "b.sqlite", "b.sqlite3"}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", 'expected "memory:", "sqlite:PATH" or a path that ends in .db, .sqlite or .sqlite3, got ""'),
+        ("memory", 'got "memory"'),
+        ("events.jsonl", 'got "events.jsonl"'),
+        ("postgres://host/x.db", 'got "postgres://host/x.db"'),
+        ("sqlite", 'got "sqlite"'),
+        ("sqlite:", 'expected "sqlite:PATH" with the path of a file, got "sqlite:"'),
+        ("sqlite:///x.db", 'expected "sqlite:PATH" with the path of a file, got "sqlite:///x.db"'),
+        ("sqlite::memory:", 'expected "sqlite:PATH" with the path of a file'),
+        ("redis://localhost", "stores on Redis are not supported yet: expected"),
+    ],
+)
+async def test_a_word_for_no_store_is_refused_with_what_is_expected(url: str, said: str) -> None:
+    with pytest.raises(StoreUnusable) as refused:
+        await open_store(url)
+    assert said in str(refused.value)
+
+
+async def test_memory_cannot_be_opened_to_read() -> None:
+    with pytest.raises(StoreUnusable, match="there is nothing to read"):
+        await open_store("memory:", read_only=True)

@@ -1,0 +1,385 @@
+"""What only the SQLite store has: a file, other processes, another thread, a disk that fills, a reader beside it."""
+
+# ruff: noqa: ASYNC240 (a test may block: nothing else runs beside it)
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from samples_for_stores import ANN, BOB, PARTITION_COUNT, event, full_commit, look, outgoing, with_states
+
+from engine.core.model import Event, Message
+from engine.storage import sqlite_queries
+from engine.storage.base import PARTITIONS_DEFAULT, Commit, Conflict, Entry, StoreError, StoreUnusable, partition_of
+from engine.storage.sqlite import SqliteStore
+
+
+async def open_at(path: Path, busy_timeout_ms: int = 5000, read_only: bool = False) -> SqliteStore:
+    count = None if read_only else PARTITION_COUNT
+    return await SqliteStore.open(path, partition_count=count, busy_timeout_ms=busy_timeout_ms, read_only=read_only)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "odd name?#%41 ü.db"
+
+
+@pytest.fixture
+async def sqlite_store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = await open_at(path)
+    yield store
+    await store.close()
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    db = sqlite3.connect(path)
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
+
+
+# The file
+
+
+async def test_what_was_committed_is_there_when_the_file_is_opened_again(path: Path) -> None:
+    store = await open_at(path)
+    await store.append([event(ANN, 1)])
+    await store.commit([full_commit(0)])
+    await store.save_rules("h", {"a.yaml": "x"})
+    before = await look(store)
+    await store.close()
+    store = await open_at(path)
+    assert await look(store) == before
+    assert await store.load_rules("h") == {"a.yaml": "x"}
+    await store.close()
+
+
+async def test_the_log_in_the_file_is_the_native_log_that_people_can_read(path: Path) -> None:
+    stamped = Event("test.failed", "ann", 1_774_605_600_250_000, {"test": "t1"}, "e1", "s1", 1_774_605_599_000_000)
+    store = await open_at(path)
+    await store.append([Entry("event", stamped.at, "ann", stamped)])
+    partition = partition_of("ann", PARTITION_COUNT)
+    message = Message("m1", "question", "Größe?", ("Ja",), {}, stamped.at + 1)
+    appended = [
+        Entry("tick", stamped.at),
+        Entry("rules", stamped.at, rules_hash="abc"),
+        Entry("send", stamped.at, "ann", message=message),
+    ]
+    await store.commit([Commit(partition, 0, 4, appended)])
+    await store.close()
+    assert [line for (line,) in rows(path, "SELECT line FROM log ORDER BY number")] == [
+        '{"id":"e1","at":"2026-03-27T10:00:00.250000Z","user":"ann","session":"s1","type":"test.failed",'
+        '"data":{"test":"t1"},"at_reported":"2026-03-27T09:59:59.000000Z"}',
+        '{"at":"2026-03-27T10:00:00.250000Z","kind":"tick"}',
+        '{"at":"2026-03-27T10:00:00.250000Z","kind":"rules","rules":"abc"}',
+        '{"at":"2026-03-27T10:00:00.250000Z","kind":"send","user":"ann","message":'
+        '{"id":"m1","type":"question","text":"Größe?","options":["Ja"],"expires_at":"2026-03-27T10:00:00.250001Z"}}',
+    ]
+
+
+async def test_closing_folds_the_write_ahead_log_into_the_file(path: Path) -> None:
+    store = await open_at(path)
+    await store.append([event(ANN, 1)])
+    assert path.with_name(path.name + "-wal").stat().st_size > 0
+    await store.close()
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [path.name]
+
+
+async def test_closing_works_while_a_reader_is_in_the_way(path: Path) -> None:
+    store = await open_at(path)
+    await store.append([event(ANN, 1)])
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM log").fetchall()
+    await store.append([event(ANN, 2)])
+    await store.close()
+    reader.close()
+    store = await open_at(path)
+    assert len(await store.log(0, 0, 10)) == 2
+    await store.close()
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
+async def test_durability_is_what_was_asked_for(path: Path, durability: str, synchronous: int) -> None:
+    store = await SqliteStore.open(path, durability=durability)  # type: ignore[arg-type]
+    assert await on_thread(store, "PRAGMA synchronous") == synchronous
+    assert await on_thread(store, "PRAGMA journal_mode") == "wal"
+    assert (await store.describe())["durability"] == durability
+    await store.close()
+
+
+async def on_thread(store: SqliteStore, statement: str) -> object:
+    return await store._run(lambda: store._db.execute(statement).fetchone()[0])
+
+
+SEEN_WHOLE = {"COUNTS", "PRESENT", "RULE_MOMENTS"}  # never on the hot path, or all of it is wanted
+
+
+async def test_no_query_of_the_hot_path_scans_or_sorts(sqlite_store: SqliteStore) -> None:
+    queries = {name: text for name, text in vars(sqlite_queries).items() if name.isupper() and name not in SEEN_WHOLE}
+    assert len(queries) > 15
+    for name, text in queries.items():
+        steps = await sqlite_store._run(partial(plan_of, sqlite_store, text))
+        # There are only a few partitions; NEXT_WAKE looks at each.
+        slow = [
+            step for step in steps if "TEMP B-TREE" in step or (step.startswith("SCAN") and step != "SCAN partitions")
+        ]
+        assert slow == [], name
+
+
+def plan_of(store: SqliteStore, query: str) -> list[str]:
+    return [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?"))]
+
+
+# Files that cannot be used
+
+
+async def test_a_file_of_another_number_of_partitions_is_refused(path: Path) -> None:
+    await (await open_at(path)).close()
+    with pytest.raises(StoreUnusable, match="was made with 4 partitions, not 5"):
+        await SqliteStore.open(path, partition_count=5)
+    store = await SqliteStore.open(path)
+    assert store.partition_count == PARTITION_COUNT != PARTITIONS_DEFAULT
+    await store.close()
+
+
+async def test_a_file_of_another_schema_is_refused_and_left_alone(path: Path) -> None:
+    await (await open_at(path)).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 2")
+    db.close()
+    before = path.read_bytes()
+    for read_only in (False, True):
+        with pytest.raises(StoreUnusable, match=r"another version of proactive \(schema 2, this one knows 1\): use"):
+            await open_at(path, read_only=read_only)
+    assert path.read_bytes() == before
+
+
+async def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreUnusable, match="is a SQLite database of another program: name another file"):
+        await open_at(path)
+    assert path.read_bytes() == before
+
+
+async def test_what_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+    text = b'{"at": "2026-03-27T10:00:00Z", "user": "ann", "type": "x"}\n' * 100
+    path.write_bytes(text)
+    for read_only in (False, True):
+        with pytest.raises(StoreUnusable, match="is not a SQLite database: name another file"):
+            await open_at(path, read_only=read_only)
+    assert path.read_bytes() == text
+
+
+async def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match='none" does not exist: make it, or name a file elsewhere'):
+        await SqliteStore.open(tmp_path / "none" / "a.db")
+    with pytest.raises(StoreUnusable, match="is a directory, expected the path of a SQLite file"):
+        await SqliteStore.open(tmp_path)
+    with pytest.raises(StoreUnusable, match=r'there is no file ".*a.db" to read'):
+        await SqliteStore.open(tmp_path / "a.db", read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_empty_file_becomes_a_store_but_not_by_reading(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StoreUnusable, match="empty"):
+        await open_at(path, read_only=True)
+    await (await open_at(path)).close()
+
+
+OPEN_WITHOUT_RIGHTS = """
+import asyncio, os, sys
+from engine.storage.base import StoreUnusable
+from engine.storage.sqlite import SqliteStore
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+async def main():
+    try:
+        await SqliteStore.open(sys.argv[1])
+    except StoreUnusable as error:
+        print(error)
+asyncio.run(main())
+"""
+
+
+async def test_a_file_without_the_right_to_write_is_refused() -> None:
+    # Not below pytest's own directory, which an ordinary user may not enter where root runs the tests.
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        path = directory / "a.db"
+        await (await open_at(path)).close()
+        for file_mode, directory_mode in [(0o444, 0o777), (0o444, 0o555)]:
+            path.chmod(file_mode)
+            directory.chmod(directory_mode)
+            command = [sys.executable, "-W", "error", "-c", OPEN_WITHOUT_RIGHTS, str(path)]
+            done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+            assert "the file and its directory must be readable and writable" in done.stdout
+        directory.chmod(0o755)
+
+
+# When a call fails
+
+
+async def test_a_full_disk_is_an_error_that_leaves_the_store_usable(sqlite_store: SqliteStore) -> None:
+    await sqlite_store.commit([Commit(0, 0, 1, [event(ANN, 1)])])
+    before = await look(sqlite_store)
+    pages = await on_thread(sqlite_store, "PRAGMA page_count")
+    await on_thread(sqlite_store, f"PRAGMA max_page_count = {pages}")
+    big = Commit(0, 1, 2, [event(ANN, 2)], {ANN: b"x" * 100_000}, {ANN: None}, {ANN: False})
+    with pytest.raises(StoreError, match="could not do it: database or disk is full"):
+        await sqlite_store.commit([big])
+    assert await look(sqlite_store) == before
+    await on_thread(sqlite_store, "PRAGMA max_page_count = 1000000")
+    await sqlite_store.commit([big])
+
+
+async def test_a_file_that_somebody_holds_locked_is_an_error_that_leaves_the_store_usable(path: Path) -> None:
+    store = await open_at(path, busy_timeout_ms=1)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="could not do it: database is locked"):
+        await store.append([event(ANN, 1)])
+    assert await store.log(0, 0, 1) == []
+    other.execute("ROLLBACK")
+    other.close()
+    await store.append([event(ANN, 1)])
+    assert await store.log(0, 0, 1) == [event(ANN, 1)]
+    await store.close()
+
+
+async def test_a_line_that_is_damaged_is_named(path: Path, sqlite_store: SqliteStore) -> None:
+    await sqlite_store.append([event(ANN, 1)])
+    rows_changed = sqlite3.connect(path, isolation_level=None)
+    rows_changed.execute("UPDATE log SET line = '{\"at\":'")
+    rows_changed.close()
+    with pytest.raises(StoreError, match="entry 1 of partition 0 of"):
+        await sqlite_store.poll([0], 0)
+
+
+async def test_the_event_loop_goes_on_while_the_store_waits(path: Path) -> None:
+    store = await open_at(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(store.append([event(ANN, 1)]))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await waiting
+    await store.close()
+
+
+async def test_an_opening_that_nobody_waits_for_leaves_no_connection(path: Path) -> None:
+    opening = asyncio.create_task(open_at(path))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+
+# Two writers on one file
+
+
+async def test_of_two_writers_who_know_the_same_version_one_wins(path: Path) -> None:
+    first, second = await open_at(path), await open_at(path)
+    commits = [with_states(Commit(0, 0, 1, [event(user, 1)]), {user: 5}, [user]) for user in (ANN, BOB)]
+    results = await asyncio.gather(first.commit([commits[0]]), second.commit([commits[1]]), return_exceptions=True)
+    assert sorted(map(type, results), key=str) == sorted([type(None), Conflict], key=str)
+    winner = ANN if results[0] is None else BOB
+    for store in (first, second):
+        (batch,) = await store.poll([0], 10)
+        assert (batch.version, batch.cursor, batch.due) == (1, 1, [winner])
+        assert await store.log(0, 0, 10) == [event(winner, 1)]
+        assert [user for user, _ in await store.present_users()] == [winner]
+        await store.close()
+
+
+async def test_two_writers_who_try_again_after_a_conflict_do_everything_once(path: Path) -> None:
+    stores = [await open_at(path), await open_at(path)]
+
+    async def write(store: SqliteStore, user: str) -> None:
+        for at in range(20):
+            while True:
+                (batch,) = await store.poll([0], 0)
+                entry = event(user, max(at, batch.last_at), n=at)
+                try:
+                    await store.commit([Commit(0, batch.version, batch.cursor + 1, [entry])])
+                    break
+                except Conflict:
+                    continue
+
+    await asyncio.gather(write(stores[0], ANN), write(stores[1], BOB))
+    written = await stores[0].log(0, 0, 100)
+    for user in (ANN, BOB):
+        assert [entry.event.data["n"] for entry in written if entry.event and entry.user == user] == list(range(20))
+    assert (await stores[1].poll([0], 0))[0].version == 40
+    for store in stores:
+        await store.close()
+
+
+async def test_two_who_make_the_file_at_once_have_the_same_store(path: Path) -> None:
+    first, second = await asyncio.gather(SqliteStore.open(path), SqliteStore.open(path))
+    await first.append([event(ANN, 1)])
+    await second.append([event(ANN, 2)])
+    assert (await first.describe())["entries"] == 2
+    await first.close()
+    await second.close()
+
+
+# The reader beside a server
+
+
+async def test_a_reader_sees_what_a_running_server_has_written_and_goes_on_seeing(
+    path: Path, sqlite_store: SqliteStore
+) -> None:
+    await sqlite_store.commit([Commit(0, 0, 1, [event(ANN, 1)])])
+    reader = await open_at(path, read_only=True)
+    assert await look_alike(reader) == await look_alike(sqlite_store)
+    await sqlite_store.append([event(ANN, 2)])
+    assert await look_alike(reader) == await look_alike(sqlite_store)
+    await reader.close()
+
+
+async def look_alike(store: SqliteStore) -> object:
+    *seen, described = await look(store)
+    return seen, {name: value for name, value in described.items() if name != "read_only"}
+
+
+async def test_a_reader_reads_what_a_server_left_and_hides_what_expired_without_dropping_it(path: Path) -> None:
+    store = await open_at(path)
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1, expires_at=5)])])
+    await store.close()
+    reader = await open_at(path, read_only=True)
+    assert await reader.pending(ANN, 5) == []
+    assert len(await reader.pending(ANN, 4)) == 1
+    await reader.close()
+
+
+async def test_a_reader_writes_nothing(path: Path, sqlite_store: SqliteStore) -> None:
+    before = await look(sqlite_store)
+    reader = await open_at(path, read_only=True)
+    calls = [
+        reader.append([event(ANN, 1)]),
+        reader.commit([Commit(0, 0, 0)]),
+        reader.relayed(["m"], 0),
+        reader.save_rules("h", {}),
+    ]
+    for call in calls:
+        with pytest.raises(StoreError, match="was opened to be read only"):
+            await call
+    await reader.close()
+    assert await look(sqlite_store) == before
