@@ -17,11 +17,16 @@ Run = Callable[[Scope], Any]
 
 
 class Part(NamedTuple):
-    """A compiled piece. A constant one has the same known ``value`` in every scope."""
+    """A compiled piece. A constant one has the same known ``value`` in every scope.
+
+    ``field`` is set where the piece is just that field of the event's data, which comparisons read themselves:
+    it saves a call on the most common of all conditions.
+    """
 
     run: Run
     constant: bool = False
     value: Any = None
+    field: str | None = None
 
 
 def constant(value: Any) -> Part:
@@ -156,10 +161,14 @@ def compare(sign: str, left: Part, right: Part) -> Run:
         if left.constant and not right.constant:
             left, right = right, left
         if right.constant and (right.value is None or isinstance(right.value, str)):
+            if sign == "==" and left.field is not None:
+                return _field_equals_constant(left.field, left.run, right.value)
             return _equals_constant(sign == "==", left.run, right.value)
         general = binary(equal, left.run, right.run)
         return general if sign == "==" else unary(denied, general)
     if right.constant and type(right.value) in NUMBERS:
+        if left.field is not None:
+            return _field_ordered_by_number(sign, left.field, left.run, right.value)
         return _ordered_by_number(sign, left.run, right.value)
     return binary(lambda one, other: order(sign, one, other), left.run, right.run)
 
@@ -194,6 +203,34 @@ def _ordered_by_number(sign: str, operand: Run, constant: Any) -> Run:
         if kind is int or kind is float:
             return holds(value, constant)
         return value if kind is Unknown else order(sign, value, constant)
+
+    return ordered
+
+
+def _field_equals_constant(field: str, operand: Run, constant: str | None) -> Run:
+    careful = _equals_constant(True, operand, constant)
+
+    def equals(scope: Scope) -> Any:
+        event = scope.event
+        if event is not None and field in event.data:
+            return event.data[field] == constant
+        return careful(scope)
+
+    return equals
+
+
+def _field_ordered_by_number(sign: str, field: str, operand: Run, constant: Any) -> Run:
+    holds = ORDERINGS[sign]
+    careful = _ordered_by_number(sign, operand, constant)
+
+    def ordered(scope: Scope) -> Any:
+        event = scope.event
+        if event is not None:
+            value = event.data.get(field)
+            kind = value.__class__
+            if kind is int or kind is float:
+                return holds(value, constant)
+        return careful(scope)
 
     return ordered
 

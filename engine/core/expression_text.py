@@ -32,9 +32,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _NEXT_TEXT = re.compile(r"""\s*[bBfFrRtTuU]{0,2}["']""")
-_ESCAPE = re.compile(
-    r"""\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4})"""
-)
+_ESCAPE = re.compile(r"""\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U000[0-9a-fA-F]{5}|U0010[0-9a-fA-F]{4})""")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _REFUSED_SIGNS = {
     "=": 'write "==" to compare',
@@ -114,9 +112,7 @@ def _text_literal(source: str, match: re.Match[str]) -> str:
         if character == quote:
             end = position + 1
             if _NEXT_TEXT.match(source, end):
-                raise _bad(
-                    "two texts stand side by side", start, "a comma or an operator is missing between them"
-                )
+                raise _bad("two texts stand side by side", start, "a comma or an operator is missing between them")
             return source[start:end]
         if character == "\\":
             if prefix == "" and not _ESCAPE.match(source, position):
@@ -139,14 +135,10 @@ def _duration(token: str, position: int) -> timedelta:
 
 def _check_word(word: str, position: int, *, after_point: bool) -> None:
     if after_point and keyword.iskeyword(word):
-        raise _bad(
-            f'"{word}" has a meaning of its own and cannot follow a point', position, f'write ["{word}"]'
-        )
+        raise _bad(f'"{word}" has a meaning of its own and cannot follow a point', position, f'write ["{word}"]')
     if not is_normalized("NFKC", word):
         # The parser would quietly look for another name than the one that is written.
-        raise _bad(
-            f'the name "{word}" is not in Unicode normal form', position, f'write ["{word}"] behind its owner'
-        )
+        raise _bad(f'the name "{word}" is not in Unicode normal form', position, f'write ["{word}"] behind its owner')
 
 
 def _check_sign(sign: str, position: int, open_brackets: list[tuple[str, int]]) -> None:

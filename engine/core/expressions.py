@@ -36,9 +36,11 @@ from engine.core.names import check_field, check_namespace, did_you_mean
 from engine.core.operations import INT_MAX, INT_MIN, negative, positive
 from engine.core.reading import read_field, read_index, read_member, read_namespace
 from engine.core.refusal import Refused
-from engine.core.scope import Scope
+from engine.core.scope import EVENT_RESERVED, Scope
 from engine.core.shapes import NAMESPACES
 from engine.core.unknown import Unknown
+
+__all__ = ["NODES_MAX", "Expression", "Unknown", "compile_expression"]
 
 NODES_MAX = 200  # values and operations of one expression
 
@@ -52,6 +54,7 @@ _UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.USub: negative,
     ast.UAdd: positive,
 }
+_NAMED = (ast.Name, ast.Attribute, ast.Subscript)
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None}
 # What Python's grammar has and the language has not, as an author would name it.
 _FOREIGN: dict[type[ast.AST], str] = {
@@ -71,9 +74,7 @@ class Expression:
 
     __slots__ = ("_run", "equality", "needs", "source")
 
-    def __init__(
-        self, source: str, run: Run, needs: frozenset[str], equality: tuple[str, Json] | None
-    ) -> None:
+    def __init__(self, source: str, run: Run, needs: frozenset[str], equality: tuple[str, Json] | None) -> None:
         self.source = source
         self.needs = needs
         self.equality = equality
@@ -123,9 +124,7 @@ def _parse(text: str, lead: int) -> ast.expr:
     except (RecursionError, MemoryError):
         raise Refused(f"the expression nests deeper than {NESTING_MAX}", code="too-large") from None
     except ValueError:
-        raise Refused(
-            "the expression holds a character that no text can have", code="bad-expression"
-        ) from None
+        raise Refused("the expression holds a character that no text can have", code="bad-expression") from None
 
 
 class _Compiler:
@@ -156,13 +155,9 @@ class _Compiler:
             if isinstance(node, ast.expr):
                 nodes += 1
                 if nodes > NODES_MAX:
-                    raise Refused(
-                        f"the expression has more than {NODES_MAX} values and operations", code="too-large"
-                    )
+                    raise Refused(f"the expression has more than {NODES_MAX} values and operations", code="too-large")
                 if depth > NESTING_MAX:
-                    raise self.refused(
-                        f"the expression nests deeper than {NESTING_MAX}", node, code="too-large"
-                    )
+                    raise self.refused(f"the expression nests deeper than {NESTING_MAX}", node, code="too-large")
             waiting.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
 
     def part(self, node: ast.expr) -> Part:
@@ -230,11 +225,8 @@ class _Compiler:
 
     def attribute(self, node: ast.Attribute) -> Part:
         if node.attr.startswith("_"):
-            raise self.refused(
-                f'the name "{node.attr}" begins with an underscore',
-                node,
-                hint=f'write ["{node.attr}"] for a field',
-            )
+            message, hint = f'the name "{node.attr}" begins with an underscore', f'write ["{node.attr}"] for a field'
+            raise self.misnamed(Refused(message, code="bad-expression", hint=hint), node)
         return self.access(node, node.value, node.attr)
 
     def subscript(self, node: ast.Subscript) -> Part:
@@ -253,13 +245,14 @@ class _Compiler:
             part = self.part(owner)
             return Part(read_member(part.run, field, self.path(node)))
         if owner.id in _WORDS:
-            raise self.refused(f'"{owner.id}" has no fields', node)
+            raise self.refused(f'"{owner.id}" has no fields', owner)
         self.check_root(owner)
         try:
             check_field(owner.id, field, self.trigger_facts)
         except Refused as refused:
-            raise self.refused(refused.message, node, code=refused.code, hint=refused.hint) from None
-        return Part(read_field(owner.id, field, self.path(node)))
+            raise self.misnamed(refused, node) from None
+        plain_field = field if owner.id == "event" and field not in EVENT_RESERVED else None
+        return Part(read_field(owner.id, field, self.path(node)), field=plain_field)
 
     def check_moment(self, node: ast.expr, owner: ast.expr, field: str) -> None:
         """``event.at`` is always a moment, so that what it has not is known when the rule is loaded."""
@@ -268,7 +261,7 @@ class _Compiler:
                 check_field("now", field)
             except Refused as refused:
                 message = refused.message.replace('"now"', f'"{self.path(owner)}"', 1)
-                raise self.refused(message, node, code=refused.code, hint=refused.hint) from None
+                raise self.misnamed(Refused(message, code=refused.code, hint=refused.hint), node) from None
 
     def comparison(self, node: ast.Compare) -> Part:
         operands = [node.left, *node.comparators]
@@ -293,24 +286,20 @@ class _Compiler:
         if not isinstance(function, ast.Name):
             method = function.attr if isinstance(function, ast.Attribute) else ""
             hint = f"write {method}(…) around the value" if method in FUNCTION_NAMES else ""
-            raise self.refused("values have no methods, only functions can be called", function, hint=hint)
+            message = "values have no methods, only functions can be called"
+            raise self.misnamed(Refused(message, code="bad-expression", hint=hint), function)
         name = function.id
         if name not in FUNCTION_NAMES:
             known = ", ".join(FUNCTION_NAMES)
             hint = did_you_mean(name, FUNCTION_NAMES)
-            raise self.refused(
-                f'unknown function "{name}", there are {known}', node, code="unknown-name", hint=hint
-            )
-        if node.keywords:
-            raise self.refused(f"{name}(…) takes no arguments by name", node.keywords[0].value)
+            raise self.refused(f'unknown function "{name}", there are {known}', node, code="unknown-name", hint=hint)
+        assert not node.keywords  # `prepare` refuses the signs that they are written with
         self.check_count(node, name)
         if name == "matches":
             return self.matching(node)
         if name in ("any", "all") and isinstance(node.args[0], ast.List | ast.Tuple):
             items = [self.part(item) for item in node.args[0].elts]
-            joined = (either if name == "any" else both)(
-                [item.run for item in items] or [constant(name == "all").run]
-            )
+            joined = (either if name == "any" else both)([item.run for item in items] or [constant(name == "all").run])
             return _folded(unary(bool, joined), items)
         parts = [self.part(argument) for argument in node.args]
         runs = [part.run for part in parts]
@@ -326,9 +315,7 @@ class _Compiler:
         most = special if special is not None else FUNCTIONS[name].args_max
         count = len(node.args)
         if count < least or (most is not None and count > most):
-            span = (
-                f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-            )
+            span = f"{least}" if most == least else f"at least {least}" if most is None else f"{least} to {most}"
             noun = "argument" if span in ("1", "at least 1") else "arguments"
             raise self.refused(f"{name}(…) takes {span} {noun}, got {count}", node)
 
@@ -353,12 +340,14 @@ class _Compiler:
         match node:
             case ast.Name() if self.offset(node) not in self.durations:
                 return node.id
-            case ast.Attribute():
-                return f"{self.path(node.value)}.{node.attr}"
-            case ast.Subscript(slice=ast.Constant(value=str() as field)) if field.isidentifier():
-                return f"{self.path(node.value)}.{field}"
-            case ast.Subscript():
-                return f"{self.path(node.value)}[{self.written(node.slice)}]"
+            case ast.Attribute(value=owner) if isinstance(owner, _NAMED):
+                return f"{self.path(owner)}.{node.attr}"
+            case ast.Subscript(value=owner, slice=ast.Constant(value=str() as field)) if (
+                isinstance(owner, _NAMED) and field.isidentifier()
+            ):
+                return f"{self.path(owner)}.{field}"
+            case ast.Subscript(value=owner) if isinstance(owner, _NAMED):
+                return f"{self.path(owner)}[{self.written(node.slice)}]"
         return self.written(node)
 
     def written(self, node: ast.expr) -> str:
@@ -376,13 +365,15 @@ class _Compiler:
         hint = 'write "==" or "!="' if isinstance(what, ast.Is | ast.IsNot) else ""
         return self.refused(f"{name} is not part of the rule language", node, hint=hint)
 
-    def refused(
-        self, message: str, node: ast.expr, *, code: str = "bad-expression", hint: str = ""
-    ) -> Refused:
-        offset = self.offset(node)
-        if isinstance(node, ast.Attribute):  # what is wrong with it is its last word
+    def refused(self, message: str, node: ast.expr, *, code: str = "bad-expression", hint: str = "") -> Refused:
+        return Refused(message, code=code, offset=self.offset(node), hint=hint)
+
+    def misnamed(self, refused: Refused, node: ast.expr) -> Refused:
+        """The refusal of a field's name, at that name."""
+        offset = self.offset(node.slice if isinstance(node, ast.Subscript) else node)
+        if isinstance(node, ast.Attribute):
             offset = self.end(node) - len(node.attr)
-        return Refused(message, code=code, offset=offset, hint=hint)
+        return Refused(refused.message, code=refused.code, offset=offset, hint=refused.hint)
 
 
 def _folded(run: Run, parts: list[Part]) -> Part:

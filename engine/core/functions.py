@@ -18,12 +18,8 @@ from engine.core.units import format_at, format_duration, from_datetime, from_ti
 from engine.core.unknown import Unknown, fault, kind_of, show
 
 REGEX_MAX = 500  # characters of a regular expression
-REGEX_MEMORY_MAX = (
-    1 << 20
-)  # bytes of RE2's program and automaton; RE2 searches more slowly rather than exceed it
-ROUND_DIGITS_MAX = (
-    18  # either side of the point; beyond it rounding an integer would build a huge power of ten
-)
+REGEX_MEMORY_MAX = 1 << 20  # bytes of RE2's program and automaton; RE2 searches more slowly rather than exceed it
+ROUND_DIGITS_MAX = 18  # either side of the point; beyond it rounding an integer would build a huge power of ten
 
 
 class Function(NamedTuple):
@@ -136,9 +132,7 @@ def _round(value: Any, digits: Any = None) -> Any:
     if type(value) not in NUMBERS:
         return _wrong("round", value, "a number")
     if digits is not None and (type(digits) is not int or abs(digits) > ROUND_DIGITS_MAX):
-        return fault(
-            f"round(…, {show(digits)}) takes whole digits from -{ROUND_DIGITS_MAX} to {ROUND_DIGITS_MAX}"
-        )
+        return fault(f"round(…, {show(digits)}) takes whole digits from -{ROUND_DIGITS_MAX} to {ROUND_DIGITS_MAX}")
     try:
         return bounded(round(value) if digits is None else round(value, digits))
     except (OverflowError, ValueError):

@@ -23,9 +23,7 @@ def check_namespace(name: str, namespaces: Collection[str]) -> None:
     there_are = f"there are {_listed(namespaces)}"
     if name in NAMESPACES:
         raise Refused(f'"{name}" does not exist here, {there_are}', code="unknown-name")
-    raise Refused(
-        f'unknown name "{name}", {there_are}', code="unknown-name", hint=did_you_mean(name, namespaces)
-    )
+    raise Refused(f'unknown name "{name}", {there_are}', code="unknown-name", hint=did_you_mean(name, namespaces))
 
 
 def check_field(namespace: str, field: str, trigger_facts: Collection[str] | None = None) -> None:

@@ -18,9 +18,7 @@ from engine.core.unknown import Unknown, fault, kind_of, show
 TEXT_MAX = 10_000  # characters of a text that an expression makes
 LIST_MAX = 1_000  # items of a list that an expression makes
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1  # what msgpack and every client can carry
-COMPARE_DEPTH_MAX = (
-    64  # nesting of lists and mappings that are compared; fixed, so that no call stack decides
-)
+COMPARE_DEPTH_MAX = 64  # nesting of lists and mappings that are compared; fixed, so that no call stack decides
 
 NUMBERS = frozenset({int, float})  # exact types: a truth value is no number
 _ORDERED_ALIKE = frozenset({str, timedelta})

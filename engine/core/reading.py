@@ -105,11 +105,7 @@ def read_index(owner: Run, index: Run, path: str) -> Run:
         if place.__class__ is Unknown:
             return place
         if isinstance(place, str):
-            return (
-                value.get(place, missing)
-                if isinstance(value, dict)
-                else _part_of_moment(value, place, missing)
-            )
+            return value.get(place, missing) if isinstance(value, dict) else _part_of_moment(value, place, missing)
         if type(place) is int and isinstance(value, list | tuple) and -len(value) <= place < len(value):
             return value[place]
         return missing
