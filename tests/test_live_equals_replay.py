@@ -52,7 +52,7 @@ rules:
     trigger: {schedule: {every: 4m}}
     message: {type: notification, text: "{{ session.age }}"}
   - id: fail
-    trigger: {event: fail, where: event.n > 1}
+    trigger: {event: {event: fail, where: event.n > 1}}
     cooldown: 3m
     message: {type: suggestion, text: "{{ event.n }} {{ event.id }}"}
 """
