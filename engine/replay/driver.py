@@ -19,7 +19,6 @@ STRETCH_EVENTS = 100
 PROGRESS_EVENTS = 2000
 
 Progress = Callable[[int], None]  # told how many more events have been replayed
-UserEvents = Mapping[str, Sequence[Event]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,17 @@ class FaultFound:
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of it. ``by_user`` has each user's decisions in the order in which they were made."""
+    """What came of it. ``by_user`` has each user's decisions in the order in which they were made.
+
+    ``first`` and ``last`` are the moments of the first and the last event, None where there is none;
+    ``left_out`` counts the events after ``until``.
+    """
 
     users: int = 0
     events: int = 0
+    first: int | None = None
+    last: int | None = None
+    left_out: int = 0
     by_user: dict[str, list[Decision]] = field(default_factory=dict)
     faults: list[FaultFound] = field(default_factory=list)
 
@@ -64,39 +70,48 @@ def group(events: Iterable[Event]) -> dict[str, list[Event]]:
 _at = attrgetter("at")
 
 
-def last_at(users: UserEvents) -> int:
-    """The moment of the last event of all; 0 where there is none."""
-    return max((events[-1].at for events in users.values()), default=0)
-
-
-def cut(users: UserEvents, until: int) -> dict[str, Sequence[Event]]:
-    """The same less the events after ``until``, and less the users who have no others."""
-    kept = {user: [event for event in events if event.at <= until] for user, events in users.items()}
-    return {user: events for user, events in kept.items() if events}
-
-
 def replay(
-    users: UserEvents, timeline: Timeline, until: Callable[[str], int], progress: Progress | None = None
+    events: Iterable[Event],
+    timeline: Timeline,
+    until: int | None = None,
+    progress: Progress | None = None,
+    came_to: Callable[[str], int] | None = None,
 ) -> Replayed:
-    """Run every user's events, in order, and then their time to ``until(user)``.
+    """Run every user's events, then their time: to ``until``, or else to the last event of all.
 
-    Users do not know of each other, so one after the other is the same as all at once, and needs room for one.
+    Events after ``until`` are left out. ``came_to`` says of each user how far time came where that is known
+    better; a user's own last event is never after it. Users do not know of each other, so one after the other
+    is the same as all at once, and needs room for one state.
     """
-    replayed = Replayed(users=len(users))
+    users = group(events)
+    replayed = Replayed()
+    if until is not None:
+        count = sum(map(len, users.values()))
+        users = _cut(users, until)
+        replayed.left_out = count - sum(map(len, users.values()))
+    replayed.users = len(users)
+    replayed.first = min((mine[0].at for mine in users.values()), default=None)
+    replayed.last = max((mine[-1].at for mine in users.values()), default=None)
+    end = until if until is not None else replayed.last or 0
     reported = 0
-    for user, events in users.items():
-        evaluated = _replay_user(timeline, user, events, until(user))
-        replayed.events += len(events)
+    for user, mine in users.items():
+        to = end if came_to is None or until is not None else max(mine[-1].at, came_to(user))
+        evaluated = _replay_user(timeline, user, mine, to)
+        replayed.events += len(mine)
         if evaluated.decisions:
             replayed.by_user[user] = evaluated.decisions
         for place, trace in evaluated.faults:
-            replayed.faults.append(FaultFound(user, None if place is None else events[place], trace))
+            replayed.faults.append(FaultFound(user, None if place is None else mine[place], trace))
         if progress is not None and replayed.events - reported >= PROGRESS_EVENTS:
             progress(replayed.events - reported)
             reported = replayed.events
-    if progress is not None:
-        progress(replayed.events - reported)
     return replayed
+
+
+def _cut(users: Mapping[str, list[Event]], until: int) -> dict[str, list[Event]]:
+    """The same less the events after ``until``, and less the users who have no others."""
+    kept = {user: [event for event in mine if event.at <= until] for user, mine in users.items()}
+    return {user: mine for user, mine in kept.items() if mine}
 
 
 def _replay_user(timeline: Timeline, user: str, events: Sequence[Event], until: int) -> Evaluated:

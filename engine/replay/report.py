@@ -10,7 +10,7 @@ from engine.core.model import OUTCOMES, Decision
 from engine.core.rules import Rule
 from engine.core.units import DAY, format_at, format_duration
 from engine.replay.bad_records import BadRecords
-from engine.replay.driver import FaultFound
+from engine.replay.driver import FaultFound, Replayed
 
 WIDTH = 80
 FAULTS_SHOWN_MAX = 3
@@ -81,37 +81,30 @@ def _wrapped(row: str, words: Sequence[str]) -> list[str]:
     return [text.rstrip() for text in [*lines, line]]
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """What was replayed. Moments are microseconds; ``after_until`` counts the events that were left out by it."""
-
-    users: int
-    events: int
-    candidates: int
-    first: int | None
-    last: int | None
-    after_until: int = 0
-
-
-def summary(given: Input, counts: Mapping[str, RuleCount], bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:
+def summary(
+    replayed: Replayed, counts: Mapping[str, RuleCount], bad: BadRecords, until: int | None = None
+) -> list[str]:
     """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared."""
-    lines = [_row("events", f"{given.events:,} of {_number(given.users, 'user')}")]
-    if given.first is not None and given.last is not None:
-        lines.append(_row("from", _moment(given.first)))
-        lines.append(_row("to", f"{_moment(given.last)} ({_span(given.last - given.first)})"))
-    if given.after_until:
-        lines.append(_row("left out", f"{_number(given.after_until, 'event')} after --until"))
+    lines = [_row("events", f"{replayed.events:,} of {_number(replayed.users, 'user')}")]
+    if replayed.first is not None and replayed.last is not None:
+        lines.append(_row("from", _moment(replayed.first)))
+        lines.append(_row("to", f"{_moment(replayed.last)} ({_span(replayed.last - replayed.first)})"))
+    if until is not None:
+        lines.append(_row("time ran to", _moment(until)))
+    if replayed.left_out:
+        lines.append(_row("left out", f"{_number(replayed.left_out, 'event')} after --until"))
+    candidates = sum(map(len, replayed.by_user.values()))
     totals: Counter[str] = Counter()
     for count in counts.values():
         totals += count.outcomes
     parts = [f"{outcome} {totals[outcome]:,}" for outcome in OUTCOMES if totals[outcome]]
     equation = [part + " +" for part in parts[:-1]] + parts[-1:]
-    lines += _wrapped(_row("candidates", f"{given.candidates:,}" + (" = " if parts else "")), equation)
+    lines += _wrapped(_row("candidates", f"{candidates:,}" + (" = " if parts else "")), equation)
     reached = set[str]().union(*(count.reached for count in counts.values()))
     lines.append(_row("reached", _number(len(reached), "user")))
     lines.append(_row("bad records", _reasons(bad)))
-    if faults:
-        lines.append(_row("faults", f"{len(faults):,}: events left out, because the engine failed on them"))
+    if replayed.faults:
+        lines.append(_row("faults", f"{len(replayed.faults):,}: events left out, because the engine failed on them"))
     return lines
 
 

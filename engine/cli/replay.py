@@ -1,0 +1,230 @@
+"""``proactive replay``: what rules would have done with a recorded log. Arguments, printing and exit codes only."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from engine.core.model import Decision, Event
+from engine.core.refusal import Refused
+from engine.core.rules import Timeline
+from engine.core.units import parse_at
+from engine.folder import load_folder
+from engine.loading.diagnostic import RuleErrors, counted
+from engine.replay.bad_records import BadRecords
+from engine.replay.blocks import STDIN, is_store
+from engine.replay.driver import replay as replay_events
+from engine.replay.mapping import Source
+from engine.replay.reading import read_logs
+from engine.replay.recording import Recording, RecordingUnusable, read_recording, recorded_rules
+from engine.replay.report import count_rules, details, rule_table, summary
+from engine.replay.source import parse_source
+from engine.replay.table import UnknownColumn
+from engine.replay.verify import compare, verified
+from engine.settings import read_settings
+from engine.storage.base import StoreError
+from engine.storage.codec import encode_decision
+
+SOURCE_BYTES_MAX = 1024 * 1024
+LINES_AT_ONCE = 5000
+
+
+def replay(
+    logs: Annotated[
+        list[str],
+        typer.Argument(metavar="LOG…", help="Logs (.jsonl, .csv, also .gz; - is standard input), or a store."),
+    ],
+    rules: Annotated[str | None, typer.Option(help="Folder of rules, or one rule file.  [default: rules]")] = None,
+    config: Annotated[str | None, typer.Option(help="Settings that name the folder of rules.")] = None,
+    source: Annotated[str | None, typer.Option(help="Mapping for a log of another form.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Let time run to here, not to the log's end.")
+    ] = None,
+    decisions: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write every decision there; - to print.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Take records that cannot be read as an error.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare with what the server recorded.")] = False,
+) -> None:
+    """Run rules over a recorded log and report what they would have sent.
+
+    A log is JSON lines, or anything that --source maps to it, or the SQLite file of a server; of that, the rules
+    are the recorded ones unless others are named. The exit code is 1 where something went wrong.
+    """
+    run = _Run(rules, config, source, decisions, strict, verify)
+    try:
+        run.until = None if until is None else parse_at(until)
+        run.start(logs)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
+    except RuleErrors as errors:
+        for diagnostic in errors.diagnostics:
+            typer.echo(diagnostic, err=True)
+        typer.echo(errors.summary, err=True)
+        raise typer.Exit(1) from None
+    except UnknownColumn as unknown:
+        place = unknown.place
+        _stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
+    except Refused as refused:
+        _stop(f"--until: {refused.message}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
+    except (StoreError, RecordingUnusable) as error:
+        _stop(f"{logs[0]}: {error}")
+
+
+def _stop(message: str, code: int = 2) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code) from None
+
+
+@dataclass(slots=True)
+class _Run:
+    """The options, and the steps that follow from them."""
+
+    rules: str | None
+    config: str | None
+    source: str | None
+    decisions: str | None
+    strict: bool
+    verify: bool
+    until: int | None = None
+
+    def start(self, logs: list[str]) -> None:
+        stores = [log for log in logs if is_store(log)]
+        self.check(logs, stores)
+        bad = BadRecords()
+        recording: Recording | None = None
+        if stores:
+            recording = asyncio.run(read_recording(stores[0]))
+            timeline = recorded_rules(recording) if self.rules is self.config is None else self.named_rules()
+            events = recording.events
+        else:
+            timeline = self.named_rules()
+            events = self.read(logs, self.read_source(), bad)
+        self.judge(timeline, events, bad, recording)
+
+    def check(self, logs: list[str], stores: list[str]) -> None:
+        if stores and len(logs) > 1:
+            _stop(f"{stores[0]}: a store is replayed alone, without other logs")
+        if stores and self.source is not None:
+            _stop("--source is for logs; a store needs no mapping")
+        if logs.count(STDIN) > 1:
+            _stop("standard input can be read only once")
+        if self.verify and not stores:
+            _stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")
+        if self.verify and (self.rules or self.config or self.until is not None):
+            _stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
+        if self.source is None:
+            for log in logs:
+                if log.lower().removesuffix(".gz").endswith(".csv"):
+                    _stop(f"{log}: a CSV log needs --source, which says what its columns mean")
+        if self.decisions not in (None, STDIN):
+            self.check_output(Path(str(self.decisions)), logs)
+
+    def check_output(self, output: Path, logs: list[str]) -> None:
+        if not output.absolute().parent.is_dir():
+            _stop(f"--decisions: there is no folder {output.parent}")
+        if output.exists() and any(log != STDIN and os.path.samefile(log, output) for log in logs):
+            _stop(f"--decisions: {output} is the log itself")
+
+    def named_rules(self) -> Timeline:
+        folder = self.rules or read_settings(self.config, os.environ).rules
+        return Timeline(load_folder(folder))
+
+    def read_source(self) -> Source | None:
+        if self.source is None:
+            return None
+        with open(self.source, "rb") as stream:
+            content = stream.read(SOURCE_BYTES_MAX + 1)
+        try:
+            return parse_source(self.source, content.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            _stop(f"{self.source}: expected UTF-8, got something else at byte {error.start + 1}")
+
+    def read(self, logs: list[str], source: Source | None, bad: BadRecords) -> list[Event]:
+        size = None if STDIN in logs else sum(os.path.getsize(log) for log in logs)
+        with _progress("reading", size) as progress:
+            events = read_logs(logs, source, bad, progress)
+        if bad.total and (self.strict or not events):
+            for line in details(bad, []):
+                typer.echo(line, err=True)
+            hint = "" if self.strict else "; no record could be read: does the log need --source?"
+            _stop(f"{counted(bad.total, 'bad record')}{hint}", code=1)
+        return events
+
+    def judge(self, timeline: Timeline, events: list[Event], bad: BadRecords, recording: Recording | None) -> None:
+        gc.freeze()  # the events stay to the end; the collector need not look at them again and again
+        came_to = None if recording is None else recording.time_came_to
+        with _progress("replaying", len(events)) as progress:
+            replayed = replay_events(events, timeline, self.until, progress, came_to)
+        made = replayed.decisions()
+        if self.decisions is not None:
+            _write(self.decisions, made)
+        counts = count_rules(made)
+        for line in details(bad, replayed.faults):
+            typer.echo(line, err=True)
+        lines = [*rule_table(timeline.latest, counts), "", *summary(replayed, counts, bad, self.until)]
+        self.say("\n".join(lines))
+        if self.verify and recording is not None:
+            difference = compare(recording.decisions, replayed.by_user)
+            self.say(str(difference or verified(recording.decisions)))
+            if difference is not None:
+                raise typer.Exit(1)
+        if replayed.faults:
+            raise typer.Exit(1)
+
+    def say(self, text: str) -> None:
+        typer.echo(text, err=self.decisions == STDIN)
+
+
+def _write(output: str, made: list[Decision]) -> None:
+    stream = typer.get_binary_stream("stdout") if output == STDIN else open(output, "wb")  # noqa: SIM115
+    try:
+        for start in range(0, len(made), LINES_AT_ONCE):
+            stretch = made[start : start + LINES_AT_ONCE]
+            stream.write(b"".join(encode_decision(decision) + b"\n" for decision in stretch))
+        stream.flush()
+    finally:
+        if output != STDIN:
+            stream.close()
+
+
+@contextmanager
+def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+    """A bar on the error stream where a person sees it; None where nobody does."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=total, rate="")
+
+        def advance(count: int) -> None:
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            unit = "MB/s" if title == "reading" else "events/s"
+            shown = "" if not speed else f"{speed / 1e6:,.1f} {unit}" if unit == "MB/s" else f"{speed:,.0f} {unit}"
+            bar.update(task, advance=count, rate=shown)
+
+        yield advance
