@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.core.evaluate import advance, run
@@ -137,7 +137,6 @@ class World:
         return [message.message.id for message in messages]
 
     async def do(self, action: tuple[Any, ...]) -> None:
-        note(str(action))
         kind, *rest = action
         if kind == "wait":
             self.now += rest[0]
