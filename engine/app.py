@@ -223,13 +223,7 @@ class Server:
     async def _open(self, opened: AsyncExitStack) -> None:
         """Store, live, HTTP, WebSocket: whoever can connect is served at once. Closed the other way round."""
         settings = self.settings
-        try:
-            rules = await asyncio.to_thread(load_folder, settings.rules)
-        except OSError as error:
-            raise StartError(
-                f"{settings.rules}: expected a folder of rules, {(error.strerror or str(error)).lower()};"
-                " --rules names another"
-            ) from None
+        rules = await asyncio.to_thread(load_folder, settings.rules)
         self._store = await open_store(settings.store)
         opened.push_async_callback(self._store.close)
         self._live = Live(self._store, rules, clock=_now, deliver=self._hub.deliver)

@@ -76,7 +76,7 @@ class Session:
             if isinstance(frame, bytes):
                 raise bad_frame("expected a text frame, got a binary one")
             said = read_frame(frame)
-            actions: list[Action] = [Reply(pong())] if isinstance(said, Ping) else self._hear(said)
+            actions = self._pinged(said.client) if isinstance(said, Ping) else self._hear(said)
         except WireError as error:
             return self._complain(error)
         self._bad_in_a_row = 0
@@ -92,30 +92,38 @@ class Session:
         """The connection is gone: the ends of the sessions it held open."""
         return [self._lifecycle("session.end", client) for client in self._clients]
 
+    def _pinged(self, client: str | None) -> list[Action]:
+        """A ping with a name is how a client that has nothing to say becomes known."""
+        if client is None or client in self._clients:
+            return [Reply(pong())]
+        return [*self._arrive([client], client, [self._lifecycle("session.start", client)]), Reply(pong())]
+
     def _hear(self, said: list[Said]) -> list[Action]:
         named = next((item.client for item in said if item.client is not None), None)
         owner = self._first_named or named or f"anon-{self.connection}"
         inputs: list[Input] = []
-        arrived: dict[str, None] = {}
+        arrived: list[str] = []
         answers: list[Action] = []
         for item in said:
             user = item.client or owner
             if user not in self._clients and user not in arrived:
-                arrived[user] = None
+                arrived.append(user)
                 inputs.append(self._lifecycle("session.start", user))
             inputs.append(to_input(item, user, item.session or self.connection))
             if item.type == "chat_message":
                 answers.append(Answer(ChatMessage.from_data(user, item.data)))
-        if len(self._clients) + len(arrived) > CLIENTS_MAX:
-            raise WireError(
-                "too_many_clients",
-                f"expected one connection to speak for at most {CLIENTS_MAX} clients, got one more",
-            )
-        self._first_named = self._first_named or named
-        self._clients.update(arrived)
         if not inputs:
             return []
-        return [*(Arrived(client) for client in arrived), Submit(inputs), *answers]
+        return [*self._arrive(arrived, named, inputs), *answers]
+
+    def _arrive(self, arrived: list[str], named: str | None, inputs: list[Input]) -> list[Action]:
+        if len(self._clients) + len(arrived) > CLIENTS_MAX:
+            raise WireError(
+                "too_many_clients", f"expected one connection to speak for at most {CLIENTS_MAX} clients, got more"
+            )
+        self._first_named = self._first_named or named
+        self._clients.update(dict.fromkeys(arrived))
+        return [*(Arrived(client) for client in arrived), Submit(inputs)]
 
     def _complain(self, error: WireError) -> list[Action]:
         self._bad_in_a_row += 1

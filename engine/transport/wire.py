@@ -49,7 +49,9 @@ def bad_frame(message: str) -> WireError:
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """A client asks whether somebody is there. No event."""
+    """A client asks whether somebody is there. No event; ``client`` is whom it names, or None."""
+
+    client: str | None = None
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ def read_value(value: Json) -> Ping | list[Said]:
     check_bounds(value)
     frame_type = _read_type(value)
     if frame_type == "ping":
-        return Ping()
+        return Ping(_read_name(value, "clientId"))
     if frame_type == "events":
         return _read_events(value)
     return [_read_event(value, frame_type)]

@@ -1,0 +1,66 @@
+"""``proactive send``: a message of the application's own, through a running server's ``POST /messages``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import aiohttp
+import typer
+
+TIMEOUT_S = 10.0
+
+
+def send(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    to: Annotated[str, typer.Option(metavar="CLIENT|all", help="A client's id, or all for everybody.")],
+    type: Annotated[str, typer.Option(help="question, suggestion, notification, or any other word.")] = "notification",
+    option: Annotated[list[str] | None, typer.Option(help="A choice to offer; may be repeated.")] = None,
+    http: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:7777",
+) -> None:
+    """Send a message to a client of a running server, or to all.
+
+    A client who is not connected gets it on coming back.
+    """
+    message = {
+        "to": {"all": True} if to == "all" else {"client": to},
+        "type": type,
+        "text": text,
+        "options": option or [],
+    }
+    try:
+        status, reply = asyncio.run(_post(http.rstrip("/") + "/messages", message))
+    except aiohttp.InvalidURL:
+        raise _failed(f'expected an address such as "http://127.0.0.1:7777", got "{http}"') from None
+    except aiohttp.ClientConnectorError:
+        raise _failed(f"nobody is listening at {http}; start the server with: proactive serve") from None
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise _failed(f"no proactive server answers at {http}: {error or 'no answer in time'}") from None
+    if status != 202:
+        raise _failed(str(reply.get("message", f"the server answered {status}")))
+    typer.echo(_report(to, reply))
+
+
+async def _post(url: str, message: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=message) as response:
+        reply = await response.json()
+        if not isinstance(reply, dict):
+            raise ValueError("the reply is no JSON object")
+        return response.status, reply
+
+
+def _failed(why: str) -> typer.Exit:
+    typer.echo(f"proactive send: {why}", err=True)
+    return typer.Exit(1)
+
+
+def _report(to: str, reply: dict[str, Any]) -> str:
+    waiting = reply.get("waiting", [])
+    if to != "all":
+        return f"{to} is not connected; the message waits" if waiting else f"sent to {to}"
+    count = len(reply.get("clients", [])) + reply.get("unnamed", 0)
+    if not count:
+        return "nobody is connected; nothing was sent"
+    rest = f", {len(waiting)} of them when they come back" if waiting else ""
+    return f"sent to {count} {'client' if count == 1 else 'clients'}{rest}"

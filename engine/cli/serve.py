@@ -1,0 +1,72 @@
+"""``proactive serve``: the live server in the foreground, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.app import Server, StartError
+from engine.loading.diagnostic import RuleErrors, counted
+from engine.logs import configure_logs
+from engine.storage.base import StoreError
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # there is none for Windows
+    from asyncio import new_event_loop
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
+    rules: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of rule files.")] = None,
+    store: Annotated[str | None, typer.Option(metavar="sqlite:PATH", help="Where everything is kept.")] = None,
+    ws_port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = None,
+    http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = None,
+) -> None:
+    """Run the live server.
+
+    Options go before variables of the environment (PROACTIVE_WS_PORT, …), and those before the settings file.
+    The rule files are watched: an edit holds within a second. Ctrl-C stops the server.
+    """
+    try:
+        server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
+        configure_logs(server.settings.log)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(server))
+    except RuleErrors as errors:
+        for diagnostic in errors.diagnostics:
+            typer.echo(diagnostic, err=True)
+        typer.echo(errors.summary, err=True)
+        raise typer.Exit(1) from None
+    except (StartError, StoreError) as error:
+        typer.echo(f"proactive serve: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+async def _serve(server: Server) -> None:
+    await server.start()
+    for line in announcement(server):
+        typer.echo(line)
+    sys.stdout.flush()
+    await server.serve_forever()
+
+
+def announcement(server: Server) -> list[str]:
+    """What stands on the screen when the server has started. Other programs wait for the first line."""
+    rules = server.rules
+    folder = server.settings.rules
+    shown = f"{folder.as_posix()}{os.sep}" if folder.is_dir() else folder.as_posix()
+    files = counted(len(rules.sources), "file")
+    return [
+        f"WebSocket server started on {server.ws_url}",
+        f"HTTP server started on {server.http_url}",
+        f"Rules loaded: {counted(len(rules.rules), 'rule')} from {shown} ({files})",
+        f"Store: {server.settings.store}",
+    ]
