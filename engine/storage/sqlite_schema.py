@@ -191,6 +191,7 @@ def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only:
     db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
     # SQLite opens a file that it may not write without a word; better told now than at the first event.
     db.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE meta SET value = value")
     db.execute("ROLLBACK")
 
 
