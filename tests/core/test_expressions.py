@@ -235,6 +235,14 @@ def test_a_text_that_is_no_unicode_matches_nothing_it_could_know() -> None:
     assert str(value) == "matches(…) is given text with half a surrogate pair"
 
 
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    "source", ["round(event.a)", "int(event.a)", "float(event.a)", "event.a + 1", "str(event.a)", "-event.a"]
+)
+def test_what_is_computed_from_no_finite_number_is_unknown(source: str, number: float) -> None:
+    assert isinstance(compile_expression(source).evaluate(scope_of({"a": number})), Unknown)
+
+
 # --- what holds for every expression ------------------------------------------------------------------------
 
 FIELDS = ("a", "b", "c", "d", "from")
