@@ -75,8 +75,8 @@ async def write_and_be_killed(path: Path, promises: int, spin: int) -> list[int]
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_after_a_kill_at_any_moment_everything_agrees_with_the_cursor(tmp_path: Path, read_only: bool) -> None:
     path = tmp_path / "crash.db"
-    for attempt in range(6):
-        promised = await write_and_be_killed(path, 1 + 3 * attempt, 10_000 * attempt)
+    for attempt in range(12):
+        promised = await write_and_be_killed(path, 1 + 2 * attempt, 7_000 * attempt)
         store = await SqliteStore.open(path, read_only=read_only)
         batches = await store.poll([0, 1], 10**15)
         # At most the one commit that was under way is there without its promise.
