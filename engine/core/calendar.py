@@ -282,7 +282,8 @@ def _number(text: str, offset: int, field: Field) -> int:
 
 def _expected(field: Field) -> str:
     names = f' or a name such as "{field.names[1]}"' if field.names else ""
-    return f"a {field.name} from {field.first} to {field.last}{names}"
+    article = "an" if field.name == "hour" else "a"
+    return f"{article} {field.name} from {field.first} to {field.last}{names}"
 
 
 def _refused(message: str, offset: int, *, hint: str = "") -> Refused:
