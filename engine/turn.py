@@ -292,9 +292,8 @@ class Turns:
                 partition.last_at = max(partition.last_at, commit.appended[-1].at)
 
     def _forget(self) -> None:
-        """Whatever is known of the store may be wrong: the next turn reads it again."""
+        """Whatever is known of the store may be wrong: the next turn begins with `recover`."""
         self._partitions = None
-        self._states.clear()
 
     async def _clear_doubt(self, entries: list[Entry]) -> TurnResult | None:
         """Find out whether the commit that failed was made after all, and only the answer was lost."""

@@ -20,9 +20,9 @@ DURATION_MAX = 3660 * DAY  # ten years: longer is surely a slip of the pen, and 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
-# Between these every moment can be written as an RFC 3339 stamp with a year of four digits.
+# Between these, with every span added and in every zone, a moment has a year of four digits.
 AT_MIN = 0
-AT_MAX = 253_402_300_799 * SECOND + 999_999
+AT_MAX = 221_845_392_000 * SECOND - 1  # the end of the year 8999
 
 
 def parse_duration(text: str) -> int:
@@ -111,5 +111,5 @@ def parse_at(stamp: str | int | float, zone: tzinfo = UTC) -> int:
 
 def _checked(at: int, stamp: object) -> int:
     if not AT_MIN <= at <= AT_MAX:
-        raise Refused(f"expected a time between 1970 and 9999, got {stamp!r}"[:120])
+        raise Refused(f"expected a time between the years 1970 and 8999, got {stamp!r}"[:120])
     return at

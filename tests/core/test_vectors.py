@@ -37,6 +37,14 @@ def rule_set(vector: dict[str, Any]) -> RuleSet:
     return load({"vector.yaml": yaml.safe_dump(page, sort_keys=False)}, KINDS)
 
 
+def timeline_of(vector: dict[str, Any], start: int) -> Timeline:
+    """The vector's rules from the beginning, and each of its ``changes`` from its moment on."""
+    timeline = Timeline(rule_set(vector))
+    for change in vector.get("changes", []):
+        timeline.add(start + span(change["after"]), rule_set({**vector, **change}))
+    return timeline
+
+
 def span(text: Any) -> int:
     return 0 if text == "0s" else parse_duration(str(text))
 
@@ -55,8 +63,8 @@ def run(
 ) -> tuple[list[Decision], UserState]:
     """``through_bytes``: state and event are written and read again between any two inputs. ``step``: time runs in
     leaps of that many microseconds rather than in one."""
-    timeline = Timeline(rule_set(vector))
     start = parse_at(vector.get("start", START))
+    timeline = timeline_of(vector, start)
     events = events_of(vector, start)
     until = start + span(vector.get("until", "0s"))
     state = UserState("ann")
