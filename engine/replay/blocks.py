@@ -76,7 +76,12 @@ def _gunzip(first: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
     packed: bytes = first
     while True:
         if packed:
-            block = unpack.decompress(packed, BLOCK_BYTES)
+            before = unpack.copy()
+            try:
+                block = unpack.decompress(packed, BLOCK_BYTES)
+            except zlib.error:
+                yield _before_damage(before, packed)
+                raise
             packed = unpack.unconsumed_tail
             if block:
                 yield block
@@ -94,6 +99,18 @@ def _gunzip(first: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
             if more is None:
                 raise EOFError
             packed = more
+
+
+def _before_damage(unpack: zlib._Decompress, packed: bytes) -> bytes:
+    """What comes out before the damage, byte by byte: a call that meets it keeps back what it had unpacked."""
+    found = bytearray()
+    try:
+        while packed:
+            found += unpack.decompress(packed, 1)
+            packed = unpack.unconsumed_tail
+    except zlib.error:
+        pass
+    return bytes(found)
 
 
 def read_lines(log: str, bad: BadRecords, progress: Progress | None = None) -> Iterator[tuple[int, list[bytes]]]:

@@ -179,7 +179,11 @@ def _fast(source: Source, fields: dict[str, Any], careful: ReadLine) -> ReadLine
     main_constants = [place.value for place in _main_places(source)]
     has_constants = any(value is not None for value in main_constants)
     names = tuple(source.data or {})
-    constants = {name: place.value for name, place in (source.data or {}).items() if place.path is None}
+    constants = {
+        name: place.value
+        for name, place in (source.data or {}).items()
+        if place.path is None and place.value is not None
+    }
     stamps = Stamps(source.zone)
     parse_at = stamps.parse
 
@@ -223,11 +227,11 @@ def _struct(fields: dict[str, Any], prefix: str, dotted: str, attributes: dict[s
     for index, (name, inner) in enumerate(fields.items()):
         member = f"f{index}"
         renamed[member] = name
-        path = f"{dotted}.{name}" if dotted else name
+        path = dotted + name
         if inner is _LEAF:
             attributes[path] = prefix + member
             members.append((member, Any, None))
         else:
-            struct = _struct(inner, f"{prefix}{member}.", path, attributes)
+            struct = _struct(inner, f"{prefix}{member}.", f"{path}.", attributes)
             members.append((member, struct | None, msgspec.field(default_factory=struct)))
     return msgspec.defstruct("Fields", members, rename=renamed, namespace={_ABSENT: None}, gc=False, frozen=True)

@@ -1,0 +1,223 @@
+"""JSON lines to events. The careful way is the meaning; the fast way must not differ from it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core.model import Event
+from engine.replay import jsonl
+from engine.replay.bad_records import BadLine, BadRecords
+from engine.replay.jsonl import mapped_line, own_line, read_jsonl
+from engine.replay.mapping import Place, Source
+
+AT = 1_774_605_600_250_000  # 2026-03-27T10:00:00.250Z
+
+
+def read(reader, line):
+    if not isinstance(line, bytes):
+        line = json.dumps(line).encode()
+    try:
+        return reader(line)
+    except BadLine as trouble:
+        return trouble.reason
+    except msgspec.MsgspecError:
+        return "not JSON"
+
+
+OWN = {"at": "2026-03-27T10:00:00.250Z", "user": "ann", "type": "t"}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (OWN, Event("t", "ann", AT, {})),
+        (
+            {**OWN, "id": "e1", "session": "s1", "data": {"test": "t1"}},
+            Event("t", "ann", AT, {"test": "t1"}, "e1", "s1"),
+        ),
+        ({**OWN, "test": "t1"}, Event("t", "ann", AT, {"test": "t1"})),
+        ({**OWN, "test": "t1", "data": {"n": 1}}, Event("t", "ann", AT, {"test": "t1", "n": 1})),
+        ({**OWN, "test": "beside", "data": {"test": "within"}}, Event("t", "ann", AT, {"test": "within"})),
+        ({**OWN, "data": {"test": None}}, Event("t", "ann", AT, {"test": None})),
+        ({**OWN, "data": None, "session": None, "id": None}, Event("t", "ann", AT, {})),
+        ({**OWN, "session": "", "id": ""}, Event("t", "ann", AT, {})),
+        ({**OWN, "user": 7, "session": 8, "id": 9}, Event("t", "7", AT, {}, "9", "8")),
+        ({**OWN, "user": 0}, Event("t", "0", AT, {})),
+        ({**OWN, "at": 1774605600.25}, Event("t", "ann", AT, {})),
+        ({**OWN, "at": 1774605600250}, Event("t", "ann", AT, {})),
+        ({**OWN, "at": "2026-03-27T11:00:00.250+01:00"}, Event("t", "ann", AT, {})),
+        ({**OWN, "at": "2026-03-27T10:00:00.250"}, Event("t", "ann", AT, {})),
+        ({"user": "ann", "type": "t"}, "no time"),
+        ({**OWN, "at": None}, "no time"),
+        ({**OWN, "at": ""}, "no time"),
+        ({**OWN, "at": "yesterday"}, "bad time"),
+        ({**OWN, "at": True}, "bad time"),
+        ({**OWN, "at": {}}, "bad time"),
+        ({**OWN, "at": -1}, "bad time"),
+        ({**OWN, "user": None}, "no user"),
+        ({**OWN, "user": ""}, "no user"),
+        ({**OWN, "user": 1.5}, "bad user"),
+        ({**OWN, "user": True}, "bad user"),
+        ({**OWN, "type": None}, "no type"),
+        ({**OWN, "type": []}, "bad type"),
+        ({**OWN, "session": []}, "bad session"),
+        ({**OWN, "id": {}}, "bad id"),
+        ({**OWN, "data": []}, "bad data"),
+        ({**OWN, "data": "text"}, "bad data"),
+        ([OWN], "not an object"),
+        (b"null", "not an object"),
+        (b"{", "not JSON"),
+        (b"at=10:00", "not JSON"),
+        (b'{"at": 1} {"at": 2}', "not JSON"),
+        (b'{"at": "\\ud800"}', "not JSON"),
+    ],
+)
+def test_a_line_of_the_engines_own_form(line, expected):
+    assert read(own_line(), line) == expected
+
+
+def test_blank_lines_are_no_records(tmp_path):
+    log = tmp_path / "log.jsonl"
+    line = json.dumps(OWN).encode()
+    log.write_bytes(b"\n  \n\t\r\n" + line + b"\r\n\n" + line + b"\nbad\n")
+    bad, events = BadRecords(), []
+    read_jsonl(str(log), None, bad, events)
+    assert events == [Event("t", "ann", AT, {})] * 2
+    assert [(record.line, record.reason, record.text) for record in bad.shown] == [(7, "not JSON", "bad")]
+    assert str(bad.shown[0]).startswith(f"{log}:7: not JSON (")
+
+
+def source(**places):
+    made = {"at": Place("time"), "user": Place("user"), "type": Place("type")}
+    return Source(**{**made, **places})
+
+
+RECORD = {"time": "2026-03-27T10:00:00.250Z", "user": "ann", "type": "t", "n": None, "data": {"level": 3}}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "record", "expected"),
+    [
+        (source(), RECORD, Event("t", "ann", AT, {})),
+        (source(data=None), {**RECORD, "x": 1}, Event("t", "ann", AT, {**RECORD, "x": 1} | {})),
+        (source(data={"level": Place("data.level")}), RECORD, Event("t", "ann", AT, {"level": 3})),
+        (source(data={"level": Place("data.level")}), {**RECORD, "data": None}, Event("t", "ann", AT, {})),
+        (source(data={"level": Place("data.level")}), {**RECORD, "data": "text"}, Event("t", "ann", AT, {})),
+        (source(data={"level": Place("data.level")}), {**RECORD, "data": [3]}, Event("t", "ann", AT, {})),
+        (source(data={"n": Place("n"), "gone": Place("gone")}), RECORD, Event("t", "ann", AT, {})),
+        (
+            source(data={"all": Place("data"), "level": Place("data.level")}),
+            RECORD,
+            Event("t", "ann", AT, {"all": {"level": 3}, "level": 3}),
+        ),
+        (
+            source(data={"one": Place("type"), "two": Place("type")}),
+            RECORD,
+            Event("t", "ann", AT, {"one": "t", "two": "t"}),
+        ),
+        (source(data={"kind": Place(None, "chat")}), RECORD, Event("t", "ann", AT, {"kind": "chat"})),
+        (source(type=Place(None, "message")), RECORD, Event("message", "ann", AT, {})),
+        (source(session=Place(None, 5), id=Place("data.level")), RECORD, Event("t", "ann", AT, {}, "3", "5")),
+        (source(data={"odd": Place('a"b')}), {**RECORD, 'a"b': 1}, Event("t", "ann", AT, {"odd": 1})),
+        (source(data={"absent": Place("absent")}), {**RECORD, "absent": 1}, Event("t", "ann", AT, {"absent": 1})),
+        (source(data={"f0": Place("f1")}), {**RECORD, "f1": 1}, Event("t", "ann", AT, {"f0": 1})),
+        (source(), {**RECORD, "time": None}, "no time"),
+        (source(user=Place("data.user")), RECORD, "no user"),
+        (source(type=Place("data")), RECORD, "bad type"),
+        (source(), [RECORD], "not an object"),
+        (
+            source(zone=ZoneInfo("Europe/Paris")),
+            {**RECORD, "time": "2026-03-27T11:00:00.25"},
+            Event("t", "ann", AT, {}),
+        ),
+    ],
+)
+def test_a_line_of_another_form(mapping, record, expected):
+    if isinstance(expected, Event) and mapping.data is None:
+        expected = Event("t", "ann", AT, {name: value for name, value in expected.data.items() if value is not None})
+    assert read(mapped_line(mapping), record) == expected
+    assert read(jsonl._careful(mapping), record) == expected
+
+
+NAMES = st.sampled_from(["time", "user", "type", "session", "id", "data", "level", "absent", "f0", "é", ""])
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "ann", "2026-03-27T10:00:00Z", "2026-03-27 10:00", "x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
+)
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
+PLACES = st.builds(Place, path=PATHS) | VALUES.map(lambda value: Place(None, value))
+
+
+@given(
+    mapping=st.builds(
+        Source,
+        at=st.builds(Place, path=st.just("time") | PATHS),
+        user=st.just(Place("user")) | PLACES,
+        type=st.just(Place("type")) | PLACES,
+        session=st.none() | PLACES,
+        id=st.none() | PLACES,
+        data=st.none() | st.dictionaries(NAMES, PLACES, max_size=4),
+        zone=st.sampled_from([UTC, ZoneInfo("America/New_York")]),
+    ),
+    records=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "time": st.just("2026-03-27T10:00:00Z") | VALUES,
+                "user": st.just("ann") | VALUES,
+                "type": VALUES,
+                "session": VALUES,
+                "id": VALUES,
+                "data": VALUES,
+                "absent": VALUES,
+                "level": VALUES,
+            },
+        )
+        | VALUES,
+        max_size=3,
+    ),
+)
+def test_the_fast_way_is_the_careful_way(mapping, records):
+    fast, careful = mapped_line(mapping), jsonl._careful(mapping)
+    for record in records:
+        assert read(fast, record) == read(careful, record)
+
+
+@given(
+    record=st.fixed_dictionaries(
+        {},
+        optional={
+            "at": st.just("2026-03-27T10:00:00Z") | VALUES,
+            "user": st.just("ann") | VALUES,
+            "type": st.just("t") | VALUES,
+            "session": VALUES,
+            "id": VALUES,
+            "data": VALUES,
+            "more": VALUES,
+        },
+    )
+)
+def test_the_engines_own_form_as_a_mapping_of_itself_gives_the_same(record):
+    """Where nothing stands beside the data, a mapping that names each part must find what the own reader finds."""
+    data = record.get("data")
+    if "more" in record or (data is not None and not isinstance(data, dict)):
+        return
+    found = read(own_line(), record)
+    mapping = Source(at=Place("at"), user=Place("user"), type=Place("type"), session=Place("session"), id=Place("id"))
+    mapped = read(mapped_line(mapping), record)
+    if isinstance(found, Event):
+        assert msgspec.structs.replace(found, data={}) == mapped
+    else:
+        assert found == mapped
