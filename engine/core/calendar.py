@@ -15,7 +15,7 @@ from typing import NamedTuple
 from apscheduler.triggers.cron import CronTrigger
 
 from engine.core.refusal import Refused
-from engine.core.units import from_datetime, to_datetime
+from engine.core.units import AT_MAX, from_datetime, to_datetime
 
 CRON_LENGTH_MAX = 400
 MOMENTS_KEPT_MAX = 4096  # per calendar and zone
@@ -24,8 +24,6 @@ ZONES_KEPT_MAX = 64  # per calendar
 EXTEND_MAX = 64
 
 _MINUTE = timedelta(minutes=1)
-# Later local times may have no moment that a datetime can hold.
-_LOCAL_END = datetime(9999, 12, 30)
 
 
 class Field(NamedTuple):
@@ -83,7 +81,7 @@ class Calendar:
         """The first moment strictly after ``at`` at which one of the local times comes in ``zone``; microseconds.
 
         A local time that the zone skips comes at the first instant after the gap, several of them once. One that
-        it repeats comes once, at the first. None at the end of the year 9999.
+        it repeats comes once, at the first. None at the end of time (`AT_MAX`).
         """
         run = self._runs.get(zone)
         if run is None:
@@ -115,6 +113,8 @@ class Calendar:
 
     def _compute(self, at: int, zone: tzinfo) -> int | None:
         """`next_after` without memory."""
+        if at >= AT_MAX:
+            return None
         local = to_datetime(at, zone).replace(tzinfo=None, second=0, microsecond=0, fold=0)
         while True:
             following = self._next_local(local)
@@ -123,20 +123,14 @@ class Calendar:
             moment = moment_of(following, zone)
             # In the second pass of a repeated hour the local times ahead have come already, in the first.
             if moment > at:
-                return moment
+                return moment if moment <= AT_MAX else None
             local = following
 
     def _next_local(self, local: datetime) -> datetime | None:
         """The first of the local times after ``local``, which is a whole minute."""
-        if local >= _LOCAL_END:
-            return None
         start = (local + _MINUTE).replace(tzinfo=UTC)
-        found = [time for trigger in self._triggers if (time := trigger.get_next_fire_time(None, start)) is not None]
-        earliest = min(found, default=None)
-        if earliest is None:
-            return None
-        naive: datetime = earliest.replace(tzinfo=None)
-        return naive if naive < _LOCAL_END else None
+        found = [trigger.get_next_fire_time(None, start) for trigger in self._triggers]
+        return min((time.replace(tzinfo=None) for time in found if time is not None), default=None)
 
 
 class _Run:
