@@ -25,6 +25,7 @@ from engine.loading.language import (
 )
 from engine.loading.read import INVALID, Invalid, Reader
 from engine.loading.tree import Node, Scalar, parse_tree
+from engine.loading.wording import found
 
 
 def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSet:
@@ -43,7 +44,7 @@ def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSe
         reader.lists = folder.lists if complete else None
         folder.read_policy(reader, entries)
         folder.read_rules(reader, entries)
-    errors = [found for reader, _ in files for found in (*reader.source.errors, *reader.errors)]
+    errors = [error for reader, _ in files for error in (*reader.source.errors, *reader.errors)]
     if errors:
         raise RuleErrors(errors)
     hashed = derive_id(*(part for path in paths for part in (path, sources[path])))
@@ -106,9 +107,15 @@ class _Folder:
             except Refused as refused:
                 reader.refuse(key, refused)
             # A list that cannot be read is known all the same: that it is wrong is said once, here.
-            words = reader.read(value, LISTS.item)
+            words = self.read_list(reader, value)
             if self.first(reader, key, "list", name):
                 self.lists[name] = () if words is INVALID else words
+
+    def read_list(self, reader: Reader, node: Node) -> Any:
+        for item in node.items if isinstance(node, tree.Sequence) else ():
+            if isinstance(item, Scalar) and item.written.startswith("@"):
+                reader.report(item, f"a list cannot insert another, got {found(item)}", "bad-value")
+        return reader.read(node, LISTS.item)
 
     def read_policy(self, reader: Reader, entries: Entries) -> None:
         node = entries.get("policy")
@@ -167,7 +174,8 @@ class _Folder:
         }
         if "message" in entries:
             check_data_keys(reader, entries["message"])
-        if len(reader.errors) > errors_before or triggers is None:
+        is_broken = not rule_id or triggers is None or any(value is INVALID for value in values.values())
+        if is_broken or len(reader.errors) > errors_before:
             return None
         written = defaults_written | canonical(node, self.rule_shape, reader)
         return make_rule(
@@ -206,12 +214,11 @@ class _Folder:
 
     def read_trigger(self, reader: Reader, node: Node, rule_id: str) -> Trigger | None:
         values = reader.read(node, self.trigger_shape)
-        # A key that was read in place of a misspelt one has been reported; the rule is not made.
-        if values is INVALID or len(values) != 1 or not isinstance(node, tree.Mapping):
+        if values is INVALID or not isinstance(node, tree.Mapping):
             return None
         ((name, read),) = values.items()
         kind = self.kinds[name]
-        _, child = node.entries.get(name) or next(iter(node.entries.values()))
+        _, child = node.entries[name]
         key = f"{rule_id}/{name}-{fingerprint(child, kind.shape, reader)}"
         try:
             built: Trigger = kind.build(read, key)

@@ -16,7 +16,7 @@ from engine.core.refusal import Refused
 from engine.core.render import compile_template, compile_tree
 from engine.loading import tree
 from engine.loading.diagnostic import Diagnostic
-from engine.loading.tree import Node, Scalar, Tree
+from engine.loading.tree import Broken, Node, Scalar, Tree
 from engine.loading.wording import (
     did_you_mean,
     expected_mapping,
@@ -72,6 +72,8 @@ class Reader:
         return READERS[type(shape)](self, node, shape)
 
     def expected(self, node: Node, what: str, hint: str = "") -> Invalid:
+        if isinstance(node, Broken):
+            return INVALID
         return self.report(node, with_hint(f"expected {what}, got {found(node)}", hint), "wrong-type")
 
     def text(self, node: Node, what: str = "text") -> str | Invalid:
@@ -139,6 +141,8 @@ class Reader:
         if isinstance(node, tree.Mapping):
             entries = {name: self.json(value, read_text) for name, (_, value) in node.entries.items()}
             return INVALID if any(item is INVALID for item in entries.values()) else entries
+        if isinstance(node, Broken):
+            return INVALID
         value = node.value
         if isinstance(value, str):
             return read_text(node)
@@ -265,11 +269,14 @@ class Reader:
         return INVALID if any(value is INVALID for value in values.values()) else values
 
     def fields(self, node: Node, shape: shapes.Fields) -> Any:
+        errors_before = len(self.errors)
         entries = self.entries(node, shape)
         if isinstance(entries, Invalid):
             return entries
         values = {name: self.read(child, shape.keys[name]) for name, child in entries.items()}
-        return INVALID if any(value is INVALID for value in values.values()) else values
+        # A key that is missing or unknown is an error without being a value.
+        is_right = len(self.errors) == errors_before and not any(value is INVALID for value in values.values())
+        return values if is_right else INVALID
 
     def entries(self, node: Node, shape: shapes.Fields) -> dict[str, Node] | Invalid:
         """The nodes of a mapping by key, after every complaint about the keys themselves.
@@ -282,34 +289,39 @@ class Reader:
                 return {shape.shorthand: node}
             return self.expected(node, expected_mapping(shape))
         entries: dict[str, Node] = {}
-        excused = False
+        # What is written in place of a key, but not supported, is not missed as well; nor, where one of many
+        # keys must stand, what is unknown.
+        has_later = has_unknown = False
         for name, (key, value) in node.entries.items():
             known = shape.keys.get(name)
             if isinstance(known, shapes.Later):
                 self.report(key, f'"{name}" is not supported yet', "not-supported")
-                excused = True  # what it stands instead of is not missed as well
+                has_later = True
             elif known is not None:
                 entries[name] = value
             else:
-                near = nearest(name, [other for other in shape.keys if other not in node.entries])
+                has_unknown = True
+                near = nearest(name, [other for other in supported(shape) if other not in node.entries])
                 hint = f'did you mean "{near}"?' if near else f"the keys are {listed(supported(shape), 'and')}"
                 self.report(key, with_hint(f'unknown key "{shorten(name)}"', hint), "unknown-key")
-                if near and isinstance(shape.keys[near], shapes.Later):
-                    excused = True
-                elif near:
+                if near:
                     entries.setdefault(near, value)
-        if not excused:
-            self.missing(node, entries, shape)
+        if not has_later:
+            self.missing_keys(node, entries, shape)
+        if not has_later and not has_unknown:
+            self.missing_choice(node, entries, shape)
         self.together(node, entries, shape)
         return entries
 
-    def missing(self, node: Node, entries: Mapping[str, Node], shape: shapes.Fields) -> None:
+    def missing_keys(self, node: Node, entries: Mapping[str, Node], shape: shapes.Fields) -> None:
         for name in shape.required:
             if name not in entries:
                 only = shape.keys[name]
                 fixed = isinstance(only, shapes.Integer) and only.minimum == only.maximum
                 hint = f'write "{name}: {only.minimum}"' if fixed and isinstance(only, shapes.Integer) else ""
                 self.report(node, with_hint(f'missing key "{name}"', hint), "missing-key")
+
+    def missing_choice(self, node: Node, entries: Mapping[str, Node], shape: shapes.Fields) -> None:
         for names, count in ((shape.exactly_one, "one"), (shape.at_least_one, "at least one")):
             if names and not any(name in entries for name in names):
                 shown = [name for name in names if not isinstance(shape.keys[name], shapes.Later)]

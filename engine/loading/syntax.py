@@ -8,6 +8,9 @@ import yaml
 
 SYNTAX = "yaml-syntax"
 
+# From what stands before and behind the place, and the line in which the construct begins.
+Explain = Callable[[str, str, int], str]
+
 
 def explain_syntax(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, int, str]:
     """Line and column from 1, and what is wrong there.
@@ -25,35 +28,37 @@ def explain_syntax(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[i
         if part in problem and of_context in context:
             place = start if at_start else mark
             line = lines[place.line] if place.line < len(lines) else ""
-            return place.line + 1, place.column + 1, explain(line[place.column :], start.line + 1)
+            return place.line + 1, place.column + 1, explain(line[: place.column], line[place.column :], start.line + 1)
     found = f"{context}: {problem}" if context else problem
     return mark.line + 1, mark.column + 1, f"not valid YAML: {found}"
 
 
-def _bad_start(rest: str, _line: int) -> str:
+def _bad_start(_before: str, rest: str, _line: int) -> str:
     if rest.startswith("\t"):
         return "a tab cannot indent; use spaces"
     return f'text that begins with "{rest[:1]}" must stand in quotes'
 
 
-def _bad_key(rest: str, line: int) -> str:
+def _bad_key(before: str, rest: str, line: int) -> str:
+    if before.rstrip().endswith(("'", '"')):
+        return "nothing can follow the closing quote; put all of the text in quotes, of the other kind"
     if rest.startswith("- "):
         return f'a list item cannot stand here; the block that begins in line {line} has "key: value"'
     where = f"in the block that begins in line {line}"
     return f'expected "key: value" {where}; check the indentation, and the quotes before this'
 
 
-def _says(text: str) -> Callable[[str, int], str]:
-    return lambda _rest, line: text.format(line=line)
+def _says(text: str) -> Explain:
+    return lambda _before, _rest, line: text.format(line=line)
 
 
 NOT_CLOSED = "the quoted text that begins here has no end"
 NOT_AN_ITEM = 'expected "- " as in the list that begins in line {line}'
 NOT_BELOW = 'the text after "|" or ">" must begin on the next line'
 
-# Part of the problem, part of its context, whether the context's place is the better one, and the text from
-# what stands at the place and the line in which the construct begins. The first that fits is taken.
-EXPLANATIONS: tuple[tuple[str, str, bool, Callable[[str, int], str]], ...] = (
+# Part of the problem, part of its context, whether the context's place is the better one, and the text. The
+# first that fits is taken.
+EXPLANATIONS: tuple[tuple[str, str, bool, Explain], ...] = (
     ("cannot start any token", "", False, _bad_start),
     ("mapping values are not allowed", "", False, _says(
         'a ":" cannot stand here; put text that contains ": " in quotes, and check the indentation')),
@@ -69,6 +74,9 @@ EXPLANATIONS: tuple[tuple[str, str, bool, Callable[[str, int], str]], ...] = (
     ("unexpected document", "", True, _says(NOT_CLOSED)),
     ("unknown escape character", "", False, _says(
         r'unknown escape in double quotes; write "\\" for a backslash, or use single quotes')),
+    ("Unicode character escape", "", False, _says("this escape in double quotes names no character")),
+    ("escape sequence", "", False, _says("expected more hexadecimal digits in this escape")),
+    ("did not find expected hexdecimal number", "", False, _says("expected more hexadecimal digits in this escape")),
     ("alphabetic or numeric", "alias", True, _says('text that begins with "*" must stand in quotes')),
     ("alphabetic or numeric", "anchor", True, _says('text that begins with "&" must stand in quotes')),
     ("expected node content", "", False, _says("expected a value here")),

@@ -23,6 +23,8 @@ DEPTH_MAX = 50
 ALIAS_NODES_MAX = 10_000  # what one alias may stand for
 EXPANDED_NODES_MAX = 100_000  # what all aliases of a file may stand for together
 
+# libyaml where PyYAML was built with it, as its wheels are. PyYAML's own parser is some ten times slower, and
+# refuses a few texts more ("[Well?]" without quotes); what both accept means the same.
 PARSER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 NULL = re.compile(r"(?:null|Null|NULL|~|)")
@@ -39,6 +41,7 @@ DIGITS_MAX = 100  # beyond it a number is taken as a slip of the pen
 # What YAML does not allow in a file at all, and the line breaks of YAML 1.1 that are none in 1.2: a parser
 # that takes them for line breaks would show other text than the author's editor does.
 FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -74,7 +77,15 @@ class Mapping:
     column: int
 
 
-Node = Scalar | Sequence | Mapping
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Something stood here that has been reported; nobody needs to say more about it."""
+
+    line: int
+    column: int
+
+
+Node = Scalar | Sequence | Mapping | Broken
 
 
 class Tree:
@@ -138,6 +149,9 @@ def parse_tree(path: str, text: str, parser: type[Any] = PARSER) -> Tree:
     except yaml.MarkedYAMLError as error:
         line, column, message = explain_syntax(error, tree.lines)
         tree.report(line, column, message, SYNTAX)
+    except (ValueError, OverflowError):
+        # Only from PyYAML's own parser, which takes any number for a character, and does not say where.
+        tree.report(1, 1, "an escape in double quotes names no character", SYNTAX)
     except _TooDeep as place:
         line, column = place.args
         tree.report(line, column, f"expected at most {DEPTH_MAX} levels of nesting", "too-deep")
@@ -157,6 +171,7 @@ class _Builder:
         self.sizes: dict[str, int] = {}
         self.open: set[str] = set()
         self.expanded = 0
+        self.is_bomb = False
 
     def document(self, events: Iterator[yaml.Event]) -> Node | None:
         root: Node | None = None
@@ -204,15 +219,18 @@ class _Builder:
             self.sizes[anchor] = size
         return node, size
 
-    def mapping(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> tuple[Mapping, int]:
+    def mapping(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> tuple[Node, int]:
         entries: dict[str, tuple[Scalar, Node]] = {}
         size = 1
+        is_broken = False
         while not isinstance(inner := next(events), yaml.MappingEndEvent):
             key, key_size = self.node(inner, events, depth + 1)
             value, value_size = self.node(next(events), events, depth + 1)
             size += key_size + value_size
             name = self.key_name(inner, key)
             if name is None:
+                # A template without quotes, most likely: then all of it is something else than it seems.
+                is_broken = is_broken or isinstance(key, Mapping)
                 continue
             if name in entries:
                 first = entries[name][0].line
@@ -223,10 +241,12 @@ class _Builder:
             if isinstance(inner, yaml.AliasEvent):
                 key = Scalar(key.value, key.written, key.style, *place(inner), None)
             entries[name] = (key, value)
-        return Mapping(entries, *place(event)), size
+        return Broken(*place(event)) if is_broken else Mapping(entries, *place(event)), size
 
     def key_name(self, event: yaml.Event, key: Node) -> str | None:
         """The text of a key; None, with an error, for what cannot be one."""
+        if isinstance(key, Broken):
+            return None
         if isinstance(key, Mapping | Sequence):
             what = "a list" if isinstance(key, Sequence) else "a mapping"
             hint = '; a template must stand in quotes: "{{ … }}"' if isinstance(key, Mapping) else ""
@@ -244,8 +264,7 @@ class _Builder:
 
     def alias(self, event: yaml.AliasEvent) -> tuple[Node, int]:
         name = event.anchor
-        line, column = place(event)
-        nothing = Scalar(None, "", "", line, column, None)
+        nothing = Broken(*place(event))
         if name in self.open:
             self.report(event, f'the alias "*{name}" contains itself', "bad-alias")
             return nothing, 1
@@ -253,13 +272,17 @@ class _Builder:
             self.report(event, f'unknown alias "*{name}"; text that begins with * must stand in quotes', "bad-alias")
             return nothing, 1
         size = self.sizes[name]
-        self.expanded += size
-        if size > ALIAS_NODES_MAX or self.expanded > EXPANDED_NODES_MAX:
-            self.report(event, f'the alias "*{name}" expands to too much', "too-large")
+        if size > ALIAS_NODES_MAX or self.expanded + size > EXPANDED_NODES_MAX:
+            if not self.is_bomb:  # one of them says it for all
+                self.report(event, f'the alias "*{name}" stands for too much, {size} values', "too-large")
+            self.is_bomb = True
             return nothing, 1
+        self.expanded += size
         return self.anchors[name], size
 
     def scalar(self, event: yaml.ScalarEvent) -> Scalar:
+        if event.style == '"' and SURROGATE.search(event.value):
+            self.report(event, "an escape in double quotes names no character", SYNTAX)
         start: Any = event.start_mark
         end: Any = event.end_mark
         style = event.style or ""

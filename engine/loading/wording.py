@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SHOWN_MAX = 60  # characters of what was written that a message repeats
 LISTED_MAX = 12  # names that a message lists
+NEAR = 0.7  # as difflib measures: "tirgger" is near "trigger" (0.86), "colour" is not near "holdout" (0.62)
 
 
 def shorten(text: str) -> str:
@@ -30,6 +31,8 @@ def found(node: Node) -> str:
         return "a list"
     if isinstance(node, tree.Mapping):
         return "a mapping"
+    if isinstance(node, tree.Broken):
+        return "something else"
     if isinstance(node.value, str):
         return f'"{shorten(node.value)}"'
     return shorten(node.written) or "nothing"
@@ -57,7 +60,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     same = plain.get(word.replace("-", "").replace("_", "").replace(" ", "").lower())
     if same is not None:
         return same
-    near = get_close_matches(word[:SHOWN_MAX].lower(), names, n=1)
+    near = get_close_matches(word[:SHOWN_MAX].lower(), names, n=1, cutoff=NEAR)
     return near[0] if near else None
 
 

@@ -1,0 +1,69 @@
+"""Whatever a file says, the loader answers with rules or with errors that stand in the file."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples_for_loading import BAD, GOOD, SHIPPED, errors_of, text_of
+
+from engine.loading.tree import LINE_BREAK
+
+GOOD_TEXTS = [text_of(path) for path in GOOD + SHIPPED]
+ALL_TEXTS = GOOD_TEXTS + [text_of(path) for path in BAD if len(text_of(path)) < 5000]
+PIECES = [
+    "\t", "\n", "\r\n", "  ", " ", "- ", ": ", ":", "[", "]", "{", "}", "'", '"', "|", ">", "&a ", "*a", "!!str ", "<<",
+    "---\n", "...\n", "%YAML 1.1\n", "#", "?", ",", "@", "`", "{{", "}}", "{%", "null", "5", "0x1F", ".nan", "\\", "ä",
+    "😀", "\u2028", "\x00", "\ufeff", "(", ")", " and ", "event.", "trigger.", "5m", "*", "is", "\u0301", "tests:",
+]  # fmt: skip
+
+
+def check_answer(text: str) -> None:
+    """Loads, or says why not; anything else that is raised comes through."""
+    lines = LINE_BREAK.split(text)
+    for error in errors_of(text):
+        # The end of the text is a place as well: the one behind the last line.
+        assert 1 <= error.line <= len(lines) + 1, str(error)
+        width = len(lines[error.line - 1]) if error.line <= len(lines) else 0
+        assert 1 <= error.column <= width + 2, str(error)
+        assert error.message
+        assert error.code
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_answered(text: str) -> None:
+    check_answer(text)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30))
+@settings(max_examples=200, deadline=None)
+def test_any_punctuation_is_answered(pieces: list[str]) -> None:
+    check_answer("version: 1\nrules:\n  - " + "".join(pieces))
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_mutated_file_is_answered(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(ALL_TEXTS))
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        stop = min(len(text), start + data.draw(st.sampled_from([0, 0, 1, 3, 20])))
+        text = text[:start] + data.draw(st.sampled_from(["", *PIECES])) + text[stop:]
+    check_answer(text)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_line_moved_elsewhere_is_answered(data: st.DataObject) -> None:
+    lines = data.draw(st.sampled_from(GOOD_TEXTS)).split("\n")
+    line = lines.pop(data.draw(st.integers(0, len(lines) - 1)))
+    indent = " " * data.draw(st.integers(0, 8))
+    lines.insert(data.draw(st.integers(0, len(lines))), indent + line.lstrip())
+    check_answer("\n".join(lines))
+
+
+@pytest.mark.parametrize("text", GOOD_TEXTS, ids=range(len(GOOD_TEXTS)))
+def test_a_file_cut_short_anywhere_is_answered(text: str) -> None:
+    for stop in range(0, len(text), 7):
+        check_answer(text[:stop])
