@@ -10,13 +10,15 @@ ASCII with the surrogate as an escape, ``"\\ud800"``, and reads back as it was.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
 from engine.core.model import Decision, Event, Json, Message, plain
 from engine.core.reasons import explain
-from engine.core.units import format_at, parse_at
+from engine.core.refusal import Refused
+from engine.core.units import format_at, from_datetime
 from engine.storage.base import Entry, EntryKind
 
 Line = TypeVar("Line", bound=msgspec.Struct)
@@ -78,9 +80,9 @@ def encode_entry(entry: Entry) -> bytes:
 def decode_entry(line: bytes) -> Entry:
     """What `encode_entry` was given. Raises `msgspec.MsgspecError` or `Refused` for any other line."""
     fields = _decode(_entry_decoder, _EntryLine, line)
-    at = parse_at(fields.at)
+    at = _read_at(fields.at)
     if fields.kind == "event":
-        reported = None if fields.at_reported is None else parse_at(fields.at_reported)
+        reported = None if fields.at_reported is None else _read_at(fields.at_reported)
         data = {} if fields.data is None else fields.data
         event = Event(fields.type, fields.user, at, data, fields.id, fields.session, reported)
         return Entry("event", at, fields.user, event)
@@ -124,8 +126,19 @@ def _message_line(message: Message) -> _MessageLine:
 
 
 def _message(line: _MessageLine) -> Message:
-    expires_at = None if line.expires_at is None else parse_at(line.expires_at)
+    expires_at = None if line.expires_at is None else _read_at(line.expires_at)
     return Message(line.id, line.type, line.text, line.options, line.data, expires_at)
+
+
+def _read_at(stamp: str) -> int:
+    """The inverse of `format_at`, over all that it can write: an expiry may lie beyond the last moment of an event."""
+    try:
+        moment = datetime.fromisoformat(stamp)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refused(f'expected a time such as "2026-03-27T10:00:00.000000Z", got "{stamp[:80]}"')
+    return from_datetime(moment)
 
 
 def _encode(value: Any) -> bytes:

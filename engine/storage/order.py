@@ -10,15 +10,22 @@ from dataclasses import replace
 
 import msgspec
 
-from engine.core.units import AT_MAX, AT_MIN
+from engine.core.model import Message
+from engine.core.units import AT_MAX, AT_MIN, SECOND
 from engine.storage.base import Commit, Conflict, Entry
+
+EXPIRY_MAX = 253_402_300_800 * SECOND - 1  # the end of the year 9999, the last that a stamp can name
 
 
 def check_entry(entry: Entry) -> None:
     """Raises `ValueError` for an entry that could not be read back as it is."""
-    if not AT_MIN <= entry.at <= AT_MAX:
-        raise ValueError(f"expected a moment between 1970 and 9999 for an entry, got {entry.at}")
     event = entry.event
+    reported = None if event is None else event.at_reported
+    for at in (entry.at, entry.at if reported is None else reported):
+        if not AT_MIN <= at <= AT_MAX:
+            raise ValueError(f"expected the moments of an entry to be from {AT_MIN} to {AT_MAX}, got {at}")
+    if entry.message is not None:
+        _check_expiry(entry.message)
     if (event is not None) != (entry.kind == "event"):
         raise ValueError(f'an entry of kind "{entry.kind}" {"has an" if event is not None else "lacks its"} event')
     if event is not None and (event.at != entry.at or event.user != entry.user):
@@ -28,6 +35,11 @@ def check_entry(entry: Entry) -> None:
         )
     if (entry.message is not None) != (entry.kind == "send") or bool(entry.rules_hash) != (entry.kind == "rules"):
         raise ValueError(f'an entry of kind "{entry.kind}" lacks what is its own or has what is another\'s')
+
+
+def _check_expiry(message: Message) -> None:
+    if message.expires_at is not None and not AT_MIN <= message.expires_at <= EXPIRY_MAX:
+        raise ValueError(f"expected an expiry from {AT_MIN} to {EXPIRY_MAX}, got {message.expires_at}")
 
 
 def moved_up(entry: Entry, last_at: int) -> Entry:
@@ -61,6 +73,8 @@ def check_commits(commits: list[Commit], partition_count: int) -> None:
             raise ValueError("states, wakes and present of a commit must be of the same users")
         for entry in commit.appended:
             check_entry(entry)
+        for outgoing in commit.outbox:
+            _check_expiry(outgoing.message)
 
 
 def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int, last_at: int) -> None:

@@ -188,7 +188,7 @@ class SqliteStore:
             raise _Closed("the store is closed") from None
         try:
             return await doing
-        except sqlite3.Error as error:
+        except (sqlite3.Error, msgspec.MsgspecError, Refused) as error:
             raise StoreError(f'the store "{self.path}" could not do it: {error}') from error
 
     # From here on everything runs on the thread.

@@ -7,10 +7,24 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from samples_for_stores import ANN, BOB, CAT, DAN, PARTITION_COUNT, event, full_commit, look, send, with_states
+from samples_for_stores import (
+    ANN,
+    BOB,
+    CAT,
+    DAN,
+    PARTITION_COUNT,
+    event,
+    full_commit,
+    look,
+    outgoing,
+    send,
+    with_states,
+)
 
 from engine.core.model import Event, Message
+from engine.core.units import AT_MAX
 from engine.storage.base import Commit, Conflict, Entry, Store
+from engine.storage.order import EXPIRY_MAX
 
 
 async def test_a_new_store_is_empty(store: Store) -> None:
@@ -105,6 +119,9 @@ async def test_time_is_kept_per_partition_also_within_one_append(store: Store) -
         Entry("event", 5, BOB, Event("x", ANN, 5, {})),
         Entry("send", 5, ANN),
         Entry("send", -1, ANN, message=Message("m", "question", "")),
+        Entry("send", 5, ANN, message=Message("m", "question", "", expires_at=EXPIRY_MAX + 1)),
+        event(ANN, AT_MAX + 1),
+        Entry("event", 5, ANN, Event("x", ANN, 5, {}, at_reported=AT_MAX + 1)),
     ],
 )
 async def test_what_cannot_arrive_is_refused_and_nothing_of_its_batch_is_kept(store: Store, wrong: Entry) -> None:
@@ -209,6 +226,7 @@ async def test_an_append_between_poll_and_commit_does_not_hinder_one_that_append
         Commit(0, 1, 3, [event(ANN, 9)]),
         Commit(0, 1, 4, [event(ANN, 11), event(ANN, 10)]),
         Commit(0, 1, 3, [Entry("event", 10, ANN)]),
+        Commit(0, 1, 1, outbox=[outgoing(ANN, 1, expires_at=EXPIRY_MAX + 1)]),
         Commit(0, 1, 1, states={ANN: b""}),
         Commit(0, 1, 1, wakes={ANN: None}),
         Commit(-1, 0, 0),
@@ -222,6 +240,7 @@ async def test_an_append_between_poll_and_commit_does_not_hinder_one_that_append
         "time goes back",
         "time goes back within",
         "an event entry without its event",
+        "an expiry that no stamp can name",
         "a state without a wake",
         "a wake without a state",
         "below the partitions",

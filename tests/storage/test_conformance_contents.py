@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, event, make_store, outgoing, send, users_of, with_states
 
 from engine.core.model import Event, Message
+from engine.core.units import AT_MAX, AT_MIN
 from engine.storage.base import (
     FAULTS_MAX,
     OUTBOX_PER_USER_MAX,
@@ -22,6 +23,7 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
+from engine.storage.order import EXPIRY_MAX
 
 ODD_NAMES = [
     "", "Ünïcode 漢字 🙂", "nul\0in it", "' OR 1=1 --", "lone \ud800 surrogate", "\udc00", "\ufeff",
@@ -169,7 +171,8 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3),
     max_leaves=8,
 )
-moments = st.integers(0, 253_402_300_799_999_999)
+moments = st.integers(AT_MIN, AT_MAX)
+expiries = st.integers(AT_MIN, EXPIRY_MAX)
 
 
 @st.composite
@@ -184,7 +187,7 @@ def events(draw: st.DrawFn) -> Entry:
 def sends(draw: st.DrawFn) -> Entry:
     options = tuple(draw(st.lists(any_text, max_size=3)))
     data = draw(st.dictionaries(any_text, json_values, max_size=3))
-    message = Message(draw(any_text), draw(any_text), draw(any_text), options, data, draw(st.none() | moments))
+    message = Message(draw(any_text), draw(any_text), draw(any_text), options, data, draw(st.none() | expiries))
     return Entry("send", draw(moments), draw(any_text), message=message)
 
 
