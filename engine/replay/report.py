@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.core.model import OUTCOMES, Decision
 from engine.core.rules import Rule
-from engine.core.units import DAY, format_at, format_duration
+from engine.core.units import DAY, SECOND, format_at, format_duration
 from engine.replay.bad_records import BadRecords
 from engine.replay.driver import FaultFound, Replayed
 
@@ -139,4 +139,4 @@ def _moment(at: int) -> str:
 
 
 def _span(span: int) -> str:
-    return f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span)
+    return f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span - span % SECOND)
