@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,6 @@ from engine.app import Server, StartError
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.logs import configure_logs
 from engine.storage.base import StoreError
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # there is none for Windows
-    from asyncio import new_event_loop
 
 
 def serve(
@@ -36,7 +32,7 @@ def serve(
     try:
         server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
         configure_logs(server.settings.log)
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(server))
     except RuleErrors as errors:
         for diagnostic in errors.diagnostics:
@@ -48,6 +44,14 @@ def serve(
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
 
 
 async def _serve(server: Server) -> None:

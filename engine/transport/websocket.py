@@ -19,7 +19,7 @@ from engine.transport.session import Action, Answer, Arrived, Close, Reply, Sess
 from engine.transport.wire import FRAME_BYTES_MAX, WireError, error_frame
 
 CHATS_MAX = 32  # chat messages of one connection that wait for their answer
-CLOSE_TIMEOUT_S = 5.0  # for a client to agree to a closing; then the line is cut
+CLOSE_TIMEOUT_S = 2.0  # for a client to agree to a closing; then the line is cut
 GOING_AWAY = (1001, '{"code":"going_away","retryAfter":1}')
 
 log = structlog.get_logger("proactive")

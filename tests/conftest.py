@@ -1,0 +1,55 @@
+"""A live server for any test: real sockets on free ports, a real SQLite file, rules of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.app import Server
+from engine.settings import Settings
+
+RULES = """\
+version: 1
+rules:
+  - id: failing
+    trigger: {event: {event: test.failed}}
+    message: {type: suggestion, text: "{{ event.test }} fails. Want a hint?", options: [Yes please, Not now]}
+  - id: stuck
+    trigger: {keywords: {any: [stuck]}}
+    message: {type: question, text: "Where are you stuck?"}
+  - id: show
+    trigger: {event: {event: code.wanted}}
+    message:
+      type: code_suggestion
+      text: Look
+      data: {code: "print(1)", language: python, explanation: It prints.}
+"""
+
+StartServer = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
+    """``await start_server(rules=TEXT, responder=…, **settings)``; all that were started are stopped."""
+    async with AsyncExitStack() as running:
+
+        async def start(rules: str = RULES, **given: Any) -> Server:
+            folder = tmp_path / "rules"
+            folder.mkdir(exist_ok=True)
+            (folder / "rules.yaml").write_text(rules, encoding="utf-8")
+            hooks = {name: given.pop(name) for name in ("responder", "on_user_response") if name in given}
+            settings = Settings(
+                **{"ws_port": 0, "http_port": 0, "rules": folder, "store": f"sqlite:{tmp_path / 'test.db'}", **given}
+            )
+            return await running.enter_async_context(Server(settings, **hooks))
+
+        yield start
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> Server:
+    return await start_server()
