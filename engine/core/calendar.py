@@ -10,12 +10,13 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import NamedTuple
-
-from apscheduler.triggers.cron import CronTrigger
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.core.refusal import Refused
 from engine.core.units import AT_MAX, from_datetime, to_datetime
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
 
 CRON_LENGTH_MAX = 400
 MOMENTS_KEPT_MAX = 4096  # per calendar and zone
@@ -288,6 +289,9 @@ def _trigger(
     minutes: Sequence[int], hours: Sequence[int], days: Sequence[int], months: Sequence[int], weekdays: Sequence[int]
 ) -> CronTrigger:
     """``weekdays`` count from Sunday, as in crontab; APScheduler counts from Monday."""
+    # Imported here, for it takes longer to load than the rest of the language, and few folders have a schedule.
+    from apscheduler.triggers.cron import CronTrigger
+
     return CronTrigger(
         month=_written(months, 12),
         day=_written(days, 31),

@@ -87,10 +87,12 @@ class _Where:
         self.source = source
         self.starts = [0, *(match.end() for match in re.finditer(r"\r\n|\r|\n", source))]
 
-    def line(self, number: int) -> int:
+    def line(self, number: int | None) -> int:
+        # Jinja gives some of its nodes no line.
+        number = number or 1
         return self.starts[min(max(number, 1), len(self.starts)) - 1]
 
-    def word(self, number: int, word: str) -> int:
+    def word(self, number: int | None, word: str) -> int:
         """Where ``word`` first stands as a word of its own in that line or after it, else where the line begins."""
         start = self.line(number)
         match = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)").search(self.source, start)
