@@ -84,15 +84,14 @@ def derive_id(*cause: str | int) -> str:
 
     128 bits: among 10**12 messages a collision has a chance of about 10**-15.
     """
-    digest = blake2b(digest_size=16)
-    for part in cause:
-        digest.update(str(part).encode("utf-8", "surrogatepass"))
-        digest.update(b"\0")
-    return digest.hexdigest()
+    parts = "\0".join([str(part) for part in cause]) + "\0"
+    return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def plain(value: Any) -> Json:
     """A value of an expression as JSON: durations as ``"5m"``, moments as RFC 3339, tuples as lists."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, timedelta):
         return format_duration(from_timedelta(value))
     if isinstance(value, datetime):
@@ -104,3 +103,6 @@ def plain(value: Any) -> Json:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+_PLAIN = frozenset({str, int, float, bool})

@@ -42,6 +42,7 @@ def parse_duration(text: str) -> int:
     return span
 
 
+@lru_cache(maxsize=4096)
 def format_duration(span: int) -> str:
     """Microseconds to the shortest text that `parse_duration` reads back: ``5_400_000_000`` is ``"1h30m"``.
 
@@ -96,6 +97,8 @@ def parse_at(stamp: str | int | float, zone: tzinfo = UTC) -> int:
         try:
             moment = datetime.fromisoformat(stamp)
         except ValueError:
+            if stamp.endswith("z"):  # RFC 3339, section 5.6: small letters mean the same; Python reads the "t" only
+                return parse_at(stamp[:-1] + "Z", zone)
             raise Refused(f'expected an RFC 3339 time such as "2026-03-27T10:00:00Z", got "{stamp[:80]}"') from None
         if moment.tzinfo is None:
             # Arithmetic on the naive value is the fast path: nearly all zone-less logs are in UTC.

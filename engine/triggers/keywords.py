@@ -23,7 +23,6 @@ from engine.core.scope import Scope
 from engine.core.state import UserState
 
 WORD_LENGTH_MAX = 200
-_SPACES = re.compile(r"\s+")
 _FIELD = r"[A-Za-z_][\w\-]*(\.[A-Za-z_][\w\-]*)*"
 
 
@@ -57,13 +56,13 @@ SHAPE = shapes.Fields(
 
 
 def fold(text: str) -> str:
-    """Text as words are compared: NFKC, case-folded, runs of white space as one space."""
+    """Text as words are compared: NFKC, case-folded, runs of white space as one space and none at the ends."""
     if text.isascii():
         folded = text.lower()
     else:
         # Folding can undo the normal form (U+0345, for one), so it is made again: Unicode 3.13, definition D146.
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _SPACES.sub(" ", folded)
+    return " ".join(folded.split())
 
 
 class Word:
@@ -73,7 +72,7 @@ class Word:
 
     def __init__(self, written: str) -> None:
         self.prefix = written.endswith("*")
-        self.text = fold(written[:-1] if self.prefix else written).strip()
+        self.text = fold(written[:-1] if self.prefix else written)
         self.key = (self.text, self.prefix)
         if not self.text:
             raise Refused(f'expected a word, got "{written}"')
