@@ -42,10 +42,11 @@ PURE_LIBRARIES: Mapping[str, frozenset[str]] = {
     "triggers": frozenset({"ahocorasick_rs"}),
     "loading": frozenset({"yaml"}),
 }
-IMPURE_MODULES = frozenset(
-    "asyncio concurrent contextvars glob http importlib io locale logging multiprocessing os pathlib random secrets "
-    "select selectors shutil signal socket sqlite3 ssl subprocess sys tempfile threading time urllib uuid".split()
-)
+IMPURE_MODULES = frozenset({
+    "asyncio", "concurrent", "contextvars", "glob", "http", "importlib", "io", "locale", "logging",
+    "multiprocessing", "os", "pathlib", "random", "secrets", "select", "selectors", "shutil", "signal",
+    "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid",
+})  # fmt: skip
 IMPURE_BUILTINS = frozenset({"open", "print", "hash", "id", "input", "breakpoint", "eval", "exec", "__import__"})
 IMPURE_METHODS = frozenset(
     {"now", "today", "utcnow", "read_text", "read_bytes", "write_text", "write_bytes"}
@@ -60,9 +61,10 @@ LINES_MAX = 400  # of a file
 FUNCTION_LINES_MAX = 70
 
 MUTABLE_MAKERS = frozenset({"list", "dict", "set", "bytearray", "deque", "defaultdict", "OrderedDict", "Counter"})
-MUTATING_METHODS = frozenset(
-    "add append appendleft clear discard extend insert pop popitem popleft remove reverse setdefault sort update".split()
-)
+MUTATING_METHODS = frozenset({
+    "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft",
+    "remove", "reverse", "setdefault", "sort", "update",
+})  # fmt: skip
 
 
 def sources() -> dict[str, str]:

@@ -120,7 +120,7 @@ PURITY_CASES = [
     ("core/x.py", "import json\nimport msgspec", ""),
     *[
         ("core/x.py", f"import {name}", f"x.py:1: {name} has")
-        for name in "asyncio os random secrets socket time uuid logging".split()
+        for name in ("asyncio", "os", "random", "secrets", "socket", "time", "uuid", "logging")
     ],
     ("core/x.py", "from os import path", "os has"),
     ("core/x.py", "from time import time", "time has"),
@@ -130,7 +130,7 @@ PURITY_CASES = [
     ("loading/x.py", "import yaml", ""),
     ("core/x.py", "import importlib.resources", "importlib has"),
     ("core/zones.py", "import importlib.resources", ""),
-    *[("core/x.py", f"y = {name}(z)", f"{name} has") for name in "open print hash id input".split()],
+    *[("core/x.py", f"y = {name}(z)", f"{name} has") for name in ("open", "print", "hash", "id", "input")],
     ("core/x.py", "y = sorted(z, key=id)", "id has"),
     ("core/x.py", "y = map(hash, z)", "hash has"),
     ("core/x.py", "def f(hash):\n    g(hash, key=hash)", ""),

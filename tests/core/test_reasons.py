@@ -1,0 +1,54 @@
+"""Reasons as text: each code that the gates make has words, and they are these."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.core import gates
+from engine.core.model import Json, Reason
+from engine.core.reasons import explain
+from engine.core.units import MINUTE, parse_at
+
+UNTIL = parse_at("2026-03-27T10:00:00Z")
+
+WORDS: list[tuple[str, tuple[Json, ...], str]] = [
+    ("false", ("event.n > 1",), "condition does not hold: event.n > 1"),
+    ("unknown", ("event.n > 1", "event.n is missing"), "condition is unknown, event.n is missing: event.n > 1"),
+    ("absent", (), "the user has no open session"),
+    ("warmup", (5 * MINUTE, UNTIL), "the session is younger than 5m, until 2026-03-27T10:00:00.000000Z"),
+    ("cooldown", (90 * MINUTE, UNTIL), "cooldown of 1h30m until 2026-03-27T10:00:00.000000Z"),
+    ("cap", (2, "session"), "already sent 2 of 2 per session"),
+    ("cap", (1, 10 * MINUTE), "already sent 1 of 1 per 10m"),
+    ("outranked", ("other",), "outranked by other"),
+    ("render", ("event.name is missing",), "the template failed: event.name is missing"),
+    ("fallback", ("event.name is missing",), "the fallback was sent, the template failed: event.name is missing"),
+]
+
+
+@pytest.mark.parametrize(("code", "refs", "text"), WORDS)
+def test_a_reason_says_why_in_one_line(code: str, refs: tuple[Json, ...], text: str) -> None:
+    reason = Reason(code, refs)
+    assert explain(reason) == text
+    assert explain(msgspec.json.decode(msgspec.json.encode(reason), type=Reason)) == text
+
+
+def test_every_reason_that_the_gates_make_has_words() -> None:
+    tree = ast.parse(Path(gates.__file__).read_text("utf-8"))
+    made = {
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Reason"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert made == {code for code, _, _ in WORDS}
+
+
+def test_a_reason_without_words_is_a_mistake_of_ours() -> None:
+    with pytest.raises(AssertionError, match="no words for the reason 'new'"):
+        explain(Reason("new"))
