@@ -84,7 +84,7 @@ def test_what_is_not_utf_8_is_reported_at_its_byte_for_every_file(tmp_path: Path
     ]
 
 
-@pytest.mark.parametrize("filling", ["#", "ä"])
+@pytest.mark.parametrize("filling", ["#", "ä", "€"])  # of one, two and three bytes: one is cut in two
 def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path, filling: str) -> None:
     write(tmp_path, **{"a.yaml": "#" + filling * 2 * FILE_BYTES_MAX})
     assert refused(tmp_path) == ["RULES/a.yaml:1:1: expected a file of at most 1024 KiB; split it [too-large]"]
