@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core import shapes
-from engine.core.dispatch import EachTimer, Watch
+from engine.core.dispatch import Watch
 from engine.core.matcher import MATCHER, Matcher
 from engine.core.model import is_activity
 from engine.core.refusal import Refused
@@ -92,7 +92,33 @@ class InactivityAfter(Inactivity):
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> Any:
-        return EachTimer(watches)
+        return AfterIndex(watches)
+
+
+class AfterIndex:
+    """All triggers with ``after:``, by key: only those of which the state remembers something can be armed."""
+
+    __slots__ = ("by_key",)
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self.by_key = {watch.trigger.key: watch for watch in watches}
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+        soonest: int | None = None
+        due: list[Watch] = []
+        if state.idle_since is None:
+            return None, ()
+        for key in state.memory:
+            watch = self.by_key.get(key)
+            if watch is None:
+                continue
+            moment = watch.trigger.due(state, policy)
+            if moment is None or (soonest is not None and moment > soonest):
+                continue
+            if soonest is None or moment < soonest:
+                soonest, due = moment, []
+            due.append(watch)
+        return soonest, due
 
 
 class InactivityIndex:

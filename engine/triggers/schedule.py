@@ -6,17 +6,22 @@ neither late nor owed twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any, Literal
 
 from engine.core import shapes
-from engine.core.calendar import Calendar, parse_cron, parse_time_of_day, times_of_day
+from engine.core.calendar import Agenda, Calendar
+from engine.core.cron import parse_cron, parse_time_of_day, times_of_day
+from engine.core.dispatch import Watch
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import WEEKDAYS, user_zone
 from engine.core.state import UserState
 from engine.core.units import parse_duration, to_datetime
 from engine.core.zones import parse_zone
+
+AGENDAS_KEPT_MAX = 256
 
 Zone = tzinfo | Literal["user"] | None  # None is the policy's
 
@@ -96,6 +101,53 @@ class CalendarSchedule(Trigger):
             return policy.zone
         return user_zone(state.attributes, policy) if self.zone == "user" else self.zone
 
+    @classmethod
+    def index_timers(cls, watches: Sequence[Watch]) -> CalendarIndex:
+        return CalendarIndex(watches)
+
+
+class CalendarIndex:
+    """All schedules by calendar: those of one zone are one agenda, so the next moment is one bisection.
+
+    Three kinds of zones: the one that was written, the policy's (None), the user's. The agendas of the latter
+    two are made when the zone is met.
+    """
+
+    __slots__ = ("_agendas", "_by_zone")
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._by_zone: dict[Zone, list[tuple[Calendar, Watch]]] = {}
+        for watch in watches:
+            trigger = watch.trigger
+            assert isinstance(trigger, CalendarSchedule)
+            self._by_zone.setdefault(trigger.zone, []).append((trigger.calendar, watch))
+        self._agendas: dict[tuple[Zone, tzinfo], Agenda[Watch]] = {}
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+        if state.present_since is None:
+            return None, ()
+        soonest: int | None = None
+        due: list[Watch] = []
+        for written in self._by_zone:
+            moment, watches = self._agenda(written, state, policy).next_after(state.now)
+            if moment is None or (soonest is not None and moment > soonest):
+                continue
+            if soonest is None or moment < soonest:
+                soonest, due = moment, []
+            due.extend(watches)
+        return soonest, due
+
+    def _agenda(self, written: Zone, state: UserState, policy: Policy) -> Agenda[Watch]:
+        zone = policy.zone if written is None else written
+        if zone == "user":
+            zone = user_zone(state.attributes, policy)
+        agenda = self._agendas.get((written, zone))
+        if agenda is None:
+            if len(self._agendas) >= AGENDAS_KEPT_MAX:
+                self._agendas.clear()
+            agenda = self._agendas[written, zone] = Agenda(self._by_zone[written], zone)
+        return agenda
+
 
 class IntervalSchedule(Trigger):
     """Fires every so often while the user is present, counted from when presence began."""
@@ -116,6 +168,33 @@ class IntervalSchedule(Trigger):
 
     def fire(self, state: UserState, policy: Policy) -> Fired | None:
         return Fired({"at": to_datetime(state.now, user_zone(state.attributes, policy))}, None)
+
+    @classmethod
+    def index_timers(cls, watches: Sequence[Watch]) -> IntervalIndex:
+        return IntervalIndex(watches)
+
+
+class IntervalIndex:
+    """All schedules by interval; those of one length come together."""
+
+    __slots__ = ("_by_span",)
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._by_span: dict[int, list[Watch]] = {}
+        for watch in watches:
+            trigger = watch.trigger
+            assert isinstance(trigger, IntervalSchedule)
+            self._by_span.setdefault(trigger.span, []).append(watch)
+
+    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+        since = state.present_since
+        if since is None:
+            return None, ()
+        passed = state.now - since
+        soonest = min(span - passed % span for span in self._by_span)
+        return state.now + soonest, [
+            watch for span, watches in self._by_span.items() if span - passed % span == soonest for watch in watches
+        ]
 
 
 def _build(values: dict[str, Any], key: str) -> Trigger:

@@ -12,16 +12,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.calendar import (
-    EXTEND_MAX,
-    MOMENTS_KEPT_MAX,
-    ZONES_KEPT_MAX,
-    Calendar,
-    moment_of,
-    parse_cron,
-    parse_time_of_day,
-    times_of_day,
-)
+from engine.core.calendar import MOMENTS_KEPT_MAX, ZONES_KEPT_MAX, Agenda, Calendar, moment_of
+from engine.core.cron import parse_cron, parse_time_of_day, times_of_day
 from engine.core.refusal import Refused
 from engine.core.units import AT_MAX, DAY, HOUR, MINUTE, format_at, parse_at
 from engine.core.zones import parse_zone, zone_names
@@ -214,16 +206,32 @@ def test_a_local_time_comes_when_the_clock_shows_it_or_jumps_over_it(name: str, 
     assert shown(at) >= local > shown(at - 1)
 
 
-def test_the_memory_of_a_calendar_is_bounded_and_moves_on() -> None:
+def test_the_memory_of_a_calendar_is_bounded_and_shows_in_nothing() -> None:
     calendar = parse_cron("* * * * *")
     start = parse_at("2026-01-01T00:00Z")
-    for minute in range(MOMENTS_KEPT_MAX + 10):
-        assert calendar.next_after(start + minute * MINUTE, UTC) == start + (minute + 1) * MINUTE
-    (run,) = calendar._runs.values()
-    assert len(run.moments) <= MOMENTS_KEPT_MAX
-    # Back before what is still remembered, and far ahead of it.
-    assert calendar.next_after(start, UTC) == start + MINUTE
-    assert calendar.next_after(start + 9 * EXTEND_MAX * HOUR, UTC) == start + 9 * EXTEND_MAX * HOUR + MINUTE
+    agenda = Agenda([(calendar, "it")], UTC)
+    days = MOMENTS_KEPT_MAX // (24 * 60) + 10
+    for day in (*range(days), 0, days // 2):
+        at = start + day * DAY + HOUR
+        assert agenda.next_after(at) == (at + MINUTE, ("it",))
+        assert sum(len(moments) for moments, _ in agenda._days.values()) <= MOMENTS_KEPT_MAX + 24 * 60
     for name in zone_names()[: ZONES_KEPT_MAX + 5]:
         calendar.next_after(start, parse_zone(name))
-    assert len(calendar._runs) == ZONES_KEPT_MAX
+    assert len(calendar._agendas) == ZONES_KEPT_MAX
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(("0 * * * *", "*/7 1-3 * * *", "30 2 * * 0", "0 12 29 2 *", "0 0 1 * 1")), min_size=1),
+    st.sampled_from(sorted(NIGHTS)),
+    st.integers(0, 400 * 24 * 60),
+)
+def test_several_calendars_as_one_are_the_soonest_of_them(crons: list[str], name: str, minute: int) -> None:
+    zone = parse_zone(name)
+    calendars = [parse_cron(cron) for cron in crons]
+    at = parse_at("2026-01-01T00:00Z") + minute * MINUTE
+    moments = [calendar.next_after(at, zone) for calendar in calendars]
+    soonest = min(moment for moment in moments if moment is not None)
+    owners = tuple(place for place, moment in enumerate(moments) if moment == soonest)
+    agenda = Agenda(list(zip(calendars, range(len(calendars)), strict=True)), zone)
+    assert agenda.next_after(at) == (soonest, owners)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.core.calendar import parse_cron
+from engine.core.cron import parse_cron
 from engine.core.refusal import Refused
 from engine.core.rules import Policy, Trigger
 from engine.core.state import UserState
