@@ -14,7 +14,7 @@ from engine.replay.driver import FaultFound, Replayed
 
 WIDTH = 80
 FAULTS_SHOWN_MAX = 3
-RULE_WIDTH_MAX = 30
+RULE_WIDTH_MAX = 22  # leaves room for "render_error" and its number
 
 
 @dataclass(slots=True)
