@@ -28,6 +28,7 @@ from engine.core.rules import RuleSet
 from engine.core.units import SECOND
 from engine.folder import load_folder
 from engine.live import Live
+from engine.loading.wording import with_hint
 from engine.logs import configure_logs
 from engine.reload import Reloader
 from engine.responders import echo, plain
@@ -111,7 +112,7 @@ class Server:
             if store is not None:
                 given["store"] = parse_store(store)
         except Refused as refused:
-            raise StartError(f"{refused.message}{'; ' + refused.hint if refused.hint else ''}") from None
+            raise StartError(with_hint(refused.message, refused.hint)) from None
         settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
         return cls(settings, responder=responder, on_user_response=on_user_response, on_report=on_report)
 
@@ -130,16 +131,21 @@ class Server:
         """Close the doors, finish what was taken in, close the store. Once is enough; more does nothing."""
         await self._running.aclose()
 
-    async def serve_forever(self) -> None:
-        """Serve until SIGINT or SIGTERM, then stop. Starts the server if that has not been done."""
-        if not self._started:
-            await self.start()
+    async def serve_forever(self, on_started: Callable[[], None] | None = None) -> None:
+        """Serve until SIGINT or SIGTERM, then stop. Starts the server if that has not been done.
+
+        ``on_started`` is called when it serves. A signal that comes earlier stops it as soon as it has started.
+        """
         asked = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             with suppress(NotImplementedError):  # Windows has no handlers on the loop; there Ctrl-C raises
                 loop.add_signal_handler(number, asked.set)
         try:
+            if not self._started:
+                await self.start()
+            if on_started is not None:
+                on_started()
             await asked.wait()
             log.info("= stopping")
         finally:

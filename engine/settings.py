@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from engine.core.units import DAY, SECOND, parse_duration
 from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.loading.read import INVALID, Reader
 from engine.loading.tree import Node, Scalar, parse_tree
+from engine.loading.wording import did_you_mean, with_hint
 
 DEFAULT_PATH = "config.yaml"
 MEMORY_STORE = "memory:"  # for trying things out: it forgets all when the server stops
@@ -156,7 +156,7 @@ def _read_file(source: Path) -> tuple[dict[str, Any], list[Diagnostic]]:
             Diagnostic(str(source), 1, 1, f"expected UTF-8, got something else at byte {error.start}", "syntax")
         ]
     except OSError as error:
-        why = f"expected a file of settings, cannot read it: {error.strerror or error}"
+        why = f"expected a file of settings, cannot read it: {(error.strerror or str(error)).lower()}"
         return {}, [Diagnostic(str(source), 1, 1, why, "unreadable")]
     tree = parse_tree(str(source), text)
     if tree.errors or tree.root is None:
@@ -175,9 +175,8 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], l
         if not variable.startswith(ENVIRONMENT_PREFIX):
             continue
         if variable not in places:
-            near = get_close_matches(variable, places, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            errors.append(Diagnostic(variable, 1, 1, f"no setting has this name{hint}", "unknown-key"))
+            why = with_hint("no setting has this name", did_you_mean(variable, places))
+            errors.append(Diagnostic(variable, 1, 1, why, "unknown-key"))
             continue
         names, shape = places[variable]
         value, complaints = _read_variable(variable, environment[variable], shape)

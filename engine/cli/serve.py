@@ -55,11 +55,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def _serve(server: Server) -> None:
-    await server.start()
-    for line in announcement(server):
-        typer.echo(line)
-    sys.stdout.flush()
-    await server.serve_forever()
+    def announce() -> None:
+        for line in announcement(server):
+            typer.echo(line)
+        sys.stdout.flush()
+
+    await server.serve_forever(announce)
 
 
 def announcement(server: Server) -> list[str]:

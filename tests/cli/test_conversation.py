@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from engine.cli.conversation import Conversation, Explain, Quit, Send, Shown
+
+AT = 36_000  # ten o'clock
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    return Conversation("ann", UTC)
+
+
+def hear(talk: Conversation, **frame: Any) -> Shown | None:
+    return talk.received(json.dumps(frame))
+
+
+def ask(talk: Conversation, *options: str, question: str = "q1") -> Shown | None:
+    return hear(
+        talk, type="backend_message", messageType="question", message="Well?", timestamp=AT,
+        questionId=question, options=list(options),
+    )  # fmt: skip
+
+
+def answer(response: str, question: str = "q1") -> Send:
+    return Send({"type": "user_response", "questionId": question, "response": response, "clientId": "ann"})
+
+
+def chat(message: str) -> Send:
+    return Send({"type": "chat_message", "message": message, "clientId": "ann"})
+
+
+def test_what_is_typed_is_chat(talk: Conversation) -> None:
+    assert talk.typed("  How do I?  \n") == chat("How do I?")
+    assert talk.typed("1") == chat("1")
+    assert talk.typed("   ") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "response"), [("1", "Yes please"), ("2", "Not now"), ("not NOW", "Not now"), ("Perhaps", "Perhaps")]
+)
+def test_a_question_is_answered_by_number_or_in_words_and_then_closed(
+    talk: Conversation, line: str, response: str
+) -> None:
+    ask(talk, "Yes please", "Not now")
+    assert talk.typed(line) == answer(response)
+    assert talk.typed(line) == chat(line)
+
+
+@pytest.mark.parametrize("line", ["0", "3", "99999999999999999999"])
+def test_a_number_beyond_the_options_is_explained_and_the_question_stays(talk: Conversation, line: str) -> None:
+    ask(talk, "Yes", "No")
+    assert talk.typed(line) == Explain(f"there are 2 options, and {line} is none of them")
+    assert talk.typed("2") == answer("No")
+
+
+def test_a_question_without_options_takes_any_words(talk: Conversation) -> None:
+    ask(talk)
+    assert talk.typed("7") == answer("7")
+
+
+def test_the_newest_question_is_the_one_that_is_answered(talk: Conversation) -> None:
+    ask(talk, "a", question="q1")
+    ask(talk, "b", question="q2")
+    assert talk.typed("1") == answer("b", "q2")
+
+
+def test_one_may_chat_all_the_same(talk: Conversation) -> None:
+    ask(talk, "Yes")
+    assert talk.typed("/chat 1") == chat("1")
+    assert talk.typed("1") == answer("Yes")
+
+
+@pytest.mark.parametrize(
+    ("line", "frame"),
+    [
+        ("/event test.failed", {"type": "test.failed", "clientId": "ann"}),
+        (
+            "/event test.failed test=t1 count=3 ok=false where='a b' empty= note=1x",
+            {
+                "test": "t1", "count": 3, "ok": False, "where": "a b", "empty": "", "note": "1x",
+                "type": "test.failed", "clientId": "ann",
+            },
+        ),
+        ("/event x type=y clientId=bob a=b=c", {"type": "x", "clientId": "ann", "a": "b=c"}),
+    ],
+)  # fmt: skip
+def test_an_activity_event_is_typed_with_its_fields(talk: Conversation, line: str, frame: dict[str, Any]) -> None:
+    assert talk.typed(line) == Send(frame)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("/event", "expected /event TYPE key=value …"),
+        ("/event x y", 'expected key=value, got "y"'),
+        ("/event x =y", 'expected key=value, got "=y"'),
+        ("/event x 'y", "no closing quotation: a quote has to be closed"),
+        ("/evnt x", 'there is no "/evnt": type to chat'),
+        ("/chat ", 'there is no "/chat": type to chat'),
+        ("/help", "type to chat"),
+    ],
+)
+def test_what_cannot_be_meant_is_explained(talk: Conversation, line: str, text: str) -> None:
+    said = talk.typed(line)
+    assert isinstance(said, Explain)
+    assert said.text.startswith(text)
+
+
+def test_one_may_leave(talk: Conversation) -> None:
+    assert talk.typed("/quit") == Quit()
+
+
+def test_a_message_is_shown_with_its_time_kind_and_options(talk: Conversation) -> None:
+    assert ask(talk, "Yes", "No") == Shown("10:00:00", "question", "Well?", ("Yes", "No"))
+    assert hear(talk, type="chat_response", message="So.", timestamp=AT) == Shown("10:00:00", "chat_response", "So.")
+    assert hear(talk, type="error", code="bad_frame", message="no") == Shown("", "error", "no")
+
+
+def test_a_frame_of_its_own_kind_shows_its_fields(talk: Conversation) -> None:
+    shown = hear(talk, type="code_suggestion", code="x = 1", language="python", lines=[1], timestamp=AT, id="m")
+    assert shown == Shown("10:00:00", "code_suggestion", "code: x = 1\nlanguage: python\nlines: [1]")
+
+
+def test_nothing_that_steers_a_terminal_is_shown(talk: Conversation) -> None:
+    shown = hear(talk, type="chat_response", message="\x1b[2Jgone\nnext\r", timestamp=AT)
+    assert shown == Shown("10:00:00", "chat_response", "\ufffd[2Jgone\nnext\ufffd")
+
+
+@pytest.mark.parametrize(
+    "text", ["no json", "[]", '{"timestamp": 1e300, "type": 5}', '{"type": "x", "timestamp": "now"}']
+)
+def test_whatever_the_server_says_is_shown(talk: Conversation, text: str) -> None:
+    assert talk.received(text) is not None
+
+
+def test_what_has_yet_to_be_answered_is_counted(talk: Conversation) -> None:
+    talk.connected()
+    assert talk.hello() == {"type": "ping", "clientId": "ann"}
+    assert hear(talk, type="pong") is None
+    assert talk.awaited == 0
+    talk.typed("a")
+    talk.typed("b")
+    talk.typed("/event x")
+    hear(talk, type="chat_response", message="", timestamp=AT)
+    ask(talk)
+    assert talk.awaited == 1
+    hear(talk, type="error", code="responder_failed", message="")
+    assert talk.awaited == 0

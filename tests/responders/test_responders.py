@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from engine.responders import echo, plain
+from engine.responders.base import ANSWER_LENGTH_MAX, ChatMessage, ResponderFailed, ask, check_responder
+
+CHAT = ChatMessage("ann", "How?")
+
+
+async def says(length: int, message: ChatMessage) -> str:
+    return "x" * length
+
+
+async def never(message: ChatMessage) -> str:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+async def fails(message: ChatMessage) -> str:
+    raise ValueError("the key is sk-123")
+
+
+async def times_out_itself(message: ChatMessage) -> str:
+    raise TimeoutError("my backend is slow")
+
+
+async def returns_nothing(message: ChatMessage) -> str:
+    return None  # type: ignore[return-value]
+
+
+class Callable:
+    async def __call__(self, message: ChatMessage) -> str:
+        return f"{message.client}: {message.message}"
+
+
+async def test_without_an_ai_the_answer_says_so() -> None:
+    answer = await ask(plain.respond, CHAT, 1)
+    assert answer.startswith("No AI is configured on this server, so I cannot answer.")
+
+
+async def test_the_echo_says_back_what_it_heard() -> None:
+    assert await ask(echo.respond, CHAT, 1) == "How?"
+
+
+async def test_an_object_that_can_be_called_answers_as_well() -> None:
+    check_responder(Callable())
+    assert await ask(Callable(), CHAT, 1) == "ann: How?"
+
+
+async def test_the_longest_answer_is_passed_on() -> None:
+    assert len(await ask(partial(says, ANSWER_LENGTH_MAX), CHAT, 1)) == ANSWER_LENGTH_MAX
+
+
+@pytest.mark.parametrize(
+    ("responder", "message", "why"),
+    [
+        (never, "No answer came in time. Please try again.", "no answer within 0s"),
+        (fails, "Something went wrong while answering. Please try again.", "ValueError: the key is sk-123"),
+        (
+            times_out_itself,
+            "Something went wrong while answering. Please try again.",
+            "TimeoutError: my backend is slow",
+        ),
+        (
+            returns_nothing,
+            "Something went wrong while answering. Please try again.",
+            "expected the responder to return a string, got NoneType",
+        ),
+        (
+            partial(says, ANSWER_LENGTH_MAX + 1),
+            "The answer was too long to be sent. Please ask for less.",
+            "expected an answer of at most 262144 characters, got 262145",
+        ),
+    ],
+)
+async def test_what_went_wrong_is_for_the_log_and_a_sentence_for_the_person(
+    responder: object, message: str, why: str
+) -> None:
+    timeout_s = 0 if responder is never else 60
+    with pytest.raises(ResponderFailed) as failed:
+        await ask(responder, CHAT, timeout_s)  # type: ignore[arg-type]
+    assert (failed.value.message, failed.value.why) == (message, why)
+
+
+def not_async(message: ChatMessage) -> str:
+    return "x"
+
+
+async def two_arguments(message: str, context: dict[str, object]) -> str:
+    return "x"
+
+
+@pytest.mark.parametrize(
+    ("responder", "error"),
+    [
+        (not_async, "expected the responder to be an async function of one ChatMessage, got <function not_async"),
+        ("echo", "expected the responder to be an async function of one ChatMessage, got 'echo'"),
+        (two_arguments, r"expected the responder to take one argument, a ChatMessage, got \(message"),
+    ],
+)
+def test_what_could_never_answer_is_refused_at_the_start(responder: object, error: str) -> None:
+    with pytest.raises(TypeError, match=error):
+        check_responder(responder)
+
+
+@pytest.mark.parametrize("data", [{"message": "m"}, {"message": "m", "mode": None, "context": None}])
+def test_a_chat_message_without_mode_and_context_has_defaults(data: dict[str, object]) -> None:
+    assert ChatMessage.from_data("ann", data) == ChatMessage("ann", "m", "chat", {})

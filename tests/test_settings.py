@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.units import SECOND
+from engine.settings import Limits, Log, Settings, SettingsErrors, read_settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_shipped_file_says_every_key_and_all_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert read_settings("config.yaml", {}) == Settings()
+    written = Path("config.yaml").read_text(encoding="utf-8")
+    for name in (*Settings.__slots__, *Log.__slots__, *Limits.__slots__):
+        assert f"{name}:" in written, f"{name} is not explained"
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_settings(None, {"HOME": "/home/ann"}) == Settings()
+
+
+def test_an_empty_file_leaves_the_defaults(tmp_path: Path) -> None:
+    assert read_settings(write(tmp_path, "# nothing\n"), {}) == Settings()
+
+
+def test_paths_of_a_file_are_seen_from_its_folder(tmp_path: Path) -> None:
+    settings = read_settings(write(tmp_path, "rules: mine\nstore: sqlite:data/p.db\n"), {})
+    assert settings.rules == tmp_path / "mine"
+    assert settings.store == f"sqlite:{tmp_path / 'data/p.db'}"
+    assert read_settings(write(tmp_path, "store: 'sqlite:/var/p.db'\n"), {}).store == "sqlite:/var/p.db"
+    assert read_settings(write(tmp_path, "store: 'memory:'\n"), {}).store == "memory:"
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "ws_port: 1\nhttp_port: 2\nlog: {level: error, format: json}\nrules: mine\n")
+    environment = {
+        "PROACTIVE_WS_PORT": "0",
+        "PROACTIVE_LOG_LEVEL": "debug",
+        "PROACTIVE_LIMITS_QUEUE_FRAMES": "8",
+        "PROACTIVE_ANSWER_TIMEOUT": "90s",
+        "PROACTIVE_RULES": "other",
+    }
+    settings = read_settings(path, environment)
+    assert (settings.ws_port, settings.http_port) == (0, 2)
+    assert settings.log == Log("json", "debug")
+    assert settings.limits == Limits(queue_frames=8)
+    assert settings.answer_timeout == 90 * SECOND
+    assert settings.rules == Path("other"), "seen from where the process runs"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("wsport: 1\n", '1:1: unknown key "wsport", did you mean "ws_port"? [unknown-key]'),
+        ("log:\n  levle: info\n", '2:3: unknown key "levle", did you mean "level"? [unknown-key]'),
+        ("ws_port: 65536\n", "1:10: expected a whole number from 0 to 65535, got 65536 [bad-value]"),
+        ("http_port: many\n", '1:12: expected a whole number from 0 to 65535, got "many" [wrong-type]'),
+        ("responder: openai\n", '1:12: expected "plain" or "echo", got "openai" [bad-value]'),
+        ("answer_timeout: 30\n", '1:17: expected a duration such as "90s", "5m" or "1h30m", got 30 [bad-value]'),
+        (
+            "store: redis://localhost\n",
+            '1:8: expected a store such as "sqlite:proactive.db", got "redis://localhost" [bad-value]',
+        ),
+        ("store: 'sqlite:'\n", '1:9: expected a store such as "sqlite:proactive.db", got "sqlite:" [bad-value]'),
+        ("rules: ''\n", '1:9: expected a folder such as "rules", got nothing [bad-value]'),
+        (
+            "host: 0.0.0.0\n",
+            '1:7: expected a loopback address such as "127.0.0.1", got "0.0.0.0"; whoever can reach the server can '
+            "speak for any client, so it listens on this machine only [bad-value]",
+        ),
+        ("ws_port: 1\nws_port: 2\n", '2:1: repeated key "ws_port", first written in line 1 [repeated-key]'),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, error: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsErrors) as refused:
+        read_settings(path, {})
+    assert str(refused.value) == f"{path}:{error}"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_addresses_of_this_machine_are_allowed(tmp_path: Path, host: str) -> None:
+    assert read_settings(write(tmp_path, f'host: "{host}"\n'), {}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.com", ""])
+def test_no_other_address_is(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsErrors, match="expected a loopback address"):
+        read_settings(write(tmp_path, f'host: "{host}"\n'), {})
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "ws_port: -1\nhots: 127.0.0.1\n")
+    environment = {"PROACTIVE_LOG_LEVEL": "loud", "PROACTIVE_WSPORT": "1"}
+    with pytest.raises(SettingsErrors) as refused:
+        read_settings(path, environment)
+    assert [str(found) for found in refused.value.diagnostics] == [
+        f"{path}:1:10: expected a whole number from 0 to 65535, got -1 [bad-value]",
+        f'{path}:2:1: unknown key "hots", did you mean "host"? [unknown-key]',
+        'PROACTIVE_LOG_LEVEL:1:1: expected "debug", "info", "warning" or "error", got "loud" [bad-value]',
+        'PROACTIVE_WSPORT:1:1: no setting has this name, did you mean "PROACTIVE_WS_PORT"? [unknown-key]',
+    ]
+
+
+def test_an_empty_number_in_the_environment_is_a_mistake() -> None:
+    with pytest.raises(SettingsErrors, match="PROACTIVE_WS_PORT:1:1: expected a whole number"):
+        read_settings(None, {"PROACTIVE_WS_PORT": ""})
+
+
+def test_a_file_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsErrors, match="expected a file of settings, cannot read it: no such file"):
+        read_settings(tmp_path / "none.yaml", {})
+
+
+def test_a_file_that_is_not_utf_8_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"host: \xff")
+    with pytest.raises(SettingsErrors, match="expected UTF-8, got something else at byte 6"):
+        read_settings(path, {})
