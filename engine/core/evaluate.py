@@ -122,8 +122,10 @@ def _wake_up(rules: RuleSet, state: UserState, moment: int, decisions: list[Deci
     """
     due, watches = rules.dispatch.soonest(state, rules.policy)
     ends = _implicit_end(rules, state)
-    if due == moment or ends == moment:
-        state.now = moment
+    if due != moment and ends != moment:
+        state.wake = _sooner(due, ends)
+        return
+    state.now = moment
     if due == moment:
         candidates = []
         for watch in watches:
@@ -143,8 +145,13 @@ def _set_wake(rules: RuleSet, state: UserState) -> None:
         state.wake = None
         return
     due, _ = rules.dispatch.soonest(state, rules.policy)
-    ends = _implicit_end(rules, state)
-    state.wake = ends if due is None or (ends is not None and ends < due) else due
+    state.wake = _sooner(due, _implicit_end(rules, state))
+
+
+def _sooner(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one if one < other else other
 
 
 def _implicit_end(rules: RuleSet, state: UserState) -> int | None:
@@ -166,7 +173,7 @@ def _be_active(rules: RuleSet, state: UserState, event: Event) -> None:
     state.idle_since = at
     if arrived:
         _set_wake(rules, state)
-    # Deadlines that were armed can only have moved later. Of those newly armed, this is the earliest there can be.
+    # Deadlines that were armed can only have moved later. Of those that activity arms, this is the earliest.
     span = rules.dispatch.idle_min
     if span is not None and (state.wake is None or at + span < state.wake):
         state.wake = at + span

@@ -10,9 +10,7 @@ from typing import Any
 
 from engine.core.closures import Run
 from engine.core.scope import EVENT_RESERVED, Scope, now_field
-from engine.core.unknown import Unknown, fault
-
-_FOREVER = fault("a moment is beyond the year 9999 in the user's time zone")
+from engine.core.unknown import Unknown
 
 
 def read_namespace(name: str) -> Run:
@@ -28,12 +26,7 @@ def read_namespace(name: str) -> Run:
         return lambda scope: scope.session_fields() or missing
 
     def event_fields(scope: Scope) -> Any:
-        if scope.event is None:
-            return missing
-        try:
-            return scope.event_fields()
-        except OverflowError:
-            return _FOREVER
+        return missing if scope.event is None else scope.event_fields()
 
     return event_fields
 
@@ -48,7 +41,7 @@ def read_field(namespace: str, field: str, path: str) -> Run:
             return lambda scope: scope.state.user
         return lambda scope: scope.state.attributes.get(field, missing)
     if namespace == "session":
-        return lambda scope: scope.session_fields().get(field, missing)
+        return _session(field, missing)
     if namespace == "trigger":
         return lambda scope: scope.trigger.get(field, missing)
     return read_member(_now, field, path)
@@ -64,20 +57,22 @@ def _event_data(field: str, missing: Unknown) -> Run:
 
 def _reserved(field: str, missing: Unknown) -> Run:
     def read(scope: Scope) -> Any:
-        try:
-            value = scope.event_reserved(field)
-        except OverflowError:
-            return _FOREVER
+        value = scope.event_reserved(field)
+        return missing if value is None else value
+
+    return read
+
+
+def _session(field: str, missing: Unknown) -> Run:
+    def read(scope: Scope) -> Any:
+        value = scope.session_field(field)
         return missing if value is None else value
 
     return read
 
 
 def _now(scope: Scope) -> Any:
-    try:
-        return scope.now
-    except OverflowError:
-        return _FOREVER
+    return scope.now
 
 
 def read_member(owner: Run, field: str, path: str) -> Run:

@@ -95,6 +95,7 @@ class Trigger:
 
     * It sees every event whose type is one of ``event_types`` (a ``*`` at the end is a prefix wildcard), once,
       whether or not the rule has already fired; `observe` says whether it fires on it.
+    * A trigger that arms a timer as it observes says so by `UserState.wake_by`.
     * `due` is the next moment strictly after ``state.now`` at which it would fire if nothing else happened, or
       None. It depends on the state and the policy alone, and is asked again whenever either has changed.
       `fire` is called at that moment and no other.

@@ -85,22 +85,24 @@ class Scope:
         return {**self.state.attributes, "id": self.state.user}
 
     def session_fields(self) -> dict[str, Any]:
-        """``id``, ``age``, ``events`` while the user is present, nothing otherwise.
+        """``id``, ``age``, ``events`` while the user is present, nothing otherwise."""
+        fields = {name: self.session_field(name) for name in SESSION_FIELDS}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def session_field(self, name: str) -> Any:
+        """One of `SESSION_FIELDS`, or None where it has no value: the user is absent, the session has no name.
 
         Age and events count from the moment on which presence began; ``id`` is the session that the event
         names, else the one that has been open longest, if it has a name.
         """
         state = self.state
         if state.present_since is None:
-            return {}
-        fields: dict[str, Any] = {
-            "age": timedelta(microseconds=self.at - state.present_since),
-            "events": state.session_events,
-        }
-        name = (self.event.session if self.event is not None else None) or state.oldest_session()
-        if name:
-            fields["id"] = name
-        return fields
+            return None
+        if name == "events":
+            return state.session_events
+        if name == "age":
+            return timedelta(microseconds=self.at - state.present_since)
+        return (self.event.session if self.event is not None else None) or state.oldest_session() or None
 
 
 # `event.NAME` for these is the event's own; data under the same name is out of a rule's reach.

@@ -92,6 +92,11 @@ class UserState:
         self.sent: dict[str, Sent] = {}
         self.memory: dict[str, Any] = {}
 
+    def wake_by(self, moment: int) -> None:
+        """See to it that what is due at ``moment`` is looked at then."""
+        if self.wake is None or moment < self.wake:
+            self.wake = moment
+
     def oldest_session(self) -> str | None:
         return next(iter(self.sessions), None)
 

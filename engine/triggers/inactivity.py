@@ -48,8 +48,8 @@ class Inactivity(Trigger):
     kind = "inactivity"
     has_timer = True
 
-    def __init__(self, key: str, span: int, **interest: Any) -> None:
-        super().__init__(key, idle_span=span, **interest)
+    def __init__(self, key: str, span: int) -> None:
+        super().__init__(key, idle_span=span)
         self.span = span
 
     def due(self, state: UserState, policy: Policy) -> int | None:
@@ -73,12 +73,14 @@ class InactivityAfter(Inactivity):
     __slots__ = ("after",)
 
     def __init__(self, key: str, span: int, after: Matcher) -> None:
-        super().__init__(key, span, event_types=after.event_types, equality=after.equality)
+        Trigger.__init__(self, key, event_types=after.event_types, equality=after.equality)
+        self.span = span
         self.after = after
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
         if scope.event is state.last_activity and self.after.holds(scope):
             state.memory[self.key] = state.activity_count
+            state.wake_by(state.now + self.span)
         return None
 
     def due(self, state: UserState, policy: Policy) -> int | None:
@@ -88,7 +90,9 @@ class InactivityAfter(Inactivity):
     def adopt(self, state: UserState, policy: Policy) -> None:
         last = state.last_activity
         if last is not None and any(_covers(pattern, last.type) for pattern in self.after.event_types):
-            self.observe(state, Scope(state, last, last.at, policy))
+            self.observe(
+                state, Scope(state, last, last.at, policy)
+            )  # what it says of the wake-up is set anew after this
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> Any:

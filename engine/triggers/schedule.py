@@ -126,6 +126,9 @@ class CalendarIndex:
     def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
         if state.present_since is None:
             return None, ()
+        if len(self._by_zone) == 1:
+            (written,) = self._by_zone
+            return self._agenda(written, state, policy).next_after(state.now)
         soonest: int | None = None
         due: list[Watch] = []
         for written in self._by_zone:
@@ -191,6 +194,9 @@ class IntervalIndex:
         if since is None:
             return None, ()
         passed = state.now - since
+        if len(self._by_span) == 1:
+            ((span, watches),) = self._by_span.items()
+            return state.now + span - passed % span, watches
         soonest = min(span - passed % span for span in self._by_span)
         return state.now + soonest, [
             watch for span, watches in self._by_span.items() if span - passed % span == soonest for watch in watches
