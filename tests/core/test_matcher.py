@@ -17,8 +17,8 @@ TYPES = [
     "x" * EVENT_TYPE_LENGTH_MAX,
 ]  # fmt: skip
 NOT_TYPES = [
-    "", " ", "test.", ".test", "test..failed", "9e", "-e", "te st", "test.failed ", "tést", "test\n", "**", "test.**", "a/",
-    "test.٣", "x" * (EVENT_TYPE_LENGTH_MAX + 1),
+    "", " ", "test.", ".test", "test..failed", "9e", "-e", "te st", "test.failed ", "tést", "test\n", "**", "test.**",
+    "a/", "test.٣", "x" * (EVENT_TYPE_LENGTH_MAX + 1),
 ]  # fmt: skip
 
 
