@@ -196,7 +196,7 @@ def test_the_first_event_finds_the_rules_of_its_moment() -> None:
     for at, span in ((HOUR - 1, MINUTE), (HOUR, MINUTE), (HOUR - 10 * MINUTE, 5 * MINUTE)):
         decisions: list[Decision] = []
         run(timeline, UserState("ann"), [event("e", at)], HOUR - 1 + 20 * MINUTE, decisions)
-        assert [decision.at - at for decision in decisions][0] == span
+        assert decisions[0].at - at == span
 
 
 def test_a_late_event_happens_at_the_clock_and_keeps_the_stamp_it_came_with() -> None:
