@@ -27,6 +27,9 @@ class Watch(NamedTuple):
     trigger: Trigger
 
 
+Soonest = tuple[int | None, Sequence[Watch]]
+
+
 class EventIndex(Protocol):
     """Many triggers of one kind, asked at once: one pass over the event for all of them."""
 
@@ -34,9 +37,15 @@ class EventIndex(Protocol):
 
 
 class TimerIndex(Protocol):
-    """Many triggers of one kind, asked at once for the soonest moment after ``state.now`` and whose it is."""
+    """Many triggers of one kind, asked at once for the soonest moment after ``state.now`` and whose it is.
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]: ...
+    ``steady``: the answer follows from the clock, the user's zone and the beginning of presence alone, so that
+    it stands until it has come, whatever the user does.
+    """
+
+    steady: bool
+
+    def soonest(self, state: UserState, policy: Policy) -> Soonest: ...
 
 
 class Interest:
@@ -89,7 +98,7 @@ _SILENT = {True: Interest(True), False: Interest(False)}
 class Dispatch:
     """The index of a rule set. ``idle_min`` is the shortest span of inactivity that any trigger waits for."""
 
-    __slots__ = ("_exact", "_indexes", "_interests", "_prefixes", "_timers", "idle_min")
+    __slots__ = ("_exact", "_indexes", "_interests", "_prefixes", "_steady", "_timers", "idle_min")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._exact: dict[str, list[Watch]] = {}
@@ -110,7 +119,9 @@ class Dispatch:
                     timers.setdefault(type(trigger), []).append(watch)
                 if trigger.idle_span is not None:
                     spans.append(trigger.idle_span)
-        self._timers = tuple(kind.index_timers(watches) for kind, watches in timers.items())
+        indexes = [kind.index_timers(watches) for kind, watches in timers.items()]
+        self._steady = tuple(index for index in indexes if index.steady)
+        self._timers = tuple(index for index in indexes if not index.steady)
         self.idle_min = min(spans, default=None)
 
     def interest(self, event_type: str) -> Interest:
@@ -122,18 +133,12 @@ class Dispatch:
                 self._interests[event_type] = found
         return found
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, list[Watch]]:
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
         """The soonest moment after ``state.now`` at which a timer fires if nothing else happens, and all of them."""
-        soonest: int | None = None
-        watches: list[Watch] = []
-        for index in self._timers:
-            moment, due = index.soonest(state, policy)
-            if moment is None or (soonest is not None and moment > soonest):
-                continue
-            if soonest is None or moment < soonest:
-                soonest, watches = moment, []
-            watches.extend(due)
-        return soonest, watches
+        steady = state.steady
+        if steady is None or (steady[0] is not None and steady[0] <= state.now):
+            steady = state.steady = _soonest(self._steady, state, policy)
+        return _soonest(self._timers, state, policy, steady)
 
     def _work_out(self, event_type: str) -> Interest:
         found = list(self._exact.get(event_type, ()))
@@ -171,15 +176,29 @@ class Dispatch:
         return self._indexes[places]
 
 
+def _soonest(indexes: Iterable[TimerIndex], state: UserState, policy: Policy, found: Soonest = (None, ())) -> Soonest:
+    """The soonest of what the indexes say and of what has been ``found`` already."""
+    soonest, watches = found
+    for index in indexes:
+        moment, due = index.soonest(state, policy)
+        if moment is not None:
+            if soonest is None or moment < soonest:
+                soonest, watches = moment, due
+            elif moment == soonest:
+                watches = (*watches, *due)
+    return soonest, watches
+
+
 class EachTimer:
     """The timer index of a kind that has none of its own: asks each trigger."""
 
     __slots__ = ("watches",)
+    steady = False
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self.watches = tuple(watches)
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
         soonest: int | None = None
         due: list[Watch] = []
         for watch in self.watches:

@@ -98,6 +98,7 @@ def _adopt(timeline: Timeline, index: int, state: UserState) -> None:
     state.rules_since = moment
     for key in [key for key in state.memory if key not in rules.keys]:
         del state.memory[key]
+    state.steady = None
     _forget_the_gone(rules, state)
     if state.present_since is not None:
         for trigger in timeline.fresh(index):
@@ -204,6 +205,7 @@ def _identify(rules: RuleSet, state: UserState, event: Event) -> None:
         if (name in state.attributes or len(state.attributes) < ATTRIBUTES_MAX) and is_small_attribute(name, value):
             state.attributes[name] = value
     # Another zone may bring a schedule of the user's nearer.
+    state.steady = None
     _set_wake(rules, state)
 
 
@@ -216,6 +218,7 @@ _LIFECYCLE = {"session.start": _start_session, "session.end": _end_session, "use
 
 def _arrive(state: UserState) -> None:
     state.presence += 1
+    state.steady = None
     state.present_since = state.now
     state.session_events = 0
 
@@ -223,6 +226,7 @@ def _arrive(state: UserState) -> None:
 def _leave(state: UserState) -> None:
     """The last session has ended: timers are dropped; windows, cooldowns and caps stay."""
     state.present_since = None
+    state.steady = None
     state.session_events = 0
     state.idle_since = None
     state.last_activity = None

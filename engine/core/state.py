@@ -5,11 +5,14 @@ Changed by `evaluate` alone, in place; a retry decodes it again.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.core.model import Event, Json
+
+if TYPE_CHECKING:
+    from engine.core.dispatch import Soonest
 
 STATE_VERSION = 1
 STATE_BYTES_MAX = 1024 * 1024  # far above what the bounds below allow but for thousands of rules that have all sent
@@ -54,7 +57,8 @@ class UserState:
     next moment at which time alone changes anything, None where there is none: it is checked when it comes.
     ``sessions`` are those opened by ``session.start``, by name ("" is the unnamed one), oldest first.
     ``idle_since`` is the anchor of inactivity: the last activity of this presence. ``memory`` is what triggers
-    remember, by trigger key; an empty memory takes no room.
+    remember, by trigger key; an empty memory takes no room. ``steady`` is no part of the state but a note of the
+    dispatch: what it has found of the timers that no activity moves, None where that has to be found again.
     """
 
     __slots__ = (
@@ -71,6 +75,7 @@ class UserState:
         "sent",
         "session_events",
         "sessions",
+        "steady",
         "user",
         "wake",
     )
@@ -91,6 +96,7 @@ class UserState:
         self.activity_count = 0
         self.sent: dict[str, Sent] = {}
         self.memory: dict[str, Any] = {}
+        self.steady: Soonest | None = None
 
     def wake_by(self, moment: int) -> None:
         """See to it that what is due at ``moment`` is looked at then."""

@@ -42,8 +42,8 @@ _LIGHT = frozenset({"d", "default", "defined", "undefined", "count", "length", "
 _TAKES_MISSING = frozenset({"d", "default", "defined", "undefined"})
 # Of these the value is text: a number or a list is written as the message would show it.
 _OF_TEXT = frozenset({"title", "truncate", "wordcount"})
-# What Jinja's own filters and tests raise at values they were not made for.
-_MISUSE = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, TemplateError)
+# What Jinja's own filters and tests raise at values they were not made for; `truncate` asserts its length.
+_MISUSE = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, TemplateError)
 
 STRING_METHODS = (
     "upper", "lower", "title", "capitalize", "strip", "lstrip", "rstrip", "split", "startswith", "endswith",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core import shapes
-from engine.core.dispatch import Watch
+from engine.core.dispatch import Soonest, Watch
 from engine.core.matcher import MATCHER, Matcher
 from engine.core.model import is_activity
 from engine.core.refusal import Refused
@@ -103,11 +103,12 @@ class AfterIndex:
     """All triggers with ``after:``, by key: only those of which the state remembers something can be armed."""
 
     __slots__ = ("by_key",)
+    steady = False
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self.by_key = {watch.trigger.key: watch for watch in watches}
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
         soonest: int | None = None
         due: list[Watch] = []
         if state.idle_since is None:
@@ -129,6 +130,7 @@ class InactivityIndex:
     """All plain inactivity triggers by their spans: the next deadline is one bisection, however many there are."""
 
     __slots__ = ("spans", "watches")
+    steady = False
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         by_span: dict[int, list[Watch]] = {}
@@ -139,7 +141,7 @@ class InactivityIndex:
         self.spans = sorted(by_span)
         self.watches = [tuple(by_span[span]) for span in self.spans]
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
         if state.idle_since is None:
             return None, ()
         place = bisect_right(self.spans, state.now - state.idle_since)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from engine.core import shapes
 from engine.core.calendar import Agenda, Calendar
 from engine.core.cron import parse_cron, parse_time_of_day, times_of_day
-from engine.core.dispatch import Watch
+from engine.core.dispatch import Soonest, Watch
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import WEEKDAYS, user_zone
@@ -114,6 +114,7 @@ class CalendarIndex:
     """
 
     __slots__ = ("_agendas", "_by_zone")
+    steady = True
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._by_zone: dict[Zone, list[tuple[Calendar, Watch]]] = {}
@@ -123,7 +124,7 @@ class CalendarIndex:
             self._by_zone.setdefault(trigger.zone, []).append((trigger.calendar, watch))
         self._agendas: dict[tuple[Zone, tzinfo], Agenda[Watch]] = {}
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
         if state.present_since is None:
             return None, ()
         if len(self._by_zone) == 1:
@@ -181,6 +182,7 @@ class IntervalIndex:
     """All schedules by interval; those of one length come together."""
 
     __slots__ = ("_by_span",)
+    steady = True
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._by_span: dict[int, list[Watch]] = {}
@@ -189,7 +191,7 @@ class IntervalIndex:
             assert isinstance(trigger, IntervalSchedule)
             self._by_span.setdefault(trigger.span, []).append(watch)
 
-    def soonest(self, state: UserState, policy: Policy) -> tuple[int | None, Sequence[Watch]]:
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
         since = state.present_since
         if since is None:
             return None, ()

@@ -1,0 +1,139 @@
+"""How fast a dry run is, and how much memory a user takes: ``python benchmarks/replay.py``.
+
+Prints a table in Markdown: events per CPU second by number of rules on the seeded workload, the Ubuntu chat log with
+the shipped rules (where ``../shared/data`` is), both by stage, and the memory of users with an armed timer.
+CPU seconds of this process are counted, so that a busy machine does less harm; the best of several runs stands.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import platform
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import workload
+
+from engine.core.evaluate import apply
+from engine.core.model import Decision, Event
+from engine.core.rules import RuleSet, Timeline
+from engine.core.state import UserState
+from engine.core.units import format_at
+from engine.folder import load_folder
+from engine.replay.bad_records import BadRecords
+from engine.replay.driver import replay
+from engine.replay.reading import read_logs
+from engine.replay.source import parse_source
+from engine.storage.codec import encode_decision
+
+ROOT = Path(__file__).parent.parent
+CHAT_LOG = ROOT.parent / "shared" / "data" / "events" / "irc_ubuntu_2007_2008.jsonl.gz"
+CHAT_SOURCE = "format: jsonl\nat: time\nuser: user\ntype: type\nsession: session\ndata: {message: text, ok: ok}\n"
+EVENTS = 100_000
+ARMED_USERS = 100_000
+RUNS = 3
+
+
+def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """The least CPU time of several runs, and what the last one returned."""
+    best, result = float("inf"), None
+    for _ in range(RUNS):
+        gc.collect()
+        start = time.process_time()
+        result = work()
+        best = min(best, time.process_time() - start)
+    return best, result
+
+
+def write(decisions: list[Decision]) -> int:
+    return sum(len(encode_decision(decision)) for decision in decisions)
+
+
+def measure(name: str, read: Callable[[], list[Event]], rules: RuleSet, rows: int | None = None) -> None:
+    """``rows``: what is counted as events, where bad records have to be read as well."""
+    timeline = Timeline(rules)
+    reading, events = cpu_seconds(read)
+    evaluating, replayed = cpu_seconds(lambda: replay(events, timeline))
+    writing, _ = cpu_seconds(lambda: write(replayed.decisions()))
+    decisions = sum(map(len, replayed.by_user.values()))
+    count = rows or len(events)
+    total = reading + evaluating + writing
+    each = " | ".join(f"{1e6 * part / count:.2f}" for part in (reading, evaluating, writing))
+    print(f"| {name} | {count:,} | {decisions:,} | {each} | {count / evaluating:,.0f} | **{count / total:,.0f}** |")
+
+
+def written(events: list[Event], folder: str) -> str:
+    path = Path(folder) / "log.jsonl"
+    with path.open("w", encoding="utf-8") as log:
+        for event in events:
+            line = {
+                "id": event.id,
+                "at": format_at(event.at),
+                "user": event.user,
+                "type": event.type,
+                "data": event.data,
+            }
+            log.write(json.dumps(line) + "\n")
+    return str(path)
+
+
+def replay_speed() -> None:
+    print("| log and rules | events | decisions | read µs | evaluate µs | write µs | evaluated /s | all told /s |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        log = written(workload.events(EVENTS), folder)
+        for count in (10, 100, 1_000, 10_000):
+            measure(
+                f"workload, {count:,} rules", lambda: read_logs([log], None, BadRecords()), workload.rule_set(count)
+            )
+    if CHAT_LOG.exists():
+        source = parse_source("source.yaml", CHAT_SOURCE)
+        rules = load_folder(ROOT / "rules")
+        rows = 51_573
+        measure(
+            f"Ubuntu chat log, {len(rules.rules)} shipped rules",
+            lambda: read_logs([str(CHAT_LOG)], source, BadRecords()),
+            rules,
+            rows,
+        )
+    else:
+        print(f"| Ubuntu chat log: not measured, no {CHAT_LOG.name} | | | | | | | |")
+
+
+def memory_per_user() -> None:
+    """Users with one activity and a timer of inactivity armed, in memory and as the store keeps them."""
+    rules = workload.rule_set(50)
+    timeline = Timeline(rules)
+    rules.dispatch.interest("edit")
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    states = []
+    decisions: list[Decision] = []
+    for number in range(ARMED_USERS):
+        state = UserState(f"user{number:06}")
+        apply(timeline, state, Event("edit", state.user, workload.START, {"item": "i1", "level": 1}), decisions)
+        states.append(state)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(state.wake is not None for state in states)
+    encoded = sum(len(state.encode()) for state in states) / ARMED_USERS
+    print(
+        f"\n{ARMED_USERS:,} armed users, 50 rules: {(after - before) / ARMED_USERS:,.0f} bytes each in memory, ", end=""
+    )
+    print(f"{encoded:,.0f} bytes each as encoded.")
+
+
+if __name__ == "__main__":
+    print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {platform.machine()}\n")
+    replay_speed()
+    memory_per_user()
