@@ -9,6 +9,8 @@ import random
 import secrets
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -62,12 +64,13 @@ class _Terminal:
         self.console = Console(highlight=False, soft_wrap=True)
         self.lines: asyncio.Queue[str | _End] = asyncio.Queue()
         self.heard = asyncio.Event()
+        self.leaving = asyncio.Event()  # also while there is no connection that what is typed could go to
         self.unsent: str | None = None  # a frame that the connection broke under
 
     async def run(self) -> int:
         """Talk until either side ends it; the exit code."""
         threading.Thread(
-            target=_read_lines, args=(asyncio.get_running_loop(), self.lines), daemon=True, name="stdin"
+            target=_read_lines, args=(asyncio.get_running_loop(), self.enter), daemon=True, name="stdin"
         ).start()
         attempt = 0
         while True:
@@ -92,7 +95,16 @@ class _Terminal:
             pause_s = random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**attempt))
             attempt = min(attempt + 1, 16)
             self.say(f"{why}; trying again in {pause_s:.1f}s")
-            await asyncio.sleep(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.leaving.wait(), pause_s)
+                self.say("not connected; what was not sent is lost")
+                return 1
+
+    def enter(self, item: str | _End) -> None:
+        """Something was typed, or nothing will be any more."""
+        self.lines.put_nowait(item)
+        if isinstance(item, _End) or item.strip() == "/quit":
+            self.leaving.set()
 
     async def talk(self, socket: ClientConnection) -> None:
         """Over one connection. Returns when the server has closed it; raises `_Leave` when we are done."""
@@ -176,7 +188,7 @@ def _encode(frame: dict[str, Any]) -> str:
     return msgspec.json.encode(frame).decode()
 
 
-def _read_lines(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str | _End]) -> None:
+def _read_lines(loop: asyncio.AbstractEventLoop, enter: Callable[[str | _End], None]) -> None:
     """Runs in a thread of its own, as reading a terminal or a file cannot be awaited everywhere.
 
     It reads the descriptor and not `sys.stdin`, whose lock a thread that waits would hold when the program ends.
@@ -185,7 +197,7 @@ def _read_lines(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[str | _End
     rest = ""
 
     def put(item: str | _End) -> None:
-        loop.call_soon_threadsafe(lines.put_nowait, item)
+        loop.call_soon_threadsafe(enter, item)
 
     try:
         while chunk := os.read(STDIN, 4096):

@@ -168,6 +168,17 @@ def test_connect_answers_a_question_with_the_number_of_an_option(start: Start, s
     assert finish(client)[0] == 0
 
 
+def test_one_may_leave_while_the_server_is_away(start: Start, served: Served) -> None:
+    client = start("connect", "--url", served.ws_url)
+    listening(client)
+    served.process.send_signal(signal.SIGTERM)
+    assert client.stderr is not None
+    assert client.stderr.readline().startswith("[closed by the server with 1001; trying again in ")
+    code, _, err = finish(client, "/quit\n")
+    assert code == 1
+    assert "start the server with: proactive serve" in err or "not connected; what was not sent is lost" in err
+
+
 def test_connect_explains_what_cannot_be_sent(start: Start, served: Served) -> None:
     code, out, err = finish(start("connect", "--url", served.ws_url), "/evnt x\n/event session.end\n")
     assert code == 0
