@@ -1,0 +1,322 @@
+"""The live driver, turn by turn, with a time of the test's own; and its loop, with the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from live_world import START, World, badly_compiled, compiled
+
+from engine.core.model import Message
+from engine.core.state import STATE_BYTES_MAX
+from engine.core.units import MINUTE
+from engine.live import QUEUE_MAX, RECONNECT_GRACE, TURN_MAX, Input, Live, Overloaded
+from engine.storage.base import OutboxMessage, StoreError
+from engine.storage.memory import MemoryStore
+
+BAD = """
+version: 1
+rules:
+  - {id: bad, trigger: {faulty: {}}, message: {type: question, text: x}}
+  - {id: hoard, trigger: {hoarding: {}}, message: {type: question, text: x}}
+  - {id: seen, trigger: {event: hello}, message: {type: notification, text: hi}}
+"""
+
+
+def said(user: str = "ann", event_type: str = "hello", session: str | None = None, **data: object) -> Input:
+    return Input(user, event_type, dict(data), session=session)
+
+
+# Inputs.
+
+
+async def test_what_is_said_is_durable_and_evaluated_when_submit_returns() -> None:
+    world = await World().start()
+    (ids,) = await world.say(said())
+    assert ids == [entry.event.id for entry in await world.entries("event")]
+    assert world.texts() == [("ann", "hi")]
+    assert (await world.state()).now == START
+
+
+async def test_a_list_is_acknowledged_together_and_happens_in_order() -> None:
+    world = await World(partition_count=1).start()
+    task = asyncio.ensure_future(world.live.submit([said("ann", "a"), said("ann", "b"), said("bob", "c")]))
+    await asyncio.sleep(0)
+    await world.live.take_turn(START)
+    assert await task == [entry.event.id for entry in await world.entries("event")]
+    assert [entry.event.type for entry in await world.entries("event")] == ["a", "b", "c"]
+
+
+async def test_the_stamp_of_a_client_is_kept_beside_ours() -> None:
+    world = await World().start()
+    await world.say(Input("ann", "hello", {}, at_reported=START - 99))
+    (entry,) = await world.entries("event")
+    assert (entry.event.at, entry.event.at_reported) == (START, START - 99)
+
+
+async def test_more_inputs_than_may_wait_are_refused_and_those_that_wait_are_not_lost() -> None:
+    world = await World().start()
+    full = asyncio.ensure_future(world.live.submit([said("ann", "edit")] * (QUEUE_MAX - 1)))
+    last = asyncio.ensure_future(world.live.submit([said("ann", "edit")]))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match=f"{QUEUE_MAX} inputs wait already, at most {QUEUE_MAX} may"):
+        await world.live.submit([said()])
+    await world.live.take_turn(START)
+    assert len(await full) == QUEUE_MAX - 1
+    # There is room again, and what waited behind is taken next.
+    await world.say(said())
+    assert len(await last) == 1
+    assert world.live.health()["events"] == QUEUE_MAX + 1
+
+
+async def test_more_inputs_than_one_turn_takes_are_taken_in_the_next() -> None:
+    world = await World(partition_count=1).start()
+    tasks = [asyncio.ensure_future(world.live.submit([said("ann", f"t{number}")])) for number in range(TURN_MAX + 1)]
+    await asyncio.sleep(0)
+    await world.live.take_turn(START)
+    assert len(await world.entries("event")) == TURN_MAX
+    assert world.live.health()["waiting"] == 1
+    await world.live.take_turn(START)
+    await asyncio.gather(*tasks)
+    assert [entry.event.type for entry in await world.entries("event")] == [f"t{n}" for n in range(TURN_MAX + 1)]
+
+
+async def test_time_does_not_pass_inputs_that_still_wait() -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    # Stamped just before the deadline, but more than one turn takes stand before it.
+    world.now = START + 5 * MINUTE - 1
+    tasks = [asyncio.ensure_future(world.live.submit([said("bob", "edit")])) for _ in range(TURN_MAX)]
+    tasks.append(asyncio.ensure_future(world.live.submit([said("ann", "edit")])))
+    await asyncio.sleep(0)
+    world.now = START + 6 * MINUTE
+    await world.live.take_turn(world.now)
+    await world.live.take_turn(world.now)
+    await asyncio.gather(*tasks)
+    assert world.texts() == []
+
+
+async def test_a_caller_who_has_gone_away_has_said_it_all_the_same() -> None:
+    world = await World().start()
+    task = asyncio.ensure_future(world.live.submit([said()]))
+    await asyncio.sleep(0)
+    task.cancel()
+    await world.live.take_turn(START)
+    assert len(await world.entries("event")) == 1
+
+
+# A store that fails.
+
+
+async def test_a_turn_that_fails_is_made_again() -> None:
+    world = await World().start()
+    world.store.refusals = 2
+    (ids,) = await world.say(said())
+    assert len(ids) == 1
+    assert world.texts() == [("ann", "hi")]
+    assert (world.live.counters.retries, world.live.counters.commits > 0) == (2, True)
+
+
+async def test_after_the_last_try_everybody_of_the_turn_is_told_and_it_has_not_happened() -> None:
+    world = await World().start()
+    world.store.refusals = 3
+    for answer in await world.say(said(), said("bob")):
+        assert isinstance(answer, StoreError)
+        assert str(answer) == "the disk said no"
+    assert await world.entries("event") == []
+    assert world.delivered == []
+    # Said again it happens once.
+    assert len((await world.say(said()))[0]) == 1
+    assert len(await world.entries("event")) == 1
+
+
+async def test_an_answer_that_was_lost_doubles_nothing() -> None:
+    world = await World().start()
+    world.store.lost_answers = 1
+    await world.say(said())
+    assert len(await world.entries("event")) == 1
+    assert world.texts() == [("ann", "hi")]
+
+
+async def test_a_timer_whose_turn_failed_stays_due() -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    world.store.refusals = 3
+    with pytest.raises(StoreError):
+        await world.come_to(START + 5 * MINUTE)
+    assert world.delivered == []
+    await world.come_to(START + 6 * MINUTE)
+    assert world.texts() == [("ann", "idle after edit")]
+    assert world.delivered[0].at == START + 5 * MINUTE
+
+
+# Faults of ours.
+
+
+async def test_a_fault_is_recorded_and_the_rest_goes_on() -> None:
+    world = await World(badly_compiled(BAD)).start()
+    answers = await world.say(said(), said("ann", "hello", boom=True), said("bob"))
+    assert all(isinstance(answer, list) for answer in answers)
+    assert sorted(world.texts()) == [("ann", "hi"), ("bob", "hi")]
+    assert world.live.health()["faults"] == 1
+    assert (await world.store.describe())["faults"] == 1
+
+
+async def test_an_input_that_makes_a_state_too_large_is_set_aside() -> None:
+    world = await World(badly_compiled(BAD)).start()
+    await world.say(said())
+    before = (await world.state()).encode()
+    await world.say(said("ann", "hoard", much="x" * STATE_BYTES_MAX))
+    assert (await world.state()).encode() == before
+    assert world.live.health()["faults"] == 1
+
+
+# Rules that change.
+
+
+@pytest.mark.parametrize(("changed", "fires"), [(MINUTE, 2 * MINUTE), (3 * MINUTE, None)])
+async def test_a_shorter_timer_fires_on_time_and_never_in_the_past(changed: int, fires: int | None) -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    world.now = START + changed
+    await world.live.change_rules(compiled(world.rules.sources["rules.yaml"].replace("5m", "2m")))
+    if fires is not None:
+        assert await world.store.next_wake() == START + fires
+        await world.come_to(START + fires - 1)
+        assert world.delivered == []
+        await world.come_to(START + fires)
+    await world.come_to(START + 10 * MINUTE)
+    assert [message.at for message in world.delivered] == ([] if fires is None else [START + fires])
+
+
+async def test_rules_hold_from_a_moment_of_their_own() -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    world.now += 7
+    moment = await world.live.change_rules(compiled(world.rules.sources["rules.yaml"] + "# again"))
+    assert moment == START + 8
+    assert [entry.at for entry in await world.entries("rules")][-1] == moment
+    assert world.live.rules.hash == (await world.store.rule_moments())[-1][1]
+
+
+# Processes that end and begin.
+
+
+async def test_a_restart_with_the_same_rules_changes_nothing_and_timers_go_on() -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    entries = await world.entries("rules")
+    await world.restart()
+    assert await world.entries("rules") == entries
+    await world.come_to(START + 5 * MINUTE)
+    assert world.texts() == [("ann", "idle after edit")]
+
+
+async def test_what_was_due_while_nobody_ran_happens_at_its_moment() -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    world.now = START + 7 * MINUTE
+    await world.restart()
+    await world.come_to(world.now)
+    assert [message.at for message in world.delivered] == [START + 5 * MINUTE]
+
+
+async def test_sessions_of_an_earlier_process_end_after_the_grace() -> None:
+    world = await World().start()
+    await world.say(said("ann", "session.start", "s1"), said("ann", "session.start", "s2"), said("bob"))
+    await world.restart()
+    await world.come_to(START + RECONNECT_GRACE - 1)
+    assert list((await world.state()).sessions) == ["s1", "s2"]
+    await world.come_to(START + RECONNECT_GRACE)
+    state = await world.state()
+    assert (state.sessions, state.present_since) == ({}, None)
+    # An implicit session ends by itself.
+    assert (await world.state("bob")).present_since is not None
+
+
+async def test_a_client_who_comes_back_goes_on_where_they_were() -> None:
+    world = await World().start()
+    await world.say(said("ann", "session.start", "s1"), said("ann", "edit"))
+    world.now += MINUTE // 2
+    await world.restart()
+    (ids,) = await world.say(said("ann", "session.start", "s2"))
+    assert len(ids) == 1  # its own; the end of the former session is ours
+    state = await world.state()
+    assert list(state.sessions) == ["s2"]
+    assert (state.presence, state.present_since) == (1, START)
+    await world.come_to(world.now + RECONNECT_GRACE)
+    assert list((await world.state()).sessions) == ["s2"]
+    await world.come_to(START + 5 * MINUTE)
+    assert world.texts() == [("ann", "idle after edit")]
+
+
+# Messages.
+
+
+async def test_what_no_client_took_waits_until_somebody_does() -> None:
+    world = World(accept=lambda message: False)
+    await world.start()
+    await world.say(said())
+    waiting = await world.live.waiting("ann")
+    assert [message.message.text for message in waiting] == ["hi"]
+    await world.live.relayed([waiting[0].message.id])
+    assert await world.live.waiting("ann") == []
+
+
+async def test_what_was_taken_does_not_wait() -> None:
+    world = await World().start()
+    await world.say(said())
+    assert len(world.delivered) == 1
+    assert await world.live.waiting("ann") == []
+
+
+async def test_what_the_application_says_passes_no_rule() -> None:
+    world = await World().start()
+    sending = asyncio.ensure_future(world.live.send([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)]))
+    await asyncio.sleep(0)
+    await world.live.take_turn(START)
+    await sending
+    assert world.texts() == [("ann", "ok?")]
+    assert world.delivered[0].at == START
+    assert world.live.counters.decisions == 0
+
+
+# The loop.
+
+
+def real_time() -> int:
+    return time.time_ns() // 1000
+
+
+async def looping(text: str, shown: asyncio.Event) -> Live:
+    def deliver(messages: list[OutboxMessage]) -> list[str]:
+        shown.set()
+        return [message.message.id for message in messages]
+
+    live = Live(MemoryStore(), compiled(text), clock=real_time, deliver=deliver)
+    await live.start()
+    return live
+
+
+async def test_the_loop_takes_turns_and_runs_timers_by_itself() -> None:
+    shown = asyncio.Event()
+    live = await looping(
+        "version: 1\nrules: [{id: idle, trigger: {inactivity: 20ms}, message: {type: question, text: x}}]", shown
+    )
+    assert len(await live.submit([said("ann", "edit")])) == 1
+    await asyncio.wait_for(shown.wait(), 10)
+    health = live.health()
+    assert (health["running"], health["trouble"], health["outcomes"]) == (True, None, {"sent": 1})
+    await live.stop()
+    assert live.health()["running"] is False
+
+
+async def test_stopping_finishes_what_waits_and_takes_nothing_more() -> None:
+    live = await looping(compiled().sources["rules.yaml"], asyncio.Event())
+    waiting = asyncio.ensure_future(live.submit([said()]))
+    await asyncio.sleep(0)
+    await live.stop()
+    assert len(await waiting) == 1
+    with pytest.raises(StoreError, match="the server is stopping"):
+        await live.submit([said()])

@@ -1,0 +1,213 @@
+"""Rule files that change while the server runs: real files, the real watcher."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from live_world import START, World, compiled
+
+from engine.core.units import MINUTE
+from engine.folder import load_folder
+from engine.live import Input
+from engine.reload import Plan, Reloader, plan
+
+PATIENCE_SECONDS = 20.0
+PAGE = """version: 1
+rules:
+  - {id: idle, trigger: {inactivity: 5m}, message: {type: question, text: one}}
+  - {id: seen, trigger: {event: hello}, message: {type: notification, text: hi}}
+"""
+
+
+@dataclass
+class Watched:
+    world: World
+    reloader: Reloader
+    folder: Path
+    reports: list[str] = field(default_factory=list)
+    seen: int = 0  # of the reports, by `until`
+    reported: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def report(self, text: str) -> None:
+        self.reports.append(text)
+        self.reported.set()
+
+    async def until(self, start: str) -> str:
+        """The first report that begins so and has not been waited for; those before it are passed over.
+
+        There may be some, where the system tells of one change twice.
+        """
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                while self.seen < len(self.reports):
+                    self.seen += 1
+                    if self.reports[self.seen - 1].startswith(start):
+                        return self.reports[self.seen - 1]
+                self.reported.clear()
+                await self.reported.wait()
+
+    def write(self, text: str, name: str = "rules.yaml") -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+
+async def prepared(folder: Path) -> Watched:
+    (folder / "rules.yaml").write_text(PAGE, encoding="utf-8")
+    world = await World(load_folder(folder)).start()
+    watched = Watched(world, Reloader(world.live, folder), folder)
+    watched.reloader = Reloader(world.live, folder, watched.report)
+    return watched
+
+
+@asynccontextmanager
+async def watching(folder: Path) -> AsyncIterator[Watched]:
+    watched = await prepared(folder)
+    task = asyncio.create_task(watched.reloader.run())
+    try:
+        # Until the watcher is at work, changes go unnoticed; so one is made until it is noticed.
+        number = 0
+        while not watched.reported.is_set():
+            number += 1
+            watched.write(PAGE + f"# {number}\n")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(watched.reported.wait(), 0.5)
+        yield watched
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_an_edited_file_holds_without_a_restart(tmp_path: Path) -> None:
+    async with watching(tmp_path) as watched:
+        watched.write(PAGE.replace("5m", "2m"))
+        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        assert watched.world.live.rules.hash == load_folder(tmp_path).hash
+        assert watched.reloader.problems == []
+
+
+async def test_a_broken_file_changes_nothing_and_says_where_it_is_broken(tmp_path: Path) -> None:
+    async with watching(tmp_path) as watched:
+        before = watched.world.live.rules.hash
+        watched.write(PAGE.replace("5m", "5").replace("event: hello", "evnt: hello"))
+        report = await watched.until("Rules not reloaded, the former ones go on holding:\n")
+        assert watched.world.live.rules.hash == before
+        problems = watched.reloader.problems
+        assert report.splitlines()[1:] == problems
+        assert [problem.split(": ")[0] for problem in problems] == [
+            f"{tmp_path.as_posix()}/rules.yaml:3:38",
+            f"{tmp_path.as_posix()}/rules.yaml:4:26",
+        ]
+        assert 'expected a duration such as "90s", "5m" or "1h30m"' in problems[0]
+
+        watched.write(PAGE.replace("text: one", "text: two"))
+        await watched.until("Rules reloaded: 2 kept, 1 edited (idle)")
+        assert watched.reloader.problems == []
+        assert watched.world.live.rules.hash != before
+
+
+async def test_files_that_come_and_go_are_noticed(tmp_path: Path) -> None:
+    async with watching(tmp_path) as watched:
+        watched.write(
+            "version: 1\nrules: [{id: new, trigger: {event: e}, message: {type: question, text: x}}]\n", "new.yml"
+        )
+        await watched.until("Rules reloaded: 2 kept, 1 fresh (new)")
+        (tmp_path / "new.yml").unlink()
+        await watched.until("Rules reloaded: 2 kept, 1 dropped (new)")
+
+
+# Without the watcher: what one look at the files does.
+
+
+async def test_files_that_say_the_same_bytes_are_no_change(tmp_path: Path) -> None:
+    watched = await prepared(tmp_path)
+    assert await watched.reloader.reload() is None
+    assert watched.reports == []
+
+
+async def test_a_problem_is_told_once(tmp_path: Path) -> None:
+    watched = await prepared(tmp_path)
+    watched.write("rules: [")
+    assert await watched.reloader.reload() is None
+    assert await watched.reloader.reload() is None
+    assert len(watched.reports) == 1
+    assert watched.reloader.problems != []
+
+
+async def test_a_file_that_is_as_it_was_before_it_broke_is_fine_again(tmp_path: Path) -> None:
+    watched = await prepared(tmp_path)
+    watched.write("rules: [")
+    await watched.reloader.reload()
+    watched.write(PAGE)
+    assert await watched.reloader.reload() is None
+    assert watched.reloader.problems == []
+
+
+async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path) -> None:
+    watched = await prepared(tmp_path)
+    (tmp_path / "rules.yaml").unlink()
+    assert await watched.reloader.reload() is None
+    assert "no rule files in" in watched.reloader.problems[0]
+    assert len(watched.world.live.rules.rules) == 2
+
+
+@pytest.mark.parametrize(
+    ("edited", "moment", "text"),
+    [
+        (PAGE.replace("text: one", "text: two"), 5 * MINUTE, "two"),
+        (PAGE.replace("{id: idle,", "{id: idle, cooldown: 1h, priority: 3,"), 5 * MINUTE, "one"),
+        (PAGE.replace("5m", "2m"), 2 * MINUTE, "one"),
+        (PAGE.replace("5m", "8m"), 8 * MINUTE, "one"),
+    ],
+)
+async def test_a_timer_that_runs_goes_on_through_a_reload(tmp_path: Path, edited: str, moment: int, text: str) -> None:
+    watched = await prepared(tmp_path)
+    world = watched.world
+    await world.say(Input("ann", "edit", {}))
+    world.now = START + MINUTE
+    watched.write(edited)
+    assert await watched.reloader.reload() is not None
+    await world.come_to(START + moment - 1)
+    assert world.delivered == []
+    await world.come_to(START + moment)
+    assert world.texts() == [("ann", text)]
+
+
+# The plan.
+
+
+@pytest.mark.parametrize(
+    ("after", "expected", "shown"),
+    [
+        (PAGE + "# again", Plan(("idle", "seen"), (), (), ()), "2 kept"),
+        (PAGE.replace("5m", "300s"), Plan(("idle", "seen"), (), (), ()), "2 kept"),
+        (PAGE.replace("text: hi", "text: ho"), Plan(("idle", "seen"), ("seen",), (), ()), "2 kept, 1 edited (seen)"),
+        (PAGE.replace("5m", "6m"), Plan(("seen",), (), ("idle",), ()), "1 kept, 1 fresh (idle)"),
+        (
+            PAGE.replace("id: seen", "id: other"),
+            Plan(("idle",), (), ("other",), ("seen",)),
+            "1 kept, 1 fresh (other), 1 dropped (seen)",
+        ),
+        (
+            PAGE.replace("id: idle,", "id: idle, mode: off,"),
+            Plan(("seen",), (), ("idle",), ()),
+            "1 kept, 1 fresh (idle)",
+        ),
+    ],
+)
+def test_a_plan_says_what_a_change_does_to_what_is_remembered(after: str, expected: Plan, shown: str) -> None:
+    found = plan(compiled(PAGE), compiled(after))
+    assert found == expected
+    assert str(found) == shown
+
+
+def test_a_long_plan_names_the_first_five() -> None:
+    rules = "\n".join(
+        f"  - {{id: r{number}, trigger: {{event: e}}, message: {{type: question, text: x}}}}" for number in range(6)
+    )
+    found = plan(compiled(PAGE), compiled("version: 1\nrules:\n" + rules))
+    assert str(found) == "0 kept, 6 fresh (r0, r1, r2, r3, r4, …), 2 dropped (idle, seen)"
