@@ -8,7 +8,6 @@ CPU seconds of this process are counted, so that a busy machine does less harm; 
 from __future__ import annotations
 
 import gc
-import json
 import platform
 import sys
 import tempfile
@@ -27,13 +26,13 @@ from engine.core.evaluate import apply
 from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
-from engine.core.units import format_at
 from engine.folder import load_folder
 from engine.replay.bad_records import BadRecords
 from engine.replay.driver import replay
 from engine.replay.reading import read_logs
 from engine.replay.source import parse_source
-from engine.storage.codec import encode_decision
+from engine.storage.base import Entry
+from engine.storage.codec import encode_decision, encode_entry
 
 ROOT = Path(__file__).parent.parent
 CHAT_LOG = ROOT.parent / "shared" / "data" / "events" / "irc_ubuntu_2007_2008.jsonl.gz"
@@ -75,14 +74,7 @@ def written(events: list[Event], folder: str) -> str:
     path = Path(folder) / "log.jsonl"
     with path.open("w", encoding="utf-8") as log:
         for event in events:
-            line = {
-                "id": event.id,
-                "at": format_at(event.at),
-                "user": event.user,
-                "type": event.type,
-                "data": event.data,
-            }
-            log.write(json.dumps(line) + "\n")
+            log.write(encode_entry(Entry("event", event.at, event.user, event)).decode() + "\n")
     return str(path)
 
 

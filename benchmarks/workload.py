@@ -21,41 +21,11 @@ RULES_PER_FILE = 1_000
 ITEMS = 400
 START = 1_774_605_600 * SECOND  # 2026-03-27T10:00:00Z
 EVENT_TYPES = ("edit", "save", "test.run", "test.failed", "chat_message", "page.view", "build.failed", "debug.start")
-WORDS = [
-    "loop",
-    "list",
-    "function",
-    "error",
-    "recursion",
-    "class",
-    "index",
-    "string",
-    "value",
-    "return",
-    "test",
-    "print",
-    "variable",
-    "memory",
-    "pointer",
-    "tree",
-    "graph",
-    "stack",
-    "queue",
-    "sort",
-    "search",
-    "array",
-    "module",
-    "import",
-    "object",
-    "method",
-    "thread",
-    "lock",
-    "cache",
-    "query",
-    "table",
-    "join",
-    "key",
-]
+WORDS = (
+    "loop", "list", "function", "error", "recursion", "class", "index", "string", "value", "return", "test",
+    "print", "variable", "memory", "pointer", "tree", "graph", "stack", "queue", "sort", "search", "array",
+    "module", "import", "object", "method", "thread", "lock", "cache", "query", "table", "join", "key",
+)  # fmt: skip
 
 
 def rule_set(count: int, seed: int = SEED) -> RuleSet:
