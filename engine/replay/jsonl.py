@@ -210,7 +210,7 @@ def _fast(source: Source, fields: dict[str, Any], careful: ReadLine) -> ReadLine
             except ValueError:
                 pass  # no time or a bad one: the careful way says which
             else:
-                if session is None is event_id or (type(session) is str and session and event_id is None):
+                if event_id is None and (session is None or (type(session) is str and session)):
                     return Event(event_type, user, moment, data, "", session)
         return make_event(stamps, at, user, event_type, session, event_id, data)
 

@@ -56,13 +56,14 @@ SHAPE = shapes.Fields(
 
 
 def fold(text: str) -> str:
-    """Text as words are compared: NFKC, case-folded, runs of white space as one space and none at the ends."""
+    """Text as words are compared: NFKC, case-folded, runs of white space as one space."""
     if text.isascii():
         folded = text.lower()
     else:
         # Folding can undo the normal form (U+0345, for one), so it is made again: Unicode 3.13, definition D146.
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.split())
+    # All white space but the plain space is unprintable: most texts need not be taken apart.
+    return folded if "  " not in folded and folded.isprintable() else " ".join(folded.split())
 
 
 class Word:
@@ -72,7 +73,7 @@ class Word:
 
     def __init__(self, written: str) -> None:
         self.prefix = written.endswith("*")
-        self.text = fold(written[:-1] if self.prefix else written)
+        self.text = fold(written[:-1] if self.prefix else written).strip()
         self.key = (self.text, self.prefix)
         if not self.text:
             raise Refused(f'expected a word, got "{written}"')
@@ -122,16 +123,17 @@ class KeywordIndex:
         for watch in watches:
             assert isinstance(watch.trigger, Keywords)
             by_field.setdefault(watch.trigger.field, []).append(watch)
-        self.fields = tuple((field, FieldIndex(found)) for field, found in by_field.items())
+        self.fields = tuple((field, "." in field, FieldIndex(found)) for field, found in by_field.items())
 
     def observe(self, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:
         hits: list[tuple[Watch, Fired]] = []
-        event = scope.event
-        assert event is not None
-        for field, index in self.fields:
-            text = _look_up(event.data, field)
+        data = scope.event.data  # type: ignore[union-attr]  # an index is only asked about an event
+        for field, nested, index in self.fields:
+            text = data.get(field)
+            if text is None and nested:
+                text = _look_up(data, field)
             if isinstance(text, str):
-                hits.extend(index.observe(text, scope))
+                hits += index.observe(text, scope)
         return hits
 
 
@@ -202,8 +204,7 @@ def _joins(character: str) -> bool:
 
 
 def _look_up(data: dict[str, Json], field: str) -> Json:
-    if field in data:
-        return data[field]
+    """The value at a path such as ``context.error``, or None."""
     value: Json = data
     for part in field.split("."):
         if not isinstance(value, dict) or part not in value:
