@@ -49,6 +49,7 @@ caps = st.sampled_from(
 rules = st.fixed_dictionaries(
     {
         "trigger": st.lists(triggers, min_size=1, max_size=2),
+        "priority": st.integers(-1, 1),
         "message": st.sampled_from(
             (
                 {"type": "question", "text": "{{ trigger.kind }}"},
@@ -58,7 +59,6 @@ rules = st.fixed_dictionaries(
         ),
     },
     optional={
-        "priority": st.integers(-1, 1),
         "cooldown": spans,
         "warmup": spans,
         "max": st.lists(caps, min_size=1, max_size=2),
@@ -72,7 +72,7 @@ policies = st.fixed_dictionaries({}, optional={"simultaneous": st.integers(1, 2)
 @st.composite
 def rule_texts(draw: st.DrawFn) -> str:
     """A rule file as JSON, which is YAML."""
-    written = draw(st.lists(rules, min_size=1, max_size=5))
+    written = draw(st.lists(rules, min_size=2, max_size=6))
     page = {"version": 1, "policy": draw(policies)}
     return json.dumps({**page, "rules": [{"id": f"r{number}", **rule} for number, rule in enumerate(written)]})
 
@@ -103,7 +103,7 @@ def event_lists(draw: st.DrawFn, user: str = "ann", sessions: bool = True) -> li
     lifecycle = ("session.start", "session.end", "user.identify", "ping") if sessions else ()
     events: list[Event] = []
     at = START
-    for _ in range(draw(st.integers(0, 12))):
+    for _ in range(draw(st.integers(0, 12).map(lambda few: 12 - few))):
         fields: dict[str, Any] = draw(data)
         event_type = draw(st.sampled_from((*TYPES, *TYPES, *lifecycle)))
         if event_type == "user.identify":

@@ -222,8 +222,10 @@ def test_a_session_that_is_opened_twice_is_open_since_the_first_time() -> None:
     timeline, state = rules_of(BARE), UserState("ann")
     apply(timeline, state, event("session.start", 0, "s"), [])
     apply(timeline, state, event("session.start", MINUTE, "s"), [])
+    apply(timeline, state, event("e", 2 * MINUTE), [])
     assert state.sessions == {"s": 0}
-    apply(timeline, state, event("session.end", HOUR, "s"), [])
+    assert (state.present_since, state.idle_since) == (0, 2 * MINUTE)
+    apply(timeline, state, event("session.end", 3 * MINUTE, "s"), [])
     assert state.sessions == {}
     assert (state.present_since, state.wake, state.idle_since, state.last_activity) == (None, None, None, None)
 

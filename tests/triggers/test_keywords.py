@@ -129,6 +129,20 @@ def test_folding_twice_is_folding_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        # Folding takes these apart (U+1FB7, U+0390, U+01F0); normalised again they are what a word of them is.
+        ("\u1fb7", "\u1fb6\u03b9"),
+        ("\u0390", "\u0390"),
+        ("\u01f0", "\u01f0"),
+        ("\u0130", "i\u0307"),
+    ],
+)
+def test_what_folding_takes_apart_is_normalised_again(text: str, found: str) -> None:
+    assert fold(text) == found
+
+
 @given(st.text(st.characters(max_codepoint=127), max_size=30))
 def test_the_short_way_for_ascii_is_the_long_way(text: str) -> None:
     assert fold(text) == folded(text).strip()
