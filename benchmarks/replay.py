@@ -61,6 +61,7 @@ def measure(name: str, read: Callable[[], list[Event]], rules: RuleSet, rows: in
     """``rows``: what is counted as events, where bad records have to be read as well."""
     timeline = Timeline(rules)
     reading, events = cpu_seconds(read)
+    gc.freeze()  # as the command does: the events stay to the end
     evaluating, replayed = cpu_seconds(lambda: replay(events, timeline))
     writing, _ = cpu_seconds(lambda: write(replayed.decisions()))
     decisions = sum(map(len, replayed.by_user.values()))

@@ -17,6 +17,13 @@ from engine.triggers import KINDS
 
 SUFFIXES = (".yaml", ".yml")
 FILES_MAX = 1000
+# Where the wheel puts a copy of the example rules, and where they lie in a checkout.
+SHIPPED_RULES = (Path(__file__).parent / "shipped" / "rules", Path(__file__).parent.parent / "rules")
+
+
+def shipped_rules() -> Path | None:
+    """The folder of the example rules that come with the package; None where they have been taken out."""
+    return next((folder for folder in SHIPPED_RULES if folder.is_dir()), None)
 
 
 def load_folder(path: str | Path) -> RuleSet:

@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from engine.app import Server, StartError
+from engine.folder import shipped_rules
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.logs import configure_logs
+from engine.settings import DEFAULT_PATH, ENVIRONMENT_PREFIX, Settings
 from engine.storage.base import StoreError
 
 
@@ -27,8 +29,11 @@ def serve(
     """Run the live server.
 
     Options go before variables of the environment (PROACTIVE_WS_PORT, …), and those before the settings file.
-    The rule files are watched: an edit holds within a second. Ctrl-C stops the server.
+    The rule files are watched: an edit holds within a second. Ctrl-C stops the server. In a folder with neither
+    settings nor rules it serves the example rules that come with proactive, and says so.
     """
+    if config is None and rules is None and _nothing_here():
+        rules = shipped_rules()
     try:
         server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
         configure_logs(server.settings.log)
@@ -44,6 +49,12 @@ def serve(
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _nothing_here() -> bool:
+    """Whether nobody has said which rules to serve, and there are none where they would be looked for."""
+    named = f"{ENVIRONMENT_PREFIX}RULES" in os.environ
+    return not named and not Path(DEFAULT_PATH).exists() and not Settings().rules.exists()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -69,9 +80,12 @@ def announcement(server: Server) -> list[str]:
     folder = server.settings.rules
     shown = f"{folder.as_posix()}{os.sep}" if folder.is_dir() else folder.as_posix()
     files = counted(len(rules.sources), "file")
-    return [
+    lines = [
         f"WebSocket server started on {server.ws_url}",
         f"HTTP server started on {server.http_url}",
         f"Rules loaded: {counted(len(rules.rules), 'rule')} from {shown} ({files})",
         f"Store: {server.settings.store}",
     ]
+    if folder == shipped_rules() and not Settings().rules.exists():
+        lines.append(f'These are the examples that come with proactive; for rules of your own: cp -r "{folder}" rules')
+    return lines

@@ -76,9 +76,10 @@ def advance(timeline: Timeline, state: UserState, to: int, decisions: list[Decis
     """
     if state.now < 0:
         return
+    moments = timeline.moments
     index = timeline.holding(state.rules_since)
     while True:
-        adoption = timeline.moments[index + 1] if index + 1 < len(timeline.moments) else None
+        adoption = moments[index + 1] if index + 1 < len(moments) else None
         wake = state.wake
         if adoption is not None and adoption <= to and (wake is None or adoption <= wake):
             index += 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from engine.core.model import Reason
 from engine.core.units import format_at, format_duration
 
 
+@lru_cache(maxsize=1024)  # most reasons are the same few again and again
 def explain(reason: Reason) -> str:
     """One line, lower case, no full stop. The same reason gives the same text."""
     refs = reason.refs

@@ -202,7 +202,7 @@ class Timeline:
 
     def holding(self, at: int) -> int:
         """The index of the rule set that holds at ``at``; 0 for moments before the first."""
-        return max(bisect_right(self.moments, at) - 1, 0)
+        return max(bisect_right(self.moments, at) - 1, 0) if len(self.moments) > 1 else 0
 
     @property
     def latest(self) -> RuleSet:

@@ -112,7 +112,7 @@ def encode_decision(decision: Decision) -> bytes:
         "rule": decision.rule,
         "outcome": decision.outcome,
         "reason": None if reason is None else explain(reason),
-        "trigger": plain(decision.trigger),
+        "trigger": {name: fact if type(fact) is str else plain(fact) for name, fact in decision.trigger.items()},
     }
     if decision.event_id:
         fields["event"] = decision.event_id

@@ -44,13 +44,14 @@ SHAPE = shapes.Fields(
 class Inactivity(Trigger):
     """Idle for a span, after whatever the last activity was."""
 
-    __slots__ = ("span",)
+    __slots__ = ("facts", "span")
     kind = "inactivity"
     has_timer = True
 
     def __init__(self, key: str, span: int) -> None:
         super().__init__(key, idle_span=span)
         self.span = span
+        self.facts = {"idle": to_timedelta(span)}
 
     def due(self, state: UserState, policy: Policy) -> int | None:
         if state.idle_since is None:
@@ -60,7 +61,7 @@ class Inactivity(Trigger):
 
     def fire(self, state: UserState, policy: Policy) -> Fired | None:
         last = state.last_activity
-        return Fired({"idle": to_timedelta(self.span)}, None if last is None else keep(last))
+        return Fired(self.facts, None if last is None else keep(last))
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> InactivityIndex:
@@ -75,6 +76,7 @@ class InactivityAfter(Inactivity):
     def __init__(self, key: str, span: int, after: Matcher) -> None:
         Trigger.__init__(self, key, event_types=after.event_types, equality=after.equality)
         self.span = span
+        self.facts = {"idle": to_timedelta(span)}
         self.after = after
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:

@@ -18,17 +18,17 @@ from engine.core.zones import parse_zone
 @pytest.mark.parametrize(
     ("cause", "derived"),
     [
-        (("",), "7025e075d5e2f6cde3cc051a31f07660"),
-        (("idle", "ann", 1_774_605_600_000_000, 0, "e1"), "803f0d1ed18c8c5c7f652a4bb2b8c75b"),
-        (("idle", "żółw", 1), "7a760be371dc967d4afbd2e9ccc5ad9e"),
-        (("\ud800",), "2332a25faf9024133ed9b5cfc936cdfc"),
+        (("",), "0b00406f2d64605d0d85a6a98df2d425"),
+        (("idle", "ann", 1_774_605_600_000_000, 0, "e1"), "882c41a158774686e417ff700f028328"),
+        (("idle", "żółw", 1), "ee577a9b9381499d008487816b87284f"),
+        (("\ud800",), "ee8b71570d69a146ccdee4a5a3d31afd"),
     ],
 )
 def test_an_id_stays_what_it_was(cause: tuple[str | int, ...], derived: str) -> None:
     assert derive_id(*cause) == derived
 
 
-causes = st.lists(st.text("ab", max_size=3), min_size=1, max_size=3)
+causes = st.lists(st.text("a1:,\0", max_size=3), min_size=1, max_size=3)
 
 
 @given(causes, causes)
