@@ -1,7 +1,11 @@
-"""A live server for any test: real sockets on free ports, a real SQLite file, rules of the test's own."""
+"""A live server for any test: real sockets on free ports, a real SQLite file, rules of the test's own.
+
+And the law of CI: where the variable CI is set, a test that is skipped fails the run.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,6 +32,26 @@ rules:
       text: Look
       data: {code: "print(1)", language: python, explanation: It prints.}
 """
+
+SKIPS_FAIL = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def skipped_tests(config: pytest.Config) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return [] if reporter is None else reporter.stats.get("skipped", [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if SKIPS_FAIL and skipped_tests(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if SKIPS_FAIL and (skipped := skipped_tests(config)):
+        terminalreporter.section("skipped, which fails the run in CI")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr}")
+
 
 StartServer = Callable[..., Awaitable[Server]]
 

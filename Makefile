@@ -1,0 +1,50 @@
+# Everything happens in .venv, which is made when it is missing. `make help` lists what there is.
+# make PYTHON=/path/to/python3 takes another Python; it matters only when .venv is made.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export PYTHON
+
+.PHONY: help run test check bench lock clean
+
+help:  ## Say what there is.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
+	@exec $(BIN)/proactive serve
+
+test: $(VENV)/installed-dev  ## Run the linter, the type checker and all tests.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed  ## Report every error of the rule files.
+	@$(BIN)/proactive check rules
+
+bench: $(VENV)/installed-dev  ## Measure the dry run; takes a few minutes.
+	$(BIN)/python benchmarks/replay.py
+
+lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
+	scripts/lock.sh $(BIN)/python
+
+clean:  ## Remove the environment and all that tools have left; never a database.
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg: scripts/make_venv.sh
+	@scripts/make_venv.sh $(VENV)
+	@touch $@
+
+# A stamp says that what stands behind its colon has been installed as it is now.
+$(VENV)/installed: requirements.lock pyproject.toml $(VENV)/pyvenv.cfg
+	@echo "installing what proactive needs into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps -e .
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	@echo "installing what its tests need into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
