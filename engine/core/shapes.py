@@ -113,6 +113,8 @@ class Fields(Shape):
 
     ``shorthand``: the key that a value which is no mapping stands for (``inactivity: 5m`` is ``{for: 5m}``).
     ``exactly_one``: keys of which one and only one must stand. ``at_least_one``: keys of which some must stand.
+    ``beside``: keys that belong into the value of another, a mapping with a shorthand, and may stand beside it where
+    the shorthand is used (``{event: T, where: E}`` is ``{event: {event: T, where: E}}``): key → where it belongs.
     """
 
     keys: Mapping[str, Shape]
@@ -120,6 +122,7 @@ class Fields(Shape):
     shorthand: str | None = None
     exactly_one: tuple[str, ...] = ()
     at_least_one: tuple[str, ...] = ()
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

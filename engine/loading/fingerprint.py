@@ -14,7 +14,7 @@ from typing import Any
 from engine.core import shapes
 from engine.core.model import Json
 from engine.loading import tree
-from engine.loading.read import Reader
+from engine.loading.read import Reader, gathered
 from engine.loading.tree import Node, Scalar
 
 # A quoted text, which stays as it is, or white space, which is one space.
@@ -36,7 +36,7 @@ def canonical(node: Node, shape: shapes.Shape, reader: Reader) -> Json:
     """Durations in microseconds, lists of words inserted, shorthands written out, the keys in order."""
     if isinstance(shape, shapes.Fields):
         if isinstance(node, tree.Mapping):
-            entries = {name: value for name, (_, value) in node.entries.items()}
+            entries = {name: value for name, (_, value) in gathered(node, shape).entries.items()}
         else:
             entries = {str(shape.shorthand): node}
         return {name: canonical(entries[name], shape.keys[name], reader) for name in sorted(entries)}

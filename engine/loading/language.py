@@ -195,7 +195,12 @@ LISTS = shapes.MapOf(
 def trigger_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
     built: dict[str, shapes.Shape] = {name: kind.shape for name, kind in kinds.items()}
     later = {name: LATER for name in ("count", "sequence", "absence", "session", "response") if name not in built}
-    return shapes.Fields(keys=built | later, exactly_one=tuple(built), doc="When the rule may speak.")
+    return shapes.Fields(
+        keys=built | later,
+        exactly_one=tuple(built),
+        beside={"where": "event"} if "event" in built else {},
+        doc="When the rule may speak.",
+    )
 
 
 def rule_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:

@@ -23,7 +23,7 @@ from engine.loading.language import (
     rule_shape,
     trigger_shape,
 )
-from engine.loading.read import INVALID, Invalid, Reader
+from engine.loading.read import INVALID, Invalid, Reader, gathered
 from engine.loading.tree import Node, Scalar, parse_tree
 from engine.loading.wording import found
 
@@ -218,7 +218,7 @@ class _Folder:
             return None
         ((name, read),) = values.items()
         kind = self.kinds[name]
-        _, child = node.entries[name]
+        _, child = gathered(node, self.trigger_shape).entries[name]
         key = f"{rule_id}/{name}-{fingerprint(child, kind.shape, reader)}"
         try:
             built: Trigger = kind.build(read, key)

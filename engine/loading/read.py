@@ -288,6 +288,7 @@ class Reader:
             if shape.shorthand is not None:
                 return {shape.shorthand: node}
             return self.expected(node, expected_mapping(shape))
+        node = gathered(node, shape)
         entries: dict[str, Node] = {}
         # What is written in place of a key, but not supported, is not missed as well; nor, where one of many
         # keys must stand, what is unknown.
@@ -332,6 +333,24 @@ class Reader:
         for name in written[1:]:
             key, _ = node.entries[name]
             self.report(key, f'"{written[0]}" and "{name}" cannot stand together; one of them is enough', "conflict")
+
+
+def gathered(node: tree.Mapping, shape: shapes.Fields) -> tree.Mapping:
+    """The mapping with the keys of `Fields.beside` where they belong, and otherwise as it is.
+
+    One that stands beside a value which is a mapping itself stays: what it would add to might have it already.
+    """
+    for name, owner in shape.beside.items():
+        if name not in node.entries or owner not in node.entries:
+            continue
+        key, value = node.entries[owner]
+        inner = shape.keys[owner]
+        if isinstance(value, tree.Mapping) or not isinstance(inner, shapes.Fields) or inner.shorthand is None:
+            continue
+        whole = tree.Mapping({inner.shorthand: (key, value), name: node.entries[name]}, value.line, value.column)
+        rest = {other: entry for other, entry in node.entries.items() if other != name}
+        node = tree.Mapping(rest | {owner: (key, whole)}, node.line, node.column)
+    return node
 
 
 READERS: dict[type[shapes.Shape], Callable[[Reader, Node, Any], Any]] = {

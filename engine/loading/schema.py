@@ -86,6 +86,12 @@ def _fields(shape: shapes.Fields) -> dict[str, Json]:
         mapping["oneOf"] = [{"required": [name]} for name in shape.exactly_one if name in built]
     if shape.at_least_one:
         mapping["anyOf"] = [{"required": [name]} for name in shape.at_least_one if name in built]
+    for name, owner in shape.beside.items():
+        inner = shape.keys[owner]
+        assert isinstance(inner, shapes.Fields)
+        mapping["properties"][name] = schema_of(inner.keys[name])
+        only_beside = {"required": [owner], "properties": {owner: {"not": {"type": "object"}}}}
+        mapping.setdefault("dependentSchemas", {})[name] = only_beside
     if shape.shorthand is None:
         return mapping
     return {"anyOf": [schema_of(built[shape.shorthand]), mapping]}

@@ -171,6 +171,8 @@ def key(trigger: str, lists: str = "{}") -> str:
         ("{inactivity: 5m}", "\n      inactivity:\n        for: 300s  # five minutes"),
         ("{inactivity: {for: 5m, after: a.b}}", "{inactivity: {after: {event: [a.b]}, for: '5m'}}"),
         ("{event: {event: a.b, where: event.x  ==  1}}", '{event: {where: "event.x == 1", event: a.b}}'),
+        ("{event: {event: a.b, where: event.x == 1}}", "{event: a.b, where: event.x == 1}"),
+        ("{event: {event: [a.b, c], where: event.x == 1}}", "[{where: event.x == 1, event: [a.b, c]}]"),
         ("{keywords: {any: [x, y]}}", '{keywords: {any: ["@l"]}}'),
     ],
 )
@@ -213,6 +215,13 @@ def test_a_rule_is_the_same_as_written_whatever_its_form_and_its_place() -> None
     defaulted = load_texts("defaults: {cooldown: 1m}\n" + file_of(rule("a"))).rules[0]
     changed = load_texts(file_of(rule("a", extra="cooldown: 61s"))).rules[0]
     assert plain.written == defaulted.written != changed.written
+
+
+def test_a_where_beside_the_type_is_the_one_within() -> None:
+    within = load_texts(file_of(rule(trigger="{event: {event: a.b, where: event.x == 1}}"))).rules[0]
+    beside = load_texts(file_of(rule(trigger="{event: a.b, where: event.x == 1}"))).rules[0]
+    assert beside.written == within.written
+    assert beside.triggers[0].equality == within.triggers[0].equality
 
 
 def test_facts_of_any_of_its_triggers_are_known_to_a_rule() -> None:
