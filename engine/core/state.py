@@ -1,10 +1,15 @@
 """All that is remembered of one user, and its encoding.
 
 Changed by `evaluate` alone, in place; a retry decodes it again.
+
+A lone surrogate (what broken UTF-16 leaves behind) is no Unicode, and no client can bring one in; a log from
+elsewhere can. A state with one is encoded all the same: see `_as_bytes`.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from engine.core.dispatch import Soonest
 
 STATE_VERSION = 1
+FIELD_COUNT = 16  # of an encoded state; one more says that texts of it may stand as bytes
 STATE_BYTES_MAX = 1024 * 1024  # far above what the bounds below allow but for thousands of rules that have all sent
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
@@ -110,17 +116,19 @@ class UserState:
         """The state as msgpack, canonical: equal states give equal bytes. Raises `StateTooLarge`."""
         last = self.last_activity
         kept = None if last is None else keep(last)
-        encoded = _encoder.encode(
-            (
-                STATE_VERSION, self.user, self.now, self.rules_since, self.wake, self.attributes, self.sessions,
-                self.implicit_since, self.present_since, self.presence, self.session_events,
-                None if kept is None else (kept.type, kept.at, kept.data, kept.id, kept.session, kept.at_reported),
-                self.idle_since, self.activity_count,
-                {rule: (sent.last, sent.total, sent.presence, sent.in_presence, sent.times)
-                 for rule, sent in sorted(self.sent.items())},
-                dict(sorted(self.memory.items())),
-            )
+        fields = (
+            STATE_VERSION, self.user, self.now, self.rules_since, self.wake, self.attributes, self.sessions,
+            self.implicit_since, self.present_since, self.presence, self.session_events,
+            None if kept is None else (kept.type, kept.at, kept.data, kept.id, kept.session, kept.at_reported),
+            self.idle_since, self.activity_count,
+            {rule: (sent.last, sent.total, sent.presence, sent.in_presence, sent.times)
+             for rule, sent in sorted(self.sent.items())},
+            dict(sorted(self.memory.items())),
         )  # fmt: skip
+        try:
+            encoded = _encoder.encode(fields)
+        except UnicodeEncodeError:
+            encoded = _encoder.encode((*_as_bytes(fields), True))
         if len(encoded) > STATE_BYTES_MAX:
             raise StateTooLarge(
                 f"the state of user {self.user!r} would take {len(encoded)} bytes, at most {STATE_BYTES_MAX}"
@@ -132,6 +140,8 @@ class UserState:
         fields = _decoder.decode(encoded)
         if fields[0] != STATE_VERSION:
             raise StateVersionUnknown(f"state of version {fields[0]}, this engine knows {STATE_VERSION}")
+        if len(fields) > FIELD_COUNT:
+            fields = _as_text(fields[:FIELD_COUNT])
         state = cls(fields[1])
         (
             state.now, state.rules_since, state.wake, state.attributes, state.sessions, state.implicit_since,
@@ -152,7 +162,7 @@ def session_name(event: Event) -> str:
 
 def is_small_attribute(name: str, value: Json) -> bool:
     """Whether an attribute of a user may be remembered: at most `ATTRIBUTE_BYTES_MAX`."""
-    return len(name) + len(_json.encode(value)) <= ATTRIBUTE_BYTES_MAX
+    return len(name) + _size(value) <= ATTRIBUTE_BYTES_MAX
 
 
 def keep(event: Event) -> Event:
@@ -168,7 +178,7 @@ def keep(event: Event) -> Event:
     for name, value in event.data.items():
         if isinstance(value, str):
             value = value[:KEPT_TEXT_MAX]
-        size = len(_json.encode(name)) + len(_json.encode(value)) + 2
+        size = _size(name) + _size(value) + 2
         if size <= room and (size <= 4 * KEPT_TEXT_MAX or isinstance(value, str)):
             kept[name] = value
             room -= size
@@ -176,7 +186,37 @@ def keep(event: Event) -> Event:
 
 
 def _is_small(data: dict[str, Json]) -> bool:
-    return len(_json.encode(data)) <= KEPT_EVENT_BYTES_MAX
+    return _size(data) <= KEPT_EVENT_BYTES_MAX
+
+
+def _size(value: Json) -> int:
+    """Bytes of the value as JSON in UTF-8; a lone surrogate counts for three, as UTF-8 would write it."""
+    try:
+        return len(_json.encode(value))
+    except UnicodeEncodeError:
+        return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+def _as_bytes(value: Any) -> Any:
+    """The value with every text that is no Unicode as bytes, which nothing else in a state is: `_as_text` goes back."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "surrogatepass")
+        return value
+    return _each(_as_bytes, value)
+
+
+def _as_text(value: Any) -> Any:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else _each(_as_text, value)
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """The value with what is in it changed."""
+    if isinstance(value, dict):
+        return {change(key): change(item) for key, item in value.items()}
+    return [change(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.core.model import Event
 from engine.core.state import (
     ATTRIBUTE_BYTES_MAX,
+    FIELD_COUNT,
     KEPT_EVENT_BYTES_MAX,
     KEPT_TEXT_MAX,
     SESSION_NAME_MAX,
@@ -76,6 +77,48 @@ def test_a_state_reads_back_as_it_was_written(state: UserState) -> None:
     again = UserState.decode(encoded)
     assert fields(again) == fields(state)
     assert again.encode() == encoded
+
+
+def broken() -> UserState:
+    state = UserState("ann \ud800")
+    state.now = 5
+    state.attributes = {"name\udc00": "\ud83d", "list": ["x\ud800", {"\udfff": None}], "whole": "\U0001f600"}
+    state.sessions = {"\ud800s": 1, "s": 2}
+    state.last_activity = Event("t\ud800", state.user, 5, {"message": "cut \ud83d"}, "\udc00", "\ud800s")
+    state.sent = {"r": Sent(3, 1, 1, 1, [3])}
+    state.memory = {"k": [1, "\ud800"]}
+    return state
+
+
+def test_half_a_character_survives_the_encoding() -> None:
+    read = UserState.decode(broken().encode())
+    assert fields(read) == fields(broken())
+    assert read.encode() == broken().encode()
+    assert list(read.sessions) == ["\ud800s", "s"]
+
+
+def test_a_state_without_half_characters_is_encoded_as_if_there_were_none() -> None:
+    state = broken()
+    state.attributes = {}
+    state.sessions = {}
+    state.last_activity = None
+    state.memory = {}
+    assert len(msgspec.msgpack.decode(state.encode())) == FIELD_COUNT + 1
+    whole = UserState("ann")
+    assert len(msgspec.msgpack.decode(whole.encode())) == FIELD_COUNT
+
+
+@pytest.mark.parametrize(("text", "size"), [("\ud800", 3 + 2), ("a\udfff", 4 + 2), ('é\ud800"', 2 + 3 + 2 + 2)])
+def test_half_a_character_takes_three_bytes_of_a_bound(text: str, size: int) -> None:
+    room = ATTRIBUTE_BYTES_MAX - size
+    assert is_small_attribute("n" * room, text)
+    assert not is_small_attribute("n" * (room + 1), text)
+
+
+def test_a_large_event_with_half_characters_is_cut_like_any_other() -> None:
+    event = Event("e", "ann", 1, {"half": "\ud800" * 3000, "number": 1, "long": ["\ud800" * 3000]})
+    assert keep(event).data == {"half": "\ud800" * KEPT_TEXT_MAX, "number": 1}
+    assert keep(keep(event)) == keep(event)
 
 
 @given(states())
