@@ -81,9 +81,12 @@ class InactivityAfter(Inactivity):
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
         if scope.event is state.last_activity and self.after.holds(scope):
-            state.memory[self.key] = state.activity_count
+            self._arm(state)
             state.wake_by(state.now + self.span)
         return None
+
+    def _arm(self, state: UserState) -> None:
+        state.memory[self.key] = state.activity_count
 
     def due(self, state: UserState, policy: Policy) -> int | None:
         # Any later activity has another number: nothing has to be disarmed.
@@ -91,10 +94,11 @@ class InactivityAfter(Inactivity):
 
     def adopt(self, state: UserState, policy: Policy) -> None:
         last = state.last_activity
-        if last is not None and any(_covers(pattern, last.type) for pattern in self.after.event_types):
-            self.observe(
-                state, Scope(state, last, last.at, policy)
-            )  # what it says of the wake-up is set anew after this
+        if last is None or not any(_covers(pattern, last.type) for pattern in self.after.event_types):
+            return
+        # The event as it is remembered, for the state may have been written and read since it came.
+        if self.after.holds(Scope(state, keep(last), last.at, policy)):
+            self._arm(state)
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> Any:

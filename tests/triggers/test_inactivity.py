@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.evaluate import run
+from engine.core.evaluate import advance, apply, run
 from engine.core.model import Decision, Event
 from engine.core.rules import Timeline
 from engine.core.state import UserState
@@ -167,3 +167,20 @@ def test_a_new_trigger_begins_from_the_last_activity(n: int, at: int, fired: lis
     after = PAGE.format(span="2m")
     before = after[: after.index("  - id: after")]
     assert adopted(before, after, events, START + at, START + 5 * MINUTE) == fired
+
+
+@pytest.mark.parametrize("where", ["len(event.text) > 1000", "len(event.text) <= 1000"])
+def test_a_new_trigger_begins_alike_whether_the_state_was_written_in_between(where: str) -> None:
+    # An event of that size is remembered cut down.
+    event = Event("test.run", "ann", START, {"n": 2, "text": "x" * 6000})
+    after = PAGE.format(span="2m").replace("event.n > 1", where)
+    timeline = Timeline(load({"rules.yaml": after[: after.index("  - id: after")]}, KINDS))
+    timeline.add(START + MINUTE, load({"rules.yaml": after}, KINDS))
+    in_memory = UserState("ann")
+    apply(timeline, in_memory, event, [])
+    written = UserState.decode(in_memory.encode())
+    made: list[list[Decision]] = [[], []]
+    for state, mine in zip((in_memory, written), made, strict=True):
+        advance(timeline, state, START + 5 * MINUTE, mine)
+    assert made[0] == made[1]
+    assert in_memory.encode() == written.encode()
