@@ -117,7 +117,8 @@ def _parse(text: str, lead: int) -> ast.expr:
         return ast.parse(text[lead:], mode="eval").body
     except SyntaxError as error:
         # Python's own words differ from version to version; the position is what helps.
-        offset = min(lead + max((error.offset or 1) - 1, 0), len(text.rstrip()))
+        # No offset, or 0: the end of the text is what came unexpectedly.
+        offset = min(lead + error.offset - 1 if error.offset else len(text), len(text.rstrip()))
         rest = text[offset : offset + 20].strip()
         found = f'cannot be read from "{rest}" on' if rest else "ends too early"
         raise Refused(f"the expression {found}", code="bad-expression", offset=offset) from None

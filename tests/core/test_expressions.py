@@ -78,7 +78,10 @@ def test_an_expression_is_refused_where_it_is_wrong(case: dict[str, Any]) -> Non
     refused = caught.value
     assert refused.message == case["message"]
     assert (refused.code, refused.hint) == (case["code"], case.get("hint", ""))
-    wanted = case["source"].rindex(case["at"]) if case["at"].strip() else 0
+    if case.get("end"):
+        wanted = len(case["source"].rstrip())
+    else:
+        wanted = case["source"].rindex(case["at"]) if case["at"].strip() else 0
     assert refused.offset == wanted
 
 
