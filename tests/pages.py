@@ -170,4 +170,6 @@ def matches(written: Any, real: Any) -> bool:
         return isinstance(real, dict) and written.keys() == real.keys() and all(
             matches(value, real[name]) for name, value in written.items()
         )  # fmt: skip
+    if isinstance(written, list):
+        return isinstance(real, list) and len(written) == len(real) and all(map(matches, written, real))
     return bool(written == real)

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
-from pages import blocks_of, check_yaml, frames_of, rules_before, run_timeline
+from pages import blocks_of, check_yaml, frames_of, matches, rules_before, run_timeline
 
+from engine.app import Server
 from engine.core import shapes
 from engine.core.functions import FUNCTION_NAMES
 from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
 from engine.core.shapes import Later
 from engine.loading.diagnostic import RuleErrors
-from engine.loading.language import DEFAULTS, MESSAGE, POLICY, file_shape, rule_shape, trigger_shape
+from engine.loading.language import (
+    DATA_KEYS_TAKEN,
+    DEFAULTS,
+    MESSAGE,
+    MESSAGE_TYPES_TAKEN,
+    POLICY,
+    file_shape,
+    rule_shape,
+    trigger_shape,
+)
 from engine.loading.load import load
+from engine.transport.wire import read_frame
 from engine.triggers import KINDS
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "docs" / "rules.md"
+PROTOCOL = ROOT / "docs" / "protocol.md"
+PROTOCOL_RULES = """
+version: 1
+rules:
+  - {id: stuck, trigger: {keywords: {any: [stuck]}}, message: {type: question, text: "Where are you stuck?"}}
+"""
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCKS = {page: blocks_of(page) for page in PAGES}
 PLACED = [(page, number) for page in PAGES for number in range(len(BLOCKS[page]))]
@@ -77,8 +96,47 @@ def test_the_json_is_json(place: tuple[Path, int]) -> None:
     assert frames_of(BLOCKS[page][number])
 
 
-def section(heading: str) -> str:
-    text = RULES.read_text("utf-8")
+@pytest.mark.parametrize("place", places("json", "client"), ids=named)
+def test_frames_of_a_client_are_accepted(place: tuple[Path, int]) -> None:
+    page, number = place
+    for frame in frames_of(BLOCKS[page][number]):
+        assert read_frame(json.dumps(frame))
+
+
+async def test_requests_are_answered_as_the_page_says(start_server: Callable[..., Awaitable[Server]]) -> None:
+    server = await start_server(rules=PROTOCOL_RULES)
+    asked = places("http")
+    assert asked
+    async with aiohttp.ClientSession() as session:
+        for page, number in asked:
+            block = BLOCKS[page][number]
+            request, status, reply = re.fullmatch(r"(.*)\n\n(\d{3})\n(.*)", block.text, re.DOTALL).groups()  # type: ignore[union-attr]
+            head, _, body = request.partition("\n")
+            method, path = head.split()
+            async with session.request(method, server.http_url + path, data=body) as response:
+                assert response.status == int(status), str(block)
+                assert matches(json.loads(reply), await response.json()), str(block)
+
+
+def test_every_code_of_the_protocol_is_listed_and_no_other() -> None:
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "engine" / "transport").glob("*.py"))
+    codes = set(re.findall(r'(?:WireError|error_frame)\(\s*"([a-z_]+)"', sources))
+    codes |= set(re.findall(r'"([a-z_]+)": \d{3}\b', sources))
+    table = next(part for part in section("### Errors", PROTOCOL).split("\n\n") if part.startswith("| code |"))
+    listed = {word for cells in rows(table) for word in words(cells[0])}
+    assert listed == codes
+
+
+def test_what_a_rule_cannot_use_is_listed() -> None:
+    paragraph = next(
+        part for part in section("### Messages", PROTOCOL).split("\n\n") if part.startswith("A rule cannot")
+    )
+    types, _, keys = paragraph.partition("nor in `data`")
+    assert (tuple(words(types)), tuple(words(keys))) == (MESSAGE_TYPES_TAKEN, DATA_KEYS_TAKEN)
+
+
+def section(heading: str, page: Path = RULES) -> str:
+    text = page.read_text("utf-8")
     return re.split(r"^#+ ", text.split(f"\n{heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
