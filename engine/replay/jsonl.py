@@ -7,6 +7,7 @@ expect, so the careful one is the meaning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -22,6 +23,13 @@ from engine.replay.stamps import Stamps
 
 ReadLine = Callable[[bytes], Event]  # raises `BadLine`, or what msgspec raises for a line that is not JSON
 
+# Of lists and objects within each other, the record itself counted: more than anybody writes, and so few that neither
+# reading nor judging comes near the interpreter's own limit, which differs between machines.
+DEPTH_MAX = 200
+_OPENING, _CLOSING = b"[{", b"]}"
+# Texts, also one that never ends, and the brackets outside of them.
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+
 _decode_json = msgspec.json.Decoder().decode
 
 
@@ -34,12 +42,30 @@ def read_jsonl(
     for first, lines in read_lines(log, bad, progress):
         for number, line in enumerate(lines, first):
             try:
+                # As many brackets take at least so much room, and most lines are shorter.
+                if len(line) > 2 * DEPTH_MAX:
+                    check_depth(line)
                 append(read(line))
             except BadLine as trouble:
                 bad.add(log, number, trouble, line)
             except msgspec.MsgspecError as error:
                 if line.strip():
                     bad.add(log, number, BadLine("not JSON", str(error)), line)
+
+
+def check_depth(line: bytes) -> None:
+    """Raises `BadLine` for a line that nests deeper than `DEPTH_MAX`, whether or not it is JSON."""
+    if line.count(b"[") + line.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for match in _TEXT_OR_BRACKET.finditer(line):
+        token = match.group()
+        if token in _OPENING:
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise BadLine("nested too deeply", f"more than {DEPTH_MAX} levels")
+        elif token in _CLOSING:
+            depth -= 1
 
 
 def _record(line: bytes) -> dict[str, Json]:

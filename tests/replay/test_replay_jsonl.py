@@ -221,3 +221,25 @@ def test_the_engines_own_form_as_a_mapping_of_itself_gives_the_same(record):
         assert msgspec.structs.replace(found, data={}) == mapped
     else:
         assert found == mapped
+
+
+def nested(levels: int) -> bytes:
+    """A line of that many levels, of which the record is one and its data another."""
+    inner = (levels - 2) * "[" + '"]\\"[[[{"' + (levels - 2) * "]"
+    return json.dumps(OWN).encode()[:-1] + b', "data": {"x": ' + inner.encode() + b"}}\n"
+
+
+@pytest.mark.parametrize("source", [None, Source(at=Place("at"), user=Place("user"), type=Place("type"), data=None)])
+def test_a_line_that_nests_too_deeply_is_a_bad_record_wherever_it_is_read(tmp_path, source):
+    log = tmp_path / "log.jsonl"
+    brackets_in_text = json.dumps({**OWN, "text": 300 * '[\\"{'}).encode() + b"\n"
+    # The last two are no JSON either.
+    log.write_bytes(
+        nested(jsonl.DEPTH_MAX) + nested(jsonl.DEPTH_MAX + 1) + brackets_in_text
+        + nested(100_000) + 100_000 * b"[" + b"\n" + 300 * b"{" + 1000 * b'\\"'
+    )  # fmt: skip
+    bad, events = BadRecords(), []
+    read_jsonl(str(log), source, bad, events)
+    assert len(events) == 2
+    assert bad.counts == {"nested too deeply": 4}
+    assert [record.line for record in bad.shown] == [2, 4, 5, 6]
