@@ -5,6 +5,7 @@ Nothing here knows a connection, a clock or a store: see `session` for what a co
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -170,8 +171,16 @@ def error_frame(code: str, message: str) -> FrameType:
 
 
 def encode(frame: FrameType) -> str:
-    """The text of a frame. Raises `TypeError` for what JSON cannot hold."""
-    return _encoder.encode(frame).decode()
+    """The text of a frame. Raises `TypeError` for what JSON cannot hold.
+
+    What is no Unicode (a template or a responder can make half a surrogate pair) becomes U+FFFD, for not every
+    client could read it.
+    """
+    try:
+        return _encoder.encode(frame).decode()
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(frame), ensure_ascii=False, separators=(",", ":"))
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _read_type(value: dict[str, Json]) -> str:
@@ -272,11 +281,31 @@ def _locate(encoded: bytes, why: str) -> tuple[str, str]:
     found = _BYTE.search(why)
     # Without a place it is the end of the text that came too soon.
     before = encoded[: int(found[1])] if found else encoded
+    half = _half_escaped(encoded[: len(before) + len(r"\ud800")])
+    if half is not None:
+        # Of one near the end the decoder only says that the text is too short for the other half.
+        before, why = encoded[:half], "half a surrogate pair, which is no character"
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
-    if found is None:
+    if found is None and half is None:
         return f"{line}:{column}", "the text ends too soon" if encoded.strip() else "the text is empty"
     return f"{line}:{column}", _BYTE.sub("", why).removeprefix("JSON is malformed: ")
+
+
+def _half_escaped(encoded: bytes) -> int | None:
+    """Where the first ``\\ud800`` stands that has no other half beside it."""
+    high: int | None = None
+    end = 0
+    for escape in _ESCAPE.finditer(encoded):
+        unit = 0 if escape[1] is None else int(escape[1], 16)
+        is_low = 0xDC00 <= unit <= 0xDFFF
+        if high is not None and not (is_low and escape.start() == end):
+            return high
+        if is_low and high is None:
+            return escape.start()
+        high = escape.start() if 0xD800 <= unit <= 0xDBFF else None
+        end = escape.end()
+    return high
 
 
 def _kind(value: Any) -> str:
@@ -291,5 +320,7 @@ _KINDS: dict[type, str] = {
 }  # fmt: skip
 _TOO_DEEP = f"expected at most {DEPTH_MAX} levels of nesting, got more"
 _BYTE = re.compile(r" \(byte (\d+)\)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from engine.core.model import Message
 from engine.core.units import SECOND
 from engine.storage.base import OutboxMessage
-from engine.transport.wire import DEPTH_MAX, EVENTS_MAX, Ping, Said, WireError, encode, message_frame, read_frame
+from engine.transport.wire import (
+    DEPTH_MAX,
+    EVENTS_MAX,
+    Ping,
+    Said,
+    WireError,
+    chat_response,
+    encode,
+    message_frame,
+    read_frame,
+)
 
 AT = 1_625_097_600 * SECOND + 999_999
 
@@ -19,6 +29,9 @@ AT = 1_625_097_600 * SECOND + 999_999
 def nested(levels: int) -> str:
     """An event that is ``levels`` mappings deep, itself counted."""
     return '{"type":"x"' + ',"a":{"b":1' * (levels - 1) + "}" * levels
+
+
+HALF = "expected JSON: half a surrogate pair, which is no character"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +79,11 @@ def test_events_stand_together_and_share_the_client_of_their_frame() -> None:
     [
         ("", "bad_frame", "1:1: expected JSON: the text is empty"),
         ("{", "bad_frame", "1:2: expected JSON: the text ends too soon"),
+        (r'{"type": "\ud800"}', "bad_frame", f"1:11: {HALF}"),
+        (r'{"type": "\\\ud83d\ude00\udc00 and more"}', "bad_frame", f"1:25: {HALF}"),
+        ('{\n"type": "\\ud800 and some more text"}', "bad_frame", f"2:10: {HALF}"),
+        (r'{"\uDBFF\uD800": 1, "type": "x"}', "bad_frame", f"1:3: {HALF}"),
+        (r'{"a": "\ud83d\ude00\\ud800', "bad_frame", "1:27: expected JSON: the text ends too soon"),
         ('{"type": "x",}', "bad_frame", "1:14: expected JSON: trailing comma in object"),
         ('{\n "type": é}', "bad_frame", "2:10: expected JSON: invalid character"),
         ('{"é": NaN}', "bad_frame", "1:7: expected JSON: invalid character"),
@@ -244,6 +262,12 @@ def test_data_is_never_merged_over_the_fields_of_the_protocol() -> None:
     }
     plain = message_frame(OutboxMessage("ann", Message("m", "question", "Hi"), AT))
     assert message_frame(OutboxMessage("ann", Message("m", "question", "Hi", (), data), AT)) == plain
+
+
+def test_half_a_character_leaves_as_the_sign_for_what_is_none() -> None:
+    assert encode(chat_response("a \ud800é", AT)) == (
+        '{"type":"chat_response","message":"a \N{REPLACEMENT CHARACTER}é","timestamp":1625097600}'
+    )
 
 
 def test_a_frame_is_json_with_its_own_characters() -> None:
