@@ -13,13 +13,14 @@ from engine.triggers import KINDS
 log = structlog.get_logger("recorded")
 
 
-async def recorded_timeline(store: Store) -> Timeline | None:
+async def recorded_timeline(store: Store, compiled: dict[str, RuleSet | None] | None = None) -> Timeline | None:
     """Every rule set of the store at its moment, or None where none has been recorded.
 
     A rule set that this version of the engine no longer accepts is left out and said so; the one before it
-    is then taken to have held on.
+    is then taken to have held on. ``compiled`` are those known already, by hash (None: not accepted); what is
+    compiled is added to it.
     """
-    compiled: dict[str, RuleSet | None] = {}
+    compiled = {} if compiled is None else compiled
     timeline: Timeline | None = None
     for at, rules_hash in await store.rule_moments():
         if rules_hash not in compiled:

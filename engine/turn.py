@@ -5,6 +5,7 @@ No time is read here: the caller says what time it is.
 
 from __future__ import annotations
 
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class Turns:
         self._timeline = timeline
         self._partitions: list[_Partition] | None = None
         self._states: OrderedDict[str, tuple[UserState, bytes]] = OrderedDict()
+        self._compiled: dict[str, RuleSet | None] = {}  # by hash, so that nothing is compiled again by `recover`
         self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
 
     @property
@@ -87,7 +89,7 @@ class Turns:
 
     async def recover(self) -> None:
         """Read where the store stands, and evaluate what stands in its log unevaluated."""
-        self._timeline = await recorded_timeline(self._store)
+        self._timeline = await recorded_timeline(self._store, self._compiled)
         self._states.clear()
         batches = await self._poll(-1)
         self._partitions = [_Partition(batch.version, batch.cursor, batch.last_at) for batch in batches]
@@ -117,14 +119,16 @@ class Turns:
         assert self._partitions is not None
         result = TurnResult()
         work: dict[int, _Work] = {}
+        # What a tick says of the horizon has to be true of every wake-up, so it is known before they are asked for.
+        horizon = max(horizon, self._floor(), *(entry.at for entry in entries))
         if due:
-            for batch in await self._poll(max(horizon, self._floor())):
+            for batch in await self._poll(horizon):
                 if self._partitions[batch.partition].version != batch.version:
                     self._forget()
                     raise Conflict(f"somebody else has written to partition {batch.partition}")
                 if batch.due or tick:
                     work[batch.partition] = _Work(batch.due, complete=len(batch.due) < DUE_MAX)
-        horizon = self._stamp(entries, max(horizon, self._floor()), work, result)
+        self._stamp(entries, work, result)
         if work:
             await self._commit(entries, work, result, horizon)
         return result
@@ -143,8 +147,10 @@ class Turns:
         ]
         try:
             await self._store.commit(commits)
-        except StoreError:
+        except BaseException as error:
             self._forget()
+            if not isinstance(error, StoreError):
+                raise
             await self.recover()
             if (
                 self._timeline is None
@@ -154,6 +160,7 @@ class Turns:
                 raise
             return self._timeline.moments[-1]
         self._advance_versions(commits)
+        self._compiled[rules.hash] = rules
         if self._timeline is None:
             self._timeline = Timeline(rules, moment)
         else:
@@ -192,8 +199,8 @@ class Turns:
         assert self._partitions is not None
         return max(partition.last_at for partition in self._partitions)
 
-    def _stamp(self, entries: list[Entry], horizon: int, work: dict[int, _Work], result: TurnResult) -> int:
-        """Give every entry its place, stamp and id; returns the horizon, which is not before any of them."""
+    def _stamp(self, entries: list[Entry], work: dict[int, _Work], result: TurnResult) -> None:
+        """Give every entry its place, stamp and id."""
         assert self._partitions is not None
         floor = self._floor()
         for entry in entries:
@@ -208,11 +215,25 @@ class Turns:
                 entry = Entry(entry.kind, floor, entry.user, message=entry.message)
             part.appended.append(entry)
             result.entries.append(entry)
-        return max(floor, horizon)
 
     async def _commit(self, asked: list[Entry], work: dict[int, _Work], result: TurnResult, horizon: int) -> None:
-        assert self._partitions is not None
         await self._load([user for part in work.values() for user in part.users()])
+        commits: list[Commit] = []
+        try:
+            commits = self._evaluate_all(work, result, horizon)
+            await self._store.commit(commits)
+        except BaseException as error:
+            # States at hand have moved on, also where the caller was cancelled: the store knows what is true.
+            self._forget()
+            if isinstance(error, StoreError) and not isinstance(error, Conflict):
+                self._in_doubt = (asked, commits, result)
+            raise
+        self._advance_versions(commits)
+        while len(self._states) > USERS_CACHED_MAX:
+            self._states.popitem(last=False)
+
+    def _evaluate_all(self, work: dict[int, _Work], result: TurnResult, horizon: int) -> list[Commit]:
+        assert self._partitions is not None
         commits = []
         for number, part in sorted(work.items()):
             partition = self._partitions[number]
@@ -220,25 +241,17 @@ class Turns:
                 part.appended.append(Entry("tick", horizon))
             commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
             commit.appended = part.appended
+            due = frozenset(part.due)
             for user, entries in part.users().items():
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
-                until = horizon if part.complete or user in part.due else None
+                until = horizon if part.complete or user in due else None
                 self._evaluate(user, entries, until, commit, result)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
                     commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at))
             result.outbox.extend(commit.outbox)
             commits.append(commit)
-        try:
-            await self._store.commit(commits)
-        except StoreError as error:
-            self._forget()
-            if not isinstance(error, Conflict):
-                self._in_doubt = (asked, commits, result)
-            raise
-        self._advance_versions(commits)
-        while len(self._states) > USERS_CACHED_MAX:
-            self._states.popitem(last=False)
+        return commits
 
     async def _load(self, users: list[str]) -> None:
         missing = [user for user in users if user not in self._states]
@@ -255,10 +268,11 @@ class Turns:
         evaluated = evaluate_user(self._timeline, _once(state, user, before), events, until)
         try:
             after = evaluated.state.encode()
-        except StateTooLarge as error:
+        except Exception as error:
             # The state stays as it was; so the inputs of this turn have not happened for this user.
+            trace = str(error) if isinstance(error, StateTooLarge) else traceback.format_exc(limit=-8)
             places: list[int | None] = list(range(len(events))) or [None]
-            evaluated = Evaluated(_restore(user, before), [], [(place, str(error)) for place in places])
+            evaluated = Evaluated(_restore(user, before), [], [(place, trace) for place in places])
             after = before
         self._states[user] = (evaluated.state, after)
         self._states.move_to_end(user)
@@ -294,21 +308,20 @@ class Turns:
     def _forget(self) -> None:
         """Whatever is known of the store may be wrong: the next turn begins with `recover`."""
         self._partitions = None
+        self._states.clear()
 
     async def _clear_doubt(self, entries: list[Entry]) -> TurnResult | None:
         """Find out whether the commit that failed was made after all, and only the answer was lost."""
         assert self._in_doubt is not None
         asked, commits, result = self._in_doubt
-        self._in_doubt = None
-        if asked is not entries:
-            return None
-        for commit in commits:
-            if not commit.appended:
-                return None
+        made = asked is entries
+        for commit in commits if made else ():
             before = commit.cursor - len(commit.appended)
-            if await self._store.log(commit.partition, before, len(commit.appended)) != commit.appended:
-                return None
-        return result
+            # While the store cannot be asked the doubt stays: it would be as wrong to make the turn again.
+            logged = await self._store.log(commit.partition, before, len(commit.appended))
+            made = made and bool(commit.appended) and logged == commit.appended
+        self._in_doubt = None
+        return result if made else None
 
 
 def _restore(user: str, encoded: bytes) -> UserState:

@@ -15,7 +15,7 @@ from engine.core.state import UserState
 from engine.core.units import SECOND
 from engine.live import Input, Live
 from engine.loading.load import load
-from engine.storage.base import Commit, OutboxMessage, StoreError
+from engine.storage.base import Commit, Entry, OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore
 from engine.triggers import KINDS
 
@@ -86,12 +86,22 @@ def badly_compiled(text: str) -> RuleSet:
 
 
 class StubbornStore:
-    """The model store; the next ``refusals`` commits are refused, of the next ``lost_answers`` the answer is lost."""
+    """The model store; the next ``refusals`` commits are refused, of the next ``lost_answers`` the answer is lost.
+
+    With ``hold`` set, the next commit never returns (``held`` says that it has come so far): it is made before
+    that where ``hold`` is True. The next ``unreadable`` looks at the log, ``blind`` at the wake-ups and ``shut``
+    at the outbox are refused.
+    """
 
     def __init__(self, inner: MemoryStore) -> None:
         self.inner = inner
         self.refusals = 0
         self.lost_answers = 0
+        self.unreadable = 0
+        self.blind = 0
+        self.shut = 0
+        self.hold: bool | None = None
+        self.held = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -100,10 +110,34 @@ class StubbornStore:
         if self.refusals:
             self.refusals -= 1
             raise StoreError("the disk said no")
+        if self.hold is not None:
+            made, self.hold = self.hold, None
+            if made:
+                await self.inner.commit(commits)
+            self.held.set()
+            await asyncio.Event().wait()
         await self.inner.commit(commits)
         if self.lost_answers:
             self.lost_answers -= 1
             raise StoreError("no answer")
+
+    async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise StoreError("the log cannot be read")
+        return await self.inner.log(partition, after, entries_max)
+
+    async def next_wake(self) -> int | None:
+        if self.blind:
+            self.blind -= 1
+            raise StoreError("the wake-ups cannot be read")
+        return await self.inner.next_wake()
+
+    async def pending(self, user: str, now: int) -> list[OutboxMessage]:
+        if self.shut:
+            self.shut -= 1
+            raise StoreError("the outbox cannot be read")
+        return await self.inner.pending(user, now)
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from live_world import START, StubbornStore, badly_compiled, compiled
 
@@ -79,6 +81,18 @@ async def test_no_stamp_is_earlier_than_one_in_any_partition() -> None:
     assert [found.at for found in result.entries] == [START]
 
 
+async def test_a_tick_is_true_of_everybody_also_where_an_input_is_stamped_after_the_horizon() -> None:
+    store, turns = await started()
+    await turns.make([entry("bob", "edit")], START, due=False)
+    moment = START + 5 * MINUTE
+    await turns.make([entry("cem", "edit", at=START - 4 * MINUTE)], START, due=False)
+    # Somebody is due by the horizon, and bob only by the stamp of the input.
+    await turns.make([entry("ann", "edit", at=START - MINUTE)], START, due=False)
+    result = await turns.make([entry("dea", "edit", at=moment)], moment - 1, due=True)
+    assert await ticks(store) == [[moment]]
+    assert {decision.user for decision in result.decisions} == {"ann", "bob", "cem"}
+
+
 async def test_a_tick_is_written_where_somebody_was_due() -> None:
     store, turns = await started(partition_count=8)
     await turns.make([entry()], START, due=True)
@@ -140,6 +154,36 @@ async def test_a_commit_of_which_only_the_answer_was_lost_is_not_made_twice() ->
     assert (await store.describe())["decisions"] == 2
 
 
+async def test_while_nobody_can_say_whether_a_commit_was_made_it_is_not_made_again() -> None:
+    store, turns = await started()
+    store.lost_answers = 1
+    entries = [entry()]
+    with pytest.raises(StoreError):
+        await turns.make(entries, START, due=False)
+    found = await store.describe()
+    store.unreadable = 2
+    for _ in range(2):
+        with pytest.raises(StoreError, match="the log cannot be read"):
+            await turns.make(entries, START, due=False)
+    await turns.make(entries, START, due=False)
+    assert await store.describe() == found
+
+
+@pytest.mark.parametrize("made", [False, True])
+async def test_after_a_turn_that_was_broken_off_the_store_is_asked_what_is_true(made: bool) -> None:
+    store, turns = await started()
+    await turns.make([entry(event_type="edit")], START, due=False)
+    store.hold = made
+    broken_off = asyncio.ensure_future(turns.make([entry(event_type="edit")], START, due=False))
+    await store.held.wait()
+    broken_off.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await broken_off
+    await turns.make([entry("bob", "edit")], START, due=False)
+    await turns.make([entry(event_type="edit")], START, due=False)
+    assert (await state(store)).activity_count == (3 if made else 2)
+
+
 async def test_another_writer_is_noticed_and_what_they_wrote_is_read() -> None:
     store, turns = await started()
     await turns.make([entry()], START, due=False)
@@ -193,6 +237,15 @@ async def test_a_state_that_grows_too_large_stays_as_it_was() -> None:
     # The user goes on from there.
     again = await turns.make([entry(event_type="e", at=START + 1)], START + 1, due=False)
     assert [decision.outcome for decision in again.decisions] == ["sent"]
+
+
+async def test_a_state_that_cannot_be_written_at_all_stays_as_it_was() -> None:
+    _, turns = await started(badly_compiled(BAD))
+    result = await turns.make([entry(event_type="hoard", much=2**70), entry("bob", "e")], START, due=False)
+    (fault,) = result.faults
+    assert (fault.user, fault.entry) == ("ann", result.entries[0])
+    assert "OverflowError" in fault.trace
+    assert [decision.user for decision in result.decisions] == ["bob"]
 
 
 async def test_time_that_cannot_pass_is_not_tried_for_ever() -> None:
