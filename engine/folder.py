@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from stat import S_ISREG
 
 from engine.core.rules import RuleSet
 from engine.loading.diagnostic import Diagnostic, RuleErrors
@@ -47,6 +48,10 @@ def read_folder(path: str | Path) -> dict[str, str]:
     sources: dict[str, str] = {}
     for name in _names(root):
         try:
+            # Opening a pipe would wait for somebody to write into it.
+            if not S_ISREG((base / name).stat().st_mode):
+                errors.append(Diagnostic(name, 1, 1, "cannot be read: not a regular file", "unreadable"))
+                continue
             # One byte more than is allowed, so that the loader sees that it is too many.
             with (base / name).open("rb") as stream:
                 sources[name] = _decode(stream.read(FILE_BYTES_MAX + 1), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ def test_a_folder_that_is_linked_to_is_read(tmp_path: Path) -> None:
 def test_a_link_into_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").symlink_to(tmp_path / "nowhere")
     assert refused(tmp_path) == ["RULES/a.yaml:1:1: cannot be read: no such file or directory [unreadable]"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
+def test_a_pipe_is_an_error_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    assert refused(tmp_path) == ["RULES/a.yaml:1:1: cannot be read: not a regular file [unreadable]"]
 
 
 def test_a_folder_without_rule_files_is_an_error(tmp_path: Path) -> None:
