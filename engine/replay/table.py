@@ -27,7 +27,7 @@ Row = list[str]
 
 
 class UnknownColumn(Refused):
-    """A mapping names a column that the header has not; ``place`` says where the mapping does."""
+    """A mapping names a column that the header has not, or has twice; ``place`` says where the mapping does."""
 
     def __init__(self, message: str, place: Place) -> None:
         super().__init__(message, code="unknown-column")
@@ -43,7 +43,8 @@ def read_csv(log: str, source: Source, bad: BadRecords, events: list[Event], pro
     text = io.TextIOWrapper(
         io.BufferedReader(stream, BLOCK_BYTES), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
-    rows = csv.reader(text)
+    # Strict, for otherwise a quotation mark that is never closed would take the rest of the log for one cell.
+    rows = csv.reader(text, strict=True)
     header: Row | None = None
     read: Callable[[Row], Event] | None = None
     line = 1
@@ -58,7 +59,8 @@ def read_csv(log: str, source: Source, bad: BadRecords, events: list[Event], pro
         except StopIteration:
             break
         except csv.Error as error:
-            bad.add(log, line, BadLine("not CSV", str(error)))
+            detail = "a quoted cell has no end" if "end of data" in str(error) else str(error)
+            bad.add(log, line, BadLine("not CSV", detail))
         except BadLine as trouble:
             bad.add(log, line, trouble, ",".join(row))
         line = rows.line_num + 1
@@ -80,12 +82,16 @@ def _row_reader(source: Source, header: Row) -> Callable[[Row], Event]:
             near = get_close_matches(place.path, header, n=1)
             hint = f'; did you mean "{near[0]}"' if near else f"; it has {', '.join(header)}"[:300]
             raise UnknownColumn(f'the log has no column "{place.path}"{hint}', place)
-        index = indexes[place.path]
+        if header.count(place.path) > 1:
+            raise UnknownColumn(f'the log has {header.count(place.path)} columns "{place.path}"; rename one', place)
+        return cell(indexes[place.path])
+
+    def cell(index: int) -> Callable[[Row], Json]:
         return lambda row: row[index] or None
 
     main = [finder(place) for place in (source.at, source.user, source.type, source.session, source.id)]
     fields = (
-        [(name, finder(Place(name))) for name in header]
+        [(name, cell(index)) for name, index in indexes.items()]
         if source.data is None
         else [(name, finder(place)) for name, place in source.data.items()]
     )

@@ -70,6 +70,19 @@ def test_a_cell_that_never_ends_is_a_bad_record_and_reading_goes_on(tmp_path):
     assert bad == [(2, "not CSV")]
 
 
+def test_a_quotation_mark_that_is_never_closed_is_a_bad_record_of_the_line_it_stands_in(tmp_path):
+    content = HEAD + ROW + "first\n" + ROW + '"never closed\n' + ROW + "swallowed\n"
+    events, bad = read(tmp_path, content)
+    assert [event.data["text"] for event in events] == ["first"]
+    assert bad == [(3, "not CSV")]
+
+
+def test_text_behind_a_closing_quotation_mark_is_a_bad_record(tmp_path):
+    events, bad = read(tmp_path, HEAD + ROW + '"a"b\n' + ROW + 'a "quoted" word\n')
+    assert [event.data["text"] for event in events] == ['a "quoted" word']
+    assert bad == [(2, "not CSV")]
+
+
 @pytest.mark.parametrize(
     ("stamp", "at"),
     [
@@ -97,6 +110,16 @@ def test_a_column_that_is_not_there_is_told_with_its_place_in_the_mapping(tmp_pa
     with pytest.raises(UnknownColumn, match='the log has no column "tme"; did you mean "time"') as caught:
         read(tmp_path, HEAD + ROW + "x\n", source)
     assert (caught.value.place.line, caught.value.place.column) == (2, 5)
+
+
+def test_a_column_that_is_there_twice_is_told_where_the_mapping_names_it(tmp_path):
+    twice = HEAD.replace("text", "what")
+    with pytest.raises(UnknownColumn, match='the log has 2 columns "what"; rename one'):
+        read(tmp_path, twice + ROW + "x\n")
+    # Nobody names it here: exports often end their lines with a few commas.
+    source = Source(at=Place("time"), user=Place("who"), type=Place("what"), data=None, format="csv")
+    events, bad = read(tmp_path, HEAD.replace("text", ",") + ROW + ",\n", source)
+    assert (len(events), bad) == (1, [])
 
 
 def test_a_truncated_gzip_is_a_bad_record_and_the_rows_before_count(tmp_path):
