@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 
@@ -190,15 +190,22 @@ class _Run:
 
 
 def _write(output: str, made: list[Decision]) -> None:
-    stream = typer.get_binary_stream("stdout") if output == STDIN else open(output, "wb")  # noqa: SIM115
+    if output == STDIN:
+        _write_lines(typer.get_binary_stream("stdout"), made)
+        return
     try:
-        for start in range(0, len(made), LINES_AT_ONCE):
-            stretch = made[start : start + LINES_AT_ONCE]
-            stream.write(b"".join(encode_decision(decision) + b"\n" for decision in stretch))
-        stream.flush()
-    finally:
-        if output != STDIN:
-            stream.close()
+        with open(output, "wb") as stream:
+            _write_lines(stream, made)
+    except OSError as error:
+        # Such as a disk that is full: that error does not know the file.
+        _stop(f"--decisions: {output}: {(error.strerror or 'cannot be written').lower()}")
+
+
+def _write_lines(stream: BinaryIO, made: list[Decision]) -> None:
+    for start in range(0, len(made), LINES_AT_ONCE):
+        stretch = made[start : start + LINES_AT_ONCE]
+        stream.write(b"".join(encode_decision(decision) + b"\n" for decision in stretch))
+    stream.flush()
 
 
 @contextmanager

@@ -153,6 +153,7 @@ def test_a_log_in_which_nothing_can_be_read_asks_for_a_mapping(place):
         (("-", "-"), "standard input can be read only once"),
         (("log.jsonl", "--decisions", "log.jsonl"), "--decisions: log.jsonl is the log itself"),
         (("log.jsonl", "--decisions", "gone/out"), "--decisions: there is no folder gone"),
+        (("log.jsonl", "--decisions", "rules"), "--decisions: rules: is a directory"),
         (
             ("log.jsonl", "--until", "noon"),
             '--until: expected an RFC 3339 time such as "2026-03-27T10:00:00Z", got "noon"',
@@ -169,6 +170,12 @@ def test_wrong_usage_is_one_line_and_exit_code_2(place, words, error):
     (place / "wrong.yaml").write_text("format: csv\nat: tme\nuser: who\ntype: {value: t}\n")
     result = run(*words)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", error + "\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_is_one_line_and_exit_code_2(place):
+    result = run("log.jsonl", "--decisions", "/dev/full")
+    assert (result.exit_code, result.stderr) == (2, "--decisions: /dev/full: no space left on device\n")
 
 
 def test_errors_in_rules_and_mappings_are_all_listed_with_exit_code_1(place):
