@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -19,6 +21,7 @@ import structlog
 from engine.core.model import Event, Json
 from engine.core.rules import RuleSet
 from engine.core.units import MINUTE, SECOND, format_at
+from engine.stale import StaleSessions
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
 from engine.turn import TurnResult, Turns
 
@@ -27,9 +30,10 @@ log = structlog.get_logger("live")
 QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it `submit` refuses
 TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one turn; then its inputs are refused
-RECONNECT_GRACE = MINUTE  # how long the sessions of an earlier process stay open for clients to come back
 WAIT_SECONDS_MAX = 60.0
+CLOCK_BEHIND_MAX = MINUTE  # a clock is set back by so much only where something is wrong
 
+Made = TypeVar("Made")
 Clock = Callable[[], int]  # the time in microseconds
 Deliver = Callable[[list[OutboxMessage]], list[str]]  # hands messages to clients; returns the ids of those handed over
 
@@ -94,8 +98,8 @@ class Live:
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
         self._next_wake: int | None = None
-        self._stale: dict[str, list[str]] = {}
-        self._stale_until: int | None = None
+        self._stale = StaleSessions()
+        self._behind = False  # whether somebody may not have adopted the latest rules
         self._trouble = ""
         self.counters = Counters()
 
@@ -114,8 +118,8 @@ class Live:
         if timeline is None or timeline.latest.hash != self._rules.hash:
             await self.change_rules(self._rules)
         await self._catch_up()
-        self._stale = {user: names for user, names in await self._turns.open_sessions() if names}
-        self._stale_until = self._clock() + RECONNECT_GRACE if self._stale else None
+        self._say_if_clock_is_behind()
+        self._stale.add({user: names for user, names in await self._turns.open_sessions() if names}, self._clock())
         if self._stale:
             log.info("= sessions of an earlier process stay open for now", users=len(self._stale))
         self._next_wake = await self._store.next_wake()
@@ -134,15 +138,31 @@ class Live:
         """
         entries: list[Entry] = []
         places: list[int] = []
+        ended: dict[str, list[str]] = {}
         for item in inputs:
             places.append(len(entries))
             entries.append(self._entry(item))
             if item.type == "session.start":
                 # The client is back: what its former connection left open has had its use.
-                former = self._stale.pop(item.user, ())
-                entries += [self._entry(Input(item.user, "session.end", {}, session=name)) for name in former]
-        done = await self._enqueue(entries)
+                former = {item.user: self._stale.pop(item.user)}
+                ended = {**former, **ended}
+                entries += self._ends(former)
+        try:
+            done = await self._enqueue(entries)
+        except (StoreError, Overloaded):
+            self._stale.add(ended, self._clock())
+            raise
         return [event.id for place in places if (event := done[place].event) is not None]
+
+    async def end(self, ends: list[Input]) -> None:
+        """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
+        try:
+            await self.submit(ends)
+        except (StoreError, Overloaded) as error:
+            log.warning("! sessions end later", error=str(error), sessions=len(ends))
+            for item in ends:
+                self._stale.add({item.user: [item.session or ""]}, self._clock())
+            self._wake_up.set()
 
     async def send(self, messages: list[OutboxMessage]) -> None:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
@@ -161,11 +181,21 @@ class Live:
         """Let ``rules`` hold from the next moment on, for everybody at once, and say which moment that is."""
         async with self._one_at_a_time:
             await self._store.save_rules(rules.hash, rules.sources)
-            moment = await self._turns.change_rules(rules, self._clock())
+            moment = await self._try(lambda: self._turns.change_rules(rules, self._clock()))
             self._rules = rules
-        await self._catch_up()
+        try:
+            await self._catch_up()
+        except StoreError as error:
+            # The rules hold. Whose timers they bring nearer is seen to as soon as the store lets us.
+            self._behind = True
+            log.error("! store", error=str(error))
         self._wake_up.set()
         return moment
+
+    async def mend(self) -> None:
+        """Let those adopt the latest rules who could not at the time. Raises `StoreError` where they still cannot."""
+        if self._behind and not self._stopping:
+            await self._catch_up()
 
     async def _catch_up(self) -> None:
         """Let everybody present adopt the latest rules: a timer may be due sooner by these than by the former.
@@ -175,9 +205,11 @@ class Live:
         users = await self._turns.users_behind()
         for start in range(0, len(users), TURN_MAX):
             async with self._one_at_a_time:
-                await self._finish(await self._turns.catch_up(users[start : start + TURN_MAX]))
+                some = users[start : start + TURN_MAX]
+                await self._finish(await self._try(lambda some=some: self._turns.catch_up(some)))  # type: ignore[misc]
         async with self._one_at_a_time:
-            await self._finish(await self._turns.make([], self._clock(), due=True, tick=True))
+            await self._finish(await self._try_turn([], self._clock(), due=True, tick=True))
+        self._behind = False
 
     @property
     def rules(self) -> RuleSet:
@@ -222,20 +254,25 @@ class Live:
 
     async def _run(self) -> None:
         while self._queue or not self._stopping:
-            if not self._queue:
+            if not self._queue and not self._behind:
                 await self._sleep()
             try:
                 await self.take_turn(self._clock())
-            except StoreError as error:
+                await self.mend()
+            except Exception as error:
                 # Inputs have been answered through their futures. Timers that were due stay due.
                 self._trouble = str(error)
-                log.error("! store", error=str(error))
+                if isinstance(error, StoreError):
+                    log.error("! store", error=str(error))
+                else:
+                    # A fault of ours must not end the loop: nobody would get an answer any more.
+                    log.exception("! turn failed")
                 if not self._stopping:
                     await asyncio.sleep(RETRY_SECONDS[-1])
 
     async def _sleep(self) -> None:
         self._wake_up.clear()
-        moments = [at for at in (self._next_wake, self._stale_until) if at is not None]
+        moments = [at for at in (self._next_wake, self._stale.until) if at is not None]
         seconds = (min(moments) - self._clock()) / SECOND if moments else WAIT_SECONDS_MAX
         if seconds > 0 and not self._queue and not self._stopping:
             with suppress(TimeoutError):
@@ -247,7 +284,7 @@ class Live:
         Called by the loop, and by tests that bring their own time. Raises `StoreError` when the turn could not
         be made; the inputs of it have been told, and have not happened.
         """
-        if self._stale_until is not None and now >= self._stale_until:
+        if self._stale.until is not None and now >= self._stale.until:
             self._end_stale_sessions()
         async with self._one_at_a_time:
             taken = self._take()
@@ -257,7 +294,7 @@ class Live:
             if not entries and not due:
                 return
             try:
-                result = await self._try(entries, horizon, due)
+                result = await self._try_turn(entries, horizon, due=due)
             except BaseException as error:
                 for request in taken:
                     if not request.done.done():
@@ -280,10 +317,13 @@ class Live:
         self._waiting -= count
         return taken
 
-    async def _try(self, entries: list[Entry], horizon: int, due: bool) -> TurnResult:
+    async def _try_turn(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
+        return await self._try(lambda: self._turns.make(entries, horizon, due=due, tick=tick))
+
+    async def _try(self, attempt: Callable[[], Awaitable[Made]]) -> Made:
         for seconds in (*self._retry_seconds, None):
             try:
-                return await self._turns.make(entries, horizon, due=due)
+                return await attempt()
             except StoreError as error:
                 self.counters.retries += 1
                 log.warning("! commit failed", error=str(error), again=seconds is not None)
@@ -296,7 +336,12 @@ class Live:
         """The turn is durable: count it, set the timer, hand its messages over."""
         self._trouble = ""
         self._count(result)
-        self._next_wake = await self._store.next_wake()
+        try:
+            self._next_wake = await self._store.next_wake()
+        except StoreError as error:
+            # Not knowing when the next timer is due, look at once.
+            self._next_wake = self._clock()
+            log.warning("! wake-ups", error=str(error))
         if not result.outbox:
             return
         handed = self._deliver(result.outbox)
@@ -326,20 +371,24 @@ class Live:
             log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=fault.trace)
 
     def _end_stale_sessions(self) -> None:
-        """Their clients have not come back: the sessions of an earlier process end now."""
-        ends = [
-            self._entry(Input(user, "session.end", {}, session=name))
-            for user, names in self._stale.items()
-            for name in names
-        ]
-        self._stale, self._stale_until = {}, None
-        for start in range(0, len(ends), TURN_MAX):
-            self._put(ends[start : start + TURN_MAX]).add_done_callback(_looked_at)
+        for some in self._stale.take():
+            self._put(self._ends(some)).add_done_callback(partial(self._ended, some))
 
+    def _ends(self, sessions: dict[str, list[str]]) -> list[Entry]:
+        named = ((user, name) for user, names in sessions.items() for name in names)
+        return [self._entry(Input(user, "session.end", {}, session=name)) for user, name in named]
 
-def _looked_at(done: asyncio.Future[list[Entry]]) -> None:
-    if not done.cancelled():
-        done.exception()
+    def _ended(self, sessions: dict[str, list[str]], done: asyncio.Future[list[Entry]]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            self._stale.add(sessions, self._clock())
+
+    def _say_if_clock_is_behind(self) -> None:
+        latest = self._turns.latest
+        if latest > self._clock() + CLOCK_BEHIND_MAX:
+            log.error(
+                "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
+                recorded=format_at(latest),
+            )
 
 
 def _as_store_error(error: BaseException) -> Exception:

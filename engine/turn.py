@@ -5,6 +5,7 @@ No time is read here: the caller says what time it is.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from engine.storage.base import (
 from engine.storage.codec import encode_decision
 
 USERS_CACHED_MAX = 50_000  # some 1 KiB each: what it holds is only ever a copy of what the store has
+LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 
 
@@ -86,6 +88,11 @@ class Turns:
     def timeline(self) -> Timeline | None:
         """Which rules hold when, as far as the store has it; None until the first have begun to hold."""
         return self._timeline
+
+    @property
+    def latest(self) -> int:
+        """The moment of the last entry of the log; -1 where there is none, or where it has to be looked up again."""
+        return -1 if self._partitions is None else self._floor()
 
     async def recover(self) -> None:
         """Read where the store stands, and evaluate what stands in its log unevaluated."""
@@ -172,11 +179,13 @@ class Turns:
         if self._timeline is None:
             return []
         latest = self._timeline.moments[-1]
-        return [
-            user
-            for user, encoded in await self._store.present_users()
-            if UserState.decode(encoded).rules_since != latest
-        ]
+        behind = []
+        for number, (user, encoded) in enumerate(await self._store.present_users(), 1):
+            if UserState.decode(encoded).rules_since != latest:
+                behind.append(user)
+            if number % LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # there may be many, and others wait
+        return behind
 
     async def catch_up(self, users: list[str]) -> TurnResult:
         """Let these users adopt the latest rules now; nothing but that happens to them, unless something is due."""

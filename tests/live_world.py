@@ -86,15 +86,16 @@ def badly_compiled(text: str) -> RuleSet:
 
 
 class StubbornStore:
-    """The model store; the next ``refusals`` commits are refused, of the next ``lost_answers`` the answer is lost.
+    """The model store; it refuses the next ``refusals`` commits after ``spared``.
 
-    With ``hold`` set, the next commit never returns (``held`` says that it has come so far): it is made before
+    Of the next ``lost_answers`` the answer is lost. With ``hold`` set, the next commit never returns (``held`` says that it has come so far): it is made before
     that where ``hold`` is True. The next ``unreadable`` looks at the log, ``blind`` at the wake-ups and ``shut``
     at the outbox are refused.
     """
 
     def __init__(self, inner: MemoryStore) -> None:
         self.inner = inner
+        self.spared = 0
         self.refusals = 0
         self.lost_answers = 0
         self.unreadable = 0
@@ -107,7 +108,9 @@ class StubbornStore:
         return getattr(self.inner, name)
 
     async def commit(self, commits: list[Commit]) -> None:
-        if self.refusals:
+        if self.spared:
+            self.spared -= 1
+        elif self.refusals:
             self.refusals -= 1
             raise StoreError("the disk said no")
         if self.hold is not None:

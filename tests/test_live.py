@@ -11,10 +11,12 @@ from live_world import START, World, badly_compiled, compiled
 from engine.core.model import Message
 from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import MINUTE
-from engine.live import QUEUE_MAX, RECONNECT_GRACE, TURN_MAX, Input, Live, Overloaded
+from engine.live import QUEUE_MAX, TURN_MAX, Input, Live, Overloaded
+from engine.stale import GRACE
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore
 
+SESSIONS = [("ann", "s1"), ("bob", "s2")]
 BAD = """
 version: 1
 rules:
@@ -190,6 +192,18 @@ async def test_a_shorter_timer_fires_on_time_and_never_in_the_past(changed: int,
     assert [message.at for message in world.delivered] == ([] if fires is None else [START + fires])
 
 
+async def test_who_could_not_adopt_new_rules_at_once_does_so_later() -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    world.store.spared, world.store.refusals = 1, 6  # the change itself is made
+    await world.live.change_rules(compiled(world.rules.sources["rules.yaml"].replace("5m", "2m")))
+    assert await world.store.next_wake() == START + 5 * MINUTE
+    with pytest.raises(StoreError):
+        await world.live.mend()
+    await world.live.mend()
+    assert await world.store.next_wake() == START + 2 * MINUTE
+
+
 async def test_rules_hold_from_a_moment_of_their_own() -> None:
     world = await World().start()
     await world.say(said("ann", "edit"))
@@ -226,9 +240,9 @@ async def test_sessions_of_an_earlier_process_end_after_the_grace() -> None:
     world = await World().start()
     await world.say(said("ann", "session.start", "s1"), said("ann", "session.start", "s2"), said("bob"))
     await world.restart()
-    await world.come_to(START + RECONNECT_GRACE - 1)
+    await world.come_to(START + GRACE - 1)
     assert list((await world.state()).sessions) == ["s1", "s2"]
-    await world.come_to(START + RECONNECT_GRACE)
+    await world.come_to(START + GRACE)
     state = await world.state()
     assert (state.sessions, state.present_since) == ({}, None)
     # An implicit session ends by itself.
@@ -245,10 +259,44 @@ async def test_a_client_who_comes_back_goes_on_where_they_were() -> None:
     state = await world.state()
     assert list(state.sessions) == ["s2"]
     assert (state.presence, state.present_since) == (1, START)
-    await world.come_to(world.now + RECONNECT_GRACE)
+    await world.come_to(world.now + GRACE)
     assert list((await world.state()).sessions) == ["s2"]
     await world.come_to(START + 5 * MINUTE)
     assert world.texts() == [("ann", "idle after edit")]
+
+
+async def test_a_former_session_is_not_forgotten_where_its_end_could_not_be_recorded() -> None:
+    world = await World().start()
+    await world.say(said("ann", "session.start", "s1"))
+    await world.restart()
+    world.store.refusals = 3
+    (refused,) = await world.say(said("ann", "session.start", "s2"))
+    assert isinstance(refused, StoreError)
+    # Nor is it when the grace is over just then.
+    world.store.refusals = 3
+    with pytest.raises(StoreError):
+        await world.come_to(START + GRACE)
+    await asyncio.sleep(0)  # lets it be noticed
+    assert list((await world.state()).sessions) == ["s1"]
+    await world.come_to(START + 2 * GRACE)
+    assert (await world.state()).sessions == {}
+
+
+async def test_a_session_whose_end_cannot_be_recorded_ends_later() -> None:
+    world = await World().start()
+    await world.say(said("ann", "session.start", "s1"), said("bob", "session.start", "s2"))
+    world.store.refusals = 3
+    ending = asyncio.ensure_future(world.live.end([said(user, "session.end", name) for user, name in SESSIONS]))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreError):
+        await world.live.take_turn(START)
+    await ending
+    await world.say(said("ann", "session.start", "s3"))
+    assert list((await world.state("ann")).sessions) == ["s3"]
+    assert list((await world.state("bob")).sessions) == ["s2"]
+    await world.come_to(START + GRACE)
+    assert list((await world.state("ann")).sessions) == ["s3"]
+    assert (await world.state("bob")).sessions == {}
 
 
 # Messages.
@@ -310,6 +358,28 @@ async def test_the_loop_takes_turns_and_runs_timers_by_itself() -> None:
     assert (health["running"], health["trouble"], health["outcomes"]) == (True, None, {"sent": 1})
     await live.stop()
     assert live.health()["running"] is False
+
+
+async def test_a_fault_of_ours_does_not_end_the_loop() -> None:
+    shown = asyncio.Event()
+    live = await looping(compiled().sources["rules.yaml"], shown)
+    with pytest.raises(StoreError, match="the turn was given up: AttributeError"):
+        await live.submit([said(5)])  # type: ignore[arg-type]
+    assert live.health()["running"] is True
+    assert len(await live.submit([said()])) == 1
+    await asyncio.wait_for(shown.wait(), 10)
+    await live.stop()
+
+
+async def test_when_the_next_timer_is_due_is_asked_until_it_is_known() -> None:
+    world = await World().start()
+    world.store.blind = 1
+    (ids,) = await world.say(said("ann", "edit"))
+    assert len(ids) == 1
+    world.now += 1
+    await world.live.take_turn(world.now)
+    await world.come_to(START + 5 * MINUTE)
+    assert world.texts() == [("ann", "idle after edit")]
 
 
 async def test_stopping_finishes_what_waits_and_takes_nothing_more() -> None:
