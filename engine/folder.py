@@ -64,6 +64,23 @@ def read_folder(path: str | Path) -> dict[str, str]:
     return sources
 
 
+def look(path: str | Path) -> frozenset[tuple[str, int, int, int, int]]:
+    """What can be seen of the rule files without reading them: it differs where they may have changed.
+
+    Links are followed. Empty where there is nothing, or where it cannot be looked at.
+    """
+    root = Path(path)
+    base = _base(root)
+    seen = set()
+    try:
+        for name in _names(root):
+            found = (base / name).stat()
+            seen.add((name, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size))
+    except (OSError, RuleErrors):
+        return frozenset()
+    return frozenset(seen)
+
+
 def _base(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 

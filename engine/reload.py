@@ -12,7 +12,7 @@ import structlog
 from watchfiles import Change, awatch
 
 from engine.core.rules import Rule, RuleSet
-from engine.folder import load_folder
+from engine.folder import load_folder, look, read_folder
 from engine.live import Live
 from engine.loading.diagnostic import RuleErrors
 from engine.storage.base import StoreError
@@ -21,7 +21,8 @@ log = structlog.get_logger("reload")
 
 DEBOUNCE_MS = 100  # an editor writes a file in several steps; changes this close together are one
 STEP_MS = 25
-AGAIN_SECONDS = 5.0  # after a swap that the store refused, or when the folder cannot be watched
+LOOK_MS = 400  # between looks at the files themselves: the system tells nothing of a folder put in another's place
+AGAIN_SECONDS = 5.0  # after a swap that the store refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,47 +78,60 @@ class Reloader:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        seen = None  # the files may have changed since they were loaded
         while True:
-            with suppress(FileNotFoundError):  # the folder itself may be replaced, by a checkout for one
-                async for _ in awatch(
+            with suppress(OSError):  # there is no folder now, or the system watches no more of them
+                async for changes in awatch(
                     self._folder,
                     watch_filter=_is_rule_file,
                     debounce=DEBOUNCE_MS,
                     step=STEP_MS,
+                    rust_timeout=LOOK_MS,
+                    yield_on_timeout=True,
                     recursive=True,
                 ):
-                    await self.reload()
-            self._say_problems([f"{self._folder}: the rules folder is gone; the rules that held go on holding"])
-            await asyncio.sleep(AGAIN_SECONDS)
-            await self.reload()
+                    found = await asyncio.to_thread(look, self._folder)
+                    if changes or found != seen:
+                        seen = found
+                        await self.reload()
+            await asyncio.sleep(LOOK_MS / 1000)
+            found = await asyncio.to_thread(look, self._folder)
+            if found != seen:
+                seen = found
+                await self.reload()
 
     async def reload(self) -> Plan | None:
         """Compile the files as they are now and let them hold; None where they are the same or do not compile."""
-        try:
-            rules = await asyncio.to_thread(load_folder, self._folder)
-        except RuleErrors as errors:
-            self._say_problems(str(errors).splitlines())
-            return None
-        except OSError as error:
-            self._say_problems([f"{self._folder}: {error.strerror or error}"])
-            return None
+        while True:
+            before = self._live.rules
+            try:
+                rules = await asyncio.to_thread(_compiled, self._folder, before)
+            except RuleErrors as errors:
+                self._say_problems(str(errors).splitlines())
+                return None
+            except OSError as error:
+                self._say_problems([f"{self._folder}: {error.strerror or error}"])
+                return None
+            if rules.hash == before.hash:
+                self._say_fine()
+                return None
+            found = plan(before, rules)
+            log.info("= rules change", plan=str(found))
+            try:
+                await self._live.change_rules(rules)
+            except StoreError as error:
+                self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            self._say_fine()
+            log.info("= rules hold", rules=len(rules.rules), rules_hash=rules.hash)
+            self._report(f"Rules reloaded: {found}")
+            return found
+
+    def _say_fine(self) -> None:
         if self.problems:
             self.problems = []
             log.info("= rule files are fine again")
-        before = self._live.rules
-        if rules.hash == before.hash:
-            return None
-        found = plan(before, rules)
-        log.info("= rules change", plan=str(found))
-        try:
-            await self._live.change_rules(rules)
-        except StoreError as error:
-            self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])
-            await asyncio.sleep(AGAIN_SECONDS)
-            return await self.reload()
-        log.info("= rules hold", rules=len(rules.rules), rules_hash=rules.hash)
-        self._report(f"Rules reloaded: {found}")
-        return found
 
     def _say_problems(self, problems: list[str]) -> None:
         if problems == self.problems:
@@ -130,6 +144,11 @@ class Reloader:
     def _report(self, text: str) -> None:
         if self._on_report is not None:
             self._on_report(text)
+
+
+def _compiled(folder: Path, before: RuleSet) -> RuleSet:
+    """The rules of the folder: ``before`` itself where the texts are the same. Raises `RuleErrors`, OSError."""
+    return before if read_folder(folder) == before.sources else load_folder(folder)
 
 
 def _is_rule_file(change: Change, path: str) -> bool:

@@ -88,9 +88,9 @@ def badly_compiled(text: str) -> RuleSet:
 class StubbornStore:
     """The model store; it refuses the next ``refusals`` commits after ``spared``.
 
-    Of the next ``lost_answers`` the answer is lost. With ``hold`` set, the next commit never returns (``held`` says that it has come so far): it is made before
-    that where ``hold`` is True. The next ``unreadable`` looks at the log, ``blind`` at the wake-ups and ``shut``
-    at the outbox are refused.
+    Of the next ``lost_answers`` the answer is lost. With ``hold`` set the next commit never returns (``held`` says
+    that it has come so far); it is made before that where ``hold`` is True. The next ``unreadable`` looks at the
+    log, ``blind`` at the wake-ups and ``shut`` at the outbox are refused.
     """
 
     def __init__(self, inner: MemoryStore) -> None:

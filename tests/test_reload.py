@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,17 +56,17 @@ class Watched:
         (self.folder / name).write_text(text, encoding="utf-8")
 
 
-async def prepared(folder: Path) -> Watched:
+async def prepared(folder: Path, path: str = ".") -> Watched:
     (folder / "rules.yaml").write_text(PAGE, encoding="utf-8")
-    world = await World(load_folder(folder)).start()
-    watched = Watched(world, Reloader(world.live, folder), folder)
-    watched.reloader = Reloader(world.live, folder, watched.report)
+    world = await World(load_folder(folder / path)).start()
+    watched = Watched(world, Reloader(world.live, folder / path), folder)
+    watched.reloader = Reloader(world.live, folder / path, watched.report)
     return watched
 
 
 @asynccontextmanager
-async def watching(folder: Path) -> AsyncIterator[Watched]:
-    watched = await prepared(folder)
+async def watching(folder: Path, path: str = ".") -> AsyncIterator[Watched]:
+    watched = await prepared(folder, path)
     task = asyncio.create_task(watched.reloader.run())
     try:
         # Until the watcher is at work, changes go unnoticed; so one is made until it is noticed.
@@ -118,6 +119,53 @@ async def test_files_that_come_and_go_are_noticed(tmp_path: Path) -> None:
         await watched.until("Rules reloaded: 2 kept, 1 fresh (new)")
         (tmp_path / "new.yml").unlink()
         await watched.until("Rules reloaded: 2 kept, 1 dropped (new)")
+
+
+async def test_a_folder_that_goes_and_comes_back_is_watched_again(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    async with watching(folder) as watched:
+        shutil.rmtree(folder)
+        await watched.until("Rules not reloaded, the former ones go on holding:\n")
+        assert "there is nothing" in watched.reloader.problems[0]
+        folder.mkdir()
+        watched.write(PAGE.replace("5m", "2m"))
+        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        watched.write(PAGE.replace("5m", "3m"))
+        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+
+
+async def test_a_folder_put_in_the_place_of_another_is_the_one_that_is_watched(tmp_path: Path) -> None:
+    folder, other = tmp_path / "rules", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    async with watching(folder) as watched:
+        (other / "rules.yaml").write_text(PAGE.replace("5m", "2m"), encoding="utf-8")
+        folder.rename(tmp_path / "former")
+        other.rename(folder)
+        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        watched.write(PAGE.replace("text: one", "text: two"))
+        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+
+
+async def test_a_link_that_is_turned_to_another_folder_is_followed(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "rules"
+    link.symlink_to("one")
+    async with watching(link) as watched:
+        (tmp_path / "two" / "rules.yaml").write_text(PAGE.replace("5m", "2m"), encoding="utf-8")
+        (tmp_path / "new").symlink_to("two")
+        (tmp_path / "new").replace(link)
+        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+
+
+async def test_a_single_file_that_an_editor_puts_another_in_place_of_is_watched_on(tmp_path: Path) -> None:
+    async with watching(tmp_path, "rules.yaml") as watched:
+        for span in ("2m", "3m"):
+            (tmp_path / "new").write_text(PAGE.replace("5m", span), encoding="utf-8")
+            (tmp_path / "new").replace(tmp_path / "rules.yaml")
+            await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
 
 
 # Without the watcher: what one look at the files does.
