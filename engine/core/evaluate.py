@@ -52,9 +52,9 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         wake = state.wake
         if (wake is not None and wake <= at) or timeline.moments[-1] > state.rules_since:
             advance(timeline, state, at, decisions)
-        rules = (
-            timeline.rule_sets[timeline.holding(state.rules_since)] if len(timeline.moments) > 1 else timeline.latest
-        )
+        # Nearly always the latest holds, and then nothing has to be looked up.
+        place = -1 if timeline.moments[-1] <= state.rules_since else timeline.holding(state.rules_since)
+        rules = timeline.rule_sets[place]
     state.now = at
     interest = rules.dispatch.interest(event.type)
     if interest.activity:

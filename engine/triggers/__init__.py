@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from engine.core.shapes import Kind
-from engine.triggers import event, inactivity, keywords, schedule
+from engine.triggers.event import KIND as EVENT
+from engine.triggers.inactivity import KIND as INACTIVITY
+from engine.triggers.keywords import KIND as KEYWORDS
+from engine.triggers.schedule import KIND as SCHEDULE
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.name: kind for kind in (event.KIND, keywords.KIND, inactivity.KIND, schedule.KIND)}
-)
+KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in (EVENT, KEYWORDS, INACTIVITY, SCHEDULE)})

@@ -133,14 +133,17 @@ class KeywordIndex:
             if text is None and nested:
                 text = _look_up(data, field)
             if isinstance(text, str):
-                hits += index.observe(text, scope)
+                folded = fold(text)
+                raw = index.scan(folded, overlapping=True)
+                if raw or index.unasked:
+                    hits += index.observe(folded, raw, scope)
         return hits
 
 
 class FieldIndex:
     """One automaton for all words that anybody looks for in one field."""
 
-    __slots__ = ("automaton", "by_word", "patterns", "unasked")
+    __slots__ = ("by_word", "patterns", "scan", "unasked")
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self.by_word: dict[tuple[str, bool], list[Watch]] = {}
@@ -161,13 +164,11 @@ class FieldIndex:
             for key in sorted(leads):
                 self.by_word.setdefault(key, []).append(watch)
         self.patterns = tuple((text, tuple(endings)) for text, endings in texts.items())
-        self.automaton = AhoCorasick([text for text, _ in self.patterns], matchkind=MatchKind.Standard)
+        automaton = AhoCorasick([text for text, _ in self.patterns], matchkind=MatchKind.Standard)
+        self.scan = automaton.find_matches_as_indexes
 
-    def observe(self, text: str, scope: Scope) -> list[tuple[Watch, Fired]]:
-        folded = fold(text)
-        raw = self.automaton.find_matches_as_indexes(folded, overlapping=True)
-        if not raw and not self.unasked:
-            return []
+    def observe(self, folded: str, raw: list[tuple[int, int, int]], scope: Scope) -> list[tuple[Watch, Fired]]:
+        """``raw``: what `scan` found in the folded text, as pattern, start and end, whole words or not."""
         found = self._words(folded, raw)
         asked = {watch[:2]: watch for key in found for watch in self.by_word.get(key, ())}
         hits = []
