@@ -30,6 +30,7 @@ from engine.loading.wording import (
 
 WORD_LENGTH_MAX = 200
 WORDS_MAX = 10_000
+SUGGESTIONS_MAX = 20  # in a file with more errors, near names are no longer looked for among a folder's lists
 INTEGER_BITS_MAX = 63  # what every encoding of the engine can hold
 
 
@@ -185,6 +186,8 @@ class Reader:
             return self.expected(node, "a list of words", hint)
         if not node.items:
             return self.report(node, "expected at least one word, got an empty list", "bad-value")
+        if len(node.items) > WORDS_MAX:
+            return self.report(node, f"expected at most {WORDS_MAX} words, got {len(node.items)}", "too-large")
         words: dict[str, None] = {}
         ok = not self.repeats(node)
         for item in node.items:
@@ -221,7 +224,8 @@ class Reader:
             return INVALID  # the file with the list may be the one that could not be read
         if name not in self.lists:
             message = f'unknown list "@{name}"'
-            hint = did_you_mean(name, self.lists) or 'lists stand under the key "lists" of any file'
+            near = did_you_mean(name, self.lists) if len(self.errors) < SUGGESTIONS_MAX else ""
+            hint = near or 'lists stand under the key "lists" of any file'
             return self.report(node, with_hint(message, hint), "unknown-list")
         return self.lists[name]
 

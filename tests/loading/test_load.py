@@ -11,6 +11,7 @@ from engine.core.rules import Cap, Rule
 from engine.core.units import DAY, HOUR, MINUTE, SECOND
 from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.loading.load import load
+from engine.loading.read import SUGGESTIONS_MAX, WORDS_MAX
 from engine.triggers import KINDS
 
 
@@ -235,3 +236,17 @@ def test_facts_of_any_of_its_triggers_are_known_to_a_rule() -> None:
 def test_a_thousand_rules_load() -> None:
     rules = [rule(f"r{number}", trigger=f"{{keywords: {{any: [w{number}]}}}}") for number in range(1000)]
     assert len(load_texts(file_of(*rules)).rules) == 1000
+
+
+def test_near_names_are_looked_for_until_there_are_many_errors() -> None:
+    # To compare thousands of unknown names with thousands of lists would take minutes.
+    names = ", ".join(f'"@{letter}_terms"' for letter in "abcdefghijklmnopqrstuvwxyz")
+    errors = errors_of(file_of(rule(trigger=f"{{keywords: {{any: [{names}]}}}}")) + "lists: {zz_terms: [x]}\n")
+    suggested = ['did you mean "zz_terms"?' in error.message for error in errors]
+    assert suggested == [True] * SUGGESTIONS_MAX + [False] * (26 - SUGGESTIONS_MAX)
+
+
+@pytest.mark.parametrize(("count", "codes"), [(WORDS_MAX, []), (WORDS_MAX + 1, ["too-large"])])
+def test_the_words_of_a_list_are_bounded(count: int, codes: list[str]) -> None:
+    words = ", ".join(f"w{number}" for number in range(count))
+    assert [error.code for error in errors_of(f"version: 1\nlists: {{many: [{words}]}}\n")] == codes
