@@ -73,6 +73,7 @@ class Desk:
         self._answer_timeout_s = answer_timeout_s
         self._expires = expires
         self._on_user_response = on_user_response
+        self._in_replies: set[str] = set()  # messages on their way out of the outbox with a reply
 
     async def submit(self, inputs: list[Input]) -> list[str]:
         """Durable, evaluated, the ids known; the application's hook has been told. Raises `WireError`."""
@@ -94,17 +95,43 @@ class Desk:
         return chat_response(text, self._clock())
 
     async def hand_waiting(self, connection: str, client: str) -> None:
-        """What waits in the outbox goes to a connection that has just named its client."""
-        handed = self._hub.hand(connection, await self._live.waiting(client))
-        if handed:
-            await self._live.relayed(handed)
+        """What waits in the outbox goes to a connection that has just named its client. Raises `WireError`."""
+        with told_to_client():
+            waiting = await self._live.waiting(client)
+        await self._relayed(self._hub.hand(connection, waiting))
 
     async def take_waiting(self, client: str) -> list[FrameType]:
-        """What waits in the outbox, as frames: with the reply to an HTTP request it is handed over."""
-        waiting = await self._live.waiting(client)
-        if waiting:
-            await self._live.relayed([outgoing.message.id for outgoing in waiting])
+        """What waits in the outbox, as frames: with the reply to an HTTP request it is handed over.
+
+        Nothing where the store cannot say: what was asked for besides has been done, and the messages go on waiting.
+        """
+        try:
+            waiting = await self._live.waiting(client)
+        except StoreError as error:
+            log.warning("! outbox", user_id=client, error=str(error))
+            return []
+        # Of two requests of one client at once, one gets a message.
+        waiting = [outgoing for outgoing in waiting if outgoing.message.id not in self._in_replies]
+        ids = [outgoing.message.id for outgoing in waiting]
+        self._in_replies.update(ids)
+        try:
+            await self._relayed(ids)
+        finally:
+            self._in_replies.difference_update(ids)
         return [message_frame(outgoing) for outgoing in waiting]
+
+    async def end(self, ends: list[Input]) -> None:
+        """The connection is gone, and with it these sessions."""
+        await self._live.end(ends)
+
+    async def _relayed(self, message_ids: list[str]) -> None:
+        if not message_ids:
+            return
+        try:
+            await self._live.relayed(message_ids)
+        except StoreError as error:
+            # They stay in the outbox and may be shown again: rather twice than never.
+            log.warning("! outbox", error=str(error), messages=len(message_ids))
 
     async def send(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 
@@ -16,13 +15,11 @@ from engine.transport.bodies import read_events, read_message, read_one
 from engine.transport.desk import Desk, told_to_client
 from engine.transport.hub import Hub
 from engine.transport.session import to_input
-from engine.transport.wire import FrameType, Ping, WireError, encode, error_frame, pong
+from engine.transport.wire import LOOPBACK_ORIGIN, FrameType, Ping, WireError, bad_frame, encode, error_frame, pong
 
 BODY_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_S = 1
 SHUTDOWN_TIMEOUT_S = 5.0  # for requests that are under way when the door closes
-# Pages on this machine. Any other page that a person happens to visit must not speak in their name.
-LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 STATUS_OF = {
     "bad_frame": 400, "reserved_type": 400, "no_client": 400, "overloaded": 503, "not_stored": 503,
     "responder_failed": 502, "bad_origin": 403, "too_big": 413,
@@ -71,7 +68,7 @@ class HttpDoor:
             self._runner = None
 
     async def _chat(self, request: web.Request) -> web.Response:
-        said = read_one(await request.read())
+        said = read_one(await _body(request))
         if isinstance(said, Ping):
             return _reply(pong())
         if said.type != "chat_message":
@@ -92,7 +89,7 @@ class HttpDoor:
 
     async def _events(self, request: web.Request) -> web.Response:
         inputs = []
-        for number, said in enumerate(read_events(await request.read())):
+        for number, said in enumerate(read_events(await _body(request))):
             if said.client is None:
                 raise WireError(
                     "no_client", f'expected "clientId" in event {number}: nothing else says whose event it is'
@@ -104,7 +101,7 @@ class HttpDoor:
         return _reply({"ids": ids}, 202)
 
     async def _messages(self, request: web.Request) -> web.Response:
-        order = read_message(await request.read())
+        order = read_message(await _body(request))
         with told_to_client():
             sent = await self._desk.send(order.clients, order.type, order.text, options=order.options, data=order.data)
         return _reply({"ids": sent.ids, "clients": sent.clients, "waiting": sent.waiting, "unnamed": sent.unnamed}, 202)
@@ -137,6 +134,14 @@ class HttpDoor:
             # A fault of ours: the operator gets all of it, the client that there was one.
             log.exception("! request failed", path=request.path)
             return _reply(error_frame("internal", "something went wrong in the server; its log says what"), 500)
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.RequestPayloadError:
+        # Not even a compression that it says it has; the library's own words are for us, not for the client.
+        raise bad_frame("expected a body as its headers describe it, got something else") from None
 
 
 @web.middleware

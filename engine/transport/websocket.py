@@ -16,7 +16,7 @@ from engine.responders.base import ChatMessage
 from engine.transport.desk import Desk
 from engine.transport.hub import Hub, Outgoing
 from engine.transport.session import Action, Answer, Arrived, Close, Reply, Session, Submit
-from engine.transport.wire import FRAME_BYTES_MAX, WireError, error_frame
+from engine.transport.wire import FRAME_BYTES_MAX, LOOPBACK_ORIGIN, WireError, error_frame
 
 CHATS_MAX = 32  # chat messages of one connection that wait for their answer
 CLOSE_TIMEOUT_S = 2.0  # for a client to agree to a closing; then the line is cut
@@ -49,6 +49,8 @@ class WebSocketDoor:
             self._handle,
             host,
             port,
+            # A page from elsewhere that a person happens to visit must not speak in their name.
+            origins=[None, LOOPBACK_ORIGIN],
             compression=None,  # frames are small, and a deflate window per connection is 300 KiB
             max_size=self._frame_bytes_max,
             max_queue=16,
@@ -112,32 +114,39 @@ class WebSocketDoor:
     async def _do(
         self, actions: list[Action], session: Session, outgoing: Outgoing, chats: asyncio.Queue[ChatMessage]
     ) -> None:
-        for action in actions:
-            match action:
-                case Arrived(client):
-                    self._hub.identify(session.connection, client)
-                    log.info("= client", user_id=client, connection=session.connection)
-                    await self._desk.hand_waiting(session.connection, client)
-                case Submit(inputs):
-                    try:
-                        await self._desk.submit(inputs)
-                    except WireError as error:
-                        session.not_submitted(inputs)
-                        outgoing.reply(error_frame(error.code, error.message))
-                        return
-                case Answer(chat):
-                    try:
-                        chats.put_nowait(chat)
-                    except asyncio.QueueFull:
-                        why = f"{CHATS_MAX} of your messages wait for an answer already"
-                        outgoing.reply(error_frame("too_many_chats", why))
-                case Reply(frame):
-                    if frame.get("type") == "error":
-                        log.info("! bad frame", connection=session.connection, why=frame["message"])
-                    outgoing.reply(frame)
-                case Close(code, reason):
-                    log.warning("! closing", connection=session.connection, code=code, reason=reason)
-                    outgoing.close(code, reason)
+        try:
+            for action in actions:
+                await self._do_one(action, session, outgoing, chats)
+        except WireError as error:
+            # What follows is not done: an answer would say that all is well.
+            for action in actions:
+                if isinstance(action, Submit):
+                    session.not_submitted(action.inputs)
+            outgoing.reply(error_frame(error.code, error.message))
+
+    async def _do_one(
+        self, action: Action, session: Session, outgoing: Outgoing, chats: asyncio.Queue[ChatMessage]
+    ) -> None:
+        match action:
+            case Arrived(client):
+                self._hub.identify(session.connection, client)
+                log.info("= client", user_id=client, connection=session.connection)
+                await self._desk.hand_waiting(session.connection, client)
+            case Submit(inputs):
+                await self._desk.submit(inputs)
+            case Answer(chat):
+                try:
+                    chats.put_nowait(chat)
+                except asyncio.QueueFull:
+                    why = f"{CHATS_MAX} of your messages wait for an answer already"
+                    outgoing.reply(error_frame("too_many_chats", why))
+            case Reply(frame):
+                if frame.get("type") == "error":
+                    log.info("! bad frame", connection=session.connection, why=frame["message"])
+                outgoing.reply(frame)
+            case Close(code, reason):
+                log.warning("! closing", connection=session.connection, code=code, reason=reason)
+                outgoing.close(code, reason)
 
     async def _answer(self, chats: asyncio.Queue[ChatMessage], outgoing: Outgoing) -> None:
         # One after the other, so that the answers come in the order of the messages.
@@ -146,12 +155,8 @@ class WebSocketDoor:
 
     async def _end(self, session: Session) -> None:
         ends = session.ended()
-        if not ends:
-            return
-        try:
-            await self._desk.submit(ends)
-        except WireError as error:
-            log.error("! sessions not ended", connection=session.connection, why=error.message)
+        if ends:
+            await self._desk.end(ends)
 
 
 async def _write(socket: ServerConnection, outgoing: Outgoing) -> None:

@@ -23,6 +23,9 @@ EVENTS_MAX = 500  # in one frame, and in one request
 # What msgpack can hold, and so what a user's state can remember.
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
 
+# Pages on this machine. Any other page that a person happens to visit must not speak in their name.
+LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
+
 # Told by the server alone: a client that could claim them could open and end the sessions of others.
 RESERVED_TYPES = frozenset({"session.start", "session.end"})
 RESERVED_PREFIX = "message."
@@ -79,8 +82,8 @@ def decode_json(text: str | bytes) -> Json:
     try:
         encoded = text if isinstance(text, bytes) else text.encode()
         return _decoder.decode(encoded)
-    except UnicodeError as error:
-        raise WireError("bad_frame", f"expected UTF-8, got something else at offset {error_start(error)}") from None
+    except UnicodeError:
+        raise bad_frame(f"expected UTF-8, got something else at offset {_not_utf_8(text)}") from None
     except RecursionError:
         raise bad_frame(_TOO_DEEP) from None
     except msgspec.ValidationError:
@@ -90,8 +93,13 @@ def decode_json(text: str | bytes) -> Json:
         raise bad_frame(f"{place}: expected JSON: {why}") from None
 
 
-def error_start(error: UnicodeError) -> int:
-    return int(getattr(error, "start", 0))
+def _not_utf_8(text: str | bytes) -> int:
+    """Where the first thing stands that is no UTF-8, in characters of a text and in bytes of bytes."""
+    try:
+        text.decode() if isinstance(text, bytes) else text.encode()
+    except UnicodeError as error:
+        return int(getattr(error, "start", 0))
+    return 0
 
 
 def read_value(value: Json) -> Ping | list[Said]:

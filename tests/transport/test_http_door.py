@@ -41,6 +41,14 @@ async def test_a_chat_needs_no_client_id(http: aiohttp.ClientSession) -> None:
     assert (status, reply["messages"]) == (200, [])
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_what_its_headers_say_is_a_bad_request(
+    http: aiohttp.ClientSession, encoding: str
+) -> None:
+    status, reply = await post(http, "/events", "no such thing", headers={"Content-Encoding": encoding})
+    assert (status, reply["message"]) == (400, "expected a body as its headers describe it, got something else")
+
+
 async def test_only_a_chat_message_is_chat(http: aiohttp.ClientSession) -> None:
     status, reply = await post(http, "/chat", {"type": "file.saved"})
     assert status == 400

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine import ChatMessage, Server
 from engine.settings import Limits
@@ -75,6 +75,21 @@ async def until(it_holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not it_holds():  # noqa: ASYNC110 - there is nothing to wait for that would not be made for the test
             await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://localhost.elsewhere.example"])
+async def test_a_page_from_elsewhere_may_not_speak_in_a_persons_name(server: Server, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(server.ws_url, additional_headers={"Origin": origin}):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080"])
+async def test_a_page_on_this_machine_may_connect(server: Server, origin: str) -> None:
+    async with connect(server.ws_url, additional_headers={"Origin": origin}) as socket:
+        await socket.send('{"type": "ping"}')
+        assert await socket.recv() == '{"type":"pong"}'
 
 
 async def recorded(server: Server) -> list[tuple[str, str]]:

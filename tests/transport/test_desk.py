@@ -1,0 +1,63 @@
+"""What the doors share, where the store fails or two ask at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from live_world import START, World
+
+from engine.core.model import Message
+from engine.core.units import DAY
+from engine.live import Live
+from engine.responders import plain
+from engine.storage.base import OutboxMessage, Store
+from engine.storage.sqlite import SqliteStore
+from engine.transport.desk import Desk
+from engine.transport.hub import Hub
+from engine.transport.wire import WireError
+
+
+def desk_on(live: Live) -> Desk:
+    hub = Hub(lambda: 0.0)
+    return Desk(live, hub, plain.respond, clock=lambda: START, answer_timeout_s=1, expires=DAY)
+
+
+async def waiting_message(world: World) -> None:
+    world.accept = lambda message: False
+    sending = asyncio.ensure_future(world.live.send([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)]))
+    await asyncio.sleep(0)
+    await world.live.take_turn(START)
+    await sending
+
+
+async def test_a_reply_does_not_fail_for_an_outbox_that_cannot_be_read() -> None:
+    world = await World().start()
+    await waiting_message(world)
+    desk = desk_on(world.live)
+    world.store.shut = 1
+    assert await desk.take_waiting("ann") == []
+    assert [frame["message"] for frame in await desk.take_waiting("ann")] == ["ok?"]
+
+
+async def test_a_connection_is_told_where_the_outbox_cannot_be_read() -> None:
+    world = await World().start()
+    desk = desk_on(world.live)
+    world.store.shut = 1
+    with pytest.raises(WireError) as refused:
+        await desk.hand_waiting("connection", "ann")
+    assert refused.value.code == "not_stored"
+
+
+async def test_two_requests_at_once_do_not_get_the_same_message(tmp_path: Path) -> None:
+    store: Store = await SqliteStore.open(tmp_path / "test.db")
+    world = World()
+    live = Live(store, world.rules, clock=lambda: START, deliver=lambda messages: [])
+    await live.start()
+    await live.send([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)])
+    desk = desk_on(live)
+    got = await asyncio.gather(desk.take_waiting("ann"), desk.take_waiting("ann"))
+    assert sorted(map(len, got)) == [0, 1]
+    await live.stop()
+    await store.close()
