@@ -13,7 +13,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from engine.responders.base import Responder, check_responder
 from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings
 from engine.storage.base import Store, StoreError
 from engine.storage.opening import open_store
+from engine.transport.bodies import MESSAGE_TEXT_MAX, OPTIONS_MAX
 from engine.transport.desk import Desk, ResponseHook, Sent
 from engine.transport.http import HttpDoor
 from engine.transport.hub import Hub
@@ -183,7 +184,7 @@ class Server:
 
         Raises `StoreError` or `Overloaded`: then nobody has got it.
         """
-        return await self._send(None, message_type, text, tuple(options), fields)
+        return await self._send(None, message_type, text, options, fields)
 
     async def send_backend_message_to_client(
         self,
@@ -195,7 +196,7 @@ class Server:
         **fields: Json,
     ) -> Sent:
         """To all connections of one client; it waits (`Settings.message_expires`) for a client who has none."""
-        return await self._send([client_id], message_type, text, tuple(options), fields)
+        return await self._send([client_id], message_type, text, options, fields)
 
     async def send_frame_to_client(self, client_id: str, frame: dict[str, Json]) -> Sent:
         """A frame of the application's own, ``{"type": "code_suggestion", …}``; ``id`` and ``timestamp`` are added."""
@@ -270,11 +271,21 @@ class Server:
             raise StartError(why) from None
 
     async def _send(
-        self, clients: list[str] | None, kind: str, text: str, options: tuple[str, ...], fields: dict[str, Json]
+        self, clients: list[str] | None, kind: str, text: str, options: Sequence[str], fields: dict[str, Json]
     ) -> Sent:
         _, desk, _, _ = self._parts()
-        encode(fields)  # what JSON cannot hold is the caller's mistake, told here rather than when it is sent
-        return await desk.send(clients, kind, text, options=options, data=fields)
+        # What could not be read back from the store is the caller's mistake, told here rather than when it is sent.
+        encode(fields)
+        for name in clients or ():
+            _check_text("client_id", name, range(1, NAME_LENGTH_MAX + 1))
+        _check_text("message_type", kind, range(1, NAME_LENGTH_MAX + 1))
+        for value in (text, *options):
+            _check_text("text and options", value, range(MESSAGE_TEXT_MAX + 1))
+        if isinstance(options, str):
+            raise TypeError(f"expected options to be a list of texts, got {options!r}")
+        if len(options) > OPTIONS_MAX:
+            raise ValueError(f"expected at most {OPTIONS_MAX} options, got {len(options)}")
+        return await desk.send(clients, kind, text, options=tuple(options), data=fields)
 
     def _parts(self) -> tuple[Live, Desk, Reloader, Store]:
         if self._live is None or self._desk is None or self._reloader is None or self._store is None:
@@ -288,6 +299,13 @@ def _now() -> int:
 
 def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _check_text(name: str, value: object, lengths: range) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"expected {name} to be text, got {value!r}")
+    if len(value) not in lengths:
+        raise ValueError(f"expected {name} to have {lengths[0]} to {lengths[-1]} characters, got {len(value)}")
 
 
 def _taken_apart(frame: dict[str, Json]) -> tuple[str, dict[str, Any]]:

@@ -90,6 +90,28 @@ async def test_what_json_cannot_hold_is_refused_before_it_is_sent(server: Server
         await server.broadcast_to_all_clients("x", "question", thing=object())
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "why"),
+    [
+        ({"client_id": 5, "text": "x"}, TypeError, "expected client_id to be text, got 5"),
+        ({"client_id": "", "text": "x"}, ValueError, "expected client_id to have 1 to 128 characters, got 0"),
+        ({"client_id": "a" * 129, "text": "x"}, ValueError, "expected client_id to have 1 to 128 characters, got 129"),
+        ({"client_id": "a", "text": 5}, TypeError, "expected text and options to be text, got 5"),
+        ({"client_id": "a", "text": "x" * 16385}, ValueError, "to have 0 to 16384 characters, got 16385"),
+        ({"client_id": "a", "text": "x", "message_type": ""}, ValueError, "message_type to have 1 to 128 characters"),
+        ({"client_id": "a", "text": "x", "options": "Yes"}, TypeError, "expected options to be a list of texts"),
+        ({"client_id": "a", "text": "x", "options": ("Yes", None)}, TypeError, "to be text, got None"),
+        ({"client_id": "a", "text": "x", "options": ["o"] * 21}, ValueError, "expected at most 20 options, got 21"),
+    ],
+)
+async def test_what_could_not_be_read_back_is_refused_before_it_is_sent(
+    server: Server, given: dict[str, Any], error: type[Exception], why: str
+) -> None:
+    with pytest.raises(error, match=why):
+        await server.send_backend_message_to_client(**given)
+    assert (await server.health())["store"]["outbox"] == 0
+
+
 async def test_a_hook_that_fails_disturbs_nobody(start_server: Any) -> None:
     async def on_user_response(client_id: str, question_id: str, response: str) -> None:
         raise RuntimeError("a fault of the application's")

@@ -101,12 +101,15 @@ class Conversation:
             self.awaited -= 1
         if kind == "pong":
             return None
-        options = tuple(printable(str(option)) for option in frame.get("options") or ())
+        given = frame.get("options")
+        options = tuple(map(str, given)) if isinstance(given, list) else ()
         if kind == "backend_message":
             kind = str(frame.get("messageType"))
         if isinstance(frame.get("questionId"), str):
-            self.question = Question(frame["questionId"], tuple(map(str, frame.get("options") or ())))
-        return Shown(self._time(frame.get("timestamp")), printable(kind), printable(_text(frame)), options)
+            self.question = Question(frame["questionId"], options)
+        return Shown(
+            self._time(frame.get("timestamp")), printable(kind), printable(_text(frame)), tuple(map(printable, options))
+        )
 
     def _chat(self, text: str) -> Send:
         self.awaited += 1

@@ -56,6 +56,12 @@ async def ask(responder: Responder, chat: ChatMessage, timeout_s: float) -> str:
     try:
         async with asyncio.timeout(timeout_s) as deadline:
             answer = await responder(chat)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Nobody cancelled us: something that the responder waited for was cancelled, and it let that through.
+        raise ResponderFailed("Something went wrong while answering. Please try again.", "it was cancelled") from error
     except Exception as error:
         # A responder is somebody else's code: whatever it raises must end with this one message.
         if deadline.expired():
