@@ -20,6 +20,7 @@ from rich.text import Text
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.frames import CloseCode
 
 from engine.cli.conversation import HELP, Conversation, Explain, Quit, Send, Shown
 
@@ -36,7 +37,11 @@ class _End:
 
 
 class _Leave(Exception):
-    """The conversation is over."""
+    """The conversation is over; ``code`` is the exit code."""
+
+    def __init__(self, code: int = 0) -> None:
+        super().__init__()
+        self.code = code
 
 
 def connect(
@@ -49,6 +54,8 @@ def connect(
     your own words. Lines may also come through a pipe: the client leaves when they end and are answered.
     """
     client = client_id or f"terminal-{secrets.token_hex(3)}"
+    if not _is_unicode(client):
+        raise typer.BadParameter("expected a client id in UTF-8")
     terminal = _Terminal(client, url)
     try:
         code = asyncio.run(terminal.run())
@@ -79,15 +86,18 @@ class _Terminal:
                     attempt = 0
                     self.say(f"connected to {self.url} as {self.conversation.client}; {HELP}")
                     await self.talk(socket)
+                    if socket.close_code == CloseCode.MESSAGE_TOO_BIG:
+                        self.unsent = None  # it would be too big the next time too
+                        self.say("that was longer than the server takes; it was not sent")
                     why = f"closed by the server with {socket.close_code}"
-            except _Leave:
-                return 0
+            except _Leave as leave:
+                return leave.code
             except InvalidURI:
                 self.say(f'expected an address such as "ws://127.0.0.1:7778", got "{self.url}"')
                 return 1
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 why = f"nobody is listening at {self.url}" if isinstance(error, OSError) else str(error)
-                if not sys.stdin.isatty():
+                if sys.stdin is None or not sys.stdin.isatty():
                     # What came through a pipe has nobody who would wait with it.
                     self.say(f"{why}; start the server with: proactive serve")
                     return 1
@@ -151,6 +161,9 @@ class _Terminal:
             if isinstance(line, _End):
                 self.lines.put_nowait(line)  # it has also ended for the next connection
                 await self.await_replies(hearing)
+                if self.conversation.awaited and hearing.done():
+                    self.say("the server closed the connection before all was answered")
+                    raise _Leave(1)
                 raise _Leave
             match self.conversation.typed(line):
                 case Send(frame):
@@ -186,6 +199,15 @@ class _Terminal:
 
 def _encode(frame: dict[str, Any]) -> str:
     return msgspec.json.encode(frame).decode()
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is; bytes on a command line that are none become halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, enter: Callable[[str | _End], None]) -> None:

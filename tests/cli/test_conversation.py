@@ -127,6 +127,13 @@ def test_a_frame_of_its_own_kind_shows_its_fields(talk: Conversation) -> None:
     assert shown == Shown("10:00:00", "code_suggestion", "code: x = 1\nlanguage: python\nlines: [1]")
 
 
+@pytest.mark.parametrize("options", [5, "Yes", {"a": 1}, True, None])
+def test_options_that_are_no_list_are_none(talk: Conversation, options: Any) -> None:
+    shown = hear(talk, type="poll", questionId="q1", message="Well?", options=options)
+    assert shown == Shown("", "poll", "Well?")
+    assert talk.typed("1") == answer("1")
+
+
 def test_nothing_that_steers_a_terminal_is_shown(talk: Conversation) -> None:
     shown = hear(talk, type="chat_response", message="\x1b[2Jgone\nnext\r", timestamp=AT)
     assert shown == Shown("10:00:00", "chat_response", "\ufffd[2Jgone\nnext\ufffd")

@@ -244,3 +244,19 @@ def test_what_was_acknowledged_outlives_kill_9(start: Start, served: Served, tmp
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     again = Served(start("serve", "--ws-port", "0", "--http-port", "0"))
     assert finish(start("connect", "--url", again.ws_url, "--client-id", "ann"), "Hello\n")[0] == 0
+
+
+def test_what_is_longer_than_the_server_takes_is_told_and_not_sent_for_ever(start: Start, served: Served) -> None:
+    code, _, err = finish(start("connect", "--url", served.ws_url), "x" * 70_000 + "\n")
+    assert code == 1
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] in (
+        "[the server closed the connection before all was answered]",
+        "[not connected; what was not sent is lost]",
+    )
+
+
+def test_a_client_id_that_is_no_text_is_refused(start: Start, served: Served) -> None:
+    code, _, err = finish(start("connect", "--url", served.ws_url, "--client-id", "a\udcff"), "")
+    assert code == 2
+    assert "expected a client id in UTF-8" in err

@@ -51,6 +51,20 @@ async def test_an_object_that_can_be_called_answers_as_well() -> None:
     assert await ask(Callable(), CHAT, 1) == "ann: How?"
 
 
+async def lets_a_cancellation_through(message: ChatMessage) -> str:
+    raise asyncio.CancelledError
+
+
+async def test_a_cancellation_of_its_own_is_a_failure_and_one_of_ours_is_not() -> None:
+    with pytest.raises(ResponderFailed, match="it was cancelled"):
+        await ask(lets_a_cancellation_through, CHAT, 1)
+    asking = asyncio.ensure_future(ask(never, CHAT, 60))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
 async def test_the_longest_answer_is_passed_on() -> None:
     assert len(await ask(partial(says, ANSWER_LENGTH_MAX), CHAT, 1)) == ANSWER_LENGTH_MAX
 
