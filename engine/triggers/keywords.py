@@ -63,7 +63,7 @@ def fold(text: str) -> str:
         # Folding can undo the normal form (U+0345, for one), so it is made again: Unicode 3.13, definition D146.
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # All white space but the plain space is unprintable: most texts need not be taken apart.
-    return folded if "  " not in folded and folded.isprintable() else " ".join(folded.split())
+    return folded.strip(" ") if "  " not in folded and folded.isprintable() else " ".join(folded.split())
 
 
 class Word:

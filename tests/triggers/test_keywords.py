@@ -8,7 +8,7 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.core.evaluate import apply
@@ -143,6 +143,9 @@ def test_what_folding_takes_apart_is_normalised_again(text: str, found: str) -> 
     assert fold(text) == found
 
 
+@example(" ")
+@example(" a")
+@example("a ")
 @given(st.text(st.characters(max_codepoint=127), max_size=30))
 def test_the_short_way_for_ascii_is_the_long_way(text: str) -> None:
     assert fold(text) == folded(text).strip()
