@@ -236,6 +236,21 @@ async def test_what_was_due_while_nobody_ran_happens_at_its_moment() -> None:
     assert [message.at for message in world.delivered] == [START + 5 * MINUTE]
 
 
+@pytest.mark.parametrize(("back", "said_so"), [(MINUTE, False), (MINUTE + 1, True)])
+async def test_a_clock_that_is_behind_what_was_recorded_is_told(
+    back: int, said_so: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = await World().start()
+    await world.say(said("ann", "edit"))
+    world.now = START - back
+    await world.restart()
+    shown = capsys.readouterr()
+    assert ("the clock is behind what was recorded" in shown.out + shown.err) is said_so
+    # Time does not go back with it.
+    await world.say(said("ann", "edit"))
+    assert (await world.state()).now == START
+
+
 async def test_sessions_of_an_earlier_process_end_after_the_grace() -> None:
     world = await World().start()
     await world.say(said("ann", "session.start", "s1"), said("ann", "session.start", "s2"), said("bob"))
