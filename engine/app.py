@@ -36,7 +36,6 @@ from engine.responders.base import Responder, check_responder
 from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings
 from engine.storage.base import Store, StoreError
 from engine.storage.opening import open_store
-from engine.transport.bodies import MESSAGE_TEXT_MAX, OPTIONS_MAX
 from engine.transport.desk import Desk, ResponseHook, Sent
 from engine.transport.http import HttpDoor
 from engine.transport.hub import Hub
@@ -277,14 +276,12 @@ class Server:
         # What could not be read back from the store is the caller's mistake, told here rather than when it is sent.
         encode(fields)
         for name in clients or ():
-            _check_text("client_id", name, range(1, NAME_LENGTH_MAX + 1))
-        _check_text("message_type", kind, range(1, NAME_LENGTH_MAX + 1))
+            _check_name("client_id", name)
+        _check_name("message_type", kind)
         for value in (text, *options):
-            _check_text("text and options", value, range(MESSAGE_TEXT_MAX + 1))
+            _check_text("text and options", value)
         if isinstance(options, str):
             raise TypeError(f"expected options to be a list of texts, got {options!r}")
-        if len(options) > OPTIONS_MAX:
-            raise ValueError(f"expected at most {OPTIONS_MAX} options, got {len(options)}")
         return await desk.send(clients, kind, text, options=tuple(options), data=fields)
 
     def _parts(self) -> tuple[Live, Desk, Reloader, Store]:
@@ -301,11 +298,15 @@ def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _check_text(name: str, value: object, lengths: range) -> None:
+def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"expected {name} to be text, got {value!r}")
-    if len(value) not in lengths:
-        raise ValueError(f"expected {name} to have {lengths[0]} to {lengths[-1]} characters, got {len(value)}")
+
+
+def _check_name(name: str, value: str) -> None:
+    _check_text(name, value)
+    if not 0 < len(value) <= NAME_LENGTH_MAX:
+        raise ValueError(f"expected {name} to have 1 to {NAME_LENGTH_MAX} characters, got {len(value)}")
 
 
 def _taken_apart(frame: dict[str, Json]) -> tuple[str, dict[str, Any]]:

@@ -97,11 +97,9 @@ async def test_what_json_cannot_hold_is_refused_before_it_is_sent(server: Server
         ({"client_id": "", "text": "x"}, ValueError, "expected client_id to have 1 to 128 characters, got 0"),
         ({"client_id": "a" * 129, "text": "x"}, ValueError, "expected client_id to have 1 to 128 characters, got 129"),
         ({"client_id": "a", "text": 5}, TypeError, "expected text and options to be text, got 5"),
-        ({"client_id": "a", "text": "x" * 16385}, ValueError, "to have 0 to 16384 characters, got 16385"),
         ({"client_id": "a", "text": "x", "message_type": ""}, ValueError, "message_type to have 1 to 128 characters"),
         ({"client_id": "a", "text": "x", "options": "Yes"}, TypeError, "expected options to be a list of texts"),
         ({"client_id": "a", "text": "x", "options": ("Yes", None)}, TypeError, "to be text, got None"),
-        ({"client_id": "a", "text": "x", "options": ["o"] * 21}, ValueError, "expected at most 20 options, got 21"),
     ],
 )
 async def test_what_could_not_be_read_back_is_refused_before_it_is_sent(
