@@ -27,11 +27,11 @@ AGAIN_SECONDS = 5.0  # after a swap that the store refused
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a change of rules does to what is remembered, by rule id in rule order.
+    """What a change of rules does to what is remembered, by rule id in rule order. Each rule is in one of the four.
 
-    ``kept``: the trigger is as it was, so nothing is lost, whatever else of the rule was edited. ``edited``: of
-    those, the rules of which something else was. ``fresh``: new, or with an edited trigger, so that it begins
-    from the anchors of the state. ``dropped``: gone.
+    ``kept``: it is as it was. ``edited``: its trigger is as it was, so nothing is lost, whatever else of it was
+    edited. ``fresh``: new, or with an edited trigger, so that it begins from the anchors of the state.
+    ``dropped``: gone.
     """
 
     kept: tuple[str, ...]
@@ -40,7 +40,7 @@ class Plan:
     dropped: tuple[str, ...]
 
     def __str__(self) -> str:
-        parts = [f"{len(self.kept)} kept"]
+        parts = [f"{len(self.kept)} unchanged"]
         for word, ids in (("edited", self.edited), ("fresh", self.fresh), ("dropped", self.dropped)):
             if ids:
                 parts.append(f"{len(ids)} {word} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})")
@@ -51,12 +51,12 @@ def plan(before: RuleSet, after: RuleSet) -> Plan:
     """Match the rules by id, their triggers by fingerprint."""
     old = {rule.id: rule for rule in before}
     new = {rule.id: rule for rule in after}
-    kept = tuple(name for name, rule in new.items() if name in old and _keys(rule) == _keys(old[name]))
+    same = [name for name, rule in new.items() if name in old and _keys(rule) == _keys(old[name])]
     return Plan(
-        kept,
-        tuple(name for name in kept if new[name].written != old[name].written),
-        tuple(name for name in new if name not in kept),
-        tuple(name for name in old if name not in new),
+        kept=tuple(name for name in same if new[name].written == old[name].written),
+        edited=tuple(name for name in same if new[name].written != old[name].written),
+        fresh=tuple(name for name in new if name not in same),
+        dropped=tuple(name for name in old if name not in new),
     )
 
 

@@ -86,7 +86,7 @@ async def watching(folder: Path, path: str = ".") -> AsyncIterator[Watched]:
 async def test_an_edited_file_holds_without_a_restart(tmp_path: Path) -> None:
     async with watching(tmp_path) as watched:
         watched.write(PAGE.replace("5m", "2m"))
-        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
         assert watched.world.live.rules.hash == load_folder(tmp_path).hash
         assert watched.reloader.problems == []
 
@@ -106,7 +106,7 @@ async def test_a_broken_file_changes_nothing_and_says_where_it_is_broken(tmp_pat
         assert 'expected a duration such as "90s", "5m" or "1h30m"' in problems[0]
 
         watched.write(PAGE.replace("text: one", "text: two"))
-        await watched.until("Rules reloaded: 2 kept, 1 edited (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 edited (idle)")
         assert watched.reloader.problems == []
         assert watched.world.live.rules.hash != before
 
@@ -116,9 +116,9 @@ async def test_files_that_come_and_go_are_noticed(tmp_path: Path) -> None:
         watched.write(
             "version: 1\nrules: [{id: new, trigger: {event: e}, message: {type: question, text: x}}]\n", "new.yml"
         )
-        await watched.until("Rules reloaded: 2 kept, 1 fresh (new)")
+        await watched.until("Rules reloaded: 2 unchanged, 1 fresh (new)")
         (tmp_path / "new.yml").unlink()
-        await watched.until("Rules reloaded: 2 kept, 1 dropped (new)")
+        await watched.until("Rules reloaded: 2 unchanged, 1 dropped (new)")
 
 
 async def test_a_folder_that_goes_and_comes_back_is_watched_again(tmp_path: Path) -> None:
@@ -130,9 +130,9 @@ async def test_a_folder_that_goes_and_comes_back_is_watched_again(tmp_path: Path
         assert "there is nothing" in watched.reloader.problems[0]
         folder.mkdir()
         watched.write(PAGE.replace("5m", "2m"))
-        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
         watched.write(PAGE.replace("5m", "3m"))
-        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
 
 
 async def test_a_folder_put_in_the_place_of_another_is_the_one_that_is_watched(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ async def test_a_folder_put_in_the_place_of_another_is_the_one_that_is_watched(t
         (other / "rules.yaml").write_text(PAGE.replace("5m", "2m"), encoding="utf-8")
         folder.rename(tmp_path / "former")
         other.rename(folder)
-        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
         watched.write(PAGE.replace("text: one", "text: two"))
-        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
 
 
 async def test_a_link_that_is_turned_to_another_folder_is_followed(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_a_link_that_is_turned_to_another_folder_is_followed(tmp_path: Pat
         (tmp_path / "two" / "rules.yaml").write_text(PAGE.replace("5m", "2m"), encoding="utf-8")
         (tmp_path / "new").symlink_to("two")
         (tmp_path / "new").replace(link)
-        await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+        await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
 
 
 async def test_a_single_file_that_an_editor_puts_another_in_place_of_is_watched_on(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ async def test_a_single_file_that_an_editor_puts_another_in_place_of_is_watched_
         for span in ("2m", "3m"):
             (tmp_path / "new").write_text(PAGE.replace("5m", span), encoding="utf-8")
             (tmp_path / "new").replace(tmp_path / "rules.yaml")
-            await watched.until("Rules reloaded: 1 kept, 1 fresh (idle)")
+            await watched.until("Rules reloaded: 1 unchanged, 1 fresh (idle)")
 
 
 # Without the watcher: what one look at the files does.
@@ -231,19 +231,19 @@ async def test_a_timer_that_runs_goes_on_through_a_reload(tmp_path: Path, edited
 @pytest.mark.parametrize(
     ("after", "expected", "shown"),
     [
-        (PAGE + "# again", Plan(("idle", "seen"), (), (), ()), "2 kept"),
-        (PAGE.replace("5m", "300s"), Plan(("idle", "seen"), (), (), ()), "2 kept"),
-        (PAGE.replace("text: hi", "text: ho"), Plan(("idle", "seen"), ("seen",), (), ()), "2 kept, 1 edited (seen)"),
-        (PAGE.replace("5m", "6m"), Plan(("seen",), (), ("idle",), ()), "1 kept, 1 fresh (idle)"),
+        (PAGE + "# again", Plan(("idle", "seen"), (), (), ()), "2 unchanged"),
+        (PAGE.replace("5m", "300s"), Plan(("idle", "seen"), (), (), ()), "2 unchanged"),
+        (PAGE.replace("text: hi", "text: ho"), Plan(("idle",), ("seen",), (), ()), "1 unchanged, 1 edited (seen)"),
+        (PAGE.replace("5m", "6m"), Plan(("seen",), (), ("idle",), ()), "1 unchanged, 1 fresh (idle)"),
         (
             PAGE.replace("id: seen", "id: other"),
             Plan(("idle",), (), ("other",), ("seen",)),
-            "1 kept, 1 fresh (other), 1 dropped (seen)",
+            "1 unchanged, 1 fresh (other), 1 dropped (seen)",
         ),
         (
             PAGE.replace("id: idle,", "id: idle, mode: off,"),
             Plan(("seen",), (), ("idle",), ()),
-            "1 kept, 1 fresh (idle)",
+            "1 unchanged, 1 fresh (idle)",
         ),
     ],
 )
@@ -258,4 +258,4 @@ def test_a_long_plan_names_the_first_five() -> None:
         f"  - {{id: r{number}, trigger: {{event: e}}, message: {{type: question, text: x}}}}" for number in range(6)
     )
     found = plan(compiled(PAGE), compiled("version: 1\nrules:\n" + rules))
-    assert str(found) == "0 kept, 6 fresh (r0, r1, r2, r3, r4, …), 2 dropped (idle, seen)"
+    assert str(found) == "0 unchanged, 6 fresh (r0, r1, r2, r3, r4, …), 2 dropped (idle, seen)"

@@ -12,21 +12,25 @@ if TYPE_CHECKING:
     from engine.core.expressions import Expression
     from engine.core.scope import Scope
 
-_EVENT_TYPE = re.compile(r"[A-Za-z_][\w\-]*(?:[.:/][\w\-]+)*(?:[.:/]?\*)?|\*", re.ASCII)
+# Words joined by a point, a colon, a slash or a space: foreign logs have types such as "Hint 2 taken".
+_WORD = r"[\w\-]+"
+_EVENT_TYPE = re.compile(rf"{_WORD}(?:[.:/ ]{_WORD})*(?:[.:/ ]?\*)?|\*")
 EVENT_TYPE_LENGTH_MAX = 128
 
 
 def parse_event_type(text: str) -> str:
     """A type such as ``test.failed``, or with a ``*`` at the end, which stands for any ending."""
-    if not _EVENT_TYPE.fullmatch(text) or len(text) > EVENT_TYPE_LENGTH_MAX:
+    if len(text) > EVENT_TYPE_LENGTH_MAX or not _EVENT_TYPE.fullmatch(text):
         hint = "a * can only stand at the end" if "*" in text[:-1] else ""
         raise Refused(f'expected an event type such as "test.failed" or "test.*", got "{text}"', hint=hint)
     return text
 
 
+_NO_SIGN = r"[^\s!-,./:-@\[-^`{-~]"
 EVENT_TYPE = shapes.Parsed(
     parse=parse_event_type,
-    pattern=r"^([A-Za-z_][A-Za-z0-9_\-]*([.:/][A-Za-z0-9_\-]+)*([.:/]?\*)?|\*)$",
+    # A little wider than what is read, for ECMA 262 has no letters but ASCII's: anything but signs and white space.
+    pattern=rf"^({_NO_SIGN}+([.:/ ]{_NO_SIGN}+)*([.:/ ]?\*)?|\*)$",
     examples=("chat_message", "test.failed", "test.*"),
     doc="The type of an event; a * at the end stands for any ending.",
 )

@@ -29,6 +29,8 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _MESSAGE_TYPE = r"[a-z][a-z0-9_.-]{0,63}"
 _LIST_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 _PERIODS: dict[str, Per] = {"session": "session", "day": "day", "user": "user"}
+# What clients show as a text and nothing else.
+TEXT_TYPES = ("question", "suggestion", "notification")
 # What a client of the protocol takes for something else than a message of a rule.
 MESSAGE_TYPES_TAKEN = (
     "ack", "backend_message", "chat_response", "error", "ping", "pong", "preferences", "welcome",
@@ -128,7 +130,9 @@ MESSAGE = shapes.Fields(
             examples=("question", "suggestion", "notification"),
             doc="How a client shows it: question, suggestion, notification, or a word of your own.",
         ),
-        "text": shapes.Template(doc="What the user reads, a Jinja template."),
+        "text": shapes.Template(
+            doc="What the user reads, a Jinja template. A type of your own may have its fields in data alone."
+        ),
         "fallback": shapes.Text(doc="Plain text that is sent when the template fails."),
         "options": shapes.ListOf(
             item=shapes.Parsed(parse=parse_option, pattern=r"\S", doc="An answer the user can choose."),
@@ -141,7 +145,8 @@ MESSAGE = shapes.Fields(
         "expires": EXPIRES,
         "variants": LATER,
     },
-    required=("type", "text"),
+    required=("type",),
+    at_least_one=("text", "data"),
     doc="What the rule says.",
 )
 

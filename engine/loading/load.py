@@ -9,6 +9,7 @@ from typing import Any
 from engine.core import shapes
 from engine.core.model import Json, derive_id
 from engine.core.refusal import Refused
+from engine.core.render import compile_template
 from engine.core.rules import Cap, MessageSpec, Policy, Rule, RuleSet, Trigger
 from engine.core.units import MINUTE
 from engine.loading import tree
@@ -18,6 +19,7 @@ from engine.loading.language import (
     DATA_KEYS_TAKEN,
     LISTS,
     POLICY,
+    TEXT_TYPES,
     file_shape,
     parse_list_name,
     rule_shape,
@@ -172,8 +174,10 @@ class _Folder:
             for key, child in entries.items()
             if key not in ("id", "trigger")
         }
-        if "message" in entries:
-            check_data_keys(reader, entries["message"])
+        message = entries.get("message")
+        if isinstance(message, tree.Mapping):
+            check_text(reader, message)
+            check_data_keys(reader, message)
         is_broken = not rule_id or triggers is None or any(value is INVALID for value in values.values())
         if is_broken or len(reader.errors) > errors_before:
             return None
@@ -228,14 +232,27 @@ class _Folder:
         return built
 
 
-def check_data_keys(reader: Reader, message: Node) -> None:
+def check_text(reader: Reader, message: tree.Mapping) -> None:
+    """Report a message that clients show as a text, and that has none."""
+    if "text" in message.entries or "data" not in message.entries or "type" not in message.entries:
+        return  # fine, or reported already
+    _, kind = message.entries["type"]
+    if isinstance(kind, tree.Scalar) and kind.value in TEXT_TYPES:
+        reader.report(message, f'missing key "text", which a {kind.value} consists of', "missing-key")
+
+
+def check_data_keys(reader: Reader, message: tree.Mapping) -> None:
     """Report keys of a message's data that the protocol fills itself."""
-    data = message.entries.get("data") if isinstance(message, tree.Mapping) else None
+    data = message.entries.get("data")
     if data is None or not isinstance(data[1], tree.Mapping):
         return
     for name, (key, _) in data[1].entries.items():
         if name in DATA_KEYS_TAKEN:
             reader.report(key, f'"{name}" is set by the protocol; choose another name', "reserved-key")
+
+
+# What a message says that consists of its data alone.
+NO_TEXT = compile_template("")
 
 
 def make_rule(values: Mapping[str, Any], **place: Any) -> Rule:
@@ -245,7 +262,7 @@ def make_rule(values: Mapping[str, Any], **place: Any) -> Rule:
         **place,
         message=MessageSpec(
             type=message["type"],
-            text=message["text"],
+            text=message.get("text", NO_TEXT),
             fallback=message.get("fallback"),
             options=message.get("options", ()),
             data=message.get("data", {}),

@@ -78,5 +78,6 @@ def expected_mapping(shape: shapes.Fields) -> str:
     names = supported(shape)
     choice = [name for name in shape.exactly_one or shape.at_least_one if name in names]
     if choice:
-        return f"a mapping with {listed(choice, 'or')}"
+        needed = f"{listed(shape.required, 'and')}, and with " if shape.required else ""
+        return f"a mapping with {needed}{listed(choice, 'or')}"
     return f"a mapping with {listed(shape.required or names, 'and')}"

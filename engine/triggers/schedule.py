@@ -18,16 +18,25 @@ from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import WEEKDAYS, user_zone
 from engine.core.state import UserState
-from engine.core.units import parse_duration, to_datetime
+from engine.core.units import SECOND, format_duration, parse_duration, to_datetime
 from engine.core.zones import parse_zone
 
 AGENDAS_KEPT_MAX = 256
+INTERVAL_MIN = SECOND
 
 Zone = tzinfo | Literal["user"] | None  # None is the policy's
 
 
 def parse_schedule_zone(text: str) -> Zone:
     return "user" if text == "user" else parse_zone(text)
+
+
+def parse_interval(text: str) -> int:
+    """A duration of at least `INTERVAL_MIN`: nobody wants to be looked at more often, and each time is a candidate."""
+    interval = parse_duration(text)
+    if interval < INTERVAL_MIN:
+        raise Refused(f'expected at least {format_duration(INTERVAL_MIN)}, got "{text}"')
+    return interval
 
 
 SHAPE = shapes.Fields(
@@ -41,10 +50,10 @@ SHAPE = shapes.Fields(
             ),
         ),
         "every": shapes.Parsed(
-            parse=parse_duration,
-            pattern=r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+            parse=parse_interval,
+            pattern=r"^(?=\d)(\d+d)?(\d+h)?(\d+m(?!s))?(\d+s)?(\d+ms)?$",
             examples=("10m", "1h30m"),
-            doc="Again and again this long, counted from the moment on which the user became present.",
+            doc="Again and again this long, at least 1s, counted from the moment on which the user became present.",
         ),
         "at": shapes.ListOf(
             item=shapes.Parsed(

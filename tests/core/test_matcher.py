@@ -13,12 +13,13 @@ from engine.core.scope import Scope
 from engine.core.state import UserState
 
 TYPES = [
-    "e", "_e", "chat_message", "test.failed", "test-run", "a.b.c", "a:b/c", "test.*", "test*", "*", "e9", "a.9",
+    "e", "_e", "chat_message", "test.failed", "test-run", "a.b.c", "a:b/c", "test.*", "test*", "*", "e9", "a.9", "9e",
+    "Hint 2 taken", "Hint *", "-e", "tést", "testé.*",
     "x" * EVENT_TYPE_LENGTH_MAX,
 ]  # fmt: skip
 NOT_TYPES = [
-    "", " ", "test.", ".test", "test..failed", "9e", "-e", "te st", "test.failed ", "tést", "test\n", "**", "test.**",
-    "a/", "test.٣", "x" * (EVENT_TYPE_LENGTH_MAX + 1),
+    "", " ", "test.", ".test", "test..failed", "te  st", "test.failed ", " test", "test\n", "te\tst", "**", "test.**",
+    "a/", "a. b", "x" * (EVENT_TYPE_LENGTH_MAX + 1),
 ]  # fmt: skip
 
 

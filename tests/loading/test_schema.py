@@ -23,6 +23,7 @@ OF_THE_SHAPE = {"unknown-key", "missing-key", "wrong-type", "not-supported", "co
 # Right by its shape, wrong by what it says: the grammar of cron, the table of time zones, words that contradict
 # each other, forms of text beyond a regular expression.
 BY_MEANING = {
+    "message-question-without-text", "schedule-too-often",
     "keywords-never", "inactivity-after-no-activity", "duration-of-nothing", "duration-of-eleven-years",
     "list-inserts-a-list", "message-data-not-a-number", "message-data-number-too-big", "keywords-only-a-star",
     "list-name", "keywords-too-long", "empty", "schedule-bad-time",

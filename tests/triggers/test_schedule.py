@@ -11,9 +11,9 @@ from engine.core.cron import parse_cron
 from engine.core.refusal import Refused
 from engine.core.rules import Policy, Trigger
 from engine.core.state import UserState
-from engine.core.units import HOUR, MINUTE, parse_at
+from engine.core.units import HOUR, MINUTE, SECOND, parse_at
 from engine.core.zones import parse_zone
-from engine.triggers.schedule import KIND, parse_schedule_zone
+from engine.triggers.schedule import KIND, parse_interval, parse_schedule_zone
 
 PARIS = parse_zone("Europe/Paris")
 START = parse_at("2026-03-27T10:00:00Z")
@@ -96,3 +96,9 @@ def test_a_zone_beside_every_is_refused() -> None:
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(Refused, match='expected an IANA time zone such as "Europe/Paris", got "User"'):
         parse_schedule_zone("User")
+
+
+def test_every_is_at_least_a_second() -> None:
+    assert parse_interval("1s") == SECOND
+    with pytest.raises(Refused, match='expected at least 1s, got "999ms"'):
+        parse_interval("999ms")
