@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import structlog
 
-from engine.core.model import Json
+from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
 from engine.core.units import SECOND
@@ -35,7 +35,9 @@ from engine.responders import echo, plain
 from engine.responders.base import Responder, check_responder
 from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings
 from engine.storage.base import Store, StoreError
+from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
+from engine.storage.sqlite import SqliteStore
 from engine.transport.desk import Desk, ResponseHook, Sent
 from engine.transport.http import HttpDoor
 from engine.transport.hub import Hub
@@ -232,6 +234,10 @@ class Server:
         rules = await asyncio.to_thread(load_folder, settings.rules)
         self._store = await open_store(settings.store)
         opened.push_async_callback(self._store.close)
+        if isinstance(self._store, SqliteStore):
+            lock = FileLock(self._store.path)
+            lock.take()
+            opened.callback(lock.release)
         self._live = Live(self._store, rules, clock=_now, deliver=self._hub.deliver)
         await self._live.start()
         opened.push_async_callback(self._live.stop)
@@ -278,6 +284,8 @@ class Server:
         for name in clients or ():
             _check_name("client_id", name)
         _check_name("message_type", kind)
+        if kind in MESSAGE_TYPES_TAKEN:
+            raise ValueError(f'"{kind}" is a type of the protocol itself; choose another')
         for value in (text, *options):
             _check_text("text and options", value)
         if isinstance(options, str):

@@ -74,7 +74,8 @@ class Counters:
 
 
 class Live:
-    """Runs the rules for all users of a store. One per process; several on one store conflict harmlessly."""
+    """Runs the rules for all users of a store. One per store: it takes open sessions that are not its own for those of
+    a process that is gone. Commits of another would only conflict with it."""
 
     def __init__(
         self,

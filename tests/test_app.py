@@ -161,6 +161,27 @@ async def test_a_store_that_is_none_keeps_the_server_from_starting(start_server:
         await start_server(store=f"sqlite:{path}")
 
 
+async def test_a_second_server_on_one_file_is_refused_before_it_does_anything(
+    start_server: Any, tmp_path: Path
+) -> None:
+    store = f"sqlite:{tmp_path / 'shared.db'}"
+    server = await start_server(store=store)
+    before = (await server.health())["store"]
+    with pytest.raises(StoreUnusable, match="is in use by another server"):
+        await start_server(store=store)
+    assert (await server.health())["store"] == before
+    await server.stop()
+    await start_server(store=store)
+
+
+@pytest.mark.parametrize("kind", ["error", "pong", "chat_response", "backend_message"])
+async def test_the_application_cannot_speak_as_the_protocol(server: Server, kind: str) -> None:
+    with pytest.raises(ValueError, match=f'"{kind}" is a type of the protocol itself'):
+        await server.send_frame_to_client("ann", {"type": kind})
+    with pytest.raises(ValueError, match=f'"{kind}" is a type of the protocol itself'):
+        await server.broadcast_to_all_clients("hi", kind)
+
+
 async def test_a_server_starts_once_and_stops_as_often_as_one_likes(start_server: Any) -> None:
     server = await start_server()
     with pytest.raises(RuntimeError, match="a server starts once; make another"):

@@ -14,6 +14,7 @@ from pages import blocks_of, check_yaml, frames_of, matches, rules_before, run_t
 from engine.app import Server
 from engine.core import shapes
 from engine.core.functions import FUNCTION_NAMES
+from engine.core.model import MESSAGE_TYPES_TAKEN
 from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
 from engine.core.shapes import Later
 from engine.loading.diagnostic import RuleErrors
@@ -21,7 +22,6 @@ from engine.loading.language import (
     DATA_KEYS_TAKEN,
     DEFAULTS,
     MESSAGE,
-    MESSAGE_TYPES_TAKEN,
     POLICY,
     file_shape,
     rule_shape,

@@ -18,6 +18,11 @@ OUTCOMES: tuple[Outcome, ...] = (
     "sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error",
 )  # fmt: skip
 
+# What a client of the protocol takes for something else than a message: no message can be of these types.
+MESSAGE_TYPES_TAKEN = (
+    "ack", "backend_message", "chat_response", "error", "ping", "pong", "preferences", "welcome",
+)  # fmt: skip
+
 # Events that are not activity: they tell of sessions, messages and people, not of something the user did.
 LIFECYCLE_TYPES = frozenset({"session.start", "session.end", "user.identify", "user.preferences", "ping"})
 LIFECYCLE_PREFIX = "message."

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from engine.core import shapes
+from engine.core.model import MESSAGE_TYPES_TAKEN
 from engine.core.refusal import Refused
 from engine.core.rules import Per
 from engine.core.units import parse_duration
@@ -31,10 +32,6 @@ _LIST_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 _PERIODS: dict[str, Per] = {"session": "session", "day": "day", "user": "user"}
 # What clients show as a text and nothing else.
 TEXT_TYPES = ("question", "suggestion", "notification")
-# What a client of the protocol takes for something else than a message of a rule.
-MESSAGE_TYPES_TAKEN = (
-    "ack", "backend_message", "chat_response", "error", "ping", "pong", "preferences", "welcome",
-)  # fmt: skip
 # What the protocol itself puts into the frame of a message.
 DATA_KEYS_TAKEN = (
     "expiresAt", "id", "message", "messageType", "options", "questionId", "rule", "seq", "timestamp", "type", "why",
@@ -204,6 +201,7 @@ def trigger_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
         keys=built | later,
         exactly_one=tuple(built),
         beside={"where": "event"} if "event" in built else {},
+        one_of_list=True,
         doc="When the rule may speak.",
     )
 

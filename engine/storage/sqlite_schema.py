@@ -12,6 +12,7 @@ from typing import Literal
 from engine.storage.base import PARTITIONS_DEFAULT, StoreUnusable
 
 Durability = Literal["full", "normal"]
+CHECKED_BYTES_MAX = 512 * 1024 * 1024  # beyond it opening would take too long
 
 APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database by
 SCHEMA_VERSION = 1
@@ -100,6 +101,8 @@ def connect(
     _check_path(path, read_only)
     # The path becomes a URI because only a URI can say that nothing is to be written.
     address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    if read_only and _is_at_rest(path, address):
+        address += "&immutable=1"
     try:
         db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
     except sqlite3.Error as error:
@@ -109,6 +112,7 @@ def connect(
             if read_only:
                 raise StoreUnusable(f'"{path}" is empty: there is nothing to read')
             _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)
+        _check_whole(db, path)
         _tune(db, path, durability, read_only)
         return db, _partition_count(db, path, partition_count)
     except sqlite3.Error as error:
@@ -117,6 +121,27 @@ def connect(
     except BaseException:
         db.close()
         raise
+
+
+def _is_at_rest(path: Path, address: str) -> bool:
+    """Whether it can be read only as a file that nobody writes: it lies where no write-ahead log can be made.
+
+    A write-ahead log that is there belongs to it, so that without it the newest part would be missing.
+    """
+    if path.with_name(path.name + "-wal").exists():
+        return False
+    db = sqlite3.connect(address, uri=True)
+    try:
+        db.execute("PRAGMA application_id")
+    except sqlite3.Error as error:
+        return _has_no_room_for_a_log(error)
+    finally:
+        db.close()
+    return False
+
+
+def _has_no_room_for_a_log(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM"))
 
 
 def _check_path(path: Path, read_only: bool) -> None:
@@ -128,15 +153,23 @@ def _check_path(path: Path, read_only: bool) -> None:
         raise StoreUnusable(f'there is no file "{path}" to read')
 
 
+def _check_whole(db: sqlite3.Connection, path: Path) -> None:
+    """Look through a file that is not too large for pages that are damaged: half a gigabyte takes about a second."""
+    if path.stat().st_size > CHECKED_BYTES_MAX:
+        return
+    [(found,), *_] = db.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise StoreUnusable(f'"{path}" is damaged ({" ".join(str(found).split())}): put back a backup of it')
+
+
 def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
     """What SQLite says, in words that help whoever named the file."""
-    name = getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_NOTADB":
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
         return StoreUnusable(f'"{path}" is not a SQLite database: name another file')
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+    if _has_no_room_for_a_log(error):
         return StoreUnusable(
             f'"{path}" cannot be opened ({error}): the file and its directory must be readable and writable, '
-            "to read only as well, for SQLite keeps its write-ahead log beside the file"
+            'to read only as well where there is a write-ahead log ("-wal") beside the file'
         )
     return StoreUnusable(f'"{path}" cannot be used: {error}')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.core.model import Json
+from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.transport.wire import (
     EVENTS_MAX,
     NAME_LENGTH_MAX,
@@ -113,6 +113,8 @@ def read_message(body: bytes) -> Order:
     message_type = value.get("type")
     if not isinstance(message_type, str) or not 0 < len(message_type) <= NAME_LENGTH_MAX:
         raise bad_frame(f'expected "type" to be a string of 1 to {NAME_LENGTH_MAX} characters')
+    if message_type in MESSAGE_TYPES_TAKEN:
+        raise bad_frame(f'"{message_type}" is a type of the protocol itself; choose another')
     text = value.get("text", "")
     if not isinstance(text, str) or len(text) > MESSAGE_TEXT_MAX:
         raise WireError("bad_frame", f'expected "text" to be a string of at most {MESSAGE_TEXT_MAX} characters')

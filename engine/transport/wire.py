@@ -155,7 +155,8 @@ def message_frame(outgoing: OutboxMessage) -> FrameType:
             own["message"] = message.text
     own["timestamp"] = outgoing.at // SECOND
     own["id"] = message.id
-    if message.type == "question":
+    # Whatever asks for an answer says by which id it wants it.
+    if message.type == "question" or message.options:
         own["questionId"] = message.id
     if message.options:
         own["options"] = list(message.options)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.core import shapes
+from engine.core.model import MESSAGE_TYPES_TAKEN
 from engine.core.refusal import Refused
 from engine.core.units import DAY, MINUTE
 from engine.loading.language import (
@@ -17,7 +18,6 @@ from engine.loading.language import (
     DATA_KEYS_TAKEN,
     DEFAULTS,
     MESSAGE,
-    MESSAGE_TYPES_TAKEN,
     file_shape,
     parse_id,
     parse_list_name,

@@ -230,6 +230,44 @@ async def test_a_file_without_the_right_to_write_is_refused() -> None:
         directory.chmod(0o755)
 
 
+READ_WITHOUT_RIGHTS = """
+import asyncio, os, sys
+from engine.storage.base import StoreUnusable
+from engine.storage.sqlite import SqliteStore
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+async def main():
+    try:
+        store = await SqliteStore.open(sys.argv[1], read_only=True)
+        print(len(await store.log(0, 0, 10)))
+        await store.close()
+    except StoreUnusable as error:
+        print(error)
+asyncio.run(main())
+"""
+
+
+async def test_where_nothing_can_be_written_a_file_is_read_if_no_write_ahead_log_belongs_to_it() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        path = directory / "a.db"
+        store = await open_at(path)
+        await store.append([event(ANN, 1)])
+        await store.close()
+
+        async def read() -> str:
+            path.chmod(0o444)
+            directory.chmod(0o555)
+            command = [sys.executable, "-W", "error", "-c", READ_WITHOUT_RIGHTS, str(path)]
+            done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+            directory.chmod(0o755)
+            return done.stdout
+
+        assert await read() == "1\n"
+        (directory / "a.db-wal").touch(0o000)  # as another user's server may have it
+        assert "to read only as well where there is a write-ahead log" in await read()
+
+
 # When a call fails
 
 
@@ -383,3 +421,20 @@ async def test_a_reader_writes_nothing(path: Path, sqlite_store: SqliteStore) ->
             await call
     await reader.close()
     assert await look(sqlite_store) == before
+
+
+async def test_a_file_with_a_damaged_page_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.db"
+    store = await SqliteStore.open(path)
+    await store.append(
+        [
+            Entry("event", 10**15, f"u{n}", Event("e", f"u{n}", 10**15, {"message": "x" * 200}, f"e{n}"))
+            for n in range(200)
+        ]
+    )
+    await store.close()
+    with path.open("r+b") as file:
+        file.seek(8200)
+        file.write(b"x" * 23)
+    with pytest.raises(StoreUnusable, match=r"is damaged .* put back a backup of it"):
+        await SqliteStore.open(path)

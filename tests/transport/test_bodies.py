@@ -103,3 +103,8 @@ def test_a_bad_message_is_refused(change: dict[str, object], message: str) -> No
     with pytest.raises(WireError) as refused:
         read_message(json.dumps({**GOOD, **change}).encode())
     assert refused.value.message == message
+
+
+def test_a_message_cannot_have_a_type_of_the_protocol() -> None:
+    with pytest.raises(WireError, match='"error" is a type of the protocol itself; choose another'):
+        read_message(json.dumps({**GOOD, "type": "error"}).encode())

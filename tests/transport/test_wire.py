@@ -226,6 +226,19 @@ def test_whatever_comes_in_is_read_or_refused(text: str | bytes) -> None:
             },
         ),
         (
+            Message("m2", "suggestion", "Try this", ("Show me",)),
+            "",
+            {
+                "type": "backend_message",
+                "message": "Try this",
+                "messageType": "suggestion",
+                "timestamp": 1_625_097_600,
+                "id": "m2",
+                "questionId": "m2",
+                "options": ["Show me"],
+            },
+        ),
+        (
             Message("m3", "code_suggestion", "", (), {"code": "x", "language": "python", "explanation": "y"}),
             "r",
             {
