@@ -50,13 +50,13 @@ def read_folder(path: str | Path) -> dict[str, str]:
         try:
             # Opening a pipe would wait for somebody to write into it.
             if not S_ISREG((base / name).stat().st_mode):
-                errors.append(Diagnostic(name, 1, 1, "cannot be read: not a regular file", "unreadable"))
+                errors.append(Diagnostic(name, 0, 0, "cannot be read: not a regular file", "unreadable"))
                 continue
             # One byte more than is allowed, so that the loader sees that it is too many.
             with (base / name).open("rb") as stream:
                 sources[name] = _decode(stream.read(FILE_BYTES_MAX + 1), name)
         except OSError as error:
-            errors.append(Diagnostic(name, 1, 1, f"cannot be read: {_reason(error)}", "unreadable"))
+            errors.append(Diagnostic(name, 0, 0, f"cannot be read: {_reason(error)}", "unreadable"))
         except RuleErrors as refused:
             errors.extend(refused.diagnostics)
     if errors:
@@ -90,7 +90,7 @@ def _names(root: Path) -> list[str]:
     if root.is_file():
         return [root.name]
     if not root.is_dir():
-        raise _refused(root, "expected a folder of rules or a rule file, and there is nothing", "no-rules")
+        raise _refused(root, f"expected a folder of rules or a rule file, and there is nothing; {_mend()}", "no-rules")
     names = []
     for folder, inner, files in os.walk(root, onerror=_raise):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
@@ -104,7 +104,13 @@ def _names(root: Path) -> list[str]:
 
 
 def _refused(path: Path, message: str, code: str) -> RuleErrors:
-    return RuleErrors([Diagnostic(path.as_posix(), 1, 1, message, code)])
+    return RuleErrors([Diagnostic(path.as_posix(), 0, 0, message, code)])
+
+
+def _mend() -> str:
+    examples = shipped_rules()
+    copy = f', or begin with the examples: cp -r "{examples}" rules' if examples else ""
+    return f"name the folder (check DIR; serve and replay --rules DIR){copy}"
 
 
 def _raise(error: OSError) -> None:

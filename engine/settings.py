@@ -157,7 +157,7 @@ def _read_file(source: Path) -> tuple[dict[str, Any], list[Diagnostic]]:
         ]
     except OSError as error:
         why = f"expected a file of settings, cannot read it: {(error.strerror or str(error)).lower()}"
-        return {}, [Diagnostic(str(source), 1, 1, why, "unreadable")]
+        return {}, [Diagnostic(str(source), 0, 0, why, "unreadable")]
     tree = parse_tree(str(source), text)
     if tree.errors or tree.root is None:
         return {}, tree.errors
@@ -176,7 +176,7 @@ def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], l
             continue
         if variable not in places:
             why = with_hint("no setting has this name", did_you_mean(variable, places))
-            errors.append(Diagnostic(variable, 1, 1, why, "unknown-key"))
+            errors.append(Diagnostic(variable, 0, 0, why, "unknown-key"))
             continue
         names, shape = places[variable]
         value, complaints = _read_variable(variable, environment[variable], shape)
@@ -205,7 +205,8 @@ def _read_variable(variable: str, text: str, shape: Shape) -> tuple[Any, list[Di
     node: Node = tree.root or Scalar(text, text, '"', 1, 1, 0)
     reader = Reader(tree)
     value = reader.read(node, shape)
-    return value, tree.errors + reader.errors
+    # A variable has no lines.
+    return value, [replace(error, line=0, column=0) for error in tree.errors + reader.errors]
 
 
 def _with(settings: Settings, values: Mapping[str, Any]) -> Settings:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.folder import FILES_MAX, load_folder, read_folder
+from engine.folder import FILES_MAX, load_folder, read_folder, shipped_rules
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.tree import FILE_BYTES_MAX
 
@@ -56,22 +56,24 @@ def test_a_folder_that_is_linked_to_is_read(tmp_path: Path) -> None:
 
 def test_a_link_into_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").symlink_to(tmp_path / "nowhere")
-    assert refused(tmp_path) == ["RULES/a.yaml:1:1: cannot be read: no such file or directory [unreadable]"]
+    assert refused(tmp_path) == ["RULES/a.yaml: cannot be read: no such file or directory [unreadable]"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes on this system")
 def test_a_pipe_is_an_error_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
-    assert refused(tmp_path) == ["RULES/a.yaml:1:1: cannot be read: not a regular file [unreadable]"]
+    assert refused(tmp_path) == ["RULES/a.yaml: cannot be read: not a regular file [unreadable]"]
 
 
 def test_a_folder_without_rule_files_is_an_error(tmp_path: Path) -> None:
-    assert refused(tmp_path) == ["RULES:1:1: no rule files in RULES; they end in .yaml or .yml [no-rules]"]
+    assert refused(tmp_path) == ["RULES: no rule files in RULES; they end in .yaml or .yml [no-rules]"]
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert refused(tmp_path / "x") == [
-        "RULES:1:1: expected a folder of rules or a rule file, and there is nothing [no-rules]"
+        "RULES: expected a folder of rules or a rule file, and there is nothing; name the folder "
+        "(check DIR; serve and replay --rules DIR), or begin with the examples: "
+        f'cp -r "{shipped_rules()}" rules [no-rules]'
     ]
 
 
@@ -102,4 +104,4 @@ def test_the_number_of_files_is_bounded(tmp_path: Path) -> None:
         (tmp_path / f"{number}.yaml").write_text("")
     assert len(read_folder(tmp_path)) == FILES_MAX
     (tmp_path / "one-more.yaml").write_text("")
-    assert refused(tmp_path) == [f"RULES:1:1: expected at most {FILES_MAX} rule files, got {FILES_MAX + 1} [too-large]"]
+    assert refused(tmp_path) == [f"RULES: expected at most {FILES_MAX} rule files, got {FILES_MAX + 1} [too-large]"]

@@ -13,9 +13,9 @@ from engine.loading.diagnostic import RuleErrors, counted
 def check(
     rules: Annotated[str, typer.Argument(metavar="RULES", help="A folder of rules, or one rule file.")] = "rules",
 ) -> None:
-    """Report every error of the rule files.
+    r"""Report every error of the rule files.
 
-    Each stands on a line of its own: file:line:column: message [code]. The exit code is 1 if there are any.
+    Each stands on a line of its own: file:line:column: message \[code]. The exit code is 1 if there are any.
     """
     try:
         loaded = load_folder(rules)

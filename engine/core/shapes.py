@@ -115,6 +115,7 @@ class Fields(Shape):
     ``exactly_one``: keys of which one and only one must stand. ``at_least_one``: keys of which some must stand.
     ``beside``: keys that belong into the value of another, a mapping with a shorthand, and may stand beside it where
     the shorthand is used (``{event: T, where: E}`` is ``{event: {event: T, where: E}}``): key → where it belongs.
+    ``one_of_list``: it stands where a list of such mappings may stand, which is how to have several of ``exactly_one``.
     """
 
     keys: Mapping[str, Shape]
@@ -123,6 +124,7 @@ class Fields(Shape):
     exactly_one: tuple[str, ...] = ()
     at_least_one: tuple[str, ...] = ()
     beside: Mapping[str, str] = field(default_factory=dict)
+    one_of_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, order=True)
 class Diagnostic:
-    """One thing that is wrong. ``line`` and ``column`` count from 1, in characters. Sorts as one reads."""
+    """One thing that is wrong. ``line`` and ``column`` count from 1, in characters. Sorts as one reads.
+
+    Both are 0 where no place in a file is meant: a folder that is not there, a variable of the environment.
+    """
 
     path: str
     line: int
@@ -17,7 +20,8 @@ class Diagnostic:
     code: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: {self.message} [{self.code}]"
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        return f"{place}: {self.message} [{self.code}]"
 
 
 class RuleErrors(Exception):
@@ -29,9 +33,11 @@ class RuleErrors(Exception):
 
     @property
     def summary(self) -> str:
-        """``3 errors in 2 files``."""
-        count, files = len(self.diagnostics), len({found.path for found in self.diagnostics})
-        return f"{counted(count, 'error')} in {counted(files, 'file')}"
+        """``3 errors in 2 files``; the files are left out where an error stands in none."""
+        errors = counted(len(self.diagnostics), "error")
+        if not all(found.line for found in self.diagnostics):
+            return errors
+        return f"{errors} in {counted(len({found.path for found in self.diagnostics}), 'file')}"
 
     def under(self, folder: str) -> RuleErrors:
         """The same with paths as seen from where ``folder`` is."""

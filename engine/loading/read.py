@@ -336,7 +336,10 @@ class Reader:
         written = [name for name in node.entries if name in shape.exactly_one and name in entries]
         for name in written[1:]:
             key, _ = node.entries[name]
-            self.report(key, f'"{written[0]}" and "{name}" cannot stand together; one of them is enough', "conflict")
+            message = f'"{written[0]}" and "{name}" cannot stand together; one of them is enough'
+            if shape.one_of_list:
+                message += f", or write a list: [{{{written[0]}: …}}, {{{name}: …}}]"
+            self.report(key, message, "conflict")
 
 
 def gathered(node: tree.Mapping, shape: shapes.Fields) -> tree.Mapping:

@@ -48,6 +48,13 @@ def _bad_key(before: str, rest: str, line: int) -> str:
     return f'expected "key: value" {where}; check the indentation, and the quotes before this'
 
 
+def _no_end(text: str) -> Explain:
+    def explain(_before: str, rest: str, line: int) -> str:
+        return f"{text} {line}" + ('; a text with ": " in it must stand in quotes' if rest.startswith(": ") else "")
+
+    return explain
+
+
 def _says(text: str) -> Explain:
     return lambda _before, _rest, line: text.format(line=line)
 
@@ -61,15 +68,15 @@ NOT_BELOW = 'the text after "|" or ">" must begin on the next line'
 EXPLANATIONS: tuple[tuple[str, str, bool, Explain], ...] = (
     ("cannot start any token", "", False, _bad_start),
     ("mapping values are not allowed", "", False, _says(
-        'a ":" cannot stand here; put text that contains ": " in quotes, and check the indentation')),
+        'a ":" cannot stand here; a text with ": " in it must stand in quotes (or check the indentation)')),
     ("sequence entries are not allowed", "", False, _says('a list item "-" must begin on a line of its own')),
     ("could not find expected ':'", "", True, _says('expected ":" after this key')),
     ("did not find expected key", "", False, _bad_key),
     ("expected <block end>", "block mapping", False, _bad_key),
     ("did not find expected '-'", "", False, _says(NOT_AN_ITEM)),
     ("expected <block end>", "block", False, _says(NOT_AN_ITEM)),
-    ("or ']'", "", False, _says('expected "," or "]" in the list that begins in line {line}')),
-    ("or '}'", "", False, _says('expected "," or "}}" in the mapping that begins in line {line}')),
+    ("or ']'", "", False, _no_end('expected "," or "]" in the list that begins in line')),
+    ("or '}'", "", False, _no_end('expected "," or "}" in the mapping that begins in line')),
     ("end of stream", "", True, _says(NOT_CLOSED)),
     ("unexpected document", "", True, _says(NOT_CLOSED)),
     ("unknown escape character", "", False, _says(

@@ -59,3 +59,19 @@ def test_a_folder_without_rules_is_said_to_be_one(tmp_path: Path, capsys: pytest
 def test_the_shipped_rules_are_right(capsys: pytest.CaptureFixture[str]) -> None:
     code, printed = run(["check", str(Path(__file__).parents[2] / "rules")], capsys)
     assert (code, printed.endswith("no errors\n")) == (0, True)
+
+
+def test_a_folder_that_is_not_there_has_no_place_and_is_in_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed = run(["check", str(tmp_path / "gone")], capsys)
+    assert code == 1
+    first, last = printed.splitlines()
+    assert first.startswith(f"{tmp_path}/gone: expected a folder of rules or a rule file, and there is nothing; name")
+    assert last == "1 error"
+
+
+def test_the_help_has_the_form_of_an_error_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed = run(["check", "--help"], capsys)
+    assert code == 0
+    assert "file:line:column: message [code]." in " ".join(printed.split())

@@ -152,6 +152,8 @@ def test_the_summary_counts_errors_and_files() -> None:
     one = Diagnostic("a.yaml", 1, 1, "wrong", "x")
     assert RuleErrors([one, one]).summary == "1 error in 1 file"
     assert RuleErrors([one, Diagnostic("b.yaml", 1, 1, "wrong", "x")]).summary == "2 errors in 2 files"
+    assert RuleErrors([one, Diagnostic("c", 0, 0, "wrong", "x")]).summary == "2 errors"
+    assert str(RuleErrors([Diagnostic("c", 0, 0, "wrong", "x")])) == "c: wrong [x]"
     assert str(RuleErrors([one]).under("rules/")) == "rules/a.yaml:1:1: wrong [x]"
     assert str(RuleErrors([one]).under(".")) == "a.yaml:1:1: wrong [x]"
 
