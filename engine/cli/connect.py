@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import os
 import random
 import secrets
-import sys
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.text import Text
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.frames import CloseCode
 
-from engine.cli.conversation import HELP, Conversation, Explain, Quit, Send, Shown
+from engine.cli.conversation import HELP, Conversation, Explain, Quit, Send
+from engine.cli.screen import End, Screen
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 REPLIES_WITHIN_S = 35.0  # a server gives its responder 30 s unless told otherwise
 LAST_WORDS_S = 0.5  # after the last reply, for what rules have to say about it
-STYLES = {"question": "bold cyan", "suggestion": "bold green", "notification": "bold yellow", "error": "bold red"}
-STDIN = 0
-
-
-class _End:
-    """Standard input has ended."""
+# What to say of the codes with which a connection ends (RFC 6455, section 7.4.1).
+CLOSED: dict[int | None, str] = {
+    CloseCode.ABNORMAL_CLOSURE: "the connection broke",
+    CloseCode.GOING_AWAY: "the server is going away",
+}
 
 
 class _Leave(Exception):
@@ -50,8 +43,9 @@ def connect(
 ) -> None:
     """Talk to a running server from the terminal.
 
-    Shows what the backend sends and sends what is typed. A question is answered by the number of an option or in
-    your own words. Lines may also come through a pipe: the client leaves when they end and are answered.
+    Shows what the backend sends and sends what is typed. A question, and whatever else offers options, is answered by
+    the number of an option or in your own words. Lines may also come through a pipe: the client leaves when they end
+    and are answered.
     """
     client = client_id or f"terminal-{secrets.token_hex(3)}"
     if not _is_unicode(client):
@@ -61,6 +55,8 @@ def connect(
         code = asyncio.run(terminal.run())
     except KeyboardInterrupt:
         code = 0
+    finally:
+        terminal.screen.close()
     raise typer.Exit(code)
 
 
@@ -68,17 +64,22 @@ class _Terminal:
     def __init__(self, client: str, url: str) -> None:
         self.url = url
         self.conversation = Conversation(client)
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.lines: asyncio.Queue[str | _End] = asyncio.Queue()
+        self.screen = Screen()
+        self.say = self.screen.say
+        self.lines: asyncio.Queue[str | End] = asyncio.Queue()
         self.heard = asyncio.Event()
         self.leaving = asyncio.Event()  # also while there is no connection that what is typed could go to
-        self.unsent: str | None = None  # a frame that the connection broke under
+        self.unsent: Send | None = None  # what the connection broke under
+        self.code = 0  # with which we leave
 
     async def run(self) -> int:
         """Talk until either side ends it; the exit code."""
-        threading.Thread(
-            target=_read_lines, args=(asyncio.get_running_loop(), self.enter), daemon=True, name="stdin"
-        ).start()
+        loop = asyncio.get_running_loop()
+
+        def enter(item: str | End) -> None:
+            loop.call_soon_threadsafe(self.enter, item)
+
+        self.screen.read(enter)
         attempt = 0
         while True:
             try:
@@ -88,8 +89,9 @@ class _Terminal:
                     await self.talk(socket)
                     if socket.close_code == CloseCode.MESSAGE_TOO_BIG:
                         self.unsent = None  # it would be too big the next time too
+                        self.code = 1
                         self.say("that was longer than the server takes; it was not sent")
-                    why = f"closed by the server with {socket.close_code}"
+                    why = CLOSED.get(socket.close_code, f"the server closed the connection ({socket.close_code})")
             except _Leave as leave:
                 return leave.code
             except InvalidURI:
@@ -97,7 +99,7 @@ class _Terminal:
                 return 1
             except (OSError, InvalidHandshake, TimeoutError) as error:
                 why = f"nobody is listening at {self.url}" if isinstance(error, OSError) else str(error)
-                if sys.stdin is None or not sys.stdin.isatty():
+                if not self.screen.is_typed_at:
                     # What came through a pipe has nobody who would wait with it.
                     self.say(f"{why}; start the server with: proactive serve")
                     return 1
@@ -107,14 +109,24 @@ class _Terminal:
             self.say(f"{why}; trying again in {pause_s:.1f}s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.leaving.wait(), pause_s)
-                self.say("not connected; what was not sent is lost")
-                return 1
+                if self.has_unsent():
+                    self.say("not connected; what was not sent is lost")
+                    return 1
+                return self.code
 
-    def enter(self, item: str | _End) -> None:
+    def enter(self, item: str | End) -> None:
         """Something was typed, or nothing will be any more."""
         self.lines.put_nowait(item)
-        if isinstance(item, _End) or item.strip() == "/quit":
+        if isinstance(item, End) or item.strip() == "/quit":
             self.leaving.set()
+
+    def has_unsent(self) -> bool:
+        """Whether something was typed that the server has not got. Takes it: there will be no other connection."""
+        unsent = self.unsent is not None
+        while not self.lines.empty():
+            line = self.lines.get_nowait()
+            unsent = unsent or (not isinstance(line, End) and isinstance(self.conversation.typed(line), Send))
+        return unsent
 
     async def talk(self, socket: ClientConnection) -> None:
         """Over one connection. Returns when the server has closed it; raises `_Leave` when we are done."""
@@ -136,7 +148,7 @@ class _Terminal:
             async for frame in socket:
                 shown = self.conversation.received(frame if isinstance(frame, str) else frame.decode())
                 if shown is not None:
-                    self.show(shown)
+                    self.screen.show(shown)
                 self.heard.set()
         except ConnectionClosed:
             pass
@@ -148,30 +160,32 @@ class _Terminal:
             await socket.send(_encode(self.conversation.hello()))
             while True:
                 if self.unsent is None:
-                    self.unsent = await self.next_frame(hearing)
-                await socket.send(self.unsent)
+                    self.unsent = await self.next_sent(hearing)
+                await socket.send(_encode(self.unsent.frame))
+                if self.unsent.note:
+                    self.say(self.unsent.note)
                 self.unsent = None
         except ConnectionClosed:
             return
 
-    async def next_frame(self, hearing: asyncio.Task[None]) -> str:
+    async def next_sent(self, hearing: asyncio.Task[None]) -> Send:
         """The next thing typed that the server should hear of."""
         while True:
             line = await self.lines.get()
-            if isinstance(line, _End):
+            if isinstance(line, End):
                 self.lines.put_nowait(line)  # it has also ended for the next connection
                 await self.await_replies(hearing)
                 if self.conversation.awaited and hearing.done():
                     self.say("the server closed the connection before all was answered")
                     raise _Leave(1)
-                raise _Leave
+                raise _Leave(self.code)
             match self.conversation.typed(line):
-                case Send(frame):
-                    return _encode(frame)
+                case Send() as sent:
+                    return sent
                 case Explain(text):
                     self.say(text)
                 case Quit():
-                    raise _Leave
+                    raise _Leave(self.code)
 
     async def await_replies(self, hearing: asyncio.Task[None]) -> None:
         async def all_heard() -> None:
@@ -185,17 +199,6 @@ class _Terminal:
             self.say("no answer came")
         await asyncio.sleep(LAST_WORDS_S)
 
-    def show(self, shown: Shown) -> None:
-        """One message: time, kind, text; below it the options with their numbers."""
-        line = Text.assemble((f"{shown.at:8} ", "dim"), (f"{shown.kind} ", STYLES.get(shown.kind, "bold")), shown.text)
-        self.console.print(line)
-        for number, option in enumerate(shown.options, 1):
-            self.console.print(Text.assemble(" " * 9, (f"{number}. ", "bold"), option))
-
-    def say(self, text: str) -> None:
-        """A line of our own, to standard error: what the server says can be piped on by itself."""
-        typer.echo(f"[{text}]", err=True)
-
 
 def _encode(frame: dict[str, Any]) -> str:
     return msgspec.json.encode(frame).decode()
@@ -208,27 +211,3 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _read_lines(loop: asyncio.AbstractEventLoop, enter: Callable[[str | _End], None]) -> None:
-    """Runs in a thread of its own, as reading a terminal or a file cannot be awaited everywhere.
-
-    It reads the descriptor and not `sys.stdin`, whose lock a thread that waits would hold when the program ends.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest = ""
-
-    def put(item: str | _End) -> None:
-        loop.call_soon_threadsafe(enter, item)
-
-    try:
-        while chunk := os.read(STDIN, 4096):
-            *whole, rest = (rest + decoder.decode(chunk)).split("\n")
-            for line in whole:
-                put(line)
-        if rest:
-            put(rest)
-        put(_End())
-    except (OSError, RuntimeError):
-        # The loop has ended first, or there is no standard input at all; in both cases nobody reads on.
-        return

@@ -1,6 +1,7 @@
 """What `proactive connect` makes of what is typed and of what the server says. No socket, no terminal.
 
-What is typed answers the newest open question, if there is one, and is a chat message otherwise.
+What is typed answers the newest open question, if there is one, and is a chat message otherwise. A message that
+offers options asks a question, whatever its type is.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ HELP = (
     "/event TYPE key=value … for an activity event, /quit to leave"
 )
 REPLIES = ("chat_response", "pong", "error")  # frames that answer one of ours
+LABELS = {"chat_response": "answer", "notification": "note"}  # what a person reads instead of the protocol's word
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """``note`` is what to tell the person once it is sent, such as which option a number stood for."""
+
     frame: dict[str, Any]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +110,15 @@ class Conversation:
         options = tuple(map(str, given)) if isinstance(given, list) else ()
         if kind == "backend_message":
             kind = str(frame.get("messageType"))
-        if isinstance(frame.get("questionId"), str):
-            self.question = Question(frame["questionId"], options)
+        # Servers of before put a `questionId` into questions alone; it has always been the `id`.
+        name = frame.get("questionId", frame.get("id") if options else None)
+        if isinstance(name, str):
+            self.question = Question(name, options)
         return Shown(
-            self._time(frame.get("timestamp")), printable(kind), printable(_text(frame)), tuple(map(printable, options))
+            self._time(frame.get("timestamp")),
+            printable(LABELS.get(kind, kind)),
+            printable(_text(frame)),
+            tuple(map(printable, options)),
         )
 
     def _chat(self, text: str) -> Send:
@@ -124,7 +134,8 @@ class Conversation:
         else:
             text = next((option for option in question.options if option.casefold() == text.casefold()), text)
         self.question = None
-        return Send({"type": "user_response", "questionId": question.id, "response": text, "clientId": self.client})
+        frame = {"type": "user_response", "questionId": question.id, "response": text, "clientId": self.client}
+        return Send(frame, f"answered: {printable(text)}")
 
     def _event(self, rest: str) -> Send | Explain:
         try:

@@ -36,6 +36,7 @@ def serve(
         rules = shipped_rules()
     try:
         server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
+        check_ports(server.settings)
         configure_logs(server.settings.log)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(server))
@@ -49,6 +50,12 @@ def serve(
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def check_ports(settings: Settings) -> None:
+    """Raises `StartError`: listening would fail too, but blame another program for it."""
+    if settings.ws_port == settings.http_port != 0:
+        raise StartError("ws_port and http_port are the same; each needs a port of its own")
 
 
 def _nothing_here() -> bool:

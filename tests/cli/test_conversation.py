@@ -28,7 +28,8 @@ def ask(talk: Conversation, *options: str, question: str = "q1") -> Shown | None
 
 
 def answer(response: str, question: str = "q1") -> Send:
-    return Send({"type": "user_response", "questionId": question, "response": response, "clientId": "ann"})
+    frame = {"type": "user_response", "questionId": question, "response": response, "clientId": "ann"}
+    return Send(frame, f"answered: {response}")
 
 
 def chat(message: str) -> Send:
@@ -68,6 +69,33 @@ def test_the_newest_question_is_the_one_that_is_answered(talk: Conversation) -> 
     ask(talk, "a", question="q1")
     ask(talk, "b", question="q2")
     assert talk.typed("1") == answer("b", "q2")
+
+
+@pytest.mark.parametrize("kind", ["suggestion", "notification", "question"])
+@pytest.mark.parametrize("name", [{"questionId": "q1"}, {"questionId": "q1", "id": "m"}, {"id": "q1"}])
+def test_whatever_offers_options_is_answered_as_a_question_is(
+    talk: Conversation, kind: str, name: dict[str, str]
+) -> None:
+    hear(talk, type="backend_message", messageType=kind, message="Well?", options=["Yes", "No"], **name)
+    assert talk.typed("2") == answer("No")
+    hear(talk, type="backend_message", messageType=kind, message="Well?", options=["Yes", "No"], **name)
+    assert talk.typed("Perhaps") == answer("Perhaps")
+    assert talk.typed("1") == chat("1")
+
+
+def test_what_neither_asks_nor_offers_options_leaves_the_question_open(talk: Conversation) -> None:
+    ask(talk, "Yes")
+    hear(talk, type="backend_message", messageType="suggestion", message="Look", id="m", options=[])
+    assert talk.typed("1") == answer("Yes")
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [("notification", "note"), ("question", "question"), ("suggestion", "suggestion"), ("poll", "poll")],
+)
+def test_a_message_is_labelled_in_a_word_for_people(talk: Conversation, kind: str, label: str) -> None:
+    shown = hear(talk, type="backend_message", messageType=kind, message="So", timestamp=AT)
+    assert shown == Shown("10:00:00", label, "So")
 
 
 def test_one_may_chat_all_the_same(talk: Conversation) -> None:
@@ -118,7 +146,7 @@ def test_one_may_leave(talk: Conversation) -> None:
 
 def test_a_message_is_shown_with_its_time_kind_and_options(talk: Conversation) -> None:
     assert ask(talk, "Yes", "No") == Shown("10:00:00", "question", "Well?", ("Yes", "No"))
-    assert hear(talk, type="chat_response", message="So.", timestamp=AT) == Shown("10:00:00", "chat_response", "So.")
+    assert hear(talk, type="chat_response", message="So.", timestamp=AT) == Shown("10:00:00", "answer", "So.")
     assert hear(talk, type="error", code="bad_frame", message="no") == Shown("", "error", "no")
 
 
@@ -136,7 +164,7 @@ def test_options_that_are_no_list_are_none(talk: Conversation, options: Any) -> 
 
 def test_nothing_that_steers_a_terminal_is_shown(talk: Conversation) -> None:
     shown = hear(talk, type="chat_response", message="\x1b[2Jgone\nnext\r", timestamp=AT)
-    assert shown == Shown("10:00:00", "chat_response", "\ufffd[2Jgone\nnext\ufffd")
+    assert shown == Shown("10:00:00", "answer", "\ufffd[2Jgone\nnext\ufffd")
 
 
 @pytest.mark.parametrize(
