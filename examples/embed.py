@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from engine import ChatMessage, Server
+from engine import ChatMessage, RuleErrors, Server, StartError, StoreError
 
 PROGRESS_EVERY_S = 60.0
 
@@ -52,4 +52,9 @@ async def ask_for_progress(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except RuleErrors as errors:  # every mistake of the rules or the settings, each with its place
+        sys.exit(f"{errors}\n{errors.summary}")
+    except (StartError, StoreError) as error:  # such as a port that is taken: one line that says what to do
+        sys.exit(str(error))

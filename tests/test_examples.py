@@ -55,6 +55,25 @@ async def test_the_server_embedded_in_a_program_answers_asks_and_hears(tmp_path:
             await program.wait()
 
 
+async def test_the_program_shows_what_is_wrong_with_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "hi.yaml").write_text(RULES.replace("trigger", "triger"), encoding="utf-8")
+    (tmp_path / "config.yaml").write_text("ws_port: 0\nhttp_port: 0\n", encoding="utf-8")
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "examples" / "embed.py"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(WITHIN_S):
+        _, told = await program.communicate()
+    assert program.returncode == 1
+    first, *_, last = told.decode().splitlines()
+    assert first.startswith("rules/hi.yaml:3:")
+    assert last.endswith(" in 1 file")
+
+
 async def hear_of(client: Any, kind: str) -> dict[str, Any]:
     while True:
         frame: dict[str, Any] = json.loads(await client.recv())
