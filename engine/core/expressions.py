@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any, cast
 
 from engine.core.closures import (
@@ -33,6 +34,7 @@ from engine.core.expression_text import NESTING_MAX, Prepared, prepare
 from engine.core.functions import FUNCTION_NAMES, FUNCTIONS, SPECIAL_FUNCTIONS, compile_regex, search
 from engine.core.model import Json
 from engine.core.names import check_field, check_namespace, did_you_mean
+from engine.core.operands import NAMES_SHOWN_MAX, Names, named_operands
 from engine.core.operations import INT_MAX, INT_MIN, negative, positive
 from engine.core.reading import read_field, read_index, read_member, read_namespace
 from engine.core.refusal import Refused
@@ -64,20 +66,24 @@ _FOREIGN: dict[type[ast.AST], str] = {
 }  # fmt: skip
 
 
+Equality = tuple[str, Json] | None
+
+
 class Expression:
     """A compiled expression. Immutable, and it may be evaluated for any number of users.
 
     ``needs`` are the namespaces it mentions. ``equality`` is ``(field, literal)`` where it can hold only if
     ``event.field == literal``, the literal a text or None: an event that says otherwise need not be looked
-    at, one that agrees still has to be evaluated.
+    at, one that agrees still has to be evaluated. ``names`` are what it looks at, for `operands.seen`.
     """
 
-    __slots__ = ("_run", "equality", "needs", "source")
+    __slots__ = ("_run", "equality", "names", "needs", "source")
 
-    def __init__(self, source: str, run: Run, needs: frozenset[str], equality: tuple[str, Json] | None) -> None:
+    def __init__(self, source: str, run: Run, needs: frozenset[str], equality: Equality, names: Names) -> None:
         self.source = source
         self.needs = needs
         self.equality = equality
+        self.names = names
         self._run = run
 
     def evaluate(self, scope: Scope) -> Any:
@@ -107,7 +113,7 @@ def compile_expression(
     compiler = _Compiler(source, prepared, lead, namespaces, trigger_facts)
     compiler.check_size(root)
     run = compiler.part(root).run
-    return Expression(source, run, frozenset(compiler.needs), required_equality(root))
+    return Expression(source, run, frozenset(compiler.needs), required_equality(root), compiler.names(root))
 
 
 def _parse(text: str, lead: int) -> ast.expr:
@@ -193,6 +199,10 @@ class _Compiler:
             case ast.Call():
                 return self.call(node)
         raise self.foreign(node, node)
+
+    def names(self, root: ast.expr) -> Names:
+        found = {self.path(node): node for node in named_operands(root)}
+        return tuple((name, self.part(node).run) for name, node in islice(found.items(), NAMES_SHOWN_MAX))
 
     def literal(self, node: ast.Constant) -> Part:
         value = node.value

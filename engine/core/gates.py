@@ -11,6 +11,7 @@ from collections.abc import Callable
 from engine.core.dispatch import Watch
 from engine.core.expressions import Unknown
 from engine.core.model import Decision, Message, Outcome, Reason, derive_id
+from engine.core.operands import seen
 from engine.core.render import RenderFailed, render_tree
 from engine.core.rules import Cap, Fired, Policy, Rule
 from engine.core.scope import Scope
@@ -69,7 +70,7 @@ def _condition(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
         if isinstance(value, Unknown):
             return Reason("unknown", (condition.source, str(value)))
         if not value:
-            return Reason("false", (condition.source,))
+            return Reason("false", (condition.source, *seen(condition.names, scope)))
     return None
 
 

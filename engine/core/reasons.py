@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from engine.core.glance import glance
 from engine.core.model import Reason
 from engine.core.units import format_at, format_duration
 
 
-@lru_cache(maxsize=1024)  # most reasons are the same few again and again
 def explain(reason: Reason) -> str:
     """One line, lower case, no full stop. The same reason gives the same text."""
+    if reason.code != "false":
+        return _explain(reason)
+    # Values of any type, of which some cannot be hashed, and 1 and true are one to a cache.
+    source, *seen = reason.refs
+    values = ", ".join([f"{name} is {glance(value)}" for name, value in zip(seen[::2], seen[1::2], strict=True)])
+    return f"condition does not hold: {source}" + (f" ({values})" if values else "")
+
+
+@lru_cache(maxsize=1024)  # most reasons are the same few again and again
+def _explain(reason: Reason) -> str:
     refs = reason.refs
     match reason.code:
-        case "false":
-            return f"condition does not hold: {refs[0]}"
         case "unknown":
             return f"condition is unknown, {refs[1]}: {refs[0]}"
         case "absent":

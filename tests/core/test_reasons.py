@@ -17,6 +17,13 @@ UNTIL = parse_at("2026-03-27T10:00:00Z")
 
 WORDS: list[tuple[str, tuple[Json, ...], str]] = [
     ("false", ("event.n > 1",), "condition does not hold: event.n > 1"),
+    ("false", ("event.n > 1", "event.n", 1), "condition does not hold: event.n > 1 (event.n is 1)"),
+    ("false", ("not event.n", "event.n", True), "condition does not hold: not event.n (event.n is true)"),
+    (
+        "false",
+        ("a", "user.b", "x", "event.c", [1, {}]),
+        'condition does not hold: a (user.b is "x", event.c is [1, {}])',
+    ),
     ("unknown", ("event.n > 1", "event.n is missing"), "condition is unknown, event.n is missing: event.n > 1"),
     ("absent", (), "the user has no open session"),
     ("warmup", (5 * MINUTE, UNTIL), "the session is younger than 5m, until 2026-03-27T10:00:00.000000Z"),
