@@ -31,7 +31,16 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "logs": ("settings",),
     "responders": ("core",),
     "transport": ("core", "live", "responders.base", "storage.base"),
-    "__init__": ("app", "responders.base"),
+    # What it exports.
+    "__init__": (
+        "app",
+        "live",
+        "loading.diagnostic",
+        "responders.base",
+        "settings",
+        "storage.base",
+        "transport.desk",
+    ),
 }
 # These put the parts together, so they may know all; but nothing knows `cli`, and only `cli` and `engine` itself `app`.
 KNOW_ALL = ("app", "cli")
