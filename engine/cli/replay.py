@@ -26,6 +26,7 @@ from engine.replay.mapping import Source
 from engine.replay.reading import read_logs
 from engine.replay.recording import Recording, RecordingUnusable, read_recording, recorded_rules
 from engine.replay.report import count_rules, details, rule_table, summary
+from engine.replay.silence import explain_silence
 from engine.replay.source import parse_source
 from engine.replay.table import UnknownColumn
 from engine.replay.verify import compare, verified
@@ -160,7 +161,8 @@ class _Run:
         if bad.total and (self.strict or not events):
             for line in details(bad, []):
                 typer.echo(line, err=True)
-            hint = "" if self.strict else "; no record could be read: does the log need --source?"
+            why = bad.misses or ("does the log need --source?" if source is None else "")
+            hint = "" if self.strict else "; no record could be read" + (f": {why}" if why else "")
             _stop(f"{counted(bad.total, 'bad record')}{hint}", code=1)
         return events
 
@@ -176,6 +178,10 @@ class _Run:
         for line in details(bad, replayed.faults):
             typer.echo(line, err=True)
         lines = [*rule_table(timeline.latest, counts), "", *summary(replayed, counts, bad, self.until)]
+        if not replayed.faults:  # an event that was left out may be the one that a rule waited for
+            seen = events if self.until is None else [event for event in events if event.at <= self.until]
+            causes = explain_silence(timeline, seen, counts, made)
+            lines += ["", *causes] if causes else []
         self.say("\n".join(lines))
         if self.verify and recording is not None:
             difference = compare(recording.decisions, replayed.by_user)

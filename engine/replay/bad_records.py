@@ -36,10 +36,14 @@ class BadRecord:
 
 @dataclass(slots=True)
 class BadRecords:
-    """``counts`` by reason, in the order in which they first occurred; ``shown`` are the first `SHOWN_MAX`."""
+    """``counts`` by reason, in the order in which they first occurred; ``shown`` are the first `SHOWN_MAX`.
+
+    ``misses`` says what the mapping asks of the first bad record that is an object, and it has not; "" if nothing.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     shown: list[BadRecord] = field(default_factory=list)
+    misses: str = ""
 
     def add(self, log: str, line: int, trouble: BadLine, text: bytes | str = b"") -> None:
         self.counts[trouble.reason] = self.counts.get(trouble.reason, 0) + 1

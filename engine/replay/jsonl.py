@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any
 
@@ -26,6 +27,7 @@ ReadLine = Callable[[bytes], Event]  # raises `BadLine`, or what msgspec raises 
 # Of lists and objects within each other, the record itself counted: more than anybody writes, and so few that neither
 # reading nor judging comes near the interpreter's own limit, which differs between machines.
 DEPTH_MAX = 200
+NAMES_LENGTH_MAX = 200  # characters of a list of names that a message has
 _OPENING, _CLOSING = b"[{", b"]}"
 # Texts, also one that never ends, and the brackets outside of them.
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -47,10 +49,27 @@ def read_jsonl(
                     check_depth(line)
                 append(read(line))
             except BadLine as trouble:
+                if source is not None and not bad.total:
+                    bad.misses = _misses(source, line)
                 bad.add(log, number, trouble, line)
             except msgspec.MsgspecError as error:
                 if line.strip():
                     bad.add(log, number, BadLine("not JSON", str(error)), line)
+
+
+def _misses(source: Source, line: bytes) -> str:
+    """What a record lacks that the mapping needs: ``no field "tme" (at: in s.yaml); the record has seq, time``."""
+    try:
+        record = _record(line)
+    except (BadLine, msgspec.MsgspecError):
+        return ""
+    for name, place in (("at", source.at), ("user", source.user), ("type", source.type)):
+        if place.path is not None and _finder(place)(record) is None:
+            near = get_close_matches(place.path, record, n=1)
+            has = f'did you mean "{near[0]}"?' if near else f"the record has {', '.join(record)}"
+            has = has if len(has) <= NAMES_LENGTH_MAX else has[: NAMES_LENGTH_MAX - 1] + "…"
+            return f'no field "{place.path}" ({name}: in {source.file}); {has}'
+    return ""
 
 
 def check_depth(line: bytes) -> None:

@@ -131,7 +131,7 @@ class KeywordIndex:
         for field, nested, index in self.fields:
             text = data.get(field)
             if text is None and nested:
-                text = _look_up(data, field)
+                text = look_up(data, field)
             if isinstance(text, str):
                 folded = fold(text)
                 raw = index.scan(folded, overlapping=True)
@@ -204,7 +204,7 @@ def _joins(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def _look_up(data: dict[str, Json], field: str) -> Json:
+def look_up(data: dict[str, Json], field: str) -> Json:
     """The value at a path such as ``context.error``, or None."""
     value: Json = data
     for part in field.split("."):

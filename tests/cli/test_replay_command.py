@@ -60,6 +60,8 @@ to           2026-03-27T10:20:00Z (20m)
 candidates   4 = sent 4
 reached      2 users
 bad records  0
+
+never: the log has no event of type "never"
 """
 
 
@@ -140,6 +142,28 @@ def test_a_log_in_which_nothing_can_be_read_asks_for_a_mapping(place):
     result = run("other.jsonl")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "1 bad record; no record could be read: does the log need --source?"
+
+
+def test_a_mapping_that_fits_no_record_is_told_what_the_records_have(place):
+    (place / "other.jsonl").write_text('{"seq": 1, "time": 1774605600, "who": "ann", "type": "a"}\n')
+    found = {}
+    for at, user in (("tme", "who"), ("moment", "who"), ("time", "data.name")):
+        (place / "source.yaml").write_text(f"at: {at}\nuser: {user}\ntype: type\n")
+        result = run("other.jsonl", "--source", "source.yaml")
+        assert result.exit_code == 1
+        found[at] = result.stderr.splitlines()[-1].removeprefix("1 bad record; no record could be read: ")
+    assert found == {
+        "tme": 'no field "tme" (at: in source.yaml); did you mean "time"?',
+        "moment": 'no field "moment" (at: in source.yaml); the record has seq, time, who, type',
+        "time": 'no field "data.name" (user: in source.yaml); the record has seq, time, who, type',
+    }
+
+
+def test_a_mapping_under_which_nothing_is_json_is_not_asked_for_again(place):
+    (place / "other.jsonl").write_text("time=1\n")
+    (place / "source.yaml").write_text("at: time\nuser: who\ntype: type\n")
+    result = run("other.jsonl", "--source", "source.yaml")
+    assert result.stderr.splitlines()[-1] == "1 bad record; no record could be read"
 
 
 @pytest.mark.parametrize(
