@@ -60,7 +60,7 @@ def fold(text: str) -> str:
     if text.isascii():
         folded = text.lower()
     else:
-        # Folding can undo the normal form (U+0345, for one), so it is made again: Unicode 3.13, definition D146.
+        # Folding can undo the normal form (U+0345, for one), so it is made again, as Unicode 3.13 does in D146.
         folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     # All white space but the plain space is unprintable: most texts need not be taken apart.
     return folded.strip(" ") if "  " not in folded and folded.isprintable() else " ".join(folded.split())

@@ -29,7 +29,9 @@ written_words = st.lists(st.one_of(words, words.map(lambda word: word + "*")), m
 
 
 def folded(text: str) -> str:
-    """NFKC and case folding until it stays as it is, runs of white space as one space."""
+    """NFKC, and case folding until it stays as it is, runs of white space as one space."""
+    # NFKC comes first, as the page has it: folding U+0345 before marks are in order would make another letter of it.
+    text = unicodedata.normalize("NFKC", text)
     for _ in range(3):
         text = unicodedata.normalize("NFKC", text.casefold())
     return re.sub(r"\s+", " ", text)
