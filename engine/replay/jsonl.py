@@ -237,16 +237,15 @@ def _fast(source: Source, fields: dict[str, Any], careful: ReadLine) -> ReadLine
             found = get(decode(line))
         except (msgspec.ValidationError, AttributeError):
             return careful(line)  # such as text where an object was expected on the way
-        at, user, event_type, session, event_id = found[:5]
-        values = found[5:]
+        at, user, event_type, session, event_id, *values = found
         if has_constants:
             at, user, event_type, session, event_id = [
-                constant if value is None else value for value, constant in zip(found[:5], main_constants, strict=True)
+                constant if value is None else value for value, constant in zip(found, main_constants, strict=False)
             ]
-        if None in values:
-            data = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-        else:
-            data = dict(zip(names, values, strict=True))
+        data = {}
+        for name, value in zip(names, values, strict=False):  # there are as many; a check would cost a tenth of it
+            if value is not None:
+                data[name] = value
         if constants:
             data |= constants
         if type(user) is type(event_type) is str and user and event_type:
