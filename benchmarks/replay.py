@@ -39,7 +39,7 @@ CHAT_LOG = ROOT.parent / "shared" / "data" / "events" / "irc_ubuntu_2007_2008.js
 CHAT_SOURCE = "format: jsonl\nat: time\nuser: user\ntype: type\nsession: session\ndata: {message: text, ok: ok}\n"
 EVENTS = 100_000
 ARMED_USERS = 100_000
-RUNS = 3
+RUNS = 9
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:

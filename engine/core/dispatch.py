@@ -88,7 +88,9 @@ class Interest:
                         if fired is not None:
                             hits.append((watch, fired))
         for index in self.indexes:
-            hits.extend(index.observe(state, scope))
+            found = index.observe(state, scope)
+            if found:
+                hits += found
         return hits
 
 

@@ -20,7 +20,8 @@ class EventTrigger(Trigger):
         self.matcher = matcher
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
-        return Fired({}, scope.event) if self.matcher.holds(scope) else None
+        where = self.matcher.where
+        return Fired({}, scope.event) if where is None or where.holds(scope) else None
 
 
 def _build(values: dict[str, Any], key: str) -> EventTrigger:

@@ -80,7 +80,8 @@ class InactivityAfter(Inactivity):
         self.after = after
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
-        if scope.event is state.last_activity and self.after.holds(scope):
+        where = self.after.where
+        if scope.event is state.last_activity and (where is None or where.holds(scope)):
             self._arm(state)
             state.wake_by(state.now + self.span)
         return None
