@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.units import parse_duration
+
 # The namespaces an expression or a template can speak of (rules-language, section 4).
 NAMESPACES = ("event", "user", "session", "trigger", "now")
 
@@ -125,6 +127,15 @@ class Fields(Shape):
     at_least_one: tuple[str, ...] = ()
     beside: Mapping[str, str] = field(default_factory=dict)
     one_of_list: bool = False
+
+
+# A text of this form is no duration only if it is nothing or longer than ten years.
+SPAN = r"(?=\d)(\d+d)?(\d+h)?(\d+m(?!s))?(\d+s)?(\d+ms)?"
+
+
+def duration(doc: str, parse: Callable[[str], int] = parse_duration) -> Parsed:
+    """A duration such as ``5m``, read as microseconds; ``parse`` may refuse some of them."""
+    return Parsed(parse=parse, pattern=f"^{SPAN}$", examples=("90s", "5m", "1h30m"), doc=doc)
 
 
 @dataclass(frozen=True, slots=True)

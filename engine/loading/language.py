@@ -77,17 +77,9 @@ def parse_option(text: str) -> str:
     return text
 
 
-# A text of this form is no duration only if it is empty or longer than ten years.
-_SPAN = r"(?=\d)(\d+d)?(\d+h)?(\d+m(?!s))?(\d+s)?(\d+ms)?"
-
-
-def duration(doc: str) -> shapes.Parsed:
-    return shapes.Parsed(parse=parse_duration, pattern=f"^{_SPAN}$", examples=("90s", "5m", "1h30m"), doc=doc)
-
-
-COOLDOWN = duration("How long the rule keeps quiet towards a user after it has sent them something.")
-EXPIRES = duration("How long after it was sent the message is still worth showing.")
-WARMUP = duration("How long after the start of a session the rule keeps quiet.")
+COOLDOWN = shapes.duration("How long the rule keeps quiet towards a user after it has sent them something.")
+EXPIRES = shapes.duration("How long after it was sent the message is still worth showing.")
+WARMUP = shapes.duration("How long after the start of a session the rule keeps quiet.")
 PRIORITY = shapes.Integer(
     minimum=-PRIORITY_MAX, maximum=PRIORITY_MAX, doc="Who goes first at the same moment: the higher; 0 if absent."
 )
@@ -103,7 +95,7 @@ CAPS = shapes.ListOf(
             "max": shapes.Integer(minimum=1, maximum=CAP_MAX, doc="How many messages at most."),
             "per": shapes.Parsed(
                 parse=parse_per,
-                pattern=f"^(session|day|user|{_SPAN})$",
+                pattern=f"^(session|day|user|{shapes.SPAN})$",
                 examples=("session", "day", "1h"),
                 doc="Per session, per day of the user's calendar, per user for ever, or in a sliding span.",
             ),
@@ -179,7 +171,7 @@ POLICY = shapes.Fields(
             maximum=SIMULTANEOUS_MAX,
             doc="How many messages one event or moment may send to a user; 1 if absent.",
         ),
-        "session_timeout": duration("How long after the last activity an implicit session ends; 30m if absent."),
+        "session_timeout": shapes.duration("How long after the last activity an implicit session ends; 30m if absent."),
         "budgets": LATER,
         "quiet_hours": LATER,
         "seed": LATER,

@@ -18,16 +18,11 @@ from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState, keep
-from engine.core.units import parse_duration, to_timedelta
+from engine.core.units import to_timedelta
 
 SHAPE = shapes.Fields(
     keys={
-        "for": shapes.Parsed(
-            parse=parse_duration,
-            pattern=r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
-            examples=("90s", "5m", "1h30m"),
-            doc="How long the user must have been idle.",
-        ),
+        "for": shapes.duration("How long the user must have been idle."),
         "after": shapes.Fields(
             keys=MATCHER.keys,
             required=MATCHER.required,

@@ -49,11 +49,9 @@ SHAPE = shapes.Fields(
                 "Where both days are restricted, either one is enough."
             ),
         ),
-        "every": shapes.Parsed(
-            parse=parse_interval,
-            pattern=r"^(?=\d)(\d+d)?(\d+h)?(\d+m(?!s))?(\d+s)?(\d+ms)?$",
-            examples=("10m", "1h30m"),
-            doc="Again and again this long, at least 1s, counted from the moment on which the user became present.",
+        "every": shapes.duration(
+            "Again and again this long, at least 1s, counted from the moment on which the user became present.",
+            parse_interval,
         ),
         "at": shapes.ListOf(
             item=shapes.Parsed(
