@@ -76,9 +76,9 @@ class _Work:
 class Turns:
     """Makes turns on a store, one at a time. Knows the store's versions as long as nobody else writes."""
 
-    def __init__(self, store: Store, timeline: Timeline | None = None) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._timeline = timeline
+        self._timeline: Timeline | None = None
         self._partitions: list[_Partition] | None = None
         self._states: OrderedDict[str, tuple[UserState, bytes]] = OrderedDict()
         self._compiled: dict[str, RuleSet | None] = {}  # by hash, so that nothing is compiled again by `recover`

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core import shapes
-from engine.core.dispatch import Soonest, Watch
+from engine.core.dispatch import EachTimer, Soonest, Watch
 from engine.core.matcher import MATCHER, Matcher
 from engine.core.model import is_activity
 from engine.core.refusal import Refused
@@ -111,21 +111,10 @@ class AfterIndex:
         self.by_key = {watch.trigger.key: watch for watch in watches}
 
     def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        soonest: int | None = None
-        due: list[Watch] = []
         if state.idle_since is None:
             return None, ()
-        for key in state.memory:
-            watch = self.by_key.get(key)
-            if watch is None:
-                continue
-            moment = watch.trigger.due(state, policy)
-            if moment is None or (soonest is not None and moment > soonest):
-                continue
-            if soonest is None or moment < soonest:
-                soonest, due = moment, []
-            due.append(watch)
-        return soonest, due
+        armed = [watch for key in state.memory if (watch := self.by_key.get(key)) is not None]
+        return EachTimer(armed).soonest(state, policy) if armed else (None, ())
 
 
 class InactivityIndex:
