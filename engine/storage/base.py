@@ -94,6 +94,7 @@ class Commit:
     ``present``: whether they are. All three have the same keys.
     ``decisions``: ``(user, at, one JSON line)`` in the order they were made.
     A ``send`` entry's message is in ``outbox`` if it is to be sent: no store puts it there by itself.
+    ``withdrawn`` are ids of messages that leave the outbox, those that this commit puts there included.
     The store reads a commit until `Store.commit` returns; nothing in it may change meanwhile.
     """
 
@@ -106,6 +107,7 @@ class Commit:
     present: dict[str, bool] = field(default_factory=dict)
     decisions: list[tuple[str, int, bytes]] = field(default_factory=list)
     outbox: list[OutboxMessage] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -147,8 +149,8 @@ class Store(Protocol):
         At most one commit of each partition. Appended entries follow the log's last: where entries are in the
         log that this commit has not evaluated and appends after, that is a `Conflict` too. A ``rules`` entry
         among them is also kept for `rule_moments`. A message whose id already waits in the outbox is not put
-        there twice. Raises `ValueError` for what can never be committed (time or the cursor going back,
-        keys of states, wakes and present that differ).
+        there twice; an id withdrawn that does not wait is nothing to it. Raises `ValueError` for what can never
+        be committed (time or the cursor going back, keys of states, wakes and present that differ).
         """
 
     async def next_wake(self) -> int | None:
@@ -185,6 +187,12 @@ class Store(Protocol):
 
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
         """Entries with numbers from ``after + 1`` on, those after the cursor included."""
+
+    async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
+        """Of each of ``users`` that has any, the newest ``events_max`` events earlier than ``before``, oldest first.
+
+        As they are evaluated: each at the moment of its entry. Those after the cursor are among them.
+        """
 
     async def describe(self) -> dict[str, Json]:
         """What the store is and how full: for `/healthz`.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.core.model import Json
+from engine.core.model import Event, Json
 from engine.storage.base import (
     FAULTS_MAX,
     OUTBOX_PER_USER_MAX,
@@ -120,6 +120,8 @@ class MemoryStore:
         partition.decisions.extend(line for _, _, line in commit.decisions)
         for outgoing in commit.outbox:
             self._outbox.setdefault(outgoing.message.id, outgoing)
+        for message_id in commit.withdrawn:
+            self._outbox.pop(message_id, None)
         for waiting in self._waiting({outgoing.user for outgoing in commit.outbox}).values():
             for outgoing in waiting[:-OUTBOX_PER_USER_MAX]:
                 del self._outbox[outgoing.message.id]
@@ -184,6 +186,18 @@ class MemoryStore:
         self._check_open()
         check_partitions([partition], self.partition_count)
         return self._partitions[partition].log[after : after + entries_max]
+
+    async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
+        self._check_open()
+        found: dict[str, list[Event]] = {}
+        for user in users:
+            log = self._partitions[partition_of(user, self.partition_count)].log
+            mine = [
+                entry.event for entry in log if entry.event is not None and entry.user == user and entry.at < before
+            ]
+            if mine and events_max:
+                found[user] = mine[-events_max:]
+        return found
 
     async def describe(self) -> dict[str, Json]:
         self._check_open()

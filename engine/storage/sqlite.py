@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.core.model import Json
+from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.storage import sqlite_queries as queries
 from engine.storage.base import (
@@ -164,6 +164,9 @@ class SqliteStore:
         check_partitions([partition], self.partition_count)
         return await self._run(lambda: self._entries(partition, after, entries_max))
 
+    async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
+        return await self._run(lambda: self._history(users, before, events_max))
+
     async def describe(self) -> dict[str, Json]:
         return await self._run(self._describe)
 
@@ -258,6 +261,15 @@ class SqliteStore:
         except (msgspec.MsgspecError, Refused) as error:
             raise StoreError(f'entry {number} of partition {partition} of "{self.path}": {error}') from error
 
+    def _history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
+        found: dict[str, list[Event]] = {}
+        for user in users:
+            rows = self._db.execute(queries.HISTORY, (to_name(user), before, events_max)).fetchall()
+            events = [self._entry(partition, number, line).event for partition, number, line in reversed(rows)]
+            if events:
+                found[user] = [event for event in events if event is not None]
+        return found
+
     def _states(self, users: Iterable[str]) -> dict[str, bytes]:
         states = {}
         for user in users:
@@ -275,7 +287,10 @@ class SqliteStore:
                 self._write_log(commit, number)
                 self._write_states(commit)
                 self._write_decisions(commit)
-            self._write_outbox([outgoing for commit in commits for outgoing in commit.outbox])
+            self._write_outbox(
+                [outgoing for commit in commits for outgoing in commit.outbox],
+                [message_id for commit in commits for message_id in commit.withdrawn],
+            )
             faults = [fault_row(fault) for commit in commits for fault in commit.faults]
             if faults:
                 db.executemany(queries.ADD_FAULT, faults)
@@ -313,8 +328,9 @@ class SqliteStore:
         ]
         self._db.executemany(queries.ADD_DECISION, rows)
 
-    def _write_outbox(self, outbox: list[OutboxMessage]) -> None:
+    def _write_outbox(self, outbox: list[OutboxMessage], withdrawn: list[str]) -> None:
         self._db.executemany(queries.ADD_OUTGOING, [outgoing_row(outgoing) for outgoing in outbox])
+        self._db.executemany(queries.REMOVE_OUTGOING, [(to_name(message_id),) for message_id in withdrawn])
         users = dict.fromkeys(outgoing.user for outgoing in outbox)
         self._db.executemany(queries.TRIM_OUTBOX, [(to_name(user), OUTBOX_PER_USER_MAX) for user in users])
 

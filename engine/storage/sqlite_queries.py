@@ -32,6 +32,13 @@ ENTRIES = """
 SELECT number, CAST(line AS BLOB) FROM log WHERE partition = ? AND number > ? ORDER BY number LIMIT ?
 """
 
+# The newest events of a user before a moment, newest first. All of a user's are in one partition, so the numbers
+# tell their order.
+HISTORY = """
+SELECT partition, number, CAST(line AS BLOB) FROM log
+WHERE user = ? AND kind = 'event' AND at < ? ORDER BY number DESC LIMIT ?
+"""
+
 # Users whose wake-up has come, the earliest first.
 DUE = """
 SELECT user, state FROM states
@@ -82,7 +89,7 @@ DELETE FROM outbox WHERE rowid IN
 # What waits for a user, oldest first.
 PENDING = "SELECT CAST(line AS BLOB), at, rule FROM outbox WHERE user = ? ORDER BY at, rowid"
 
-# A message has been handed over.
+# A message has been handed over, or is withdrawn.
 REMOVE_OUTGOING = "DELETE FROM outbox WHERE id = ?"
 
 # All that has expired, whoever it was for.

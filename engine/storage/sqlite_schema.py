@@ -6,6 +6,7 @@ Everything SQLite-specific that is not a query of the running store is here; `sq
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ Durability = Literal["full", "normal"]
 CHECKED_BYTES_MAX = 512 * 1024 * 1024  # beyond it opening would take too long
 
 APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database by
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
 CACHE_KIB = 32 * 1024
 
@@ -40,6 +41,7 @@ CREATE TABLE log (
     line TEXT NOT NULL,
     PRIMARY KEY (partition, number)
 ) WITHOUT ROWID;
+CREATE INDEX log_by_user ON log (user, number) WHERE kind = 'event';
 
 CREATE TABLE states (
     user PRIMARY KEY NOT NULL,
@@ -84,6 +86,12 @@ CREATE TABLE rule_sets (hash PRIMARY KEY NOT NULL, sources TEXT NOT NULL);
 CREATE TABLE rule_moments (at INTEGER NOT NULL, hash NOT NULL, UNIQUE (at, hash));
 """
 
+# What makes a file of the version before into one of this version. A file of version 1 can be read as it is.
+UPGRADES: Mapping[int, str] = {
+    2: "CREATE INDEX log_by_user ON log (user, number) WHERE kind = 'event'",
+}
+VERSION_READ_MIN = 1
+
 
 def connect(
     path: Path,
@@ -96,7 +104,7 @@ def connect(
     """A connection to the store at ``path``, made if there is none, and its number of partitions.
 
     The connection begins no transactions of its own accord. Raises `StoreUnusable`; nothing of a file that is
-    not ours has been changed then.
+    not ours has been changed then. A file of an earlier version is upgraded, unless it is only read.
     """
     _check_path(path, read_only)
     # The path becomes a URI because only a URI can say that nothing is to be written.
@@ -114,6 +122,8 @@ def connect(
             _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)
         _check_whole(db, path)
         _tune(db, path, durability, read_only)
+        if not read_only:
+            _upgrade(db)
         return db, _partition_count(db, path, partition_count)
     except sqlite3.Error as error:
         db.close()
@@ -177,12 +187,13 @@ def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
 def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
     """Whether the file is a store; False for one that is empty. Raises `StoreUnusable` for any other."""
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+    version = _version(db)
     if application_id == APPLICATION_ID:
-        if version != SCHEMA_VERSION:
+        if not VERSION_READ_MIN <= version <= SCHEMA_VERSION:
             raise StoreUnusable(
                 f'"{path}" was written by another version of proactive (schema {version}, this one knows '
-                f"{SCHEMA_VERSION}): use the version that wrote it or a later one, or name another file"
+                f"{VERSION_READ_MIN} to {SCHEMA_VERSION}): use the version that wrote it or a later one, or name "
+                "another file"
             )
         return True
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -208,6 +219,26 @@ def _make(db: sqlite3.Connection, path: Path, partition_count: int) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _upgrade(db: sqlite3.Connection) -> None:
+    """Bring a file of an earlier version up to this one, all or nothing; of two who try at once the second waits."""
+    if _version(db) == SCHEMA_VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(_version(db) + 1, SCHEMA_VERSION + 1):
+            db.execute(UPGRADES[version])
+            db.execute(f"PRAGMA user_version = {version}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only: bool) -> None:

@@ -8,7 +8,19 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, event, make_store, outgoing, send, users_of, with_states
+from samples_for_stores import (
+    ANN,
+    BOB,
+    CAT,
+    DAN,
+    PARTITION_COUNT,
+    event,
+    make_store,
+    outgoing,
+    send,
+    users_of,
+    with_states,
+)
 
 from engine.core.model import Event, Message
 from engine.core.units import AT_MAX, AT_MIN
@@ -16,6 +28,7 @@ from engine.storage.base import (
     FAULTS_MAX,
     OUTBOX_PER_USER_MAX,
     Commit,
+    Conflict,
     Entry,
     Fault,
     OutboxMessage,
@@ -50,6 +63,40 @@ async def test_the_log_is_read_in_parts_entries_after_the_cursor_included(store:
     assert await store.log(0, 4, 2) == entries[4:]
     assert await store.log(0, 5, 2) == []
     assert await store.log(0, 0, 0) == []
+
+
+def events_of(*entries: Entry) -> list[Event]:
+    return [entry.event for entry in entries if entry.event is not None]
+
+
+async def test_a_history_is_of_one_user_oldest_first_and_of_events_alone(store: Store) -> None:
+    mine = [event(ANN, 1, n=1), event(ANN, 1, n=2), event(ANN, 3)]
+    between = [send(ANN, 1), event(BOB, 1), Entry("tick", 2)]
+    await store.commit([Commit(0, 0, 5, [*mine[:2], *between]), Commit(1, 0, 1, [event(DAN, 9)])])
+    await store.append([mine[2]])
+    found = await store.history([ANN, CAT, DAN, BOB], 10, 10)
+    assert found == {ANN: events_of(*mine), DAN: events_of(event(DAN, 9)), BOB: events_of(event(BOB, 1))}
+    assert await store.history([], 10, 10) == {}
+
+
+@pytest.mark.parametrize(("before", "stamps"), [(2, []), (3, [2]), (4, [2, 3]), (5, [2, 3, 4])])
+async def test_a_history_ends_before_its_moment(store: Store, before: int, stamps: list[int]) -> None:
+    await store.commit([Commit(0, 0, 3, [event(ANN, at) for at in (2, 3, 4)])])
+    found = await store.history([ANN], before, 10)
+    assert [known.at for known in found.get(ANN, [])] == stamps
+
+
+@pytest.mark.parametrize(("events_max", "stamps"), [(0, []), (1, [3]), (2, [2, 3]), (3, [1, 2, 3]), (4, [1, 2, 3])])
+async def test_of_a_history_the_newest_events_are_kept(store: Store, events_max: int, stamps: list[int]) -> None:
+    await store.commit([Commit(0, 0, 4, [event(ANN, at) for at in (1, 2, 3, 4)])])
+    found = await store.history([ANN], 4, events_max)
+    assert [known.at for known in found.get(ANN, [])] == stamps
+
+
+async def test_a_history_has_events_at_the_moments_at_which_they_are_evaluated(store: Store) -> None:
+    await store.append([event(ANN, 9), event(ANN, 2)])
+    found = await store.history([ANN], 10, 10)
+    assert [(known.at, known.at_reported) for known in found[ANN]] == [(9, None), (9, 2)]
 
 
 # The outbox
@@ -116,6 +163,30 @@ async def test_a_message_comes_back_with_all_that_it_had(store: Store) -> None:
     assert await store.pending(ANN, 0) == [sent]
 
 
+async def test_what_is_withdrawn_leaves_the_outbox_and_what_does_not_wait_is_nothing_to_it(store: Store) -> None:
+    ann = [outgoing(ANN, number, at=number) for number in range(1, 4)]
+    await store.commit([Commit(0, 0, 0, outbox=[*ann, outgoing(BOB, 1)])])
+    await store.commit([Commit(0, 1, 0, withdrawn=[ann[1].message.id, "unknown"])])
+    assert await store.pending(ANN, 0) == [ann[0], ann[2]]
+    await store.commit([Commit(0, 2, 0, withdrawn=[ann[1].message.id])])
+    assert await store.pending(BOB, 0) == [outgoing(BOB, 1)]
+    assert (await store.describe())["outbox"] == 3
+
+
+async def test_a_message_that_is_sent_and_withdrawn_by_one_commit_never_leaves(store: Store) -> None:
+    mine = [outgoing(ANN, number, at=number) for number in range(OUTBOX_PER_USER_MAX + 1)]
+    await store.commit([Commit(0, 0, 0, outbox=mine, withdrawn=[mine[-1].message.id])])
+    # It has not pushed out the oldest either.
+    assert await store.pending(ANN, 0) == mine[:-1]
+
+
+async def test_a_commit_that_conflicts_withdraws_nothing(store: Store) -> None:
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1)])])
+    with pytest.raises(Conflict):
+        await store.commit([Commit(0, 0, 0, withdrawn=[f"{ANN}-1"])])
+    assert await store.pending(ANN, 0) == [outgoing(ANN, 1)]
+
+
 # Faults and rules
 
 
@@ -161,6 +232,7 @@ async def test_any_name_is_kept_apart_from_all_others(store: Store, user: str) -
     assert batch.due == [user]
     assert batch.states == await store.load([user]) == dict(await store.present_users())
     assert await store.pending(user, 0) == [outgoing(user, 1)]
+    assert await store.history([user], 9, 9) == {user: events_of(event(user, 1), *batch.entries)}
     await store.relayed([f"{user}-1"], 0)
     assert await store.pending(user, 0) == []
 
@@ -248,7 +320,7 @@ async def test_a_closed_store_does_nothing_more_and_closes_twice_as_well_as_once
         store.append([event(ANN, 1)]), store.poll([0], 0), store.load([ANN]), store.commit([Commit(0, 0, 0)]),
         store.next_wake(), store.present_users(), store.pending(ANN, 0), store.relayed([], 0),
         store.save_rules("h", {}), store.load_rules("h"), store.rule_moments(), store.decisions(0),
-        store.log(0, 0, 1), store.describe(),
+        store.log(0, 0, 1), store.describe(), store.history([ANN], 1, 1),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(StoreError, match="the store is closed"):
