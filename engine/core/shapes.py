@@ -84,12 +84,16 @@ class Words(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListOf(Shape):
-    """A list, read as a tuple. With ``one_will_do`` a single item may stand without the brackets."""
+    """A list, read as a tuple. With ``one_will_do`` a single item may stand without the brackets.
+
+    ``repeats``: a single value may stand in it twice, for the order has a meaning; elsewhere that is a slip.
+    """
 
     item: Shape
     length_min: int = 1
     length_max: int = 1000
     one_will_do: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,7 @@ class Fields(Shape):
     ``beside``: keys that belong into the value of another, a mapping with a shorthand, and may stand beside it where
     the shorthand is used (``{event: T, where: E}`` is ``{event: {event: T, where: E}}``): key → where it belongs.
     ``one_of_list``: it stands where a list of such mappings may stand, which is how to have several of ``exactly_one``.
+    ``others``: the shape of the values of keys that are not in ``keys``; without it such keys are unknown.
     """
 
     keys: Mapping[str, Shape]
@@ -127,6 +132,11 @@ class Fields(Shape):
     at_least_one: tuple[str, ...] = ()
     beside: Mapping[str, str] = field(default_factory=dict)
     one_of_list: bool = False
+    others: Shape | None = None
+
+    def shape_of(self, name: str) -> Shape | None:
+        """The shape of the value under a key, None where such a key is unknown."""
+        return self.keys.get(name, self.others)
 
 
 # A text of this form is no duration only if it is nothing or longer than ten years.

@@ -262,7 +262,7 @@ class Reader:
         items = self.items(node, shape)
         if isinstance(items, Invalid):
             return items
-        ok = not (isinstance(node, tree.Sequence) and self.repeats(node))
+        ok = shape.repeats or not (isinstance(node, tree.Sequence) and self.repeats(node))
         values = tuple([self.read(item, shape.item) for item in items])
         return values if ok and not any(value is INVALID for value in values) else INVALID
 
@@ -277,7 +277,11 @@ class Reader:
         entries = self.entries(node, shape)
         if isinstance(entries, Invalid):
             return entries
-        values = {name: self.read(child, shape.keys[name]) for name, child in entries.items()}
+        values = {
+            name: self.read(child, inner)
+            for name, child in entries.items()
+            if (inner := shape.shape_of(name)) is not None  # always, for `entries` leaves out the others
+        }
         # A key that is missing or unknown is an error without being a value.
         is_right = len(self.errors) == errors_before and not any(value is INVALID for value in values.values())
         return values if is_right else INVALID
@@ -298,7 +302,7 @@ class Reader:
         # keys must stand, what is unknown.
         has_later = has_unknown = False
         for name, (key, value) in node.entries.items():
-            known = shape.keys.get(name)
+            known = shape.shape_of(name)
             if isinstance(known, shapes.Later):
                 self.report(key, f'"{name}" is not supported yet', "not-supported")
                 has_later = True

@@ -68,7 +68,7 @@ def _list(shape: shapes.ListOf) -> dict[str, Json]:
         "minItems": shape.length_min,
         "maxItems": shape.length_max,
     }
-    if not isinstance(shape.item, shapes.Fields):
+    if not shape.repeats and not isinstance(shape.item, shapes.Fields):
         many["uniqueItems"] = True
     return {"anyOf": [item, many]} if shape.one_will_do else many
 
@@ -78,7 +78,7 @@ def _fields(shape: shapes.Fields) -> dict[str, Json]:
     mapping: dict[str, Any] = {
         "type": "object",
         "properties": {name: schema_of(key) for name, key in built.items()},
-        "additionalProperties": False,
+        "additionalProperties": False if shape.others is None else schema_of(shape.others),
     }
     if shape.required:
         mapping["required"] = list(shape.required)
