@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.app import Server, StartError
-    from engine.live import Overloaded
+    from engine.inbox import Overloaded
     from engine.loading.diagnostic import RuleErrors
     from engine.responders.base import ChatMessage
     from engine.settings import SettingsErrors
@@ -32,7 +32,7 @@ __all__ = [
 ]
 _MODULES = {
     "ChatMessage": "engine.responders.base",
-    "Overloaded": "engine.live",
+    "Overloaded": "engine.inbox",
     "RuleErrors": "engine.loading.diagnostic",
     "Sent": "engine.transport.desk",
     "Server": "engine.app",

@@ -8,7 +8,6 @@ the store has, and what came of the failed one is forgotten.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,14 +20,13 @@ import structlog
 from engine.core.model import Event, Json
 from engine.core.rules import RuleSet
 from engine.core.units import MINUTE, SECOND, format_at
+from engine.inbox import TURN_MAX, Inbox, Overloaded
 from engine.stale import StaleSessions
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
 from engine.turn import TurnResult, Turns
 
 log = structlog.get_logger("live")
 
-QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it `submit` refuses
-TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one turn; then its inputs are refused
 WAIT_SECONDS_MAX = 60.0
 CLOCK_BEHIND_MAX = MINUTE  # a clock is set back by so much only where something is wrong
@@ -36,10 +34,6 @@ CLOCK_BEHIND_MAX = MINUTE  # a clock is set back by so much only where something
 Made = TypeVar("Made")
 Clock = Callable[[], int]  # the time in microseconds
 Deliver = Callable[[list[OutboxMessage]], list[str]]  # hands messages to clients; returns the ids of those handed over
-
-
-class Overloaded(Exception):
-    """More inputs wait than the driver is willing to hold. The client should keep them and try again."""
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -51,14 +45,6 @@ class Input(msgspec.Struct, frozen=True):
     id: str = ""
     session: str | None = None
     at_reported: int | None = None
-
-
-@dataclass(slots=True)
-class _Request:
-    """Entries that are acknowledged together."""
-
-    entries: list[Entry]
-    done: asyncio.Future[list[Entry]]
 
 
 @dataclass(slots=True)
@@ -93,8 +79,7 @@ class Live:
         self._retry_seconds = retry_seconds
         self._turns = Turns(store)
         self._one_at_a_time = asyncio.Lock()
-        self._queue: deque[_Request] = deque()
-        self._waiting = 0
+        self._inbox = Inbox()
         self._wake_up = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
@@ -174,9 +159,20 @@ class Live:
         """What waits for the user and has not expired, oldest first."""
         return await self._store.pending(user, self._clock())
 
-    async def relayed(self, message_ids: list[str]) -> None:
-        """These have been handed to a client."""
-        await self._store.relayed(message_ids, self._clock())
+    async def relayed(self, messages: list[OutboxMessage]) -> None:
+        """These have been handed to a client: they leave the outbox, and rules come to know of it.
+
+        A store that refuses says so in the log: they stay in the outbox and may be shown again, rather twice than
+        never.
+        """
+        if not messages:
+            return
+        self._inbox.put_receipts(messages, self._clock())
+        self._wake_up.set()
+        try:
+            await self._store.relayed([outgoing.message.id for outgoing in messages], self._clock())
+        except StoreError as error:
+            log.warning("! outbox", error=str(error), messages=len(messages))
 
     async def change_rules(self, rules: RuleSet) -> int:
         """Let ``rules`` hold from the next moment on, for everybody at once, and say which moment that is."""
@@ -221,7 +217,7 @@ class Live:
         return {
             "running": self._loop is not None and not self._loop.done(),
             "trouble": self._trouble or None,
-            "waiting": self._waiting,
+            "waiting": self._inbox.count,
             "next_wake": None if self._next_wake is None else format_at(self._next_wake),
             "events": counters.events,
             "decisions": counters.decisions,
@@ -241,21 +237,14 @@ class Live:
     async def _enqueue(self, entries: list[Entry]) -> list[Entry]:
         if self._stopping:
             raise StoreError("the server is stopping")
-        if self._waiting + len(entries) > QUEUE_MAX:
-            raise Overloaded(f"{self._waiting} inputs wait already, at most {QUEUE_MAX} may")
-        done = self._put(entries)
+        self._inbox.check_room(len(entries))
+        done = self._inbox.put(entries)
         self._wake_up.set()
         return await done
 
-    def _put(self, entries: list[Entry]) -> asyncio.Future[list[Entry]]:
-        done: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Request(entries, done))
-        self._waiting += len(entries)
-        return done
-
     async def _run(self) -> None:
-        while self._queue or not self._stopping:
-            if not self._queue and not self._behind:
+        while self._inbox or not self._stopping:
+            if not self._inbox and not self._behind:
                 await self._sleep()
             try:
                 await self.take_turn(self._clock())
@@ -275,7 +264,7 @@ class Live:
         self._wake_up.clear()
         moments = [at for at in (self._next_wake, self._stale.until) if at is not None]
         seconds = (min(moments) - self._clock()) / SECOND if moments else WAIT_SECONDS_MAX
-        if seconds > 0 and not self._queue and not self._stopping:
+        if seconds > 0 and not self._inbox and not self._stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake_up.wait(), min(seconds, WAIT_SECONDS_MAX))
 
@@ -288,9 +277,9 @@ class Live:
         if self._stale.until is not None and now >= self._stale.until:
             self._end_stale_sessions()
         async with self._one_at_a_time:
-            taken = self._take()
+            taken = self._inbox.take()
             entries = [entry for request in taken for entry in request.entries]
-            horizon = entries[-1].at if self._queue and entries else now
+            horizon = entries[-1].at if self._inbox.has_requests and entries else now
             due = self._next_wake is not None and self._next_wake <= horizon
             if not entries and not due:
                 return
@@ -298,25 +287,14 @@ class Live:
                 result = await self._try_turn(entries, horizon, due=due)
             except BaseException as error:
                 for request in taken:
-                    if not request.done.done():
-                        request.done.set_exception(_as_store_error(error))
+                    request.fail(_as_store_error(error))
                 raise
             place = 0
             for request in taken:
                 after = place + len(request.entries)
-                if not request.done.done():  # the caller may have gone away; what it said has happened all the same
-                    request.done.set_result(result.entries[place:after])
+                request.succeed(result.entries[place:after])
                 place = after
             await self._finish(result)
-
-    def _take(self) -> list[_Request]:
-        taken: list[_Request] = []
-        count = 0
-        while self._queue and (not taken or count + len(self._queue[0].entries) <= TURN_MAX):
-            taken.append(self._queue.popleft())
-            count += len(taken[-1].entries)
-        self._waiting -= count
-        return taken
 
     async def _try_turn(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
         return await self._try(lambda: self._turns.make(entries, horizon, due=due, tick=tick))
@@ -343,15 +321,9 @@ class Live:
             # Not knowing when the next timer is due, look at once.
             self._next_wake = self._clock()
             log.warning("! wake-ups", error=str(error))
-        if not result.outbox:
-            return
-        handed = self._deliver(result.outbox)
-        if handed:
-            try:
-                await self._store.relayed(handed, self._clock())
-            except StoreError as error:
-                # They stay in the outbox and may be shown again: rather twice than never.
-                log.warning("! outbox", error=str(error), messages=len(handed))
+        if result.outbox:
+            handed = set(self._deliver(result.outbox))
+            await self.relayed([outgoing for outgoing in result.outbox if outgoing.message.id in handed])
 
     def _count(self, result: TurnResult) -> None:
         counters = self.counters
@@ -373,7 +345,7 @@ class Live:
 
     def _end_stale_sessions(self) -> None:
         for some in self._stale.take():
-            self._put(self._ends(some)).add_done_callback(partial(self._ended, some))
+            self._inbox.put(self._ends(some)).add_done_callback(partial(self._ended, some))
 
     def _ends(self, sessions: dict[str, list[str]]) -> list[Entry]:
         named = ((user, name) for user, names in sessions.items() for name in names)

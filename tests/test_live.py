@@ -8,14 +8,21 @@ import time
 import pytest
 from live_world import START, World, badly_compiled, compiled
 
-from engine.core.model import Message
+from engine.core.model import Event, Message
 from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import MINUTE
-from engine.live import QUEUE_MAX, TURN_MAX, Input, Live, Overloaded
+from engine.inbox import QUEUE_MAX, TURN_MAX, Overloaded
+from engine.live import Input, Live
 from engine.stale import GRACE
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore
 
+AFTER_DELIVERY = """
+version: 1
+rules:
+  - {id: seen, trigger: {event: hello}, message: {type: notification, text: hi}}
+  - {id: came, trigger: {event: message.delivered}, cooldown: 1h, message: {type: notification, text: it came}}
+"""
 SESSIONS = [("ann", "s1"), ("bob", "s2")]
 BAD = """
 version: 1
@@ -28,6 +35,10 @@ rules:
 
 def said(user: str = "ann", event_type: str = "hello", session: str | None = None, **data: object) -> Input:
     return Input(user, event_type, dict(data), session=session)
+
+
+def outgoing(message_id: str, rule: str = "seen") -> OutboxMessage:
+    return OutboxMessage("ann", Message(message_id, "question", "ok?"), 0, rule)
 
 
 # Inputs.
@@ -168,6 +179,7 @@ async def test_a_fault_is_recorded_and_the_rest_goes_on() -> None:
 async def test_an_input_that_makes_a_state_too_large_is_set_aside() -> None:
     world = await World(badly_compiled(BAD)).start()
     await world.say(said())
+    await world.come_to(START)  # for the receipt of what was said to her
     before = (await world.state()).encode()
     await world.say(said("ann", "hoard", much="x" * STATE_BYTES_MAX))
     assert (await world.state()).encode() == before
@@ -323,7 +335,7 @@ async def test_what_no_client_took_waits_until_somebody_does() -> None:
     await world.say(said())
     waiting = await world.live.waiting("ann")
     assert [message.message.text for message in waiting] == ["hi"]
-    await world.live.relayed([waiting[0].message.id])
+    await world.live.relayed(waiting)
     assert await world.live.waiting("ann") == []
 
 
@@ -343,6 +355,69 @@ async def test_what_the_application_says_passes_no_rule() -> None:
     assert world.texts() == [("ann", "ok?")]
     assert world.delivered[0].at == START
     assert world.live.counters.decisions == 0
+
+
+# Receipts.
+
+
+def receipts(events: list[Event]) -> list[tuple[str, str]]:
+    return [(event.user, event.data["message_id"]) for event in events if event.type == "message.delivered"]
+
+
+async def logged(world: World) -> list[Event]:
+    return [entry.event for entry in await world.entries("event")]
+
+
+async def test_what_a_client_took_comes_back_as_an_event_and_rules_see_it() -> None:
+    world = await World(compiled(AFTER_DELIVERY)).start()
+    await world.say(said())
+    assert receipts(await logged(world)) == []  # it is on its way
+    world.now += 1
+    await world.live.take_turn(world.now)
+    assert world.texts() == [("ann", "hi"), ("ann", "it came")]
+    first, second = [sent.message.id for sent in world.delivered]
+    assert receipts(await logged(world)) == [("ann", first)]
+    await world.live.take_turn(world.now)
+    assert receipts(await logged(world)) == [("ann", first), ("ann", second)]
+
+
+async def test_a_receipt_is_evaluated_before_what_waited_and_takes_none_of_its_time() -> None:
+    world = await World(partition_count=1).start()
+    await world.say(said())
+    world.now += 1
+    waiting = asyncio.ensure_future(world.live.submit([said(event_type="edit")]))
+    await asyncio.sleep(0)
+    world.now += MINUTE
+    await world.live.relayed([outgoing("m1"), outgoing("m2"), outgoing("m1")])
+    assert world.live.health()["waiting"] == 1
+    await world.live.take_turn(world.now)
+    await waiting
+    events = await logged(world)
+    assert [event.type for event in events] == ["hello", *["message.delivered"] * 3, "edit"]
+    assert [message_id for _, message_id in receipts(events)] == [world.delivered[0].message.id, "m1", "m2"]
+    assert [event.at - START for event in events] == [0, 0, 1, 1, 1]
+
+
+async def test_what_the_application_said_and_what_nobody_took_have_no_receipt() -> None:
+    world = World(accept=lambda message: False)
+    await world.start()
+    await world.say(said())
+    await world.live.relayed([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)])
+    await world.live.take_turn(world.now)
+    assert receipts(await logged(world)) == []
+
+
+async def test_a_receipt_that_the_store_refuses_is_told_and_hurts_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    world = await World().start()
+    await world.say(said())
+    world.store.refusals = 3
+    with pytest.raises(StoreError):
+        await world.live.take_turn(world.now)
+    shown = capsys.readouterr()
+    assert "! receipts lost" in shown.out + shown.err
+    assert len((await world.say(said("bob")))[0]) == 1
+    await world.live.take_turn(world.now)
+    assert [user for user, _ in receipts(await logged(world))] == ["bob"]
 
 
 # The loop.
@@ -403,5 +478,9 @@ async def test_stopping_finishes_what_waits_and_takes_nothing_more() -> None:
     await asyncio.sleep(0)
     await live.stop()
     assert len(await waiting) == 1
+    # The receipt of what it made a rule say is among what waits.
+    store = live._store
+    entries = [entry for number in range(store.partition_count) for entry in await store.log(number, 0, 10)]
+    assert [entry.event.type for entry in entries if entry.event] == ["hello", "message.delivered"]
     with pytest.raises(StoreError, match="the server is stopping"):
         await live.submit([said()])

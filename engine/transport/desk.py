@@ -14,7 +14,8 @@ from typing import Any
 import structlog
 
 from engine.core.model import Message, derive_id
-from engine.live import Input, Live, Overloaded
+from engine.inbox import Overloaded
+from engine.live import Input, Live
 from engine.responders.base import ChatMessage, Responder, ResponderFailed, ask
 from engine.storage.base import OutboxMessage, StoreError
 from engine.transport.hub import Hub
@@ -98,7 +99,8 @@ class Desk:
         """What waits in the outbox goes to a connection that has just named its client. Raises `WireError`."""
         with told_to_client():
             waiting = await self._live.waiting(client)
-        await self._relayed(self._hub.hand(connection, waiting))
+        handed = set(self._hub.hand(connection, waiting))
+        await self._live.relayed([outgoing for outgoing in waiting if outgoing.message.id in handed])
 
     async def take_waiting(self, client: str) -> list[FrameType]:
         """What waits in the outbox, as frames: with the reply to an HTTP request it is handed over.
@@ -115,7 +117,7 @@ class Desk:
         ids = [outgoing.message.id for outgoing in waiting]
         self._in_replies.update(ids)
         try:
-            await self._relayed(ids)
+            await self._live.relayed(waiting)
         finally:
             self._in_replies.difference_update(ids)
         return [message_frame(outgoing) for outgoing in waiting]
@@ -123,15 +125,6 @@ class Desk:
     async def end(self, ends: list[Input]) -> None:
         """The connection is gone, and with it these sessions."""
         await self._live.end(ends)
-
-    async def _relayed(self, message_ids: list[str]) -> None:
-        if not message_ids:
-            return
-        try:
-            await self._live.relayed(message_ids)
-        except StoreError as error:
-            # They stay in the outbox and may be shown again: rather twice than never.
-            log.warning("! outbox", error=str(error), messages=len(message_ids))
 
     async def send(
         self,

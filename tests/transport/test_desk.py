@@ -10,7 +10,7 @@ from live_world import START, World
 
 from engine.core.model import Message
 from engine.core.units import DAY
-from engine.live import Live
+from engine.live import Input, Live
 from engine.responders import plain
 from engine.storage.base import OutboxMessage, Store
 from engine.storage.sqlite import SqliteStore
@@ -48,6 +48,36 @@ async def test_a_connection_is_told_where_the_outbox_cannot_be_read() -> None:
     with pytest.raises(WireError) as refused:
         await desk.hand_waiting("connection", "ann")
     assert refused.value.code == "not_stored"
+
+
+async def receipts(store: Store) -> list[str]:
+    entries = [entry for number in range(store.partition_count) for entry in await store.log(number, 0, 100)]
+    events = [entry.event for entry in entries if entry.event is not None]
+    return [event.data["message_id"] for event in events if event.type == "message.delivered"]
+
+
+async def test_a_message_that_two_connections_take_at_once_has_one_receipt() -> None:
+    world = World(accept=lambda message: False)
+    await world.start()
+    await world.say(Input("ann", "hello", {}))
+    (waiting,) = await world.live.waiting("ann")
+    hub = Hub(lambda: 0.0)
+    desk = Desk(world.live, hub, plain.respond, clock=lambda: START, answer_timeout_s=1, expires=DAY)
+    for name in ("c1", "c2"):
+        hub.connect(name)
+        hub.identify(name, "ann")
+    await asyncio.gather(desk.hand_waiting("c1", "ann"), desk.hand_waiting("c2", "ann"))
+    await world.live.take_turn(START)
+    assert await receipts(world.store.inner) == [waiting.message.id]
+
+
+async def test_what_an_http_reply_takes_has_a_receipt() -> None:
+    world = World(accept=lambda message: False)
+    await world.start()
+    await world.say(Input("ann", "hello", {}))
+    taken = await desk_on(world.live).take_waiting("ann")
+    await world.live.take_turn(START)
+    assert await receipts(world.store.inner) == [frame["id"] for frame in taken]
 
 
 async def test_two_requests_at_once_do_not_get_the_same_message(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""What waits for its turn: what clients say, in their order, and before it the driver's own receipts.
+
+It evaluates nothing, and nobody is woken by it: the driver takes out what one turn may hold.
+
+A receipt says that a message of a rule has been handed to its user. It goes before what waits, so that rules see
+that a message arrived before they see what its reader did next. It never takes the place of an input: receipts have
+a bound of their own, and in each turn room of their own beside the inputs. One that finds no room is dropped with a
+word in the log, as is one whose turn fails: the message was handed over all the same, it is only not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import msgspec
+import structlog
+
+from engine.core.model import Event
+from engine.storage.base import Entry, OutboxMessage
+
+QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it clients are refused
+RECEIPTS_MAX = 10_000  # receipts that wait; beyond it they are dropped
+TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
+RECEIPTS_TURN_MAX = 500  # receipts of one turn, besides its inputs
+RECEIPTED_MAX = 20_000  # messages by which one that is handed over twice is recognised
+
+log = structlog.get_logger("live")
+
+
+class Overloaded(Exception):
+    """More inputs wait than the driver is willing to hold. The client should keep them and try again."""
+
+
+@dataclass(slots=True)
+class Request:
+    """Entries that are acknowledged together; for ``done`` None nobody waits."""
+
+    entries: list[Entry]
+    done: asyncio.Future[list[Entry]] | None
+
+    def succeed(self, entries: list[Entry]) -> None:
+        if self.done is not None and not self.done.done():  # the caller may have gone away; it happened all the same
+            self.done.set_result(entries)
+
+    def fail(self, error: Exception) -> None:
+        if self.done is None:
+            log.warning("! receipts lost", messages=len(self.entries), error=str(error))
+        elif not self.done.done():
+            self.done.set_exception(error)
+
+
+class Inbox:
+    """``count`` is how many inputs of clients wait. It is true while anything waits."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._requests: deque[Request] = deque()
+        self._receipts: deque[Entry] = deque()
+        self._receipted: OrderedDict[str, None] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self._requests or self._receipts)
+
+    @property
+    def has_requests(self) -> bool:
+        return bool(self._requests)
+
+    def check_room(self, count: int) -> None:
+        """Raises `Overloaded` where so many more inputs may not wait."""
+        if self.count + count > QUEUE_MAX:
+            raise Overloaded(f"{self.count} inputs wait already, at most {QUEUE_MAX} may")
+
+    def put(self, entries: list[Entry]) -> asyncio.Future[list[Entry]]:
+        """They wait. What is returned is done when their turn has been made, or could not be."""
+        done: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
+        self._requests.append(Request(entries, done))
+        self.count += len(entries)
+        return done
+
+    def put_receipts(self, handed: Iterable[OutboxMessage], at: int) -> None:
+        """These messages have been handed to their users. Once is enough for each; the application's own have none."""
+        dropped = 0
+        for outgoing in handed:
+            message_id = outgoing.message.id
+            if not outgoing.rule or message_id in self._receipted:
+                continue
+            if len(self._receipts) == RECEIPTS_MAX:
+                dropped += 1
+                continue
+            self._receipted[message_id] = None
+            if len(self._receipted) > RECEIPTED_MAX:
+                self._receipted.popitem(last=False)
+            event = Event("message.delivered", outgoing.user, at, {"message_id": message_id})
+            self._receipts.append(Entry("event", at, outgoing.user, event))
+        if dropped:
+            log.warning("! receipts lost", messages=dropped, error=f"{RECEIPTS_MAX} wait already")
+
+    def take(self) -> list[Request]:
+        """What the next turn holds: receipts first, then at least one request, if there is any."""
+        taken: list[Request] = []
+        receipts = [self._receipts.popleft() for _ in range(min(RECEIPTS_TURN_MAX, len(self._receipts)))]
+        if receipts:
+            # No input is put off by it: time goes no further than to the first that waits.
+            latest = self._requests[0].entries[0].at if self._requests and self._requests[0].entries else None
+            taken.append(Request([_no_later(entry, latest) for entry in receipts], None))
+        count = 0
+        while self._requests and (not count or count + len(self._requests[0].entries) <= TURN_MAX):
+            taken.append(self._requests.popleft())
+            count += len(taken[-1].entries)
+        self.count -= count
+        return taken
+
+
+def _no_later(entry: Entry, at: int | None) -> Entry:
+    if at is None or entry.at <= at or entry.event is None:
+        return entry
+    return replace(entry, at=at, event=msgspec.structs.replace(entry.event, at=at))
