@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.core import shapes
@@ -41,31 +42,58 @@ WHERE = shapes.Expression(
     namespaces=("event", "user", "session", "now"),
     doc="An expression that the event must satisfy. What is unknown does not hold.",
 )
-MATCHER = shapes.Fields(
-    keys={"event": EVENT_TYPES, "where": WHERE},
-    required=("event",),
-    shorthand="event",
-    doc="Which events: a type or several, and optionally an expression.",
-)
+
+
+def matcher_shape(doc: str) -> shapes.Fields:
+    """A matcher, as the value of a key that ``doc`` describes."""
+    return shapes.Fields(keys={"event": EVENT_TYPES, "where": WHERE}, required=("event",), shorthand="event", doc=doc)
+
+
+MATCHER = matcher_shape("Which events: a type or several, and optionally an expression.")
 
 
 class Matcher:
-    """Types and a condition. `Trigger.event_types` is given to dispatch, so `holds` looks at the condition only."""
+    """Types and a condition.
 
-    __slots__ = ("event_types", "where")
+    `Trigger.event_types` is given to dispatch, so a trigger with one matcher asks `holds`, which looks at the
+    condition only; one with several (see `heard_by`) asks `matches`.
+    """
+
+    __slots__ = ("_exact", "_prefixes", "event_types", "where")
 
     def __init__(self, event_types: tuple[str, ...], where: Expression | None) -> None:
         self.event_types = event_types
         self.where = where
+        self._exact = frozenset(name for name in event_types if not name.endswith("*"))
+        self._prefixes = tuple([name[:-1] for name in event_types if name.endswith("*")])
 
     @classmethod
     def build(cls, values: dict[str, Any]) -> Matcher:
         """From what was read by `MATCHER`."""
         return cls(values["event"], values.get("where"))
 
+    def covers(self, event_type: str) -> bool:
+        """Whether events of the type are meant, if the condition holds."""
+        return event_type in self._exact or event_type.startswith(self._prefixes)
+
     def holds(self, scope: Scope) -> bool:
+        return self.where is None or self.where.holds(scope)
+
+    def matches(self, scope: Scope) -> bool:
+        """Whether the event of the scope is of the types and satisfies the condition."""
+        event_type = scope.event.type  # type: ignore[union-attr]  # a matcher is only asked about an event
+        if event_type not in self._exact and not event_type.startswith(self._prefixes):
+            return False
         return self.where is None or self.where.holds(scope)
 
     @property
     def equality(self) -> tuple[str, Any] | None:
         return None if self.where is None else self.where.equality
+
+
+def heard_by(matchers: Sequence[Matcher]) -> tuple[tuple[str, ...], tuple[str, Any] | None]:
+    """The ``event_types`` of a trigger with several matchers, and the ``equality``: what all of them share, if any."""
+    event_types = dict.fromkeys(name for matcher in matchers for name in matcher.event_types)
+    equalities = [matcher.equality for matcher in matchers]
+    shared = all(equality == equalities[0] for equality in equalities)
+    return tuple(event_types), equalities[0] if shared else None

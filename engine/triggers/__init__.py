@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from engine.core.shapes import Kind
+from engine.triggers.absence import KIND as ABSENCE
+from engine.triggers.count import KIND as COUNT
 from engine.triggers.event import KIND as EVENT
 from engine.triggers.inactivity import KIND as INACTIVITY
 from engine.triggers.keywords import KIND as KEYWORDS
 from engine.triggers.schedule import KIND as SCHEDULE
+from engine.triggers.sequence import KIND as SEQUENCE
 
-KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in (EVENT, KEYWORDS, INACTIVITY, SCHEDULE)})
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {kind.name: kind for kind in (EVENT, KEYWORDS, INACTIVITY, COUNT, SEQUENCE, ABSENCE, SCHEDULE)}
+)

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.core import shapes
 from engine.core.dispatch import EachTimer, Soonest, Watch
-from engine.core.matcher import MATCHER, Matcher
+from engine.core.matcher import Matcher, matcher_shape
 from engine.core.model import is_activity
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
@@ -23,12 +23,7 @@ from engine.core.units import to_timedelta
 SHAPE = shapes.Fields(
     keys={
         "for": shapes.duration("How long the user must have been idle."),
-        "after": shapes.Fields(
-            keys=MATCHER.keys,
-            required=MATCHER.required,
-            shorthand=MATCHER.shorthand,
-            doc="Only when the last activity was one of these; any later activity disarms it.",
-        ),
+        "after": matcher_shape("Only when the last activity was one of these; any later activity disarms it."),
     },
     required=("for",),
     shorthand="for",
@@ -90,7 +85,7 @@ class InactivityAfter(Inactivity):
 
     def adopt(self, state: UserState, policy: Policy) -> None:
         last = state.last_activity
-        if last is None or not any(_covers(pattern, last.type) for pattern in self.after.event_types):
+        if last is None or not self.after.covers(last.type):
             return
         # The event as it is remembered, for the state may have been written and read since it came.
         if self.after.holds(Scope(state, keep(last), last.at, policy)):
@@ -139,10 +134,6 @@ class InactivityIndex:
         if place == len(self.spans):
             return None, ()
         return state.idle_since + self.spans[place], self.watches[place]
-
-
-def _covers(pattern: str, event_type: str) -> bool:
-    return event_type.startswith(pattern[:-1]) if pattern.endswith("*") else event_type == pattern
 
 
 def _build(values: dict[str, Any], key: str) -> Inactivity:

@@ -1,0 +1,145 @@
+"""``absence``: fires a span after an event that arms it, if no event that disarms it came in between.
+
+It remembers the events that armed it, one for each group, and drops them with the presence in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.core import shapes
+from engine.core.dispatch import EachTimer, Soonest, Watch
+from engine.core.groups import GROUP_BY, Grouping, touch
+from engine.core.matcher import Matcher, heard_by, matcher_shape
+from engine.core.model import Event
+from engine.core.rules import Fired, Policy, Trigger
+from engine.core.scope import Scope
+from engine.core.state import UserState, keep
+from engine.core.units import to_timedelta
+
+SHAPE = shapes.Fields(
+    keys={
+        "after": matcher_shape("The event that arms it; more of them while it is armed change nothing."),
+        "no": matcher_shape("The event that disarms it; one that arms it as well does so afterwards."),
+        "within": shapes.duration("How long the other event has time to come."),
+        "group_by": GROUP_BY,
+    },
+    required=("after", "no", "within"),
+    doc="This long after an event, if another has not come in between.",
+)
+
+
+class Absence(Trigger):
+    """Memory: the beginning of the presence in which it was armed, and for each group the event that did it."""
+
+    __slots__ = ("after", "facts", "grouping", "no", "within")
+    kind = "absence"
+    has_timer = True
+    has_memory = True
+
+    def __init__(self, key: str, after: Matcher, no: Matcher, within: int, grouping: Grouping | None) -> None:
+        event_types, equality = heard_by([after, no])
+        super().__init__(key, event_types=event_types, equality=equality)
+        self.after = after
+        self.no = no
+        self.within = within
+        self.grouping = grouping
+        self.facts = {"waited": to_timedelta(within)}
+
+    def observe(self, state: UserState, scope: Scope) -> Fired | None:
+        since = state.present_since
+        groups = self._armed(state)
+        disarms = groups is not None and self.no.matches(scope)
+        arms = since is not None and self.after.matches(scope)
+        if not (arms or disarms):
+            return None
+        event = scope.event
+        assert event is not None  # dispatch only shows events
+        name = "" if self.grouping is None else self.grouping.name(event)
+        if name is None:
+            return None
+        if groups is not None and disarms:
+            self._disarm(state, groups, (name,))
+        if arms and (not groups or name not in groups):
+            event = keep(event)
+            parts = [event.type, event.at, event.data, event.id, event.session, event.at_reported]
+            if groups:
+                touch(groups, name, parts)
+            else:
+                state.memory[self.key] = [since, {name: parts}]
+            state.wake_by(state.now + self.within)
+        return None
+
+    def _armed(self, state: UserState) -> dict[str, Any] | None:
+        """The events that armed it in this presence, by group, oldest first."""
+        memory = state.memory.get(self.key)
+        if memory is None:
+            return None
+        if memory[0] != state.present_since:
+            del state.memory[self.key]
+            return None
+        armed: dict[str, Any] = memory[1]
+        return armed
+
+    def _disarm(self, state: UserState, groups: dict[str, Any], names: Sequence[str]) -> None:
+        for name in names:
+            groups.pop(name, None)
+        if not groups:
+            del state.memory[self.key]
+
+    def due(self, state: UserState, policy: Policy) -> int | None:
+        memory = state.memory.get(self.key)
+        if memory is None or memory[0] != state.present_since:
+            return None
+        first = next(iter(memory[1].values()))
+        moment: int = first[1] + self.within
+        return moment if moment > state.now else None
+
+    def fire(self, state: UserState, policy: Policy) -> Fired | None:
+        groups = self._armed(state)
+        assert groups is not None  # `due` has just named the moment
+        due = [name for name, parts in groups.items() if parts[1] + self.within <= state.now]
+        event_type, at, data, event_id, session, at_reported = groups[due[0]]
+        self._disarm(state, groups, due)
+        facts = self.facts if self.grouping is None else {**self.facts, **self.grouping.facts(due[0])}
+        return Fired(facts, Event(event_type, state.user, at, data, event_id, session, at_reported))
+
+    @classmethod
+    def index_timers(cls, watches: Sequence[Watch]) -> AbsenceIndex:
+        return AbsenceIndex(watches)
+
+
+class AbsenceIndex:
+    """All of the kind by key: only those of which the state remembers something can be armed."""
+
+    __slots__ = ("by_key",)
+    steady = False
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self.by_key = {watch.trigger.key: watch for watch in watches}
+
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
+        armed = [watch for key in state.memory if (watch := self.by_key.get(key)) is not None]
+        return EachTimer(armed).soonest(state, policy) if armed else (None, ())
+
+
+def _build(values: dict[str, Any], key: str) -> Absence:
+    return Absence(
+        key,
+        Matcher.build(values["after"]),
+        Matcher.build(values["no"]),
+        values["within"],
+        Grouping.build(values.get("group_by")),
+    )
+
+
+KIND = shapes.Kind(
+    "absence",
+    SHAPE,
+    _build,
+    facts={
+        "waited": "how long the other event had time to come, a duration",
+        "group": "the value of the field that it is grouped by, or the list of values",
+    },
+)
