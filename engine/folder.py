@@ -12,7 +12,7 @@ from stat import S_ISREG
 
 from engine.core.rules import RuleSet
 from engine.loading.diagnostic import Diagnostic, RuleErrors
-from engine.loading.load import load
+from engine.loading.load import Loaded, load_with_tests
 from engine.loading.tree import FILE_BYTES_MAX, LINE_BREAK
 from engine.triggers import KINDS
 
@@ -29,11 +29,21 @@ def shipped_rules() -> Path | None:
 
 def load_folder(path: str | Path) -> RuleSet:
     """The rules of a folder, or of a single file. Raises `RuleErrors`."""
+    return load_folder_with_tests(path).rules
+
+
+def load_folder_with_tests(path: str | Path) -> Loaded:
+    """The same with the tests and invariants that stand beside the rules. Raises `RuleErrors`."""
     sources = read_folder(path)
     try:
-        return load(sources, KINDS)
+        return load_with_tests(sources, KINDS)
     except RuleErrors as errors:
         raise errors.under(_base(Path(path)).as_posix()) from None
+
+
+def opened_as(path: str | Path, name: str) -> str:
+    """How the user would open the file that is called ``name`` within the folder."""
+    return (_base(Path(path)) / name).as_posix()
 
 
 def read_folder(path: str | Path) -> dict[str, str]:

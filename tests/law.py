@@ -21,6 +21,8 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "storage": ("core",),
     "isolation": ("core",),
     "folder": ("core", "loading", "triggers"),
+    "near": ("core",),
+    "scenario": ("core", "isolation", "loading", "near"),
     "recorded": ("core", "loading", "storage.base", "triggers"),
     "stale": ("core",),
     "inbox": ("core", "storage.base"),

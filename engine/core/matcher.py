@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.core import shapes
+from engine.core.model import Reason
+from engine.core.operands import seen
+from engine.core.reasons import explain
 from engine.core.refusal import Refused
+from engine.core.unknown import Unknown
 
 if TYPE_CHECKING:
     from engine.core.expressions import Expression
@@ -85,6 +89,17 @@ class Matcher:
         if event_type not in self._exact and not event_type.startswith(self._prefixes):
             return False
         return self.where is None or self.where.holds(scope)
+
+    def missed(self, scope: Scope) -> str | None:
+        """Why the condition does not hold, None where it does. For display alone."""
+        if self.where is None or self.where.holds(scope):
+            return None
+        value = self.where.evaluate(scope)
+        if isinstance(value, Unknown):
+            return f"the where is unknown, {value}: {self.where.source}"
+        return explain(Reason("false", (self.where.source, *seen(self.where.names, scope)))).replace(
+            "condition", "the where", 1
+        )
 
     @property
     def equality(self) -> tuple[str, Any] | None:

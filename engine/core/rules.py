@@ -138,6 +138,17 @@ class Trigger:
     def adopt(self, state: UserState, policy: Policy) -> None:
         """Make what memory can be made from the state's anchors; nothing by default."""
 
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        """How far it had come at the moment, to which the state has been run: ``2 of 3 in 10m``. For display alone.
+
+        None where it remembers nothing that could tell.
+        """
+        return None
+
+    def missed(self, scope: Scope) -> str | None:
+        """Why it did not fire on an event of one of its types, None where the event would do. For display alone."""
+        return None
+
     @classmethod
     def index_events(cls, watches: Sequence[Watch]) -> EventIndex:
         raise NotImplementedError(f"{cls.kind} has no index of events")

@@ -96,7 +96,8 @@ def read_invariant(
         entries = {name: child for name, (_, child) in node.entries.items()}
         for rule in scalars(entries.get("rules")):
             check_rule(reader, rule, rule_ids)
-        check_period(reader, node)
+        if values is not INVALID:
+            check_period(reader, node)
         hours = entries.get("never_during")
         if isinstance(hours, Scalar):
             check_quiet_hours(reader, hours, quiet_hours)

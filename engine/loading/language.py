@@ -14,6 +14,8 @@ from engine.core.refusal import Refused
 from engine.core.rules import Per
 from engine.core.units import parse_duration
 from engine.core.zones import parse_zone
+from engine.loading.invariants import invariants_shape
+from engine.loading.scenarios import TESTS
 
 LATER = shapes.Later()
 RULES_MAX = 10_000  # of one file
@@ -87,18 +89,19 @@ MODE = shapes.Choice(
     words=("live", "shadow", "off"),
     doc="live sends; shadow goes through every gate and never sends; off is not evaluated. live if absent.",
 )
+PER = shapes.Parsed(
+    parse=parse_per,
+    pattern=f"^(session|day|user|{shapes.SPAN})$",
+    examples=("session", "day", "1h"),
+    doc="Per session, per day of the user's calendar, per user for ever, or in a sliding span.",
+)
 CAPS = shapes.ListOf(
     one_will_do=True,
     length_max=CAPS_MAX,
     item=shapes.Fields(
         keys={
             "max": shapes.Integer(minimum=1, maximum=CAP_MAX, doc="How many messages at most."),
-            "per": shapes.Parsed(
-                parse=parse_per,
-                pattern=f"^(session|day|user|{shapes.SPAN})$",
-                examples=("session", "day", "1h"),
-                doc="Per session, per day of the user's calendar, per user for ever, or in a sliding span.",
-            ),
+            "per": PER,
         },
         required=("max", "per"),
     ),
@@ -235,8 +238,8 @@ def file_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
                 item=rule_shape(kinds), length_min=0, length_max=RULES_MAX, doc="The rules, in order."
             ),
             "policy": POLICY,
-            "tests": LATER,
-            "invariants": LATER,
+            "tests": TESTS,
+            "invariants": invariants_shape(PER),
         },
         required=("version",),
         doc="A rule file.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.core.units import MINUTE
 from engine.loading import tree
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.fingerprint import canonical, digest, fingerprint
+from engine.loading.invariants import Invariant, read_invariant
 from engine.loading.language import (
     DATA_KEYS_TAKEN,
     LISTS,
@@ -26,15 +28,30 @@ from engine.loading.language import (
     trigger_shape,
 )
 from engine.loading.read import INVALID, Invalid, Reader, gathered
+from engine.loading.scenarios import Scenario, ScenarioReader
 from engine.loading.tree import Node, Scalar, parse_tree
 from engine.loading.wording import found
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that a folder says: its rules, and what is claimed of them, in the order of the files."""
+
+    rules: RuleSet
+    scenarios: tuple[Scenario, ...]
+    invariants: tuple[Invariant, ...]
+
+
 def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSet:
-    """All files of a folder: path → text. Raises `RuleErrors` with everything that is wrong in any of them.
+    """The rules of a folder: path → text. Raises `RuleErrors` with everything that is wrong in any of its files.
 
     Rules stand in the order of the paths, then of the files.
     """
+    return load_with_tests(sources, kinds).rules
+
+
+def load_with_tests(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> Loaded:
+    """The same with the tests and the invariants, which `load` reads as well, for they must be right too."""
     folder = _Folder(kinds)
     paths = sorted(sources)
     files = [folder.open(path, sources[path]) for path in paths]
@@ -46,11 +63,14 @@ def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSe
         reader.lists = folder.lists if complete else None
         folder.read_policy(reader, entries)
         folder.read_rules(reader, entries)
+    for reader, entries in files:
+        folder.read_tests(reader, entries, complete)
     errors = [error for reader, _ in files for error in (*reader.source.errors, *reader.errors)]
     if errors:
         raise RuleErrors(errors)
     hashed = derive_id(*(part for path in paths for part in (path, sources[path])))
-    return RuleSet(tuple(folder.rules), folder.policy, hashed, {path: sources[path] for path in paths})
+    rules = RuleSet(tuple(folder.rules), folder.policy, hashed, {path: sources[path] for path in paths})
+    return Loaded(rules, tuple(folder.scenarios), tuple(folder.invariants))
 
 
 Entries = dict[str, Node]
@@ -68,6 +88,8 @@ class _Folder:
         self.lists: dict[str, tuple[str, ...]] = {}
         self.policy = Policy()
         self.rules: list[Rule] = []
+        self.scenarios: list[Scenario] = []
+        self.invariants: list[Invariant] = []
         self.places: dict[tuple[str, str], tuple[str, int]] = {}  # ("id", "idle") → ("chat.yaml", 3)
 
     def first(self, reader: Reader, node: Node, kind: str, name: str) -> bool:
@@ -191,6 +213,28 @@ class _Folder:
             triggers=triggers,
             written=digest(written, size=16),
         )
+
+    def read_tests(self, reader: Reader, entries: Entries, complete: bool) -> None:
+        """The tests and invariants of a file. Which rules there are is known only where all files are ``complete``."""
+        rule_ids = frozenset(name for kind, name in self.places if kind == "id") if complete else None
+        quiet_hours = None
+        tests = ScenarioReader(reader, rule_ids)
+        for item in self.items_of(reader, entries, "tests"):
+            scenario = tests.read(item)
+            if scenario is not None and self.first(reader, item, "test", scenario.name):
+                self.scenarios.append(scenario)
+        shape = self.file_shape.keys["invariants"]
+        assert isinstance(shape, shapes.ListOf)
+        for item in self.items_of(reader, entries, "invariants"):
+            invariant = read_invariant(reader, item, shape.item, rule_ids, quiet_hours)
+            if invariant is not None and self.first(reader, item, "invariant", invariant.name):
+                self.invariants.append(invariant)
+
+    def items_of(self, reader: Reader, entries: Entries, name: str) -> tuple[Node, ...]:
+        shape = self.file_shape.keys[name]
+        assert isinstance(shape, shapes.ListOf)
+        items = reader.items(entries[name], shape) if name in entries else ()
+        return () if isinstance(items, Invalid) else items
 
     def facts(self, triggers: tuple[Trigger, ...]) -> frozenset[str]:
         names = {name for trigger in triggers for name in self.kinds[trigger.kind].facts}

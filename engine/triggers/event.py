@@ -23,6 +23,9 @@ class EventTrigger(Trigger):
         where = self.matcher.where
         return Fired({}, scope.event) if where is None or where.holds(scope) else None
 
+    def missed(self, scope: Scope) -> str | None:
+        return self.matcher.missed(scope)
+
 
 def _build(values: dict[str, Any], key: str) -> EventTrigger:
     return EventTrigger(key, Matcher.build(values))

@@ -18,7 +18,7 @@ from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState, keep
-from engine.core.units import to_timedelta
+from engine.core.units import format_duration, to_timedelta
 
 SHAPE = shapes.Fields(
     keys={
@@ -53,6 +53,11 @@ class Inactivity(Trigger):
         last = state.last_activity
         return Fired(self.facts, None if last is None else keep(last))
 
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        if state.idle_since is None:
+            return "no activity in this session"
+        return f"idle {format_duration(at - state.idle_since)} of {format_duration(self.span)}"
+
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> InactivityIndex:
         return InactivityIndex(watches)
@@ -82,6 +87,12 @@ class InactivityAfter(Inactivity):
     def due(self, state: UserState, policy: Policy) -> int | None:
         # Any later activity has another number: nothing has to be disarmed.
         return super().due(state, policy) if state.memory.get(self.key) == state.activity_count else None
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        last = state.last_activity
+        if last is None or state.memory.get(self.key) == state.activity_count:
+            return super().progress(state, policy, at)
+        return f"not armed, the last activity was {last.type}"
 
     def adopt(self, state: UserState, policy: Policy) -> None:
         last = state.last_activity

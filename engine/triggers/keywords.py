@@ -108,9 +108,28 @@ class Keywords(Trigger):
         facts: dict[str, Any] = {"keyword": distinct[0], "keywords": distinct} if distinct else {"keywords": []}
         return Fired(facts, scope.event)
 
+    def missed(self, scope: Scope) -> str | None:
+        event = scope.event
+        text = None if event is None else look_up(event.data, self.field)
+        if not isinstance(text, str):
+            return f'the field "{self.field}" holds no text'
+        index = FieldIndex([Watch(0, 0, _NO_RULE, self)])
+        folded = fold(text)
+        found = index.words(folded, index.scan(folded, overlapping=True))
+        lacking = sorted(word for word, _ in self.all - found.keys())
+        unwelcome = sorted(word for word, _ in self.none & found.keys())
+        if self.any and self.any.isdisjoint(found):
+            return "the text has none of the words"
+        if lacking:
+            return f'the text has no "{lacking[0]}"'
+        return f'the text has "{unwelcome[0]}"' if unwelcome else self.matcher.missed(scope)
+
     @classmethod
     def index_events(cls, watches: Sequence[Watch]) -> KeywordIndex:
         return KeywordIndex(watches)
+
+
+_NO_RULE: Any = None  # an index looks at the triggers alone
 
 
 class KeywordIndex:
@@ -169,7 +188,7 @@ class FieldIndex:
 
     def observe(self, folded: str, raw: list[tuple[int, int, int]], scope: Scope) -> list[tuple[Watch, Fired]]:
         """``raw``: what `scan` found in the folded text, as pattern, start and end, whole words or not."""
-        found = self._words(folded, raw)
+        found = self.words(folded, raw)
         asked = {watch[:2]: watch for key in found for watch in self.by_word.get(key, ())}
         hits = []
         for watch in (*asked.values(), *self.unasked):
@@ -180,7 +199,7 @@ class FieldIndex:
                 hits.append((watch, fired))
         return hits
 
-    def _words(self, folded: str, raw: list[tuple[int, int, int]]) -> dict[tuple[str, bool], list[tuple[int, str]]]:
+    def words(self, folded: str, raw: list[tuple[int, int, int]]) -> dict[tuple[str, bool], list[tuple[int, str]]]:
         """The hits that stand as words: no letter, digit or underscore before them, nor (unless a prefix) behind."""
         found: dict[tuple[str, bool], list[tuple[int, str]]] = {}
         length = len(folded)

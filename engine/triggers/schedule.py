@@ -18,7 +18,7 @@ from engine.core.refusal import Refused
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import WEEKDAYS, user_zone
 from engine.core.state import UserState
-from engine.core.units import SECOND, format_duration, parse_duration, to_datetime
+from engine.core.units import SECOND, format_at, format_duration, parse_duration, to_datetime
 from engine.core.zones import parse_zone
 
 AGENDAS_KEPT_MAX = 256
@@ -108,6 +108,10 @@ class CalendarSchedule(Trigger):
             return policy.zone
         return user_zone(state.attributes, policy) if self.zone == "user" else self.zone
 
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        moment = self.calendar.next_after(at, self._zone(state, policy))
+        return "it comes no more" if moment is None else f"it comes next at {format_at(moment)}"
+
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> CalendarIndex:
         return CalendarIndex(watches)
@@ -179,6 +183,11 @@ class IntervalSchedule(Trigger):
 
     def fire(self, state: UserState, policy: Policy) -> Fired | None:
         return Fired({"at": to_datetime(state.now, user_zone(state.attributes, policy))}, None)
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        if state.present_since is None:
+            return None
+        return f"{format_duration((at - state.present_since) % self.span)} of {format_duration(self.span)}"
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> IntervalIndex:
