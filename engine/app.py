@@ -38,11 +38,12 @@ from engine.storage.base import Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
+from engine.transport.decoding import NAME_LENGTH_MAX
 from engine.transport.desk import Desk, ResponseHook, Sent
 from engine.transport.http import HttpDoor
 from engine.transport.hub import Hub
 from engine.transport.websocket import Keepalive, WebSocketDoor
-from engine.transport.wire import NAME_LENGTH_MAX, encode
+from engine.transport.wire import encode
 
 RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)

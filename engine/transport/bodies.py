@@ -5,19 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
-from engine.transport.wire import (
-    EVENTS_MAX,
-    NAME_LENGTH_MAX,
-    Ping,
-    Said,
-    WireError,
-    bad_frame,
-    check_bounds,
-    decode_json,
-    read_event,
-    read_frame,
-    read_value,
-)
+from engine.transport.decoding import NAME_LENGTH_MAX, WireError, bad_frame, check_bounds, decode_json
+from engine.transport.wire import EVENTS_MAX, Ping, Said, read_event, read_frame, read_value
 
 MESSAGE_TEXT_MAX = 16 * 1024  # characters
 OPTIONS_MAX = 20

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import structlog
 
 from engine.core.model import Message, derive_id
@@ -18,8 +19,9 @@ from engine.inbox import Overloaded
 from engine.live import Input, Live
 from engine.responders.base import ChatMessage, Responder, ResponderFailed, ask
 from engine.storage.base import OutboxMessage, StoreError
+from engine.transport.decoding import WireError
 from engine.transport.hub import Hub
-from engine.transport.wire import FrameType, WireError, chat_response, error_frame, message_frame
+from engine.transport.wire import FrameType, chat_response, error_frame, message_frame
 
 # Called with the client, the id of the question, and the response, after the response is durable.
 ResponseHook = Callable[[str, str, str], Awaitable[None]]
@@ -77,14 +79,24 @@ class Desk:
         self._in_replies: set[str] = set()  # messages on their way out of the outbox with a reply
 
     async def submit(self, inputs: list[Input]) -> list[str]:
-        """Durable, evaluated, the ids known; the application's hook has been told. Raises `WireError`."""
+        """Durable, evaluated, the ids known; the application's hook has been told. Raises `WireError`.
+
+        A ``user_response`` is an activity and, right after it, what became of the message that it answers.
+        """
+        told: list[Input] = []
+        places = []
+        for item in inputs:
+            places.append(len(told))
+            told.append(item)
+            if item.type == "user_response":
+                told.append(_as_answered(item))
         with told_to_client():
-            ids = await self._live.submit(inputs)
+            ids = await self._live.submit(told)
         for item in inputs:
             log.debug("< event", type=item.type, user_id=item.user)
             if item.type == "user_response" and self._on_user_response is not None:
                 await self._tell_hook(self._on_user_response, item)
-        return ids
+        return [ids[place] for place in places]
 
     async def answer(self, chat: ChatMessage) -> FrameType:
         """The ``chat_response``, or the ``error`` frame that stands in its place."""
@@ -170,3 +182,8 @@ class Desk:
         except Exception as error:
             # The hook is the application's code; the response is durable, and its client did nothing wrong.
             log.error("! on_user_response failed", user_id=item.user, why=f"{type(error).__name__}: {error}")
+
+
+def _as_answered(item: Input) -> Input:
+    data = {"message_id": item.data["questionId"], "response": item.data["response"]}
+    return msgspec.structs.replace(item, type="message.answered", data=data, id="")

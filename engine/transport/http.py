@@ -12,10 +12,11 @@ from aiohttp.typedefs import Handler
 from engine.core.model import Json
 from engine.responders.base import ChatMessage
 from engine.transport.bodies import read_events, read_message, read_one
+from engine.transport.decoding import WireError, bad_frame
 from engine.transport.desk import Desk, told_to_client
 from engine.transport.hub import Hub
 from engine.transport.session import to_input
-from engine.transport.wire import LOOPBACK_ORIGIN, FrameType, Ping, WireError, bad_frame, encode, error_frame, pong
+from engine.transport.wire import LOOPBACK_ORIGIN, FrameType, Ping, encode, error_frame, pong
 
 BODY_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_S = 1

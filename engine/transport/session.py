@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from engine.live import Input
 from engine.responders.base import ChatMessage
-from engine.transport.wire import FrameType, Ping, Said, WireError, bad_frame, error_frame, pong, read_frame
+from engine.transport.decoding import WireError, bad_frame
+from engine.transport.wire import FrameType, Ping, Said, error_frame, pong, read_frame
 
 BAD_FRAMES_MAX = 20  # in a row; the last of them closes the connection
 CLIENTS_MAX = 256  # for which one connection may speak

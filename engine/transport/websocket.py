@@ -13,10 +13,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from engine.responders.base import ChatMessage
+from engine.transport.decoding import WireError
 from engine.transport.desk import Desk
 from engine.transport.hub import Hub, Outgoing
 from engine.transport.session import Action, Answer, Arrived, Close, Reply, Session, Submit
-from engine.transport.wire import FRAME_BYTES_MAX, LOOPBACK_ORIGIN, WireError, error_frame
+from engine.transport.wire import FRAME_BYTES_MAX, LOOPBACK_ORIGIN, error_frame
 
 CHATS_MAX = 32  # chat messages of one connection that wait for their answer
 CLOSE_TIMEOUT_S = 2.0  # for a client to agree to a closing; then the line is cut

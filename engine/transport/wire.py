@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 import msgspec
 
@@ -15,13 +14,19 @@ from engine.core.model import Json
 from engine.core.refusal import Refused
 from engine.core.units import SECOND, parse_at
 from engine.storage.base import OutboxMessage
+from engine.transport.decoding import (
+    KINDS,
+    NAME_LENGTH_MAX,
+    WireError,
+    bad_frame,
+    check_bounds,
+    decode_json,
+    kind_of,
+)
+from engine.transport.feedback import ENVELOPE, read_outcome, read_preferences
 
 FRAME_BYTES_MAX = 64 * 1024
-DEPTH_MAX = 32  # of lists and mappings within each other, the frame itself counted
-NAME_LENGTH_MAX = 128  # characters of a type, a clientId, an id, a session
 EVENTS_MAX = 500  # in one frame, and in one request
-# What msgpack can hold, and so what a user's state can remember.
-INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
 
 # Pages on this machine. Any other page that a person happens to visit must not speak in their name.
 LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
@@ -31,25 +36,10 @@ RESERVED_TYPES = frozenset({"session.start", "session.end"})
 RESERVED_PREFIX = "message."
 # Words of the protocol rather than things that happened.
 NOT_EVENTS = frozenset({"ping", "events"})
-# Fields of a frame that are not the event's data.
-ENVELOPE = frozenset({"type", "clientId", "id", "session", "at"})
 # Message types that travel as a `backend_message`; any other is a frame of its own type.
 BACKEND_TYPES = frozenset({"question", "suggestion", "notification"})
 
 FrameType = dict[str, Json]
-
-
-class WireError(Exception):
-    """What a client sent cannot be meant. ``code`` is for programs, ``message`` for who wrote the client."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{message} [{code}]")
-        self.code = code
-        self.message = message
-
-
-def bad_frame(message: str) -> WireError:
-    return WireError("bad_frame", message)
 
 
 class Ping(msgspec.Struct, frozen=True):
@@ -77,35 +67,10 @@ def read_frame(text: str | bytes) -> Ping | list[Said]:
     return read_value(decode_json(text))
 
 
-def decode_json(text: str | bytes) -> Json:
-    """JSON, with the place of a mistake as ``line:column`` (both from 1). Raises `WireError`."""
-    try:
-        encoded = text if isinstance(text, bytes) else text.encode()
-        return _decoder.decode(encoded)
-    except UnicodeError:
-        raise bad_frame(f"expected UTF-8, got something else at offset {_not_utf_8(text)}") from None
-    except RecursionError:
-        raise bad_frame(_TOO_DEEP) from None
-    except msgspec.ValidationError:
-        raise bad_frame("expected numbers that a double can hold, got a larger one") from None
-    except msgspec.DecodeError as error:
-        place, why = _locate(encoded, str(error))
-        raise bad_frame(f"{place}: expected JSON: {why}") from None
-
-
-def _not_utf_8(text: str | bytes) -> int:
-    """Where the first thing stands that is no UTF-8, in characters of a text and in bytes of bytes."""
-    try:
-        text.decode() if isinstance(text, bytes) else text.encode()
-    except UnicodeError as error:
-        return int(getattr(error, "start", 0))
-    return 0
-
-
 def read_value(value: Json) -> Ping | list[Said]:
     """As `read_frame`, for JSON that is already decoded."""
     if not isinstance(value, dict):
-        raise bad_frame(f"expected a JSON object, got {_kind(value)}")
+        raise bad_frame(f"expected a JSON object, got {kind_of(value)}")
     check_bounds(value)
     frame_type = _read_type(value)
     if frame_type == "ping":
@@ -118,29 +83,11 @@ def read_value(value: Json) -> Ping | list[Said]:
 def read_event(value: Json) -> Said:
     """One event, where several stand together: no ``ping``, no ``events``. Raises `WireError`."""
     if not isinstance(value, dict):
-        raise bad_frame(f"expected an event as a JSON object, got {_kind(value)}")
+        raise bad_frame(f"expected an event as a JSON object, got {kind_of(value)}")
     event_type = _read_type(value)
     if event_type in NOT_EVENTS:
         raise bad_frame(f'expected an event, got a frame of type "{event_type}", which is none')
     return _read_event(value, event_type)
-
-
-def check_bounds(value: Json) -> None:
-    """Refuse JSON that is nested deeper than `DEPTH_MAX` or holds an integer of more than 64 bits."""
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
-        below: list[Json] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-            elif isinstance(item, int) and not INTEGER_MIN <= item <= INTEGER_MAX:
-                raise WireError("bad_frame", f"expected integers of at most 64 bits, got one of {item.bit_length()}")
-        if not below:
-            return
-        level = below
-    raise bad_frame(_TOO_DEEP)
 
 
 def message_frame(outgoing: OutboxMessage) -> FrameType:
@@ -197,7 +144,7 @@ def _read_type(value: dict[str, Json]) -> str:
         raise bad_frame('expected a field "type", found none')
     frame_type = value["type"]
     if not isinstance(frame_type, str) or not frame_type:
-        raise bad_frame(f'expected "type" to be a non-empty string, got {_kind(frame_type)}')
+        raise bad_frame(f'expected "type" to be a non-empty string, got {kind_of(frame_type)}')
     if len(frame_type) > NAME_LENGTH_MAX:
         raise WireError(
             "bad_frame",
@@ -211,7 +158,7 @@ def _read_type(value: dict[str, Json]) -> str:
 def _read_events(value: dict[str, Json]) -> list[Said]:
     events = value.get("events")
     if not isinstance(events, list):
-        raise bad_frame(f'expected "events" to be a list, got {_kind(events)}')
+        raise bad_frame(f'expected "events" to be a list, got {kind_of(events)}')
     client = _read_name(value, "clientId")
     if len(events) > EVENTS_MAX:
         raise bad_frame(f"expected at most {EVENTS_MAX} events in one frame, got {len(events)}")
@@ -227,6 +174,8 @@ def _read_events(value: dict[str, Json]) -> list[Said]:
 
 def _read_event(value: dict[str, Json], event_type: str) -> Said:
     data = {name: item for name, item in value.items() if name not in ENVELOPE}
+    # That of an outcome is the message's: several outcomes of one message are several events.
+    event_id = "" if event_type == "outcome" else _read_id(value)
     if event_type == "chat_message":
         _expect(data, "message", str, required=True)
         _expect(data, "mode", str)
@@ -234,11 +183,15 @@ def _read_event(value: dict[str, Json], event_type: str) -> Said:
     elif event_type == "user_response":
         _expect(data, "questionId", str, required=True)
         _expect(data, "response", str, required=True)
+    elif event_type == "outcome":
+        event_type, data = read_outcome(value)
+    elif event_type == "preferences":
+        event_type, data = "user.preferences", read_preferences(value)
     return Said(
         type=event_type,
         data=data,
         client=_read_name(value, "clientId"),
-        id=_read_id(value),
+        id=event_id,
         session=_read_name(value, "session"),
         at_reported=_read_at(value),
     )
@@ -251,7 +204,7 @@ def _expect(data: dict[str, Json], name: str, kind: type, *, required: bool = Fa
     if not isinstance(found, kind):
         raise WireError(
             "bad_frame",
-            f'expected "{name}" to be {_KINDS[kind]}, got {_kind(found) if name in data else "nothing"}',
+            f'expected "{name}" to be {KINDS[kind]}, got {kind_of(found) if name in data else "nothing"}',
         )
 
 
@@ -260,7 +213,7 @@ def _read_name(value: dict[str, Json], name: str) -> str | None:
     if found is None:
         return None
     if not isinstance(found, str) or not found:
-        raise bad_frame(f'expected "{name}" to be a non-empty string, got {_kind(found)}')
+        raise bad_frame(f'expected "{name}" to be a non-empty string, got {kind_of(found)}')
     if len(found) > NAME_LENGTH_MAX:
         raise WireError(
             "bad_frame", f'expected "{name}" to have at most {NAME_LENGTH_MAX} characters, got {len(found)}'
@@ -285,51 +238,5 @@ def _read_at(value: dict[str, Json]) -> int | None:
         raise bad_frame(f'"at": {refused.message}') from None
 
 
-def _locate(encoded: bytes, why: str) -> tuple[str, str]:
-    """The place of msgspec's complaint as ``line:column``, and the complaint without its place."""
-    found = _BYTE.search(why)
-    # Without a place it is the end of the text that came too soon.
-    before = encoded[: int(found[1])] if found else encoded
-    half = _half_escaped(encoded[: len(before) + len(r"\ud800")])
-    if half is not None:
-        # Of one near the end the decoder only says that the text is too short for the other half.
-        before, why = encoded[:half], "half a surrogate pair, which is no character"
-    line = before.count(b"\n") + 1
-    column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
-    if found is None and half is None:
-        return f"{line}:{column}", "the text ends too soon" if encoded.strip() else "the text is empty"
-    return f"{line}:{column}", _BYTE.sub("", why).removeprefix("JSON is malformed: ")
-
-
-def _half_escaped(encoded: bytes) -> int | None:
-    """Where the first ``\\ud800`` stands that has no other half beside it."""
-    high: int | None = None
-    end = 0
-    for escape in _ESCAPE.finditer(encoded):
-        unit = 0 if escape[1] is None else int(escape[1], 16)
-        is_low = 0xDC00 <= unit <= 0xDFFF
-        if high is not None and not (is_low and escape.start() == end):
-            return high
-        if is_low and high is None:
-            return escape.start()
-        high = escape.start() if 0xD800 <= unit <= 0xDBFF else None
-        end = escape.end()
-    return high
-
-
-def _kind(value: Any) -> str:
-    """What a JSON value is, in words."""
-    if value == "" and isinstance(value, str):
-        return "an empty string"
-    return _KINDS.get(type(value), "null")
-
-
-_KINDS: dict[type, str] = {
-    str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object",
-}  # fmt: skip
-_TOO_DEEP = f"expected at most {DEPTH_MAX} levels of nesting, got more"
-_BYTE = re.compile(r" \(byte (\d+)\)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
-_decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()

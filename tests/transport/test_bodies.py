@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.transport.bodies import Order, read_events, read_message, read_one
-from engine.transport.wire import EVENTS_MAX, Ping, Said, WireError
+from engine.transport.decoding import WireError
+from engine.transport.wire import EVENTS_MAX, Ping, Said
 
 A, B = '{"type": "a"}', '{"type": "b", "clientId": "c"}'
 

@@ -14,9 +14,9 @@ from engine.live import Input, Live
 from engine.responders import plain
 from engine.storage.base import OutboxMessage, Store
 from engine.storage.sqlite import SqliteStore
+from engine.transport.decoding import WireError
 from engine.transport.desk import Desk
 from engine.transport.hub import Hub
-from engine.transport.wire import WireError
 
 
 def desk_on(live: Live) -> Desk:
@@ -78,6 +78,24 @@ async def test_what_an_http_reply_takes_has_a_receipt() -> None:
     taken = await desk_on(world.live).take_waiting("ann")
     await world.live.take_turn(START)
     assert await receipts(world.store.inner) == [frame["id"] for frame in taken]
+
+
+async def test_a_response_is_an_activity_and_right_after_it_an_answer_to_its_message() -> None:
+    world = await World(partition_count=1).start()
+    desk = desk_on(world.live)
+    first = Input("ann", "user_response", {"questionId": "q1", "response": "Yes"}, "e1", "s1", START - 9)
+    submitting = asyncio.ensure_future(desk.submit([first, Input("ann", "edit", {}, "e2")]))
+    await asyncio.sleep(0)
+    await world.live.take_turn(START)
+    # Only what the client said has an id that it is told.
+    assert await submitting == ["e1", "e2"]
+    events = [entry.event for entry in await world.entries("event")]
+    assert [(event.type, event.data, event.session, event.at_reported) for event in events] == [
+        ("user_response", {"questionId": "q1", "response": "Yes"}, "s1", START - 9),
+        ("message.answered", {"message_id": "q1", "response": "Yes"}, "s1", START - 9),
+        ("edit", {}, None, None),
+    ]
+    assert len({event.id for event in events}) == 3
 
 
 async def test_two_requests_at_once_do_not_get_the_same_message(tmp_path: Path) -> None:

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from engine.core.model import Message
 from engine.core.units import SECOND
 from engine.storage.base import OutboxMessage
+from engine.transport.decoding import DEPTH_MAX, WireError
 from engine.transport.wire import (
-    DEPTH_MAX,
     EVENTS_MAX,
     Ping,
     Said,
-    WireError,
     chat_response,
     encode,
     message_frame,
@@ -54,6 +53,14 @@ HALF = "expected JSON: half a surrogate pair, which is no character"
         ('{"type": "user.identify", "skill": "expert"}', Said("user.identify", {"skill": "expert"})),
         ('{"type": "user.preferences", "level": "off"}', Said("user.preferences", {"level": "off"})),
         ('{"type": "sessions"}', Said("sessions", {})),
+        (
+            '{"type": "outcome", "id": "m1", "outcome": "dismissed", "clientId": "c", "at": 1, "session": "s"}',
+            Said("message.dismissed", {"message_id": "m1"}, "c", "", "s", SECOND),
+        ),
+        (
+            '{"type": "preferences", "level": "less", "id": "p1", "clientId": "c"}',
+            Said("user.preferences", {"level": "less"}, "c", "p1"),
+        ),
         ('{"type": "messages.read"}', Said("messages.read", {})),
         (f'{{"type": "{"t" * 128}", "clientId": "{"c" * 128}"}}', Said("t" * 128, {}, "c" * 128)),
         ('{"type": "x", "n": 18446744073709551615}', Said("x", {"n": 2**64 - 1})),
@@ -71,6 +78,8 @@ def test_a_ping_is_no_event_and_may_name_its_client() -> None:
 def test_events_stand_together_and_share_the_client_of_their_frame() -> None:
     frame = '{"type": "events", "clientId": "c", "events": [{"type": "a"}, {"type": "b", "clientId": "d"}]}'
     assert read_frame(frame) == [Said("a", {}, "c"), Said("b", {}, "d")]
+    frame = '{"type": "events", "events": [{"type": "outcome", "id": "m", "outcome": "seen"}]}'
+    assert read_frame(frame) == [Said("message.seen", {"message_id": "m"})]
     assert read_frame('{"type": "events", "events": []}') == []
 
 
@@ -92,6 +101,11 @@ def test_events_stand_together_and_share_the_client_of_their_frame() -> None:
             '{"type": "x", "n": 18446744073709551616}',
             "bad_frame",
             "expected integers of at most 64 bits, got one of 65",
+        ),
+        (
+            '{"type": "events", "events": [{"type": "preferences", "level": "loud"}]}',
+            "bad_frame",
+            'events[0]: expected "level" to be off, less, normal or more, got "loud"',
         ),
         ('"\ud800"', "bad_frame", "expected UTF-8, got something else at offset 1"),
         ("[]", "bad_frame", "expected a JSON object, got a list"),
