@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.expressions import compile_expression
-from engine.core.matcher import EVENT_TYPE, EVENT_TYPE_LENGTH_MAX, Matcher, parse_event_type
+from engine.core.matcher import EVENT_TYPE, EVENT_TYPE_LENGTH_MAX, Matcher, heard_by, parse_event_type
 from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.core.rules import Policy
@@ -75,3 +75,45 @@ def test_a_matcher_with_a_condition_holds_where_the_condition_does_and_not_where
 def test_a_matcher_tells_dispatch_which_literal_a_field_must_equal() -> None:
     matcher = Matcher.build({"event": ("e",), "where": compile_expression('event.test == "t1"', namespaces=("event",))})
     assert matcher.equality == ("test", "t1")
+
+
+@pytest.mark.parametrize(
+    ("event_types", "event_type", "covered"),
+    [
+        (("e",), "e", True),
+        (("e",), "f", False),
+        (("e",), "e.f", False),
+        (("e", "f"), "f", True),
+        (("e.*",), "e.f", True),
+        (("e.*",), "e", False),
+        (("e*",), "e", True),
+        (("*",), "session.start", True),
+        (("a.*", "b", "c*"), "cd", True),
+        (("a.*", "b", "c*"), "bc", False),
+    ],
+)
+def test_a_matcher_knows_the_types_that_it_covers(event_types: tuple[str, ...], event_type: str, covered: bool) -> None:
+    matcher = Matcher.build({"event": event_types})
+    assert matcher.covers(event_type) == covered
+    event = Event(event_type, "ann", 0, {})
+    assert matcher.matches(Scope(UserState("ann"), event, 0, Policy())) == covered
+
+
+def test_an_event_matches_where_its_type_is_covered_and_the_condition_holds() -> None:
+    where = compile_expression("event.n > 1", namespaces=("event",))
+    here, elsewhere = Matcher(("e",), where), Matcher(("f",), where)
+    assert here.matches(scope(n=2))
+    assert not elsewhere.matches(scope(n=2))
+    assert not here.matches(scope(n=1))
+    assert not here.matches(scope())
+    assert not here.matches(scope(n="2"))
+
+
+def test_several_matchers_are_heard_by_all_their_types_and_by_what_all_of_them_must_equal() -> None:
+    t1 = compile_expression('event.test == "t1" and event.n > 1', namespaces=("event",))
+    also_t1 = compile_expression('"t1" == event.test', namespaces=("event",))
+    t2 = compile_expression('event.test == "t2"', namespaces=("event",))
+    assert heard_by([Matcher(("e", "f"), t1), Matcher(("f", "g"), also_t1)]) == (("e", "f", "g"), ("test", "t1"))
+    assert heard_by([Matcher(("e",), t1), Matcher(("f",), t2)]) == (("e", "f"), None)
+    assert heard_by([Matcher(("e",), t1), Matcher(("f",), None)]) == (("e", "f"), None)
+    assert heard_by([Matcher(("e",), None), Matcher(("f",), t1)]) == (("e", "f"), None)
