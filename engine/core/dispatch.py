@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from engine.core.model import is_activity
 
 if TYPE_CHECKING:
-    from engine.core.rules import Fired, Policy, Rule, Trigger
+    from engine.core.matcher import Matcher
+    from engine.core.rules import Budget, Fired, Policy, Rule, Trigger
     from engine.core.scope import Scope
     from engine.core.state import UserState
 
@@ -25,6 +26,14 @@ class Watch(NamedTuple):
     position: int
     rule: Rule
     trigger: Trigger
+
+
+class Meter(NamedTuple):
+    """A budget that an event charges with ``cost``, or (None) empties."""
+
+    budget: Budget
+    matcher: Matcher
+    cost: int | None
 
 
 Soonest = tuple[int | None, Sequence[Watch]]
@@ -52,10 +61,11 @@ class Interest:
     """Who cares for one type of event.
 
     ``always`` are asked at every such event. ``by_field`` holds, for a data field, the triggers by the literal
-    that the field must equal. ``indexes`` answer for whole kinds.
+    that the field must equal. ``indexes`` answer for whole kinds. ``meters`` are the budgets that look at it, those
+    that it may empty first.
     """
 
-    __slots__ = ("activity", "always", "by_field", "empty", "indexes")
+    __slots__ = ("activity", "always", "by_field", "empty", "indexes", "meters")
 
     def __init__(
         self,
@@ -63,8 +73,10 @@ class Interest:
         always: tuple[Watch, ...] = (),
         by_field: tuple[tuple[str, dict[Any, tuple[Watch, ...]]], ...] = (),
         indexes: tuple[EventIndex, ...] = (),
+        meters: tuple[Meter, ...] = (),
     ) -> None:
         self.activity = activity
+        self.meters = meters
         self.always = always
         self.by_field = by_field
         self.indexes = indexes
@@ -98,17 +110,22 @@ _SILENT = {True: Interest(True), False: Interest(False)}
 
 
 class Dispatch:
-    """The index of a rule set. ``idle_min`` is the shortest span of inactivity that any trigger waits for."""
+    """The index of a rule set. ``idle_min`` is the shortest span of inactivity that any trigger waits for;
+    ``arrivals`` and ``departures`` are the triggers that look on when presence begins and ends."""
 
-    __slots__ = ("_exact", "_indexes", "_interests", "_prefixes", "_steady", "_timers", "idle_min")
+    __slots__ = (
+        "_exact", "_indexes", "_interests", "_meters", "_prefixes", "_steady", "_timers", "arrivals", "departures",
+        "idle_min",
+    )  # fmt: skip
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], policy: Policy) -> None:
         self._exact: dict[str, list[Watch]] = {}
         self._prefixes: dict[str, list[Watch]] = {}
         self._interests: dict[str, Interest] = {}
         self._indexes: dict[tuple[int, ...], EventIndex] = {}
         timers: dict[type[Trigger], list[Watch]] = {}
         spans = []
+        arrivals, departures = [], []
         for rule in rules:
             for position, trigger in enumerate(rule.triggers):
                 watch = Watch(rule.order, position, rule, trigger)
@@ -121,6 +138,16 @@ class Dispatch:
                     timers.setdefault(type(trigger), []).append(watch)
                 if trigger.idle_span is not None:
                     spans.append(trigger.idle_span)
+                if trigger.presence == "arrival":
+                    arrivals.append(watch)
+                elif trigger.presence == "departure":
+                    departures.append(watch)
+        self.arrivals = tuple(arrivals)
+        self.departures = tuple(departures)
+        budgets = policy.budgets.values()
+        resets = [Meter(budget, matcher, None) for budget in budgets for matcher in budget.resets]
+        charges = [Meter(budget, charge.matcher, charge.cost) for budget in budgets for charge in budget.charges]
+        self._meters = (*resets, *charges)
         indexes = [kind.index_timers(watches) for kind, watches in timers.items()]
         self._steady = tuple(index for index in indexes if index.steady)
         self._timers = tuple(index for index in indexes if not index.steady)
@@ -131,7 +158,7 @@ class Dispatch:
         found = self._interests.get(event_type)
         if found is None:
             found = self._work_out(event_type)
-            if not found.empty and len(self._interests) < INTERESTS_MAX:
+            if (found.meters or not found.empty) and len(self._interests) < INTERESTS_MAX:
                 self._interests[event_type] = found
         return found
 
@@ -148,7 +175,8 @@ class Dispatch:
             if event_type.startswith(prefix):
                 found.extend(watches)
         activity = is_activity(event_type)
-        if not found:
+        meters = tuple([meter for meter in self._meters if meter.matcher.covers(event_type)])
+        if not found and not meters:
             return _SILENT[activity]
         # A trigger that names a type twice, by itself and by a prefix, sees the event once.
         found = sorted({(watch.order, watch.position): watch for watch in found}.values(), key=_place)
@@ -168,6 +196,7 @@ class Dispatch:
             tuple(always),
             tuple((name, {literal: tuple(w) for literal, w in table.items()}) for name, table in by_field.items()),
             tuple(self._index(kind, watches) for kind, watches in by_kind.items()),
+            meters,
         )
 
     def _index(self, kind: type[Trigger], watches: list[Watch]) -> EventIndex:
@@ -176,6 +205,16 @@ class Dispatch:
         if places not in self._indexes:
             self._indexes[places] = kind.index_events(watches)
         return self._indexes[places]
+
+
+def observe_each(watches: Iterable[Watch], state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:
+    """Ask each of the triggers about the event of the scope."""
+    hits = []
+    for watch in watches:
+        fired = watch.trigger.observe(state, scope)
+        if fired is not None:
+            hits.append((watch, fired))
+    return hits
 
 
 def _soonest(indexes: Iterable[TimerIndex], state: UserState, policy: Policy, found: Soonest = (None, ())) -> Soonest:

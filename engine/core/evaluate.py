@@ -4,7 +4,8 @@
    begins to hold is adopted first, then wake-ups due run, then the event. Each happens at the moment it was due,
    however late the caller is.
 2. An input is offered to the rules in order; candidates are settled by priority; each ends in exactly one outcome.
-3. Only a present user has wake-ups; they are dropped when the last session ends.
+3. Only a present user's triggers have wake-ups; they are dropped when the last session ends. A message that is held
+   or that may still be answered keeps its moments.
 4. `advance` in one leap or in two is the same. Nothing in a user's state depends on another user.
 
 Nothing here asks whether it is live or a dry run: there is no way to tell.
@@ -12,22 +13,20 @@ Nothing here asks whether it is live or a dry run: there is no way to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.core.gates import settle
-from engine.core.model import Decision, Event
+from engine.core.adoption import adopt
+from engine.core.delivery import cancel_held, release, soonest_delivery, withdraw
+from engine.core.dispatch import Interest, Watch, observe_each
+from engine.core.feedback import expire, next_expiry, take_preferences, take_receipt
+from engine.core.model import LIFECYCLE_PREFIX, Decision, Event, Reason
+from engine.core.outgoing import spend
 from engine.core.rules import RuleSet, Timeline
 from engine.core.scope import Scope
-from engine.core.state import (
-    ATTRIBUTES_MAX,
-    GONE_RULES_MAX,
-    SESSIONS_MAX,
-    UserState,
-    is_small_attribute,
-    session_name,
-)
+from engine.core.settle import Candidates, settle
+from engine.core.state import ATTRIBUTES_MAX, SESSIONS_MAX, UserState, is_small_attribute, keep, session_name
 
 
 def run(timeline: Timeline, state: UserState, events: Iterable[Event], until: int, decisions: list[Decision]) -> None:
@@ -57,15 +56,55 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         rules = timeline.rule_sets[place]
     state.now = at
     interest = rules.dispatch.interest(event.type)
+    arrived = left = False
     if interest.activity:
-        _be_active(rules, state, event)
-    else:
-        _LIFECYCLE.get(event.type, _nothing)(rules, state, event)
-    if not interest.empty:
-        scope = Scope(state, event, at, rules.policy)
-        candidates = interest.observe(state, scope)
-        if candidates:
-            settle(candidates, state, rules.policy, decisions)
+        arrived = _be_active(rules, state, event)
+    elif event.type == "session.start":
+        arrived = _start_session(rules, state, event)
+    elif event.type == "session.end":
+        left = _end_session(state, event)
+    elif event.type == "user.identify":
+        _identify(rules, state, event)
+    elif event.type == "user.preferences":
+        take_preferences(state, event.data)
+    elif event.type.startswith(LIFECYCLE_PREFIX):
+        event = take_receipt(rules, state, event)
+    waits = state.present_since is None or arrived  # only then can a message wait that was sent to an absent user
+    if not (left or arrived or interest.meters or state.held or (waits and state.messages)):
+        # Nearly always there is nothing but triggers to ask.
+        if not interest.empty:
+            candidates = interest.observe(state, Scope(state, event, at, rules.policy))
+            if candidates:
+                settle(candidates, state, rules.policy, decisions)
+        return
+    sent_now: list[str] = []
+    candidates = _leave(rules, state, event, decisions) if left else []
+    candidates += _react(rules, interest, state, event, decisions, sent_now)
+    if arrived:
+        for outstanding in state.messages.values():
+            outstanding.waits = False
+    if arrived and rules.dispatch.arrivals:
+        candidates += observe_each(rules.dispatch.arrivals, state, Scope(state, event, at, rules.policy))
+    if candidates:
+        settle(candidates, state, rules.policy, decisions, sent_now)
+
+
+def _react(
+    rules: RuleSet, interest: Interest, state: UserState, event: Event, decisions: list[Decision], sent_now: list[str]
+) -> Candidates:
+    """What an event does besides moving sessions: budgets, what is held, and then the triggers."""
+    scope = Scope(state, event, state.now, rules.policy)
+    for meter in interest.meters:
+        if meter.matcher.holds(scope):
+            if meter.cost is None:
+                state.spent.pop(meter.budget.name, None)
+            else:
+                spend(meter.budget, state, meter.cost)
+    if state.held or state.messages:
+        withdraw(rules, state, scope, decisions)
+    if state.held:
+        release(rules, state, scope, decisions, sent_now)
+    return [] if interest.empty else interest.observe(state, scope)
 
 
 def advance(timeline: Timeline, state: UserState, to: int, decisions: list[Decision]) -> None:
@@ -83,71 +122,61 @@ def advance(timeline: Timeline, state: UserState, to: int, decisions: list[Decis
         wake = state.wake
         if adoption is not None and adoption <= to and (wake is None or adoption <= wake):
             index += 1
-            _adopt(timeline, index, state)
+            adopt(timeline, index, state, decisions, run)
+            _set_wake(timeline.rule_sets[index], state)
         elif wake is not None and wake <= to:
             _wake_up(timeline.rule_sets[index], state, wake, decisions)
         else:
             return
 
 
-def _adopt(timeline: Timeline, index: int, state: UserState) -> None:
-    """From its moment on the rule set holds for this user. What would have fired before it never fires."""
-    rules = timeline.rule_sets[index]
-    moment = timeline.moments[index]
-    # Wake-ups due at the very moment belong to the new rules, so the clock stops just short of it.
-    state.now = max(state.now, moment - 1)
-    state.rules_since = moment
-    for key in [key for key in state.memory if key not in rules.keys]:
-        del state.memory[key]
-    state.steady = None
-    _forget_the_gone(rules, state)
-    if state.present_since is not None:
-        for trigger in timeline.fresh(index):
-            trigger.adopt(state, rules.policy)
-    _set_wake(rules, state)
-
-
-def _forget_the_gone(rules: RuleSet, state: UserState) -> None:
-    """What rules have sent is remembered when they are gone, for they may come back; but not without bound."""
-    gone = [name for name in state.sent if name not in rules.ids]
-    if len(gone) > GONE_RULES_MAX:
-        gone.sort(key=lambda name: (state.sent[name].last, name))
-        for name in gone[:-GONE_RULES_MAX]:
-            del state.sent[name]
-
-
 def _wake_up(rules: RuleSet, state: UserState, moment: int, decisions: list[Decision]) -> None:
-    """Run what is due at ``moment``: the timers first, then the end of an implicit session.
+    """Run what is due at ``moment``: what is held, the timers, messages that expire, the end of an implicit session.
 
     ``moment`` may turn out too early, since activity moves deadlines without touching the wake-up: then
     nothing happens but that the next one is set.
     """
-    due, watches = rules.dispatch.soonest(state, rules.policy)
+    due: int | None = None
+    watches: Sequence[Watch] = ()
+    if state.present_since is not None:
+        due, watches = rules.dispatch.soonest(state, rules.policy)
     ends = _implicit_end(rules, state)
-    if due != moment and ends != moment:
-        state.wake = _sooner(due, ends)
+    delivery = soonest_delivery(rules, state) if state.held or state.messages else None
+    if due != moment and ends != moment and delivery != moment:
+        state.wake = _sooner(_sooner(due, ends), delivery)
         return
     state.now = moment
+    sent_now: list[str] = []
+    if delivery == moment and state.held:
+        release(rules, state, None, decisions, sent_now)
+    candidates: Candidates = []
     if due == moment:
-        candidates = []
         for watch in watches:
             fired = watch.trigger.fire(state, rules.policy)
             if fired is not None:
                 candidates.append((watch, fired))
-        settle(candidates, state, rules.policy, decisions)
+    if delivery == moment and next_expiry(state) is not None:
+        for event in expire(rules, state):
+            interest = rules.dispatch.interest(event.type)
+            candidates += _react(rules, interest, state, event, decisions, sent_now)
+    settle(candidates, state, rules.policy, decisions, sent_now)
     if ends == moment:
         state.implicit_since = None
         if not state.sessions:
-            _leave(state)
+            had = {watch.rule.order for watch, _ in candidates}
+            last = state.last_activity
+            leaving = _leave(rules, state, None if last is None else keep(last), decisions)
+            leaving = [candidate for candidate in leaving if candidate[0].order not in had]
+            settle(leaving, state, rules.policy, decisions, sent_now)
     _set_wake(rules, state)
 
 
 def _set_wake(rules: RuleSet, state: UserState) -> None:
-    if state.present_since is None:
-        state.wake = None
-        return
-    due, _ = rules.dispatch.soonest(state, rules.policy)
-    state.wake = _sooner(due, _implicit_end(rules, state))
+    wake = soonest_delivery(rules, state) if state.held or state.messages else None
+    if state.present_since is not None:
+        due, _ = rules.dispatch.soonest(state, rules.policy)
+        wake = _sooner(wake, _sooner(due, _implicit_end(rules, state)))
+    state.wake = wake
 
 
 def _sooner(one: int | None, other: int | None) -> int | None:
@@ -163,12 +192,13 @@ def _implicit_end(rules: RuleSet, state: UserState) -> int | None:
     return max(state.idle_since + rules.policy.session_timeout, state.now + 1)
 
 
-def _be_active(rules: RuleSet, state: UserState, event: Event) -> None:
+def _be_active(rules: RuleSet, state: UserState, event: Event) -> bool:
+    """The user does something; whether presence begins with it."""
     at = state.now
     arrived = state.present_since is None
     if arrived:
         state.implicit_since = at
-        _arrive(state)
+        _arrive(state, event)
     state.session_events += 1
     state.activity_count += 1
     state.last_activity = event
@@ -179,26 +209,29 @@ def _be_active(rules: RuleSet, state: UserState, event: Event) -> None:
     span = rules.dispatch.idle_min
     if span is not None and (state.wake is None or at + span < state.wake):
         state.wake = at + span
+    return arrived
 
 
-def _start_session(rules: RuleSet, state: UserState, event: Event) -> None:
+def _start_session(rules: RuleSet, state: UserState, event: Event) -> bool:
+    """A session opens; whether presence begins with it."""
     name = session_name(event)
     if name in state.sessions:
-        return
+        return False
     if len(state.sessions) >= SESSIONS_MAX:
         del state.sessions[next(iter(state.sessions))]
     state.sessions[name] = state.now
-    if state.present_since is None:
-        _arrive(state)
-        _set_wake(rules, state)
+    if state.present_since is not None:
+        return False
+    _arrive(state, event)
+    _set_wake(rules, state)
+    return True
 
 
-def _end_session(rules: RuleSet, state: UserState, event: Event) -> None:
+def _end_session(state: UserState, event: Event) -> bool:
+    """A session ends; whether presence ends with it."""
     if state.sessions.pop(session_name(event), None) is None:
-        return
-    if not state.sessions and state.implicit_since is None:
-        _leave(state)
-        state.wake = None
+        return False
+    return not state.sessions and state.implicit_since is None
 
 
 def _identify(rules: RuleSet, state: UserState, event: Event) -> None:
@@ -210,24 +243,30 @@ def _identify(rules: RuleSet, state: UserState, event: Event) -> None:
     _set_wake(rules, state)
 
 
-def _nothing(rules: RuleSet, state: UserState, event: Event) -> None:
-    """Lifecycle events of which the state keeps nothing; rules may still watch for them."""
-
-
-_LIFECYCLE = {"session.start": _start_session, "session.end": _end_session, "user.identify": _identify}
-
-
-def _arrive(state: UserState) -> None:
+def _arrive(state: UserState, event: Event) -> None:
     state.presence += 1
     state.steady = None
     state.present_since = state.now
+    state.opened_by = event
     state.session_events = 0
 
 
-def _leave(state: UserState) -> None:
-    """The last session has ended: timers are dropped; windows, cooldowns and caps stay."""
+def _leave(rules: RuleSet, state: UserState, event: Event | None, decisions: list[Decision]) -> Candidates:
+    """The last session has ended, with ``event``: timers are dropped; windows, cooldowns and caps stay.
+
+    What triggers make of it is for the caller to settle.
+    """
     state.present_since = None
+    state.left_at = state.now
     state.steady = None
+    candidates: Candidates = []
+    if rules.dispatch.departures:
+        candidates = observe_each(rules.dispatch.departures, state, Scope(state, event, state.now, rules.policy))
+    state.opened_by = None
     state.session_events = 0
     state.idle_since = None
     state.last_activity = None
+    if state.held:
+        cancel_held(state, rules, Reason("absent"), decisions, all=False)
+    _set_wake(rules, state)
+    return candidates

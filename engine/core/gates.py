@@ -1,6 +1,6 @@
-"""From a candidate to its one outcome: the gates, in the documented order (rules-language, section 6).
+"""The gates between a candidate and its message, in the documented order (rules-language, section 6).
 
-A gate looks and says why it is closed; it changes nothing. `settle` alone writes down what was sent.
+A gate looks and says why it is closed; it changes nothing.
 """
 
 from __future__ import annotations
@@ -8,63 +8,32 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
-from engine.core.dispatch import Watch
 from engine.core.expressions import Unknown
-from engine.core.model import Decision, Message, Outcome, Reason, derive_id
+from engine.core.model import Outcome, Reason, derive_fraction
 from engine.core.operands import seen
-from engine.core.render import RenderFailed, render_tree
-from engine.core.rules import Cap, Fired, Policy, Rule
+from engine.core.quiet import holding, quiet_until
+from engine.core.remembered import HELD_MAX, LEVELS, Level, Preferences, Sent
+from engine.core.rules import Cap, Rule
 from engine.core.scope import Scope
-from engine.core.state import Sent, UserState
-from engine.core.units import to_datetime
+from engine.core.units import DURATION_MAX, to_datetime
 
 Gate = Callable[[Rule, Scope, list[str]], Reason | None]
+_NO_PREFERENCES = Preferences()
 
 
-def settle(candidates: list[tuple[Watch, Fired]], state: UserState, policy: Policy, decisions: list[Decision]) -> None:
-    """Give every candidate of one input its outcome, in order of priority, then rule order.
+def closed(rule: Rule, scope: Scope, sent_now: list[str]) -> tuple[Outcome, Reason] | None:
+    """The outcome of the first gate that is closed, and why; None where all are open.
 
-    ``candidates`` may name a rule several times; its first trigger as written is the one that counts. The
-    decisions are appended in the order in which they were made.
+    ``sent_now`` are the rules that have sent something by the same input.
     """
-    if len(candidates) > 1:
-        candidates = _one_per_rule(candidates)
-    sent_now: list[str] = []  # the rules that have sent something by this input
-    for watch, fired in candidates:
-        rule = watch.rule
-        facts = {"kind": watch.trigger.kind, **fired.facts}
-        scope = Scope(state, fired.event, state.now, policy, facts)
-        outcome, reason, message = _judge(rule, scope, sent_now)
-        if message is not None:
-            _remember(rule, state)
-            if outcome == "sent":
-                sent_now.append(rule.id)
-        event_id = fired.event.id if fired.event is not None else ""
-        decisions.append(
-            Decision(state.now, state.user, rule.id, rule.order, outcome, reason, facts, event_id, message)
-        )
-
-
-def _one_per_rule(candidates: list[tuple[Watch, Fired]]) -> list[tuple[Watch, Fired]]:
-    first: dict[int, tuple[Watch, Fired]] = {}
-    for candidate in sorted(candidates, key=lambda candidate: candidate[0][:2]):
-        first.setdefault(candidate[0].order, candidate)
-    return sorted(first.values(), key=lambda candidate: (-candidate[0].rule.priority, candidate[0].order))
-
-
-def _judge(rule: Rule, scope: Scope, sent_now: list[str]) -> tuple[Outcome, Reason | None, Message | None]:
     for outcome, gate in GATES:
         reason = gate(rule, scope, sent_now)
         if reason is not None:
-            return outcome, reason, None
-    try:
-        message, reason = _write(rule, scope)
-    except RenderFailed as failure:
-        return "render_error", Reason("render", (failure.reason,)), None
-    return "shadow" if rule.mode == "shadow" else "sent", reason, message
+            return outcome, reason
+    return None
 
 
-def _condition(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+def condition(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     for condition in rule.conditions:
         value = condition.evaluate(scope)
         if isinstance(value, Unknown):
@@ -74,8 +43,27 @@ def _condition(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     return None
 
 
-def _presence(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
-    return Reason("absent") if scope.state.present_since is None else None
+def presence(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+    return Reason("absent") if scope.state.present_since is None and not rule.keeps_offline else None
+
+
+def preferences(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+    wishes = scope.state.preferences or _NO_PREFERENCES
+    if LEVELS.index(rule.level) > LEVELS.index(wishes.level):
+        return Reason("level", (wishes.level, rule.level))
+    for name in ("*", rule.id, rule.topic):
+        if name in wishes.muted:
+            return Reason("muted", (name,))
+    for name in ("", rule.id, rule.topic):
+        until = None if name is None else wishes.snoozed.get(name)
+        if until is not None and scope.at < until:
+            return Reason("snoozed", (name, until))
+    return None
+
+
+def level_of(scope: Scope) -> Level:
+    """How much the user wants to hear."""
+    return (scope.state.preferences or _NO_PREFERENCES).level
 
 
 def _warmup(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
@@ -86,13 +74,47 @@ def _warmup(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
 
 
 def _cooldown(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+    state = scope.state
+    for held in state.held:
+        if held.rule == rule.id:
+            return Reason("held", (held.made_at,))
     if rule.cooldown is None:
         return None
-    sent = scope.state.sent.get(rule.id)
-    # At its very moment a cooldown is over: last + cooldown may send again.
-    if sent is None or scope.at >= sent.last + rule.cooldown:
+    sent = state.sent.get(rule.id)
+    if sent is None:
         return None
-    return Reason("cooldown", (rule.cooldown, sent.last + rule.cooldown))
+    last: int | None = sent.last
+    if rule.cooldown_by is not None:
+        last = (sent.by_value or {}).get(cooldown_value(rule, scope) or "")
+    span = cooldown_of(rule, sent)
+    # At its very moment a cooldown is over: last + cooldown may send again.
+    if last is None or scope.at >= last + span:
+        return None
+    if sent.dismissals and rule.backoff is not None:
+        return Reason("backoff", (span, last + span, rule.cooldown, sent.dismissals))
+    return Reason("cooldown", (span, last + span))
+
+
+def cooldown_value(rule: Rule, scope: Scope) -> str | None:
+    """The value of ``cooldown_by`` that the event has; "" where it has none, None where the rule names no field."""
+    if rule.cooldown_by is None:
+        return None
+    return (rule.cooldown_by.name(scope.event) if scope.event is not None else None) or ""
+
+
+def cooldown_of(rule: Rule, sent: Sent) -> int:
+    """The rule's cooldown for this user, in microseconds: longer after dismissals where the rule says so."""
+    span = rule.cooldown or 0
+    backoff = rule.backoff
+    if backoff is None:
+        return span
+    # Beyond `up_to` it does not grow; one that is longer from the start stays as it is.
+    longest = max(DURATION_MAX if backoff.span_max is None else backoff.span_max, span)
+    for _ in range(sent.dismissals):
+        if span >= longest:
+            break
+        span *= backoff.factor
+    return min(span, longest)
 
 
 def _cap(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
@@ -108,7 +130,7 @@ def _cap(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
 
 
 def count_sent(sent: Sent, cap: Cap, scope: Scope) -> int:
-    """How many messages of a rule fall into the cap's current period; at least `Cap.count_max` if they were more."""
+    """How much of what was sent falls into the cap's current period; at least `Cap.count_max` if it was more."""
     per = cap.per
     if per == "user":
         return sent.total
@@ -122,48 +144,60 @@ def count_sent(sent: Sent, cap: Cap, scope: Scope) -> int:
     return len(sent.times) - bisect_right(sent.times, scope.at - per)
 
 
-def _simultaneous(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+def simultaneous(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     return Reason("outranked", (sent_now[-1],)) if len(sent_now) >= scope.policy.simultaneous else None
+
+
+def quiet_hours(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+    """Closed where the message is to be dropped; where it is to be held until they end, it passes."""
+    if not rule.quiet_hours or rule.urgent:
+        return None
+    found = holding(rule.quiet_hours, scope.at, scope.zone)
+    if found is None:
+        return None
+    until = quiet_until(rule.quiet_hours, scope.at, scope.zone)
+    # Hours that never end cannot be waited for.
+    return None if found.then == "hold" and until is not None else Reason("quiet_hours", (found.name, until))
+
+
+def _budget(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+    for budget in rule.budgets:
+        spent = scope.state.spent.get(budget.name)
+        if spent is None:
+            continue
+        for limit in budget.limits:
+            if limit.level is not None and limit.level != level_of(scope):
+                continue
+            if count_sent(spent, limit, scope) >= limit.count_max:
+                return Reason("budget", (budget.name, limit.count_max, limit.per))
+    return None
+
+
+def _holdout(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
+    policy = scope.policy
+    user = scope.state.user
+    if policy.holdout and derive_fraction(policy.seed, "holdout", user) < policy.holdout:
+        return Reason("holdout", ("policy",))
+    if rule.holdout and derive_fraction(policy.seed, "holdout", rule.drawn_as, user) < rule.holdout:
+        return Reason("holdout", ("rule",))
+    return None
+
+
+def no_room(rule: Rule, scope: Scope) -> Reason | None:
+    """Why one more message cannot be held for the user."""
+    return Reason("no_room", (HELD_MAX,)) if len(scope.state.held) >= HELD_MAX else None
 
 
 # In this order; the first that closes is the outcome. Writing the message comes last.
 GATES: tuple[tuple[Outcome, Gate], ...] = (
-    ("condition", _condition),
-    ("absent", _presence),
+    ("condition", condition),
+    ("absent", presence),
+    ("muted", preferences),
     ("warmup", _warmup),
     ("cooldown", _cooldown),
     ("cap", _cap),
-    ("outranked", _simultaneous),
+    ("outranked", simultaneous),
+    ("quiet_hours", quiet_hours),
+    ("budget", _budget),
+    ("holdout", _holdout),
 )
-
-
-def _write(rule: Rule, scope: Scope) -> tuple[Message, Reason | None]:
-    spec = rule.message
-    reason = None
-    try:
-        text = spec.text.render(scope)
-        data = render_tree(spec.data, scope) if spec.data else {}
-    except RenderFailed as failure:
-        if spec.fallback is None:
-            raise
-        text, data, reason = spec.fallback, {}, Reason("fallback", (failure.reason,))
-    sent = scope.state.sent.get(rule.id)
-    event_id = scope.event.id if scope.event is not None else ""
-    message_id = derive_id(rule.id, scope.state.user, scope.at, sent.total if sent is not None else 0, event_id)
-    expires_at = None if rule.expires is None else scope.at + rule.expires
-    return Message(message_id, spec.type, text, spec.options, data, expires_at), reason
-
-
-def _remember(rule: Rule, state: UserState) -> None:
-    """A shadow rule remembers what it would have sent: its own cooldown and caps are counted from that."""
-    sent = state.sent.get(rule.id)
-    if sent is None:
-        sent = state.sent[rule.id] = Sent(state.now, 0, state.presence, 0, [])
-    if sent.presence != state.presence:
-        sent.presence, sent.in_presence = state.presence, 0
-    sent.last = state.now
-    sent.total += 1
-    sent.in_presence += 1
-    if rule.times_kept:
-        sent.times.append(state.now)
-        del sent.times[: -rule.times_kept]

@@ -12,10 +12,15 @@ from engine.core.units import format_at, format_duration, from_datetime, from_ti
 
 Json = Any  # what JSON can hold: None, bool, int, float, str, list, dict with string keys
 
-Outcome = Literal["sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error"]
-# In the order of the gates (rules-language, section 6), as tables and reports show them.
+Outcome = Literal[
+    "sent", "held", "shadow", "condition", "absent", "muted", "warmup", "cooldown", "cap", "outranked", "quiet_hours",
+    "budget", "holdout", "render_error", "cancelled", "expired",
+]  # fmt: skip
+# As tables and reports show them: what was said, then the gates in their order (rules-language, section 6), then what
+# became of messages that were held.
 OUTCOMES: tuple[Outcome, ...] = (
-    "sent", "shadow", "condition", "absent", "warmup", "cooldown", "cap", "outranked", "render_error",
+    "sent", "held", "shadow", "condition", "absent", "muted", "warmup", "cooldown", "cap", "outranked", "quiet_hours",
+    "budget", "holdout", "render_error", "cancelled", "expired",
 )  # fmt: skip
 
 # What a client of the protocol takes for something else than a message: no message can be of these types.
@@ -67,10 +72,15 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What became of one candidate: exactly one per candidate.
+    """What became of one candidate.
+
+    A candidate has one decision, or where its message was held or withdrawn a further one, whose ``was`` is the
+    outcome that no longer stands: so the candidates are the decisions without ``was``, and an outcome's number is
+    that of its decisions less that of those which it ``was``.
 
     ``order`` is the rule's place in its rule set (it sorts, it is not written). ``trigger`` are the facts of the
     trigger that fired, its kind first. ``event_id`` names the event that caused it, "" where none did.
+    ``variant`` is the one that was drawn, and ``probability`` how likely that was, from 0 to 1.
     """
 
     at: int
@@ -82,6 +92,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     trigger: dict[str, Any]
     event_id: str = ""
     message: Message | None = None
+    was: Outcome | None = None
+    variant: str | None = None
+    probability: float | None = None
 
 
 def derive_id(*cause: str | int) -> str:
@@ -93,6 +106,11 @@ def derive_id(*cause: str | int) -> str:
     parts = [str(part) for part in cause]
     written = "".join([f"{len(part)}:{part}," for part in parts])
     return blake2b(written.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def derive_fraction(*cause: str | int) -> float:
+    """A number in [0, 1) that depends on its cause alone, evenly spread: 52 bits of `derive_id`'s digest."""
+    return int(derive_id(*cause)[:13], 16) / (1 << 52)
 
 
 def plain(value: Any) -> Json:

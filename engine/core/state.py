@@ -8,27 +8,28 @@ elsewhere can. A state with one is encoded all the same: see `_as_bytes`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.core.kept import keep, kept_event, restored_event, size_of
 from engine.core.model import Event, Json
+from engine.core.remembered import Held, Outstanding, Preferences, Sent
 
 if TYPE_CHECKING:
     from engine.core.dispatch import Soonest
 
-STATE_VERSION = 1
-FIELD_COUNT = 16  # of an encoded state; one more says that texts of it may stand as bytes
+__all__ = ["Sent", "StateTooLarge", "StateVersionUnknown", "UserState", "is_small_attribute", "keep", "session_name"]
+
+STATE_VERSION = 2
+FIELD_COUNT = 17  # of an encoded state; one more says that texts of it may stand as bytes
 STATE_BYTES_MAX = 1024 * 1024  # far above what the bounds below allow but for thousands of rules that have all sent
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
 ATTRIBUTE_BYTES_MAX = 1024  # of one attribute, name and value as JSON; a larger one is not taken over
 SESSION_NAME_MAX = 128
 GONE_RULES_MAX = 100  # rules that no longer exist of which it is remembered what they sent, the latest
-KEPT_EVENT_BYTES_MAX = 4096
-KEPT_TEXT_MAX = 512  # characters of one string of an event that is kept cut down
 
 
 class StateTooLarge(Exception):
@@ -37,23 +38,6 @@ class StateTooLarge(Exception):
 
 class StateVersionUnknown(Exception):
     """The state was written by a later version of the engine."""
-
-
-class Sent:
-    """What one rule has sent to one user: what cooldowns, caps and derived ids are counted from.
-
-    ``times`` are the latest moments, oldest first, at most as many as the rule's largest cap over a span or a
-    day asks for. ``presence`` and ``in_presence`` count within the presence of that number.
-    """
-
-    __slots__ = ("in_presence", "last", "presence", "times", "total")
-
-    def __init__(self, last: int, total: int, presence: int, in_presence: int, times: list[int]) -> None:
-        self.last = last
-        self.total = total
-        self.presence = presence
-        self.in_presence = in_presence
-        self.times = times
 
 
 class UserState:
@@ -65,22 +49,31 @@ class UserState:
     ``idle_since`` is the anchor of inactivity: the last activity of this presence. ``memory`` is what triggers
     remember, by trigger key; an empty memory takes no room. ``steady`` is no part of the state but a note of the
     dispatch: what it has found of the timers that no activity moves, None where that has to be found again.
+    ``opened_by`` is the event with which presence began, ``left_at`` the moment at which the last presence ended.
+    ``spent`` is what has been charged to budgets, by name. ``messages`` are those that may still be answered, by id,
+    oldest first; ``held`` those that wait for a good moment, in the order in which they were made.
     """
 
     __slots__ = (
         "activity_count",
         "attributes",
+        "held",
         "idle_since",
         "implicit_since",
         "last_activity",
+        "left_at",
         "memory",
+        "messages",
         "now",
+        "opened_by",
+        "preferences",
         "presence",
         "present_since",
         "rules_since",
         "sent",
         "session_events",
         "sessions",
+        "spent",
         "steady",
         "user",
         "wake",
@@ -102,6 +95,12 @@ class UserState:
         self.activity_count = 0
         self.sent: dict[str, Sent] = {}
         self.memory: dict[str, Any] = {}
+        self.opened_by: Event | None = None
+        self.left_at: int | None = None
+        self.preferences: Preferences | None = None
+        self.spent: dict[str, Sent] = {}
+        self.messages: dict[str, Outstanding] = {}
+        self.held: list[Held] = []
         self.steady: Soonest | None = None
 
     def wake_by(self, moment: int) -> None:
@@ -114,16 +113,13 @@ class UserState:
 
     def encode(self) -> bytes:
         """The state as msgpack, canonical: equal states give equal bytes. Raises `StateTooLarge`."""
-        last = self.last_activity
-        kept = None if last is None else keep(last)
         fields = (
             STATE_VERSION, self.user, self.now, self.rules_since, self.wake, self.attributes, self.sessions,
-            self.implicit_since, self.present_since, self.presence, self.session_events,
-            None if kept is None else (kept.type, kept.at, kept.data, kept.id, kept.session, kept.at_reported),
+            self.implicit_since, self.present_since, self.presence, self.session_events, kept_event(self.last_activity),
             self.idle_since, self.activity_count,
-            {rule: (sent.last, sent.total, sent.presence, sent.in_presence, sent.times)
-             for rule, sent in sorted(self.sent.items())},
+            {rule: sent.fields() for rule, sent in sorted(self.sent.items())},
             dict(sorted(self.memory.items())),
+            self._rest(),
         )  # fmt: skip
         try:
             encoded = _encoder.encode(fields)
@@ -135,9 +131,26 @@ class UserState:
             )
         return encoded
 
+    def _rest(self) -> dict[str, Any]:
+        """What most users have none of, by a short name each; what is not there takes no room."""
+        opened_by = "same" if self.opened_by is self.last_activity else kept_event(self.opened_by)
+        preferences = None if self.preferences is None else self.preferences.fields()
+        rest: dict[str, Any] = {
+            "opened": None if self.opened_by is None else opened_by,
+            "left": self.left_at,
+            "prefs": preferences,
+            "spent": {name: spent.fields() for name, spent in sorted(self.spent.items())} or None,
+            "messages": {name: message.fields() for name, message in self.messages.items()} or None,
+            "held": [held.fields() for held in self.held] or None,
+        }
+        return {name: value for name, value in rest.items() if value is not None}
+
     @classmethod
     def decode(cls, encoded: bytes) -> UserState:
+        """Also of a state that version 1 wrote. Raises `StateVersionUnknown` for those of later versions."""
         fields = _decoder.decode(encoded)
+        if fields[0] == 1:
+            fields = [STATE_VERSION, *fields[1:16], {}, *fields[16:]]
         if fields[0] != STATE_VERSION:
             raise StateVersionUnknown(f"state of version {fields[0]}, this engine knows {STATE_VERSION}")
         if len(fields) > FIELD_COUNT:
@@ -146,12 +159,19 @@ class UserState:
         (
             state.now, state.rules_since, state.wake, state.attributes, state.sessions, state.implicit_since,
             state.present_since, state.presence, state.session_events, last, state.idle_since, state.activity_count,
-            sent, state.memory,
+            sent, state.memory, rest,
         ) = fields[2:]  # fmt: skip
-        if last is not None:
-            event_type, at, data, event_id, session, at_reported = last
-            state.last_activity = Event(event_type, state.user, at, data, event_id, session, at_reported)
+        user = state.user
+        state.last_activity = restored_event(user, last)
         state.sent = {rule: Sent(*numbers) for rule, numbers in sent.items()}
+        opened_by = rest.get("opened")
+        state.opened_by = state.last_activity if opened_by == "same" else restored_event(user, opened_by)
+        state.left_at = rest.get("left")
+        if "prefs" in rest:
+            state.preferences = Preferences(*rest["prefs"])
+        state.spent = {name: Sent(*numbers) for name, numbers in rest.get("spent", {}).items()}
+        state.messages = {name: Outstanding(*parts) for name, parts in rest.get("messages", {}).items()}
+        state.held = [Held.restored(user, parts) for parts in rest.get("held", ())]
         return state
 
 
@@ -162,39 +182,7 @@ def session_name(event: Event) -> str:
 
 def is_small_attribute(name: str, value: Json) -> bool:
     """Whether an attribute of a user may be remembered: at most `ATTRIBUTE_BYTES_MAX`."""
-    return len(name) + _size(value) <= ATTRIBUTE_BYTES_MAX
-
-
-def keep(event: Event) -> Event:
-    """The event as a state remembers it: itself, or cut down to `KEPT_EVENT_BYTES_MAX` of data.
-
-    What a timer shows of the event that armed it always comes through here, so that it is the same whether
-    the state was written in between or not. Cutting twice is the same as cutting once.
-    """
-    if _is_small(event.data):
-        return event
-    kept: dict[str, Json] = {}
-    room = KEPT_EVENT_BYTES_MAX - 2
-    for name, value in event.data.items():
-        if isinstance(value, str):
-            value = value[:KEPT_TEXT_MAX]
-        size = _size(name) + _size(value) + 2
-        if size <= room and (size <= 4 * KEPT_TEXT_MAX or isinstance(value, str)):
-            kept[name] = value
-            room -= size
-    return msgspec.structs.replace(event, data=kept)
-
-
-def _is_small(data: dict[str, Json]) -> bool:
-    return _size(data) <= KEPT_EVENT_BYTES_MAX
-
-
-def _size(value: Json) -> int:
-    """Bytes of the value as JSON in UTF-8; a lone surrogate counts for three, as UTF-8 would write it."""
-    try:
-        return len(_json.encode(value))
-    except UnicodeEncodeError:
-        return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return len(name) + size_of(value) <= ATTRIBUTE_BYTES_MAX
 
 
 def _as_bytes(value: Any) -> Any:
@@ -221,4 +209,3 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
-_json = msgspec.json.Encoder()

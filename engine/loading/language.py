@@ -9,29 +9,41 @@ import re
 from collections.abc import Mapping
 
 from engine.core import shapes
+from engine.core.groups import FIELD
 from engine.core.model import MESSAGE_TYPES_TAKEN
 from engine.core.refusal import Refused
-from engine.core.rules import Per
-from engine.core.units import parse_duration
+from engine.core.remembered import LEVELS
 from engine.core.zones import parse_zone
 from engine.loading.invariants import invariants_shape
+from engine.loading.policy import (
+    BUDGET,
+    HOLDOUT,
+    MATCHERS,
+    MAX,
+    PER,
+    QUIET_HOURS,
+    RULE_BUDGETS,
+    RULE_QUIET_HOURS,
+    SEED_MAX,
+)
 from engine.loading.scenarios import TESTS
 
 LATER = shapes.Later()
 RULES_MAX = 10_000  # of one file
 WORDS_MAX = 10_000  # of one list
-CAP_MAX = 1000
 PRIORITY_MAX = 1_000_000
 SIMULTANEOUS_MAX = 100
 TRIGGERS_MAX = 20
 CONDITIONS_MAX = 20
 CAPS_MAX = 10
 OPTIONS_MAX = 20
+VARIANTS_MAX = 20
+WEIGHT_MAX = 1000
+FACTOR_MAX = 100
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _MESSAGE_TYPE = r"[a-z][a-z0-9_.-]{0,63}"
 _LIST_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
-_PERIODS: dict[str, Per] = {"session": "session", "day": "day", "user": "user"}
 # What clients show as a text and nothing else.
 TEXT_TYPES = ("question", "suggestion", "notification")
 # What the protocol itself puts into the frame of a message.
@@ -56,21 +68,17 @@ def parse_message_type(text: str) -> str:
     return text
 
 
-def parse_per(text: str) -> Per:
-    period = _PERIODS.get(text)
-    if period is not None:
-        return period
-    try:
-        return parse_duration(text)
-    except Refused:
-        expected = 'a duration such as "90s", "5m" or "1h30m", "session", "day" or "user"'
-        raise Refused(f'expected {expected}, got "{text}"') from None
-
-
 def parse_list_name(text: str) -> str:
     if not re.fullmatch(_LIST_NAME, text):
         raise Refused(f'expected a name of letters, digits, "_" and "-", got "{text[:80]}"')
     return text
+
+
+def parse_factor(text: str) -> int:
+    match = re.fullmatch(r"x([1-9]\d{0,2})", text, re.ASCII)
+    if match is None or not 2 <= int(match.group(1)) <= FACTOR_MAX:
+        raise Refused(f'expected a factor from "x2" to "x{FACTOR_MAX}", got "{text[:80]}"')
+    return int(match.group(1))
 
 
 def parse_option(text: str) -> str:
@@ -89,18 +97,12 @@ MODE = shapes.Choice(
     words=("live", "shadow", "off"),
     doc="live sends; shadow goes through every gate and never sends; off is not evaluated. live if absent.",
 )
-PER = shapes.Parsed(
-    parse=parse_per,
-    pattern=f"^(session|day|user|{shapes.SPAN})$",
-    examples=("session", "day", "1h"),
-    doc="Per session, per day of the user's calendar, per user for ever, or in a sliding span.",
-)
 CAPS = shapes.ListOf(
     one_will_do=True,
     length_max=CAPS_MAX,
     item=shapes.Fields(
         keys={
-            "max": shapes.Integer(minimum=1, maximum=CAP_MAX, doc="How many messages at most."),
+            "max": MAX,
             "per": PER,
         },
         required=("max", "per"),
@@ -114,6 +116,34 @@ CONDITION = shapes.ListOf(
     doc="What must hold when the trigger fires: an expression, or several that must all hold.",
 )
 
+TEXT = shapes.Template(
+    doc="What the user reads, a Jinja template. A type of your own may have its fields in data alone."
+)
+FALLBACK = shapes.Text(doc="Plain text that is sent when the template fails.")
+OPTIONS = shapes.ListOf(
+    item=shapes.Parsed(parse=parse_option, pattern=r"\S", doc="An answer the user can choose."),
+    length_max=OPTIONS_MAX,
+    doc="The answers the user can choose from.",
+)
+DATA = shapes.TemplateTree(doc="Further fields of the message; text in it, at any depth, is a Jinja template.")
+ID = shapes.Parsed(parse=parse_id, pattern=f"^{_ID}$", examples=("idle-check-in",))
+VARIANTS = shapes.ListOf(
+    item=shapes.Fields(
+        keys={
+            "id": ID,
+            "weight": shapes.Integer(
+                minimum=1, maximum=WEIGHT_MAX, doc="How often it is drawn, against the others; 1 if absent."
+            ),
+            "text": TEXT,
+            "fallback": FALLBACK,
+            "options": OPTIONS,
+            "data": DATA,
+        },
+        required=("id", "text"),
+    ),
+    length_max=VARIANTS_MAX,
+    doc="Several ways of saying it, of which one is drawn. What a variant does not have is the message's.",
+)
 MESSAGE = shapes.Fields(
     keys={
         "type": shapes.Parsed(
@@ -122,24 +152,26 @@ MESSAGE = shapes.Fields(
             examples=("question", "suggestion", "notification"),
             doc="How a client shows it: question, suggestion, notification, or a word of your own.",
         ),
-        "text": shapes.Template(
-            doc="What the user reads, a Jinja template. A type of your own may have its fields in data alone."
-        ),
-        "fallback": shapes.Text(doc="Plain text that is sent when the template fails."),
-        "options": shapes.ListOf(
-            item=shapes.Parsed(parse=parse_option, pattern=r"\S", doc="An answer the user can choose."),
-            length_max=OPTIONS_MAX,
-            doc="The answers the user can choose from.",
-        ),
-        "data": shapes.TemplateTree(
-            doc="Further fields of the message; text in it, at any depth, is a Jinja template."
-        ),
+        "text": TEXT,
+        "variants": VARIANTS,
+        "fallback": FALLBACK,
+        "options": OPTIONS,
+        "data": DATA,
         "expires": EXPIRES,
-        "variants": LATER,
     },
     required=("type",),
-    at_least_one=("text", "data"),
-    doc="What the rule says.",
+    doc="What the rule says: a text, data, or variants.",
+)
+DELIVER = shapes.Fields(
+    keys={
+        "at": MATCHERS,
+        "within": shapes.duration("How long the message is held at most."),
+        "otherwise": shapes.Choice(words=("send", "drop"), doc="What becomes of it when that is over; send if absent."),
+        "quiet_for": shapes.duration("How long the user must have done nothing when it is sent."),
+        "cancel_on": MATCHERS,
+    },
+    at_least_one=("at", "quiet_for", "cancel_on"),
+    doc="When the message is sent: at an event that makes a good moment, or when the user pauses.",
 )
 
 # What a rule may leave to the defaults of its file.
@@ -150,16 +182,35 @@ DEFAULTS: dict[str, shapes.Shape] = {
     "warmup": WARMUP,
     "expires": EXPIRES,
     "mode": MODE,
-    "cooldown_by": LATER,
-    "offline": LATER,
-    "quiet_hours": LATER,
-    "urgent": LATER,
-    "budget": LATER,
-    "topic": LATER,
-    "holdout": LATER,
-    "deliver": LATER,
-    "on_dismiss": LATER,
-    "on_answer": LATER,
+    "cooldown_by": FIELD,
+    "on_dismiss": shapes.Fields(
+        keys={
+            "cooldown": shapes.Parsed(
+                parse=parse_factor,
+                pattern=r"^x([2-9]|[1-9][0-9]|100)$",
+                examples=("x2",),
+                doc="What it is multiplied by.",
+            ),
+            "up_to": shapes.duration("How long the cooldown becomes at most."),
+        },
+        required=("cooldown",),
+        doc="Every dismissal of a message of this rule makes its cooldown longer.",
+    ),
+    "on_answer": shapes.Choice(words=("reset",), doc="An answer makes the cooldown what it was."),
+    "topic": shapes.Parsed(
+        parse=parse_id, pattern=f"^{_ID}$", examples=("testing",), doc="What it is about; users can mute a topic."
+    ),
+    "level": shapes.Choice(
+        words=LEVELS[1:], doc="The least that a user must want to hear for the rule to speak; normal if absent."
+    ),
+    "offline": shapes.Choice(
+        words=("drop", "keep"), doc="What becomes of a message to a user who is absent; drop if absent."
+    ),
+    "quiet_hours": RULE_QUIET_HOURS,
+    "urgent": shapes.Flag(doc="Whether the rule speaks in quiet hours; false if absent."),
+    "budget": RULE_BUDGETS,
+    "holdout": HOLDOUT,
+    "deliver": DELIVER,
 }
 
 POLICY = shapes.Fields(
@@ -175,10 +226,10 @@ POLICY = shapes.Fields(
             doc="How many messages one event or moment may send to a user; 1 if absent.",
         ),
         "session_timeout": shapes.duration("How long after the last activity an implicit session ends; 30m if absent."),
-        "budgets": LATER,
-        "quiet_hours": LATER,
-        "seed": LATER,
-        "holdout": LATER,
+        "budgets": shapes.MapOf(item=BUDGET, doc="Limits that rules share, by name."),
+        "quiet_hours": shapes.MapOf(item=QUIET_HOURS, doc="When nobody is to be disturbed, by name."),
+        "seed": shapes.Text(length_max=SEED_MAX, doc="Goes into every draw: with another, other users are held out."),
+        "holdout": HOLDOUT,
     },
     doc="What holds for all rules of the folder; it stands in one file only.",
 )
@@ -191,9 +242,8 @@ LISTS = shapes.MapOf(
 
 def trigger_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
     built: dict[str, shapes.Shape] = {name: kind.shape for name, kind in kinds.items()}
-    later = {name: LATER for name in ("count", "sequence", "absence", "session", "response") if name not in built}
     return shapes.Fields(
-        keys=built | later,
+        keys=built,
         exactly_one=tuple(built),
         beside={"where": "event"} if "event" in built else {},
         one_of_list=True,
@@ -219,8 +269,11 @@ def rule_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
             ),
             "condition": CONDITION,
             "message": MESSAGE,
+            "variants": VARIANTS,
             **DEFAULTS,
-            "was": LATER,
+            "was": shapes.Parsed(
+                parse=parse_id, pattern=f"^{_ID}$", doc="The id that the rule had before; what is remembered follows."
+            ),
         },
         required=("id", "trigger", "message"),
         doc="One rule: when to speak, on what condition, what to say, and how often at most.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -10,23 +10,22 @@ from typing import Any
 from engine.core import shapes
 from engine.core.model import Json, derive_id
 from engine.core.refusal import Refused
-from engine.core.render import compile_template
-from engine.core.rules import Cap, MessageSpec, Policy, Rule, RuleSet, Trigger
+from engine.core.rules import Policy, Rule, RuleSet, Trigger
 from engine.core.units import MINUTE
 from engine.loading import tree
+from engine.loading.assembly import check_delivery, check_names, check_rule, make_rule, with_variants_inside
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.fingerprint import canonical, digest, fingerprint
 from engine.loading.invariants import Invariant, read_invariant
 from engine.loading.language import (
-    DATA_KEYS_TAKEN,
     LISTS,
     POLICY,
-    TEXT_TYPES,
     file_shape,
     parse_list_name,
     rule_shape,
     trigger_shape,
 )
+from engine.loading.policy import NONE, make_budget, make_quiet_hours, parse_name
 from engine.loading.read import INVALID, Invalid, Reader, gathered
 from engine.loading.scenarios import Scenario, ScenarioReader
 from engine.loading.tree import Node, Scalar, parse_tree
@@ -59,10 +58,14 @@ def load_with_tests(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]
         folder.read_lists(reader, entries)
     # Where a file could not be read at all, the lists that are missing may stand in it.
     complete = all(reader.source.root is not None for reader, _ in files)
+    folder.policy_is_whole = complete
+    for reader, entries in files:
+        folder.read_policy(reader, entries)
     for reader, entries in files:
         reader.lists = folder.lists if complete else None
-        folder.read_policy(reader, entries)
         folder.read_rules(reader, entries)
+    if complete:
+        folder.check_references()
     for reader, entries in files:
         folder.read_tests(reader, entries, complete)
     errors = [error for reader, _ in files for error in (*reader.source.errors, *reader.errors)]
@@ -87,6 +90,9 @@ class _Folder:
         self.triggers_shape = self.rule_shape.keys["trigger"]
         self.lists: dict[str, tuple[str, ...]] = {}
         self.policy = Policy()
+        self.policy_is_whole = True  # whether a name that it does not have is an error
+        self.written: list[tuple[Reader, Node, Trigger]] = []
+        self.former: dict[str, tuple[Reader, Node]] = {}  # every `was`, and where it stands
         self.rules: list[Rule] = []
         self.scenarios: list[Scenario] = []
         self.invariants: list[Invariant] = []
@@ -146,16 +152,42 @@ class _Folder:
         if node is None:
             return
         values = reader.read(node, POLICY)
-        if not self.first(reader, node, "policy", "") or values is INVALID:
+        if not self.first(reader, node, "policy", "") or values is INVALID or not isinstance(node, tree.Mapping):
+            self.policy_is_whole = False
             return
-        zone_node = node.entries.get("timezone") if isinstance(node, tree.Mapping) else None
+        zone_node = node.entries.get("timezone")
         zone_name = zone_node[1].written if zone_node and isinstance(zone_node[1], Scalar) else "Etc/UTC"
         self.policy = Policy(
             zone=values.get("timezone", UTC),
             zone_name=zone_name,
             simultaneous=values.get("simultaneous", 1),
             session_timeout=values.get("session_timeout", 30 * MINUTE),
+            budgets=self.named(reader, node, "budgets", values, make_budget),
+            quiet_hours=self.named(reader, node, "quiet_hours", values, make_quiet_hours),
+            seed=values.get("seed", ""),
+            holdout=values.get("holdout", 0.0),
         )
+
+    def named(
+        self, reader: Reader, node: tree.Mapping, key: str, values: Mapping[str, Any], make: Callable[[str, Any], Any]
+    ) -> dict[str, Any]:
+        """What stands under names in the policy, made."""
+        made: dict[str, Any] = {}
+        if key not in values:
+            return made
+        _, names = node.entries[key]
+        assert isinstance(names, tree.Mapping)
+        for name, (where, value) in names.entries.items():
+            try:
+                if parse_name(name) == NONE:
+                    raise Refused(f'"{NONE}" stands for none of them', hint="choose another name")
+            except Refused as refused:
+                reader.refuse(where, refused)
+            try:
+                made[name] = make(name, values[key][name])
+            except Refused as refused:
+                reader.refuse(value, refused)
+        return made
 
     def read_rules(self, reader: Reader, entries: Entries) -> None:
         defaults: dict[str, Any] = {}
@@ -165,6 +197,7 @@ class _Folder:
             read = reader.read(entries["defaults"], defaults_shape)
             if read is not INVALID:
                 defaults, defaults_written = read, canonical(entries["defaults"], defaults_shape, reader)
+                self.check_defaults(reader, entries["defaults"])
         node, shape = entries.get("rules"), self.file_shape.keys["rules"]
         assert isinstance(shape, shapes.ListOf)
         items = () if node is None else reader.items(node, shape)
@@ -180,6 +213,7 @@ class _Folder:
     ) -> Rule | None:
         """The rule, or None where anything in it is wrong."""
         errors_before = len(reader.errors)
+        node = with_variants_inside(node)
         entries = reader.entries(node, self.rule_shape)
         if isinstance(entries, Invalid):
             return None
@@ -196,16 +230,18 @@ class _Folder:
             for key, child in entries.items()
             if key not in ("id", "trigger")
         }
-        message = entries.get("message")
-        if isinstance(message, tree.Mapping):
-            check_text(reader, message)
-            check_data_keys(reader, message)
+        check_rule(reader, entries, defaults)
+        if self.policy_is_whole:
+            check_names(reader, entries, self.policy)
+        if "was" in entries and rule_id:
+            self.read_former(reader, entries["was"], values["was"], rule_id)
         is_broken = not rule_id or triggers is None or any(value is INVALID for value in values.values())
         if is_broken or len(reader.errors) > errors_before:
             return None
         written = defaults_written | canonical(node, self.rule_shape, reader)
         return make_rule(
             {**defaults, **values},
+            self.policy,
             id=rule_id,
             order=len(self.rules),
             path=reader.source.path,
@@ -214,10 +250,43 @@ class _Folder:
             written=digest(written, size=16),
         )
 
+    def check_defaults(self, reader: Reader, node: Node) -> None:
+        entries = {name: value for name, (_, value) in node.entries.items()} if isinstance(node, tree.Mapping) else {}
+        if self.policy_is_whole:
+            check_names(reader, entries, self.policy)
+        if "deliver" in entries:
+            check_delivery(reader, entries["deliver"])
+
+    def read_former(self, reader: Reader, node: Node, was: Any, rule_id: str) -> None:
+        """Note the former id of a rule; whether it is free can only be said when all rules are known."""
+        if was == rule_id:
+            reader.report(node, f"expected another id than the rule has, got {found(node)}", "bad-value")
+        elif isinstance(was, str):
+            if was in self.former:
+                other, first = self.former[was]
+                there = f"line {first.line}" if other is reader else f"{other.source.path}:{first.line}"
+                reader.report(node, f"{found(node)} is the former id of another rule already, in {there}", "conflict")
+            self.former.setdefault(was, (reader, node))
+
+    def check_references(self) -> None:
+        """Report what rules say of each other and is not so."""
+        for was, (reader, node) in self.former.items():
+            if ("id", was) in self.places:
+                reader.report(node, f"{found(node)} is the id of a rule that there is", "conflict")
+        ids = {name for kind, name in self.places if kind == "id"}
+        if len(ids) != len(self.rules):
+            return  # what a broken rule is cannot be said
+        rules = {rule.id: rule for rule in self.rules}
+        for reader, node, trigger in self.written:
+            try:
+                trigger.check(rules)
+            except Refused as refused:
+                reader.refuse(node, refused)
+
     def read_tests(self, reader: Reader, entries: Entries, complete: bool) -> None:
         """The tests and invariants of a file. Which rules there are is known only where all files are ``complete``."""
         rule_ids = frozenset(name for kind, name in self.places if kind == "id") if complete else None
-        quiet_hours = None
+        quiet_hours = frozenset(self.policy.quiet_hours) if self.policy_is_whole else None
         tests = ScenarioReader(reader, rule_ids)
         for item in self.items_of(reader, entries, "tests"):
             scenario = tests.read(item)
@@ -273,51 +342,5 @@ class _Folder:
         except Refused as refused:
             reader.refuse(child, refused)
             return None
+        self.written.append((reader, child, built))
         return built
-
-
-def check_text(reader: Reader, message: tree.Mapping) -> None:
-    """Report a message that clients show as a text, and that has none."""
-    if "text" in message.entries or "data" not in message.entries or "type" not in message.entries:
-        return  # fine, or reported already
-    _, kind = message.entries["type"]
-    if isinstance(kind, tree.Scalar) and kind.value in TEXT_TYPES:
-        reader.report(message, f'missing key "text", which a {kind.value} consists of', "missing-key")
-
-
-def check_data_keys(reader: Reader, message: tree.Mapping) -> None:
-    """Report keys of a message's data that the protocol fills itself."""
-    data = message.entries.get("data")
-    if data is None or not isinstance(data[1], tree.Mapping):
-        return
-    for name, (key, _) in data[1].entries.items():
-        if name in DATA_KEYS_TAKEN:
-            reader.report(key, f'"{name}" is set by the protocol; choose another name', "reserved-key")
-
-
-# What a message says that consists of its data alone.
-NO_TEXT = compile_template("")
-
-
-def make_rule(values: Mapping[str, Any], **place: Any) -> Rule:
-    """A rule from what was read of it, its defaults included; ``place`` are the other fields of `Rule`."""
-    message = values["message"]
-    return Rule(
-        **place,
-        message=MessageSpec(
-            type=message["type"],
-            text=message.get("text", NO_TEXT),
-            fallback=message.get("fallback"),
-            options=message.get("options", ()),
-            data=message.get("data", {}),
-        ),
-        description=values.get("description", ""),
-        conditions=values.get("condition", ()),
-        priority=values.get("priority", 0),
-        cooldown=values.get("cooldown"),
-        caps=tuple([Cap(cap["max"], cap["per"]) for cap in values.get("max", ())]),
-        warmup=values.get("warmup"),
-        # The nearest to the text counts.
-        expires=message.get("expires", values.get("expires")),
-        mode=values.get("mode", "live"),
-    )

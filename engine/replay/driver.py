@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from operator import attrgetter
 
 from engine.core.evaluate import run
 from engine.core.model import Decision, Event
-from engine.core.rules import Timeline
+from engine.core.rules import HISTORY_EVENTS_MAX, History, Timeline
 from engine.core.state import UserState
 from engine.isolation import Evaluated, evaluate_user
 
@@ -89,6 +90,7 @@ def replay(
         count = sum(map(len, users.values()))
         users = _cut(users, until)
         replayed.left_out = count - sum(map(len, users.values()))
+    timeline.history = _history(users)
     replayed.users = len(users)
     replayed.first = min((mine[0].at for mine in users.values()), default=None)
     replayed.last = max((mine[-1].at for mine in users.values()), default=None)
@@ -106,6 +108,17 @@ def replay(
             progress(replayed.events - reported)
             reported = replayed.events
     return replayed
+
+
+def _history(users: Mapping[str, list[Event]]) -> History:
+    """What these users have done before a moment, as rules that begin to hold then are told of it."""
+
+    def history(user: str, moment: int) -> list[Event]:
+        mine = users[user]
+        end = bisect_left(mine, moment, key=_at)
+        return mine[max(end - HISTORY_EVENTS_MAX, 0) : end]
+
+    return history
 
 
 def _cut(users: Mapping[str, list[Event]], until: int) -> dict[str, list[Event]]:

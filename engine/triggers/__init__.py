@@ -11,9 +11,11 @@ from engine.triggers.count import KIND as COUNT
 from engine.triggers.event import KIND as EVENT
 from engine.triggers.inactivity import KIND as INACTIVITY
 from engine.triggers.keywords import KIND as KEYWORDS
+from engine.triggers.response import KIND as RESPONSE
 from engine.triggers.schedule import KIND as SCHEDULE
 from engine.triggers.sequence import KIND as SEQUENCE
+from engine.triggers.session import KIND as SESSION
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {kind.name: kind for kind in (EVENT, KEYWORDS, INACTIVITY, COUNT, SEQUENCE, ABSENCE, SCHEDULE)}
+    {kind.name: kind for kind in (EVENT, KEYWORDS, INACTIVITY, COUNT, SEQUENCE, ABSENCE, SCHEDULE, SESSION, RESPONSE)}
 )

@@ -67,6 +67,7 @@ class InactivityAfter(Inactivity):
     """Idle for a span after an activity that matches. Memory: the number of the activity that armed it."""
 
     __slots__ = ("after",)
+    has_memory = True
 
     def __init__(self, key: str, span: int, after: Matcher) -> None:
         Trigger.__init__(self, key, event_types=after.event_types, equality=after.equality)
@@ -94,13 +95,12 @@ class InactivityAfter(Inactivity):
             return super().progress(state, policy, at)
         return f"not armed, the last activity was {last.type}"
 
-    def adopt(self, state: UserState, policy: Policy) -> None:
-        last = state.last_activity
-        if last is None or not self.after.covers(last.type):
-            return
-        # The event as it is remembered, for the state may have been written and read since it came.
-        if self.after.holds(Scope(state, keep(last), last.at, policy)):
-            self._arm(state)
+    def missed(self, scope: Scope) -> str | None:
+        return self.after.missed(scope)
+
+    def rebuilt(self, memory: Any, former: UserState, state: UserState) -> Any:
+        # Armed by the last activity, which is one and the same, whatever number it has.
+        return state.activity_count if memory == former.activity_count and state.idle_since is not None else None
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> Any:

@@ -39,7 +39,9 @@ def decided(rules: RuleSet, *events: tuple[int, str, dict[str, Any]], state: Use
 
 def test_the_gates_stand_in_the_documented_order() -> None:
     outcomes = [outcome for outcome, _ in GATES]
-    assert outcomes == ["condition", "absent", "warmup", "cooldown", "cap", "outranked"]
+    assert outcomes == [
+        "condition", "absent", "muted", "warmup", "cooldown", "cap", "outranked", "quiet_hours", "budget", "holdout",
+    ]  # fmt: skip
     assert [outcome for outcome in OUTCOMES if outcome in outcomes] == outcomes
 
 

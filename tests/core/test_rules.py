@@ -59,7 +59,7 @@ def test_the_latest_is_the_one_added_last() -> None:
 def fresh_after(before: str, after: str) -> list[str]:
     made = Timeline(rule_set(before))
     made.add(1, rule_set(after))
-    return [trigger.kind for trigger in made.fresh(1)]
+    return sorted(key.split("/")[1].split("-")[0] for key in made.fresh(1))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,8 @@ def fresh_after(before: str, after: str) -> list[str]:
         (PAGE, PAGE.replace("id: idle,", "id: idle, mode: off,"), []),
         (PAGE.replace("id: idle,", "id: idle, mode: off,"), PAGE, ["inactivity"]),
         (PAGE.replace("{for: 5m, after: e}", "5m"), PAGE, ["inactivity"]),
+        # Under its former id it was known.
+        (PAGE, PAGE.replace("id: idle", "was: idle, id: idle2"), []),
     ],
 )
 def test_what_is_fresh_is_what_was_edited_and_remembers(before: str, after: str, fresh: list[str]) -> None:
@@ -82,12 +84,12 @@ def test_what_is_fresh_is_what_was_edited_and_remembers(before: str, after: str,
 
 
 def test_nothing_is_fresh_in_the_first_rule_set() -> None:
-    assert Timeline(rule_set()).fresh(0) == ()
+    assert Timeline(rule_set()).fresh(0) == frozenset()
 
 
 def test_a_rule_that_is_off_is_known_and_has_no_memory() -> None:
     rules = rule_set(PAGE.replace("id: idle,", "id: idle, mode: off,"))
-    assert rules.ids == {"idle", "seen"}
+    assert rules.by_id.keys() == {"idle", "seen"}
     assert {key.split("/")[0] for key in rules.keys} == {"seen"}
     assert [rule.id for rule in rules] == ["idle", "seen"]
 
@@ -110,7 +112,9 @@ def test_a_kind_that_does_not_answer_says_what_is_missing() -> None:
     state, policy = UserState("ann"), Policy()
     bare = Bare("r/bare-0")
     assert bare.due(state, policy) is None
-    bare.adopt(state, policy)
+    assert bare.rebuilt([1], state, state) == [1]
+    bare.check({})
+    assert bare.progress(state, policy, 0) is None
     assert state.encode() == UserState("ann").encode()
     with pytest.raises(NotImplementedError, match="bare asks for events and does not observe them"):
         bare.observe(state, Scope(state, None, 0, policy))

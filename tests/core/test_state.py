@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core.kept import KEPT_EVENT_BYTES_MAX, KEPT_TEXT_MAX
 from engine.core.model import Event
 from engine.core.state import (
     ATTRIBUTE_BYTES_MAX,
     FIELD_COUNT,
-    KEPT_EVENT_BYTES_MAX,
-    KEPT_TEXT_MAX,
     SESSION_NAME_MAX,
     STATE_BYTES_MAX,
     STATE_VERSION,

@@ -39,7 +39,8 @@ def rule_set(vector: dict[str, Any]) -> RuleSet:
 
 def timeline_of(vector: dict[str, Any], start: int) -> Timeline:
     """The vector's rules from the beginning, and each of its ``changes`` from its moment on."""
-    timeline = Timeline(rule_set(vector))
+    events = events_of(vector, start)
+    timeline = Timeline(rule_set(vector), history=lambda user, moment: [each for each in events if each.at < moment])
     for change in vector.get("changes", []):
         timeline.add(start + span(change["after"]), rule_set({**vector, **change}))
     return timeline

@@ -145,7 +145,8 @@ def test_nobody_is_idle_after_what_is_no_activity(event_type: str) -> None:
 
 
 def adopted(before: str, after: str, events: list[Event], at: int, until: int) -> list[int]:
-    timeline = Timeline(load({"rules.yaml": before}, KINDS))
+    past = [event for event in events if event.at < at]
+    timeline = Timeline(load({"rules.yaml": before}, KINDS), history=lambda user, moment: past)
     timeline.add(at, load({"rules.yaml": after}, KINDS))
     decisions: list[Decision] = []
     run(timeline, UserState("ann"), events, until, decisions)

@@ -1,0 +1,139 @@
+"""What became of a message comes back: receipts, answers, wishes. It changes what the state remembers of them."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+
+from engine.core.model import LIFECYCLE_PREFIX, Event, Json
+from engine.core.refusal import Refused
+from engine.core.remembered import NAMES_MAX, Level, Outstanding, Preferences
+from engine.core.rules import RuleSet
+from engine.core.state import UserState
+from engine.core.units import parse_at
+
+EXPIRED = "message.expired"
+_LEVELS = frozenset(get_args(Level))
+_NAME_LENGTH_MAX = 128
+# After these nothing more is to come of a message.
+_FINAL = frozenset({"answered", "dismissed", "muted", "expired"})
+
+
+def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
+    """Remember what became of a message, and say of the event which message it is about.
+
+    The message is the one of its ``message_id``, or the latest of its ``rule`` that may still be answered. The
+    event gets ``message_id``, ``rule``, ``message_type`` and ``topic`` added; where no such message is known it loses
+    its ``rule``, so that nothing takes it for an answer to one.
+    """
+    word = event.type.removeprefix(LIFECYCLE_PREFIX)
+    data = event.data
+    message_id = _message_of(state, data)
+    if message_id is None:
+        if word == "muted":
+            _mute(state, data.get("rule"))
+        return msgspec.structs.replace(event, data={name: value for name, value in data.items() if name != "rule"})
+    outstanding = state.messages[message_id]
+    outstanding.waits = False
+    if word == "engaged":
+        outstanding.engaged = True
+    elif word in _FINAL:
+        del state.messages[message_id]
+        _feed_back(rules, state, outstanding.rule, word)
+    return msgspec.structs.replace(event, data={**data, **_about(rules, message_id, outstanding)})
+
+
+def expire(rules: RuleSet, state: UserState) -> list[Event]:
+    """The events that say of messages which expire by now that nobody has answered them."""
+    events = []
+    for message_id, outstanding in list(state.messages.items()):
+        if outstanding.expires_at is None or outstanding.expires_at > state.now:
+            continue
+        del state.messages[message_id]
+        if not outstanding.engaged:
+            data = _about(rules, message_id, outstanding)
+            events.append(Event(EXPIRED, state.user, state.now, data, f"{message_id}.expired"))
+    return events
+
+
+def next_expiry(state: UserState) -> int | None:
+    return min([m.expires_at for m in state.messages.values() if m.expires_at is not None], default=None)
+
+
+def take_preferences(state: UserState, data: dict[str, Json]) -> None:
+    """Remember what the user wishes; each key that is there replaces what was wished before.
+
+    What cannot be meant is passed over: whoever sent it has been told at the door.
+    """
+    wishes = state.preferences or Preferences()
+    level = data.get("level")
+    if isinstance(level, str) and level in _LEVELS:
+        wishes.level = level  # type: ignore[assignment]
+    muted = data.get("muted")
+    if isinstance(muted, list):
+        names = [name for name in muted if isinstance(name, str) and len(name) <= _NAME_LENGTH_MAX]
+        wishes.muted = list(dict.fromkeys(names))[:NAMES_MAX]
+    snoozed = data.get("snoozed")
+    if isinstance(snoozed, dict):
+        everything = wishes.snoozed.get("")
+        named = {name: _moment(until) for name, until in list(snoozed.items())[:NAMES_MAX] if name}
+        wishes.snoozed = {name: until for name, until in named.items() if until is not None}
+        if everything is not None:
+            wishes.snoozed[""] = everything
+    if "snoozedUntil" in data:
+        until = _moment(data["snoozedUntil"])
+        wishes.snoozed.pop("", None)
+        if until is not None:
+            wishes.snoozed[""] = until
+    wishes.snoozed = {name: until for name, until in sorted(wishes.snoozed.items()) if until > state.now}
+    is_plain = wishes.level == "normal" and not wishes.muted and not wishes.snoozed
+    state.preferences = None if is_plain else wishes
+
+
+def _message_of(state: UserState, data: dict[str, Json]) -> str | None:
+    message_id = data.get("message_id")
+    if message_id is not None:
+        return message_id if isinstance(message_id, str) and message_id in state.messages else None
+    rule = data.get("rule")
+    found = [name for name, outstanding in state.messages.items() if outstanding.rule == rule]
+    return found[-1] if found else None
+
+
+def _about(rules: RuleSet, message_id: str, outstanding: Outstanding) -> dict[str, Any]:
+    about: dict[str, Any] = {"message_id": message_id, "rule": outstanding.rule}
+    rule = rules.by_id.get(outstanding.rule)
+    if rule is not None:
+        about["message_type"] = rule.message.type
+        if rule.topic is not None:
+            about["topic"] = rule.topic
+    return about
+
+
+def _feed_back(rules: RuleSet, state: UserState, rule_id: str, word: str) -> None:
+    rule, sent = rules.by_id.get(rule_id), state.sent.get(rule_id)
+    if word == "muted":
+        _mute(state, rule_id)
+    elif rule is None or sent is None:
+        return
+    elif word == "dismissed" and rule.backoff is not None:
+        sent.dismissals += 1
+    elif word == "answered" and rule.resets_on_answer:
+        sent.dismissals = 0
+
+
+def _mute(state: UserState, name: Json) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH_MAX:
+        return
+    wishes = state.preferences = state.preferences or Preferences()
+    if name not in wishes.muted and len(wishes.muted) < NAMES_MAX:
+        wishes.muted.append(name)
+
+
+def _moment(value: Json) -> int | None:
+    if not isinstance(value, str | int | float):
+        return None
+    try:
+        return parse_at(value)
+    except Refused:
+        return None

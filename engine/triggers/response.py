@@ -1,0 +1,106 @@
+"""``response``: fires when the user answers or dismisses a message of another rule, or lets it expire.
+
+It remembers nothing. Which message an answer belongs to the state knows, and says so in the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from engine.core import shapes
+from engine.core.refusal import Refused
+from engine.core.rules import Fired, Rule, Trigger
+from engine.core.scope import Scope
+from engine.core.state import UserState
+
+ANSWERS_MAX = 20
+ANSWER_LENGTH_MAX = 4096
+# What `is` may say besides the texts of options, and the event that says it.
+WORDS: Mapping[str, str] = {
+    "answered": "message.answered",
+    "dismissed": "message.dismissed",
+    "ignored": "message.expired",
+}
+_SAYS = {event_type: word for word, event_type in WORDS.items()}
+
+
+def parse_rule(text: str) -> str:
+    if not text.strip():
+        raise Refused(f'expected the id of a rule, got "{text}"')
+    return text
+
+
+SHAPE = shapes.Fields(
+    keys={
+        "to": shapes.Parsed(parse=parse_rule, pattern=r"\S", doc="The id of the rule whose message is answered."),
+        "is": shapes.ListOf(
+            item=shapes.Text(length_max=ANSWER_LENGTH_MAX),
+            one_will_do=True,
+            length_max=ANSWERS_MAX,
+            doc="Which answers: options of that rule, answered (any), dismissed, ignored; any answer if absent.",
+        ),
+    },
+    required=("to",),
+    doc="When the user answers a message of another rule, dismisses it, or lets it expire.",
+)
+
+
+class Response(Trigger):
+    """``words`` are those of `WORDS`, ``options`` the texts that count as well."""
+
+    __slots__ = ("options", "to", "words")
+    kind = "response"
+
+    def __init__(self, key: str, to: str, answers: tuple[str, ...]) -> None:
+        self.to = to
+        self.words = frozenset(answer for answer in answers if answer in WORDS)
+        self.options = frozenset(answers) - self.words
+        event_types = {WORDS[word] for word in self.words}
+        if self.options:
+            event_types.add(WORDS["answered"])
+        super().__init__(key, event_types=tuple(sorted(event_types)), equality=("rule", to))
+
+    def observe(self, state: UserState, scope: Scope) -> Fired | None:
+        event = scope.event
+        if event is None or event.data.get("rule") != self.to:
+            return None
+        word = _SAYS[event.type]
+        text = event.data.get("response")
+        if word not in self.words and text not in self.options:
+            return None
+        return Fired({"response": text if word == "answered" and isinstance(text, str) else word}, event)
+
+    def check(self, rules: Mapping[str, Rule]) -> None:
+        rule = rules.get(self.to)
+        if rule is None:
+            near = get_close_matches(self.to, sorted(rules), n=1)
+            raise Refused(
+                f'unknown rule "{self.to}"',
+                code="unknown-rule",
+                hint=f'did you mean "{near[0]}"?' if near else '"to" is the id of a rule of this folder',
+            )
+        spec = rule.message
+        offered = {*spec.options, *[option for variant in spec.variants for option in variant.options]}
+        unknown = sorted(self.options - offered)
+        if unknown and offered:
+            there = ", ".join([f'"{option}"' for option in sorted(offered)])
+            raise Refused(
+                f'"{unknown[0]}" is no option of "{self.to}"',
+                code="unknown-option",
+                hint=f"its options are {there}; there are answered, dismissed and ignored besides",
+            )
+
+
+def _build(values: dict[str, Any], key: str) -> Response:
+    # Without `is` any answer: an option or free text; to dismiss is none, and neither is to keep silent.
+    return Response(key, values["to"], values.get("is", ("answered",)))
+
+
+KIND = shapes.Kind(
+    "response",
+    SHAPE,
+    _build,
+    facts={"response": "the text of the answer, or `dismissed` or `ignored`"},
+)
