@@ -20,7 +20,7 @@ import structlog
 from engine.core.model import Event, Json
 from engine.core.rules import RuleSet
 from engine.core.units import MINUTE, SECOND, format_at
-from engine.inbox import TURN_MAX, Inbox, Overloaded
+from engine.inbox import Inbox, Overloaded
 from engine.stale import StaleSessions
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
 from engine.turn import TurnResult, Turns
@@ -200,9 +200,10 @@ class Live:
         In pieces, so that inputs get their turns in between.
         """
         users = await self._turns.users_behind()
-        for start in range(0, len(users), TURN_MAX):
+        piece = self._turns.catch_up_max
+        for start in range(0, len(users), piece):
             async with self._one_at_a_time:
-                some = users[start : start + TURN_MAX]
+                some = users[start : start + piece]
                 await self._finish(await self._try(lambda some=some: self._turns.catch_up(some)))  # type: ignore[misc]
         async with self._one_at_a_time:
             await self._finish(await self._try_turn([], self._clock(), due=True, tick=True))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from engine.core.model import Decision
-from engine.core.rules import RuleSet, Timeline
+from engine.core.model import Decision, Event
+from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.recorded import recorded_timeline
@@ -34,6 +34,8 @@ from engine.storage.codec import encode_decision
 USERS_CACHED_MAX = 50_000  # some 1 KiB each: what it holds is only ever a copy of what the store has
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
+# Users who adopt new rules in one turn; fewer where thousands of events of each are run once more for it.
+CATCH_UP_MAX, CATCH_UP_WITH_PAST_MAX = 500, 10
 
 
 @dataclass(slots=True)
@@ -187,6 +189,13 @@ class Turns:
                 await asyncio.sleep(0)  # there may be many, and others wait
         return behind
 
+    @property
+    def catch_up_max(self) -> int:
+        """How many users `catch_up` should be given at once, so that inputs do not wait long behind them."""
+        if self._timeline is not None and self._timeline.wants_history(self._timeline.moments[-1] - 1):
+            return CATCH_UP_WITH_PAST_MAX
+        return CATCH_UP_MAX
+
     async def catch_up(self, users: list[str]) -> TurnResult:
         """Let these users adopt the latest rules now; nothing but that happens to them, unless something is due."""
         if self._partitions is None:
@@ -229,7 +238,7 @@ class Turns:
         await self._load([user for part in work.values() for user in part.users()])
         commits: list[Commit] = []
         try:
-            commits = self._evaluate_all(work, result, horizon)
+            commits = await self._evaluate_all(work, result, horizon)
             await self._store.commit(commits)
         except BaseException as error:
             # States at hand have moved on, also where the caller was cancelled: the store knows what is true.
@@ -241,7 +250,7 @@ class Turns:
         while len(self._states) > USERS_CACHED_MAX:
             self._states.popitem(last=False)
 
-    def _evaluate_all(self, work: dict[int, _Work], result: TurnResult, horizon: int) -> list[Commit]:
+    async def _evaluate_all(self, work: dict[int, _Work], result: TurnResult, horizon: int) -> list[Commit]:
         assert self._partitions is not None
         commits = []
         for number, part in sorted(work.items()):
@@ -254,10 +263,15 @@ class Turns:
             for user, entries in part.users().items():
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
                 until = horizon if part.complete or user in due else None
-                self._evaluate(user, entries, until, commit, result)
+                # One user's past at a time: those of all whom a change of rules concerns would be too much at once.
+                past = await self._past(user, entries)
+                self._evaluate(user, entries, until, past, commit, result)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
                     commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at))
+            if commit.withdrawn:
+                gone = frozenset(commit.withdrawn)
+                commit.outbox = [outgoing for outgoing in commit.outbox if outgoing.message.id not in gone]
             result.outbox.extend(commit.outbox)
             commits.append(commit)
         return commits
@@ -270,11 +284,42 @@ class Turns:
                 encoded = loaded.get(user, b"")
                 self._states[user] = (_restore(user, encoded), encoded)
 
-    def _evaluate(self, user: str, entries: list[Entry], until: int | None, commit: Commit, result: TurnResult) -> None:
+    async def _past(self, user: str, entries: list[Entry]) -> dict[int, list[Event]]:
+        """What rules that the user has yet to adopt want to know of the user's past, by the moment of each.
+
+        Evaluation waits for nothing, so it is read before, and forgotten after.
+        """
+        assert self._timeline is not None
+        state, _ = self._states[user]
+        latest = self._timeline.moments[-1]
+        # Who is new adopts first the rules that hold at the first thing that happens.
+        since = state.rules_since if state.now >= 0 else min((entry.at for entry in entries), default=latest)
+        if latest <= since:
+            return {}
+        past: dict[int, list[Event]] = {}
+        events: list[Event] | None = None
+        for moment in reversed(self._timeline.wants_history(since)):
+            # Nearly always nothing happened between these moments, and then they have one past in common.
+            if events is None or (events and events[-1].at >= moment):
+                events = (await self._store.history([user], moment, HISTORY_EVENTS_MAX)).get(user, [])
+            past[moment] = events
+        return past
+
+    def _evaluate(
+        self,
+        user: str,
+        entries: list[Entry],
+        until: int | None,
+        past: dict[int, list[Event]],
+        commit: Commit,
+        result: TurnResult,
+    ) -> None:
         assert self._timeline is not None
         state, before = self._states[user]
         events = [entry.event for entry in entries if entry.event is not None]
+        self._timeline.history = lambda _, moment: past[moment]
         evaluated = evaluate_user(self._timeline, _once(state, user, before), events, until)
+        self._timeline.history = None
         try:
             after = evaluated.state.encode()
         except Exception as error:
@@ -291,8 +336,12 @@ class Turns:
             commit.present[user] = evaluated.state.present_since is not None
         for decision in evaluated.decisions:
             commit.decisions.append((user, decision.at, encode_decision(decision)))
-            if decision.outcome == "sent" and decision.message is not None:
+            if decision.message is None:
+                continue
+            if decision.outcome == "sent":
                 commit.outbox.append(OutboxMessage(user, decision.message, decision.at, decision.rule))
+            elif decision.outcome == "cancelled" and decision.was == "sent":
+                commit.withdrawn.append(decision.message.id)
         result.decisions.extend(evaluated.decisions)
         for place, trace in evaluated.faults:
             if place is None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.model import Event
 from engine.core.rules import Fired, Policy, RuleSet, Trigger
 from engine.core.scope import Scope
 from engine.core.shapes import AnyValue, Fields, Kind
@@ -90,7 +91,7 @@ class StubbornStore:
 
     Of the next ``lost_answers`` the answer is lost. With ``hold`` set the next commit never returns (``held`` says
     that it has come so far); it is made before that where ``hold`` is True. The next ``unreadable`` looks at the
-    log, ``blind`` at the wake-ups and ``shut`` at the outbox are refused.
+    log, ``pastless`` at histories, ``blind`` at the wake-ups and ``shut`` at the outbox are refused.
     """
 
     def __init__(self, inner: MemoryStore) -> None:
@@ -99,6 +100,7 @@ class StubbornStore:
         self.refusals = 0
         self.lost_answers = 0
         self.unreadable = 0
+        self.pastless = 0
         self.blind = 0
         self.shut = 0
         self.hold: bool | None = None
@@ -129,6 +131,12 @@ class StubbornStore:
             self.unreadable -= 1
             raise StoreError("the log cannot be read")
         return await self.inner.log(partition, after, entries_max)
+
+    async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
+        if self.pastless:
+            self.pastless -= 1
+            raise StoreError("the past cannot be read")
+        return await self.inner.history(users, before, events_max)
 
     async def next_wake(self) -> int | None:
         if self.blind:

@@ -13,7 +13,7 @@ from engine.core.state import STATE_BYTES_MAX, UserState
 from engine.core.units import MINUTE
 from engine.storage.base import Conflict, Entry, StoreError, partition_of
 from engine.storage.memory import MemoryStore
-from engine.turn import DUE_MAX, Turns
+from engine.turn import CATCH_UP_MAX, CATCH_UP_WITH_PAST_MAX, DUE_MAX, Turns
 
 BAD = """
 version: 1
@@ -28,6 +28,24 @@ SOONER = """
 version: 1
 rules:
   - {id: idle, trigger: {inactivity: 2m}, message: {type: question, text: sooner}}
+"""
+
+
+COUNTING = """
+version: 1
+rules:
+  - id: thrice
+    trigger: {count: {event: fail, at_least: 3, within: 1h}}
+    message: {type: question, text: "{{ trigger.count }} so far"}
+"""
+TAKEN_BACK = """
+version: 1
+rules:
+  - id: offer
+    trigger: {event: {event: user.identify, where: event.wants}}
+    offline: keep
+    deliver: {cancel_on: [{event: user.identify, where: not event.wants}]}
+    message: {type: question, text: Help?}
 """
 
 
@@ -303,6 +321,85 @@ async def test_those_who_are_behind_catch_up_with_the_rules() -> None:
     result = await turns.catch_up(["ann"])
     assert (result.decisions, await turns.users_behind()) == ([], ["bob"])
     assert await store.next_wake() == START + 2 * MINUTE
+
+
+async def change(store: StubbornStore, turns: Turns, text: str, at: int) -> int:
+    rules = compiled(text)
+    await store.save_rules(rules.hash, rules.sources)
+    return await turns.change_rules(rules, at)
+
+
+async def fails(turns: Turns, *stamps: int, user: str = "ann") -> list[str]:
+    """What rules say to so many failures, each in a turn of its own."""
+    said = []
+    for at in stamps:
+        result = await turns.make([entry(user, "fail", at)], at, due=False)
+        said += [sent.message.text for sent in result.outbox]
+    return said
+
+
+async def test_a_rule_that_is_new_knows_what_happened_before_it() -> None:
+    store, turns = await started()
+    await fails(turns, START, START + 1)
+    await change(store, turns, COUNTING, START + 2)
+    assert await fails(turns, START + 9) == ["3 so far"]
+    assert turns.timeline is not None
+    assert turns.timeline.history is None  # nothing of it is kept
+
+
+async def test_those_who_catch_up_know_what_happened_before() -> None:
+    store, turns = await started(partition_count=2)
+    await fails(turns, START, START + 1)
+    await fails(turns, START + 1, user="bob")
+    assert turns.catch_up_max == CATCH_UP_MAX
+    await change(store, turns, COUNTING, START + 2)
+    assert turns.catch_up_max == CATCH_UP_WITH_PAST_MAX
+    await turns.catch_up(["ann", "bob"])
+    assert await fails(turns, START + 9) == ["3 so far"]
+    assert await fails(turns, START + 9, user="bob") == []
+
+
+async def test_whoever_slept_through_changes_of_rules_adopts_each_with_the_past_it_had() -> None:
+    store, turns = await started()
+    await fails(turns, START)
+    await change(store, turns, COUNTING, START + 1)
+    # Unevaluated entries between two changes are what a driver finds that was killed beside another.
+    await store.append([entry("ann", "fail", START + 3), entry("new", "fail", START + 3)])
+    again = Turns(store)
+    await change(store, again, COUNTING.replace("1h", "2h"), START + 4)
+    await store.append([entry("new", "fail", START + 6), entry("new", "fail", START + 7)])
+    last = Turns(store)
+    await last.recover()
+    assert await fails(last, START + 9) == ["3 so far"]
+    assert (await store.describe())["faults"] == 0
+    assert [waiting.user for waiting in await store.pending("new", START)] == ["new"]
+
+
+async def test_a_past_that_cannot_be_read_fails_the_turn_and_nothing_of_it_has_happened() -> None:
+    store, turns = await started()
+    await fails(turns, START, START + 1)
+    await change(store, turns, COUNTING, START + 2)
+    store.pastless = 1
+    with pytest.raises(StoreError, match="the past cannot be read"):
+        await fails(turns, START + 9)
+    assert await fails(turns, START + 9) == ["3 so far"]
+
+
+async def test_what_nobody_has_got_yet_is_taken_back() -> None:
+    store, turns = await started(compiled(TAKEN_BACK))
+    wanted = await turns.make([entry(event_type="user.identify", wants=True)], START, due=False)
+    assert await store.pending("ann", START) == wanted.outbox != []
+    result = await turns.make([entry(event_type="user.identify", wants=False)], START, due=False)
+    assert [(found.outcome, found.was) for found in result.decisions] == [("cancelled", "sent")]
+    assert await store.pending("ann", START) == []
+
+
+async def test_what_is_taken_back_in_the_turn_that_sent_it_never_leaves() -> None:
+    store, turns = await started(compiled(TAKEN_BACK))
+    entries = [entry(event_type="user.identify", wants=wants) for wants in (True, False)]
+    result = await turns.make(entries, START, due=False)
+    assert [found.outcome for found in result.decisions] == ["sent", "cancelled"]
+    assert (result.outbox, await store.pending("ann", START)) == ([], [])
 
 
 async def test_open_sessions_are_those_that_were_opened_by_name() -> None:

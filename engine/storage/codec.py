@@ -103,7 +103,8 @@ def encode_decision(decision: Decision) -> bytes:
     """One line, without the line feed: the form in which decisions are recorded, compared and handed out.
 
     The order of the fields is part of the form: two decisions are the same if their lines are, byte for byte.
-    ``event`` is left out where no event caused it; ``reason`` and ``message`` are null where there is none.
+    ``event`` is left out where no event caused it, ``was`` where it is the candidate's first decision, ``variant``
+    and ``probability`` where nothing was drawn; ``reason`` and ``message`` are null where there is none.
     """
     reason, message = decision.reason, decision.message
     fields: dict[str, Json] = {
@@ -111,12 +112,18 @@ def encode_decision(decision: Decision) -> bytes:
         "user": decision.user,
         "rule": decision.rule,
         "outcome": decision.outcome,
-        "reason": None if reason is None else explain(reason),
-        "trigger": {name: fact if type(fact) is str else plain(fact) for name, fact in decision.trigger.items()},
     }
+    if decision.was is not None:
+        fields["was"] = decision.was
+    fields["reason"] = None if reason is None else explain(reason)
+    fields["trigger"] = {name: fact if type(fact) is str else plain(fact) for name, fact in decision.trigger.items()}
     if decision.event_id:
         fields["event"] = decision.event_id
     fields["message"] = None if message is None else _message_line(message)
+    if decision.variant is not None:
+        fields["variant"] = decision.variant
+    if decision.probability is not None:
+        fields["probability"] = decision.probability
     return _encode(fields)
 
 

@@ -26,6 +26,16 @@ def test_a_decision_is_one_line_with_its_fields_in_order() -> None:
     )
 
 
+def test_a_decision_says_what_was_and_what_was_drawn_where_there_is_something_to_say() -> None:
+    message = Message("m", "question", "Hm?")
+    sent = Decision(0, "ann", "idle", 3, "sent", None, {"kind": "event"}, "", message, "held", "ask", 2 / 3)
+    assert encode_decision(sent).decode() == (
+        '{"at":"1970-01-01T00:00:00.000000Z","user":"ann","rule":"idle","outcome":"sent","was":"held","reason":null,'
+        '"trigger":{"kind":"event"},"message":{"id":"m","type":"question","text":"Hm?"},'
+        '"variant":"ask","probability":0.6666666666666666}'
+    )
+
+
 def test_an_event_without_id_session_or_own_stamp_says_nothing_of_them() -> None:
     entry = Entry("event", 0, "ann", Event("x", "ann", 0, {}))
     line = b'{"at":"1970-01-01T00:00:00.000000Z","user":"ann","type":"x","data":{}}'
