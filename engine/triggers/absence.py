@@ -10,13 +10,14 @@ from typing import Any
 
 from engine.core import shapes
 from engine.core.dispatch import EachTimer, Soonest, Watch
+from engine.core.glance import glance
 from engine.core.groups import GROUP_BY, Grouping, touch
+from engine.core.kept import kept_event, restored_event
 from engine.core.matcher import Matcher, heard_by, matcher_shape
-from engine.core.model import Event
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
-from engine.core.state import UserState, keep
-from engine.core.units import to_timedelta
+from engine.core.state import UserState
+from engine.core.units import format_duration, to_timedelta
 
 SHAPE = shapes.Fields(
     keys={
@@ -31,7 +32,7 @@ SHAPE = shapes.Fields(
 
 
 class Absence(Trigger):
-    """Memory: the beginning of the presence in which it was armed, and for each group the event that did it."""
+    """Memory: for each group the event that armed it, in their order."""
 
     __slots__ = ("after", "facts", "grouping", "no", "within")
     kind = "absence"
@@ -40,7 +41,7 @@ class Absence(Trigger):
 
     def __init__(self, key: str, after: Matcher, no: Matcher, within: int, grouping: Grouping | None) -> None:
         event_types, equality = heard_by([after, no])
-        super().__init__(key, event_types=event_types, equality=equality)
+        super().__init__(key, event_types=event_types, equality=equality, presence="departure")
         self.after = after
         self.no = no
         self.within = within
@@ -48,39 +49,29 @@ class Absence(Trigger):
         self.facts = {"waited": to_timedelta(within)}
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
-        since = state.present_since
-        groups = self._armed(state)
+        groups: dict[str, Any] | None = state.memory.get(self.key)
+        if state.present_since is None:
+            if groups is not None:
+                del state.memory[self.key]
+            return None
         disarms = groups is not None and self.no.matches(scope)
-        arms = since is not None and self.after.matches(scope)
+        arms = self.after.matches(scope)
         if not (arms or disarms):
             return None
         event = scope.event
-        assert event is not None  # dispatch only shows events
+        assert event is not None  # only presence can end without one
         name = "" if self.grouping is None else self.grouping.name(event)
         if name is None:
             return None
         if groups is not None and disarms:
             self._disarm(state, groups, (name,))
         if arms and (not groups or name not in groups):
-            event = keep(event)
-            parts = [event.type, event.at, event.data, event.id, event.session, event.at_reported]
             if groups:
-                touch(groups, name, parts)
+                touch(groups, name, kept_event(event))
             else:
-                state.memory[self.key] = [since, {name: parts}]
+                state.memory[self.key] = {name: kept_event(event)}
             state.wake_by(state.now + self.within)
         return None
-
-    def _armed(self, state: UserState) -> dict[str, Any] | None:
-        """The events that armed it in this presence, by group, oldest first."""
-        memory = state.memory.get(self.key)
-        if memory is None:
-            return None
-        if memory[0] != state.present_since:
-            del state.memory[self.key]
-            return None
-        armed: dict[str, Any] = memory[1]
-        return armed
 
     def _disarm(self, state: UserState, groups: dict[str, Any], names: Sequence[str]) -> None:
         for name in names:
@@ -89,21 +80,37 @@ class Absence(Trigger):
             del state.memory[self.key]
 
     def due(self, state: UserState, policy: Policy) -> int | None:
-        memory = state.memory.get(self.key)
-        if memory is None or memory[0] != state.present_since:
+        groups = state.memory.get(self.key)
+        if groups is None:
             return None
-        first = next(iter(memory[1].values()))
+        first = next(iter(groups.values()))
         moment: int = first[1] + self.within
         return moment if moment > state.now else None
 
     def fire(self, state: UserState, policy: Policy) -> Fired | None:
-        groups = self._armed(state)
-        assert groups is not None  # `due` has just named the moment
+        groups = state.memory[self.key]
         due = [name for name, parts in groups.items() if parts[1] + self.within <= state.now]
-        event_type, at, data, event_id, session, at_reported = groups[due[0]]
+        event = restored_event(state.user, groups[due[0]])
         self._disarm(state, groups, due)
         facts = self.facts if self.grouping is None else {**self.facts, **self.grouping.facts(due[0])}
-        return Fired(facts, Event(event_type, state.user, at, data, event_id, session, at_reported))
+        return Fired(facts, event)
+
+    def rebuilt(self, memory: Any, former: UserState, state: UserState) -> Any:
+        # Where the past is known in part only, `former` may have overlooked that the user left.
+        since = state.present_since
+        return None if since is None else {name: parts for name, parts in memory.items() if parts[1] >= since} or None
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        groups = state.memory.get(self.key)
+        if groups is None:
+            return "not armed"
+        name, parts = next(iter(groups.items()))
+        of = "" if self.grouping is None else f", for {glance(self.grouping.facts(name)['group'])}"
+        return f"armed, {format_duration(at - parts[1])} of {format_duration(self.within)}{of}"
+
+    def missed(self, scope: Scope) -> str | None:
+        event = scope.event
+        return self.after.missed(scope) if event is not None and self.after.covers(event.type) else None
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> AbsenceIndex:

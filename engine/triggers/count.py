@@ -5,16 +5,18 @@ It remembers moments, at most as many as it counts to, and nothing of the events
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from engine.core import shapes
+from engine.core.glance import glance
 from engine.core.groups import FIELD, GROUP_BY, GROUPS_MAX, Grouping, touch
 from engine.core.matcher import EVENT_TYPES, WHERE, Matcher, heard_by, matcher_shape
 from engine.core.model import Event
-from engine.core.rules import Fired, Trigger
+from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState
-from engine.core.units import to_datetime
+from engine.core.units import format_duration, to_datetime
 
 COUNT_MAX = 1000
 MOMENTS_MAX = 10_000  # of all groups of one trigger and one user: what counts far has fewer groups
@@ -63,18 +65,21 @@ class Count(Trigger):
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
         event = scope.event
         assert event is not None  # dispatch only shows events
+        groups: dict[str, Any] | None = state.memory.get(self.key)
         reset_on = self.reset_on
         if reset_on is None:
             where = self.matcher.where
             if where is not None and not where.holds(scope):
                 return None
-        elif not self._is_counted(state, scope, event, reset_on):
-            return None
+        else:
+            if groups is not None and reset_on.matches(scope):
+                groups = self._reset(state, groups, event)
+            if not self.matcher.matches(scope):
+                return None
         grouping = self.grouping
         name = "" if grouping is None else grouping.name(event)
         if name is None:
             return None
-        groups: dict[str, Any] | None = state.memory.get(self.key)
         window = self._with(None if groups is None else groups.get(name), event, state.now)
         if window is None:
             return None
@@ -85,18 +90,16 @@ class Count(Trigger):
             return Fired({"count": self.count, "first_at": to_datetime(_first(window), scope.zone), **facts}, event)
         if groups is None:
             state.memory[self.key] = {name: window}
-        else:
+        elif grouping is not None:
             touch(groups, name, window, self.groups_max)
         return None
 
-    def _is_counted(self, state: UserState, scope: Scope, event: Event, reset_on: Matcher) -> bool:
-        """Whether the event matches, after it has emptied what it resets."""
-        groups = state.memory.get(self.key)
-        if groups is not None and reset_on.matches(scope):
-            name = "" if self.grouping is None else self.grouping.name(event)
-            if name is not None:
-                self._empty(state, groups, name)
-        return self.matcher.matches(scope)
+    def _reset(self, state: UserState, groups: dict[str, Any], event: Event) -> dict[str, Any] | None:
+        """Empty the window of the event's group; what is left of the groups."""
+        name = "" if self.grouping is None else self.grouping.name(event)
+        if name is not None:
+            self._empty(state, groups, name)
+        return groups or None
 
     def _empty(self, state: UserState, groups: dict[str, Any], name: str) -> None:
         groups.pop(name, None)
@@ -113,6 +116,21 @@ class Count(Trigger):
         window.append(now)
         return window
 
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        counts = {
+            name: sum(1 for moment in _moments(window) if moment > at - self.within)
+            for name, window in state.memory.get(self.key, {}).items()
+        }
+        name = max(counts, key=counts.__getitem__, default=None)
+        of = "" if name is None or self.grouping is None else f" of {glance(self.grouping.facts(name)['group'])}"
+        return f"{counts.get(name or '', 0)} of {self.count} in {format_duration(self.within)}{of}"
+
+    def missed(self, scope: Scope) -> str | None:
+        event = scope.event
+        if event is None or not self.matcher.covers(event.type):
+            return None
+        return _ungrouped(self.grouping, event) or self.matcher.missed(scope)
+
 
 class CountDistinct(Count):
     """Memory: for each group the values in the window with the moments of their newest occurrences, oldest first."""
@@ -124,6 +142,12 @@ class CountDistinct(Count):
         super().__init__(*parts)
         self.distinct = distinct
 
+    def missed(self, scope: Scope) -> str | None:
+        event = scope.event
+        if event is None or not self.matcher.covers(event.type):
+            return None
+        return super().missed(scope) or _ungrouped(self.distinct, event)
+
     def _with(self, window: Any, event: Event, now: int) -> Any:
         value = self.distinct.name(event)
         if value is None:
@@ -131,17 +155,29 @@ class CountDistinct(Count):
         if window is None:
             return {value: now}
         oldest = now - self.within
-        for old in [other for other, at in window.items() if at <= oldest]:
-            del window[old]
         window.pop(value, None)
+        while window and window[first := next(iter(window))] <= oldest:
+            del window[first]
         window[value] = now
         return window
 
 
+def _ungrouped(grouping: Grouping | None, event: Event) -> str | None:
+    """That an event cannot be told apart by its fields, for display."""
+    if grouping is None or grouping.name(event) is not None:
+        return None
+    return f"it has no value that can be told apart by {' and '.join(grouping.fields)}"
+
+
+def _moments(window: Any) -> Iterable[int]:
+    """The moments of a window, oldest first."""
+    moments: Iterable[int] = window.values() if isinstance(window, dict) else window
+    return moments
+
+
 def _first(window: Any) -> int:
     """The oldest moment of a window."""
-    first: int = next(iter(window.values())) if isinstance(window, dict) else window[0]
-    return first
+    return next(iter(_moments(window)))
 
 
 def _build(values: dict[str, Any], key: str) -> Count:

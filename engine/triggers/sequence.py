@@ -10,12 +10,14 @@ from collections.abc import Sequence as Ordered
 from typing import Any
 
 from engine.core import shapes
+from engine.core.glance import glance
 from engine.core.groups import GROUP_BY, GROUPS_MAX, Grouping, touch
+from engine.core.kept import keep
 from engine.core.matcher import MATCHER, Matcher, heard_by, matcher_shape
-from engine.core.rules import Fired, Trigger
+from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
-from engine.core.state import UserState, keep
-from engine.core.units import to_datetime
+from engine.core.state import UserState
+from engine.core.units import format_duration, to_datetime
 
 STEPS_MIN, STEPS_MAX = 2, 8
 EVENTS_MAX = 200  # kept of all groups of one trigger and one user: what has more steps has fewer groups
@@ -89,28 +91,35 @@ class Sequence(Trigger):
                 step = step or [event.type, event.at, keep(event).data]
                 match = [*done[place - 1], step] if place else [step]
                 if place == len(steps) - 1:
-                    self._remember(state, groups, name, [])
+                    self._discard(state, groups, name)
                     return Fired(self._facts(scope, name, match), event)
                 done[place : place + 1] = [match]
-        self._remember(state, groups, name, done, is_news=step is not None)
+        if step is not None:
+            touch(groups, name, done, self.groups_max)
+            state.memory[self.key] = groups
+        elif not done:
+            self._discard(state, groups, name)
         return None
 
-    def _remember(
-        self, state: UserState, groups: dict[str, Any], name: str, done: list[list[Step]], *, is_news: bool = False
-    ) -> None:
-        if is_news:
-            touch(groups, name, done, self.groups_max)
-        elif not done:
-            groups.pop(name, None)
-        if groups:
-            state.memory[self.key] = groups
-        else:
+    def _discard(self, state: UserState, groups: dict[str, Any], name: str) -> None:
+        groups.pop(name, None)
+        if not groups:
             state.memory.pop(self.key, None)
 
     def _facts(self, scope: Scope, name: str, match: list[Step]) -> dict[str, Any]:
         zone = scope.zone
         steps = [{**data, "type": event_type, "at": to_datetime(at, zone)} for event_type, at, data in match]
         return {"steps": steps} if self.grouping is None else {"steps": steps, **self.grouping.facts(name)}
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        best, of = 0, ""
+        for name, done in state.memory.get(self.key, {}).items():
+            # Of each match the first step: what began too long ago cannot be completed any more.
+            alive = [place for place, match in enumerate(done, 1) if match[0][1] + self.within >= at]
+            if alive and alive[-1] > best:
+                best = alive[-1]
+                of = "" if self.grouping is None else f" of {glance(self.grouping.facts(name)['group'])}"
+        return f"{best} of {len(self.steps)} steps in {format_duration(self.within)}{of}"
 
 
 def _build(values: dict[str, Any], key: str) -> Sequence:
