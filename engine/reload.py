@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from watchfiles import Change, awatch
 
-from engine.core.rules import Rule, RuleSet
+from engine.core.rules import Rule, RuleSet, renamed_key
 from engine.folder import load_folder, look, read_folder
 from engine.live import Live
 from engine.loading.diagnostic import RuleErrors
@@ -27,36 +27,57 @@ AGAIN_SECONDS = 5.0  # after a swap that the store refused
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a change of rules does to what is remembered, by rule id in rule order. Each rule is in one of the four.
+    """What a change of rules does to what is remembered, by rule id in rule order. Each rule is in one of these.
 
-    ``kept``: it is as it was. ``edited``: its trigger is as it was, so nothing is lost, whatever else of it was
-    edited. ``fresh``: new, or with an edited trigger, so that it begins from the anchors of the state.
-    ``dropped``: gone.
+    ``kept``: it is as it was. ``edited``: its triggers are as they were, so nothing is lost, whatever else of it was
+    edited. ``rebuilt``: a trigger of it is new or edited and remembers something, which is found out from what users
+    have done before. ``fresh``: new, or with an edited trigger, and there is nothing to find out: it begins from the
+    anchors of the state. ``dropped``: gone. ``renamed`` are those, of whatever sort, that had another id before:
+    what is remembered of them follows.
     """
 
     kept: tuple[str, ...]
     edited: tuple[str, ...]
+    rebuilt: tuple[str, ...]
     fresh: tuple[str, ...]
     dropped: tuple[str, ...]
+    renamed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{len(self.kept)} unchanged"]
-        for word, ids in (("edited", self.edited), ("fresh", self.fresh), ("dropped", self.dropped)):
+        for word, ids in (
+            ("edited", self.edited),
+            ("rebuilt from the log", self.rebuilt),
+            ("fresh", self.fresh),
+            ("dropped", self.dropped),
+            ("renamed", self.renamed),
+        ):
             if ids:
                 parts.append(f"{len(ids)} {word} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})")
         return ", ".join(parts)
 
 
 def plan(before: RuleSet, after: RuleSet) -> Plan:
-    """Match the rules by id, their triggers by fingerprint."""
-    old = {rule.id: rule for rule in before}
-    new = {rule.id: rule for rule in after}
-    same = [name for name, rule in new.items() if name in old and _keys(rule) == _keys(old[name])]
+    """Match the rules by id, or by the id that they had before; their triggers by fingerprint."""
+    old = {after.renamed.get(rule.id, rule.id): rule for rule in before}
+    known = {renamed_key(key, after.renamed) for key in before.keys}
+    same, rebuilt, fresh = [], [], []
+    for rule in after:
+        former = old.get(rule.id)
+        if former is not None and _keys(rule) == {renamed_key(key, after.renamed) for key in _keys(former)}:
+            same.append(rule.id)
+        elif rule.mode != "off" and any(trigger.has_memory and trigger.key not in known for trigger in rule.triggers):
+            rebuilt.append(rule.id)
+        else:
+            fresh.append(rule.id)
+    written = {name for name in same if after.by_id[name].written == old[name].written}
     return Plan(
-        kept=tuple(name for name in same if new[name].written == old[name].written),
-        edited=tuple(name for name in same if new[name].written != old[name].written),
-        fresh=tuple(name for name in new if name not in same),
-        dropped=tuple(name for name in old if name not in new),
+        kept=tuple(name for name in same if name in written),
+        edited=tuple(name for name in same if name not in written),
+        rebuilt=tuple(rebuilt),
+        fresh=tuple(fresh),
+        dropped=tuple(name for name in old if name not in after.by_id),
+        renamed=tuple(rule.id for rule in after if rule.was is not None and rule.was in before.by_id),
     )
 
 

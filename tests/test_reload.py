@@ -231,19 +231,34 @@ async def test_a_timer_that_runs_goes_on_through_a_reload(tmp_path: Path, edited
 @pytest.mark.parametrize(
     ("after", "expected", "shown"),
     [
-        (PAGE + "# again", Plan(("idle", "seen"), (), (), ()), "2 unchanged"),
-        (PAGE.replace("5m", "300s"), Plan(("idle", "seen"), (), (), ()), "2 unchanged"),
-        (PAGE.replace("text: hi", "text: ho"), Plan(("idle",), ("seen",), (), ()), "1 unchanged, 1 edited (seen)"),
-        (PAGE.replace("5m", "6m"), Plan(("seen",), (), ("idle",), ()), "1 unchanged, 1 fresh (idle)"),
+        (PAGE + "# again", Plan(("idle", "seen"), (), (), (), ()), "2 unchanged"),
+        (PAGE.replace("5m", "300s"), Plan(("idle", "seen"), (), (), (), ()), "2 unchanged"),
+        (PAGE.replace("text: hi", "text: ho"), Plan(("idle",), ("seen",), (), (), ()), "1 unchanged, 1 edited (seen)"),
+        (PAGE.replace("5m", "6m"), Plan(("seen",), (), (), ("idle",), ()), "1 unchanged, 1 fresh (idle)"),
         (
             PAGE.replace("id: seen", "id: other"),
-            Plan(("idle",), (), ("other",), ("seen",)),
+            Plan(("idle",), (), (), ("other",), ("seen",)),
             "1 unchanged, 1 fresh (other), 1 dropped (seen)",
         ),
         (
             PAGE.replace("id: idle,", "id: idle, mode: off,"),
-            Plan(("seen",), (), ("idle",), ()),
+            Plan(("seen",), (), (), ("idle",), ()),
             "1 unchanged, 1 fresh (idle)",
+        ),
+        (
+            PAGE.replace("inactivity: 5m", "count: {event: e, at_least: 2, within: 5m}"),
+            Plan(("seen",), (), ("idle",), (), ()),
+            "1 unchanged, 1 rebuilt from the log (idle)",
+        ),
+        (
+            PAGE.replace("id: idle,", "id: still, was: idle,"),
+            Plan(("seen",), ("still",), (), (), (), ("still",)),
+            "1 unchanged, 1 edited (still), 1 renamed (still)",
+        ),
+        (
+            PAGE.replace("id: idle,", "id: still, was: idle,").replace("5m", "6m"),
+            Plan(("seen",), (), (), ("still",), (), ("still",)),
+            "1 unchanged, 1 fresh (still), 1 renamed (still)",
         ),
     ],
 )

@@ -19,7 +19,7 @@ RULE_WIDTH_MAX = 22  # leaves room for "render_error" and its number
 
 @dataclass(slots=True)
 class RuleCount:
-    """What became of one rule's candidates, and how many users it reached with a message."""
+    """What has become of one rule's candidates in the end, and how many users it reached with a message."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     reached: set[str] = field(default_factory=set)
@@ -36,6 +36,9 @@ def count_rules(decisions: Iterable[Decision]) -> dict[str, RuleCount]:
         if count is None:
             count = counts[decision.rule] = RuleCount()
         count.outcomes[decision.outcome] += 1
+        if decision.was is not None:
+            # The same candidate as before, which has come further.
+            count.outcomes[decision.was] -= 1
         if decision.outcome == "sent":
             count.reached.add(decision.user)
     return counts
@@ -84,7 +87,10 @@ def _wrapped(row: str, words: Sequence[str]) -> list[str]:
 def summary(
     replayed: Replayed, counts: Mapping[str, RuleCount], bad: BadRecords, until: int | None = None
 ) -> list[str]:
-    """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared."""
+    """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared.
+
+    A candidate is a decision that nothing of the same message went before.
+    """
     lines = [_row("events", f"{replayed.events:,} of {_number(replayed.users, 'user')}")]
     if replayed.first is not None and replayed.last is not None:
         lines.append(_row("from", _moment(replayed.first)))
@@ -93,7 +99,7 @@ def summary(
         lines.append(_row("time ran to", _moment(until)))
     if replayed.left_out:
         lines.append(_row("left out", f"{_number(replayed.left_out, 'event')} after --until"))
-    candidates = sum(map(len, replayed.by_user.values()))
+    candidates = sum(1 for made in replayed.by_user.values() for decision in made if decision.was is None)
     totals: Counter[str] = Counter()
     for count in counts.values():
         totals += count.outcomes
