@@ -19,7 +19,8 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-from engine.core.model import Event
+from engine.core.model import Decision, Event
+from engine.core.reasons import explain
 from engine.core.rules import RuleSet, Timeline
 from engine.core.units import from_datetime
 from engine.loading.load import load
@@ -36,7 +37,7 @@ FENCE = re.compile(r"^```(\w*)(?: +(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTAL
 DAY = datetime(2026, 3, 27, tzinfo=UTC)  # a Friday
 USER = "ann"
 MOMENT = re.compile(r"(?:(\d+)d )?(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))? (.*)")
-WHAT_COMES = re.compile(r'→ (\S+) (\w+)(?: "(.*)")?')
+WHAT_COMES = re.compile(r'→ (\S+) (\w+)(?: "(.*)")?(?: \((.*)\))?')
 ANYTHING = "…"
 
 
@@ -103,13 +104,16 @@ def whole_rule(part: str) -> str:
 def run_timeline(rules: RuleSet, text: str) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """What the timeline says comes, what comes, and the frames of what was sent.
 
-    A line is ``10:00:00 TYPE key=value …`` for an event, ``10:05:00 → RULE OUTCOME "text"`` for a decision, the
-    text only where it is of interest, and ``1d 10:00:00`` for the next day. Time runs to the last line.
+    A line is ``10:00:00 TYPE key=value …`` for an event, ``10:05:00 → RULE OUTCOME "text" (reason)`` for a decision,
+    text and reason only where they are of interest, and ``1d 10:00:00`` for the next day. A line that begins with ``#``
+    is for the reader. Time runs to the last line.
     """
     events: list[Event] = []
     expected: list[tuple[str, str]] = []
     until = 0
     for number, line in enumerate(text.splitlines()):
+        if line.startswith("#"):
+            continue
         match = MOMENT.fullmatch(line)
         assert match is not None, f"no line of a timeline: {line}"
         days, hours, minutes, seconds, millis = (int(part or 0) for part in match.groups()[:5])
@@ -127,12 +131,21 @@ def run_timeline(rules: RuleSet, text: str) -> tuple[list[str], list[str], list[
     made = replay(events, Timeline(rules), until).by_user.get(USER, [])
     came, frames = [], []
     for place, decision in enumerate(made):
-        with_text = place < len(expected) and '"' in expected[place][1]
-        text = "" if decision.message is None or not with_text else f' "{decision.message.text}"'
-        came.append(f"{shown(decision.at)} → {decision.rule} {decision.outcome}{text}")
+        came.append(f"{shown(decision.at)} {told(decision, expected[place][1] if place < len(expected) else '')}")
         if decision.message is not None and decision.outcome == "sent":
             frames.append(message_frame(OutboxMessage(USER, decision.message, decision.at, decision.rule)))
     return [f"{moment} {what}" for moment, what in expected], came, frames
+
+
+def told(decision: Decision, written: str) -> str:
+    """The decision as a timeline has it, with as much of it as the line says that was written for it."""
+    match = WHAT_COMES.fullmatch(written)
+    words = f"→ {decision.rule} {decision.outcome}"
+    if match is not None and match[3] is not None and decision.message is not None:
+        words += f' "{decision.message.text}"'
+    if match is not None and match[4] is not None and decision.reason is not None:
+        words += f" ({explain(decision.reason)})"
+    return words
 
 
 def shown(at: int) -> str:
