@@ -80,8 +80,11 @@ def progress(timeline: Timeline, rule: Rule, events: Sequence[Event], at: int) -
     policy = timeline.rule_sets[timeline.holding(at)].policy
     lines = []
     for trigger in rule.triggers:
-        told = trigger.progress(state, policy, at) or seen[trigger.key].told(trigger)
-        lines.append(f"{trigger.kind}: {told}")
+        events_seen = seen[trigger.key]
+        told = [trigger.progress(state, policy, at)]
+        if told == [None] or events_seen.missed is not None or (trigger.event_types and not events_seen.count):
+            told.append(events_seen.told(trigger))
+        lines.append(f"{trigger.kind}: {'; '.join(filter(None, told))}")
     if state.present_since is None:
         lines.append("the user was absent")
     return lines

@@ -22,6 +22,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "isolation": ("core",),
     "folder": ("core", "loading", "triggers"),
     "near": ("core",),
+    "invariants": ("core", "loading", "scenario"),
     "scenario": ("core", "isolation", "loading", "near"),
     "recorded": ("core", "loading", "storage.base", "triggers"),
     "stale": ("core",),

@@ -13,10 +13,13 @@ from engine.cli.junit import Checked, junit
 from engine.core.rules import RuleSet
 from engine.folder import load_folder_with_tests, opened_as
 from engine.loading.diagnostic import RuleErrors, counted
+from engine.loading.invariants import Invariant
 from engine.loading.load import Loaded
 from engine.loading.scenarios import Scenario
 from engine.scenario import run_scenario
 
+EXAMPLES = 300  # about a second
+EXAMPLES_MAX = 1_000_000
 NOTHING_TO_DO = 5  # as pytest has it: that nothing was tested is no success, and no failure either
 
 
@@ -28,28 +31,37 @@ def test(
     report: Annotated[
         str | None, typer.Option("--junit", metavar="FILE", help="Write the results there as JUnit XML.")
     ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which streams of events are made up for the invariants.")] = 0,
+    examples: Annotated[
+        int, typer.Option(min=1, max=EXAMPLES_MAX, help="How many streams are tried on the invariants.")
+    ] = EXAMPLES,
 ) -> None:
-    """Run the tests that stand beside the rules.
+    """Run the tests that stand beside the rules, and try to break their invariants with made-up streams of events.
 
     The exit code is 1 if any of them fails, 2 if the rules cannot be loaded, and 5 if there is nothing to test.
     """
     loaded = _load(rules)
-    checks = [
+    tests = [
         _run(loaded.rules, scenario, opened_as(rules, scenario.path))
         for scenario in loaded.scenarios
         if _is_chosen(only, scenario.name, scenario.path)
     ]
+    chosen = [invariant for invariant in loaded.invariants if _is_chosen(only, invariant.name, invariant.path)]
+    claims = _try_to_break(rules, loaded, chosen, seed, examples) if chosen else []
     if report is not None:
-        _write(report, checks)
-    for check in checks:
+        _write(report, tests + claims)
+    for check in tests + claims:
         if check.failed:
             typer.echo(f"{check.path}:{check.line}: {check.name}")
             typer.echo("".join(f"  {line}\n" for line in check.lines))
-    if not checks:
+    if not tests and not claims:
         typer.echo(_nothing(rules, loaded, only))
         raise typer.Exit(NOTHING_TO_DO)
-    typer.echo(_summary(checks))
-    if any(check.failed for check in checks):
+    if tests:
+        typer.echo(_summary(tests, "test", "passed"))
+    if claims:
+        typer.echo(_summary(claims, "invariant", "not broken"))
+    if any(check.failed for check in tests + claims):
         raise typer.Exit(1)
 
 
@@ -74,10 +86,30 @@ def _run(rules: RuleSet, scenario: Scenario, path: str) -> Checked:
     return Checked(scenario.name, path, scenario.line, time.perf_counter() - began, lines)
 
 
-def _summary(checks: list[Checked]) -> str:
+def _try_to_break(rules: str, loaded: Loaded, invariants: list[Invariant], seed: int, examples: int) -> list[Checked]:
+    # Where there are no invariants, nobody waits for what makes up streams to be loaded.
+    from engine.invariants.search import try_to_break
+
+    began = time.perf_counter()
+    findings = try_to_break(loaded.rules, invariants, loaded.scenarios, seed=seed, examples=examples)
+    each = (time.perf_counter() - began) / len(findings)  # they are tried together
+    return [
+        Checked(
+            finding.invariant.name,
+            opened_as(rules, finding.invariant.path),
+            finding.invariant.line,
+            each,
+            tuple(finding.lines),
+        )
+        for finding in findings
+    ]
+
+
+def _summary(checks: list[Checked], noun: str, well: str) -> str:
     failed = sum(check.failed for check in checks)
-    passed = f"{counted(len(checks) - failed, 'test')} passed"
-    both = f"{passed}, {failed} failed" if failed else passed
+    fine = f"{counted(len(checks) - failed, noun)} {well}"
+    ill = "failed" if noun == "test" else "broken"
+    both = f"{fine}, {failed} {ill}" if failed else fine
     return f"{both}, in {_span(sum(check.seconds for check in checks))}"
 
 
@@ -86,9 +118,9 @@ def _span(seconds: float) -> str:
 
 
 def _nothing(rules: str, loaded: Loaded, only: str | None) -> str:
-    there_are = len(loaded.scenarios)
+    there_are = len(loaded.scenarios) + len(loaded.invariants)
     if there_are:
-        return f'{rules}: none of {counted(there_are, "test")} has "{only}" in its name or its file\'s'
+        return f'{rules}: nothing with "{only}" in its name or its file\'s, of {counted(there_are, "test")}'
     return f'{rules}: no tests; they stand under the key "tests" of any rule file'
 
 

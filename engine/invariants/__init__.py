@@ -1,0 +1,1 @@
+"""What must hold whatever users do: checking it on what happened, and trying to break it with made-up streams."""

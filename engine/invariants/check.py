@@ -1,0 +1,144 @@
+"""Whether invariants hold for what one user was sent. It makes up nothing and prints nothing.
+
+A decision does not say in which presence it was made, nor in which zone the user was: that is found by running the
+user's events once more, a step at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import NamedTuple
+
+from engine.core.evaluate import advance, apply
+from engine.core.model import Decision, Event
+from engine.core.quiet import QuietHours
+from engine.core.rules import RuleSet, Timeline
+from engine.core.scope import user_zone
+from engine.core.state import UserState
+from engine.core.units import format_duration, to_datetime
+from engine.loading.diagnostic import counted
+from engine.loading.invariants import AtMost, EveryRuleFires, Invariant, NeverDuring
+
+
+class Sending(NamedTuple):
+    """A message that was sent: in which presence of the user, counted from 1, and in which zone the user was."""
+
+    decision: Decision
+    presence: int
+    zone: tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that does not hold for a user. ``sendings`` are those that break it, the last is one too many."""
+
+    invariant: AtMost | NeverDuring
+    user: str
+    sendings: tuple[Sending, ...]
+
+    @property
+    def moment(self) -> int:
+        return self.sendings[-1].decision.at
+
+    def text(self) -> str:
+        """What was sent to whom, on one line but for the moments."""
+        count = len(self.sendings)
+        if isinstance(self.invariant, NeverDuring):
+            return f"{self.sendings[-1].decision.rule} sent during {self.invariant.quiet_hours}"
+        per = self.invariant.per
+        within = f"within {format_duration(per)}" if isinstance(per, int) else f"in one {per}"
+        if per == "user":
+            within = "in all"
+        return f"{counted(count, 'message')} {within}, at most {self.invariant.count_max}"
+
+
+def run_watched(
+    timeline: Timeline, user: str, events: Iterable[Event], until: int
+) -> tuple[list[Decision], list[Sending]]:
+    """All decisions of the user, and what was sent. The same as one `run`, for time runs the same in any steps."""
+    state = UserState(user)
+    decisions: list[Decision] = []
+    sendings: list[Sending] = []
+    seen = 0
+
+    def look() -> None:
+        nonlocal seen
+        for decision in decisions[seen:]:
+            if decision.outcome == "sent":
+                policy = timeline.rule_sets[timeline.holding(decision.at)].policy
+                sendings.append(Sending(decision, state.presence, user_zone(state.attributes, policy)))
+        seen = len(decisions)
+
+    for event in events:
+        # What time brings is looked at before the event can change the zone or begin another presence.
+        advance(timeline, state, event.at, decisions)
+        look()
+        apply(timeline, state, event, decisions)
+        look()
+    advance(timeline, state, until, decisions)
+    look()
+    return decisions, sendings
+
+
+def violation_of(
+    invariant: AtMost | NeverDuring, timeline: Timeline, user: str, sendings: Sequence[Sending]
+) -> Violation | None:
+    """The first time that the user's messages broke it, None where they never did."""
+    mine = [sending for sending in sendings if invariant.concerns(sending.decision.rule)]
+    if isinstance(invariant, NeverDuring):
+        found = [sending for sending in mine if _is_quiet(invariant, timeline, sending)][:1]
+    elif isinstance(invariant.per, int):
+        found = _too_many_in_window(mine, invariant.count_max, invariant.per)
+    else:
+        found = _too_many(mine, invariant)
+    return Violation(invariant, user, tuple(found)) if found else None
+
+
+def _is_quiet(invariant: NeverDuring, timeline: Timeline, sending: Sending) -> bool:
+    at = sending.decision.at
+    # A rule set of the past may have had no such hours.
+    hours: QuietHours | None = timeline.rule_sets[timeline.holding(at)].policy.quiet_hours.get(invariant.quiet_hours)
+    return hours is not None and hours.holds(to_datetime(at, sending.zone))
+
+
+def _too_many_in_window(sendings: Sequence[Sending], count_max: int, span: int) -> list[Sending]:
+    window: deque[Sending] = deque()
+    for sending in sendings:
+        window.append(sending)
+        # The window is (now - D, now]: what was sent exactly D ago is outside.
+        while window[0].decision.at <= sending.decision.at - span:
+            window.popleft()
+        if len(window) > count_max:
+            return list(window)
+    return []
+
+
+def _too_many(sendings: Sequence[Sending], invariant: AtMost) -> list[Sending]:
+    periods: dict[Hashable, list[Sending]] = {}
+    for sending in sendings:
+        period: Hashable = None
+        if invariant.per == "session":
+            period = sending.presence
+        elif invariant.per == "day":
+            period = to_datetime(sending.decision.at, sending.zone).date()
+        same = periods.setdefault(period, [])
+        same.append(sending)
+        if len(same) > invariant.count_max:
+            return same
+    return []
+
+
+def silent_rules(invariant: EveryRuleFires, rules: RuleSet, fired: Iterable[str]) -> list[str]:
+    """The rules that are not off, are meant, and are not among those that ``fired``; in rule order."""
+    heard = frozenset(fired)
+    return [rule.id for rule in rules if rule.mode != "off" and invariant.concerns(rule.id) and rule.id not in heard]
+
+
+def may_break(invariant: Invariant, sent: int) -> bool:
+    """Whether so many messages to a user can break it: whether it is worth a closer look."""
+    if isinstance(invariant, AtMost):
+        return sent > invariant.count_max
+    return isinstance(invariant, NeverDuring) and sent > 0

@@ -1,0 +1,162 @@
+"""A stream that breaks an invariant: made as short as it can be, and written as a test that can be pasted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.core.model import Event, Json
+from engine.core.units import MILLISECOND, MINUTE, SECOND, format_at, format_duration
+from engine.invariants.check import Violation
+from engine.loading.scenarios import EVENT, START_DEFAULT, USER_DEFAULT, parse_moment
+
+# What may be tried, for each event, in place of the time before it: the first that will do is taken.
+GAPS = (0, SECOND, MINUTE)
+TRIES_MAX = 3000
+
+Breaks = Callable[[Sequence[Event]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Counterexample:
+    """``events`` are one user's, in order, and what they break."""
+
+    start: int
+    events: tuple[Event, ...]
+    violation: Violation
+
+    def lines(self) -> list[str]:
+        """What went wrong, and the test."""
+        told = [self.violation.text() + ":"]
+        for sending in self.violation.sendings:
+            decision = sending.decision
+            told.append(f"  +{format_duration(decision.at - self.start)} {decision.rule}")
+        return [*told, "as a test:", *(f"  {line}" for line in entry(self).splitlines())]
+
+
+def shortened(events: Sequence[Event], breaks: Breaks) -> list[Event]:
+    """Less every event, field and moment that it takes not: none that is left could be left out by itself."""
+    tries = 0
+
+    def still(candidate: Sequence[Event]) -> bool:
+        nonlocal tries
+        tries += 1
+        return tries <= TRIES_MAX and breaks(candidate)
+
+    kept = _without_parts(list(events), still)
+    kept = _sooner(kept, still)
+    kept = _plainer(kept, still)
+    return _without_parts(kept, still)
+
+
+def _without_parts(events: list[Event], still: Breaks) -> list[Event]:
+    size = max(len(events) // 2, 1)
+    while True:
+        place, removed = 0, False
+        while place < len(events):
+            rest = events[:place] + events[place + size :]
+            if rest and still(rest):
+                events, removed = rest, True
+            else:
+                place += size
+        if size == 1 and not removed:
+            return events
+        size = size if removed and size == 1 else max(size // 2, 1)
+
+
+def _sooner(events: list[Event], still: Breaks) -> list[Event]:
+    """With less time between them: an event is moved nearer to the one before it, and all later ones with it."""
+    for place in range(1, len(events)):
+        gap = events[place].at - events[place - 1].at
+        for shorter in [shorter for shorter in (*GAPS, _rounded(gap)) if shorter < gap]:
+            sooner = events[:place] + moved(events[place:], shorter - gap)
+            if still(sooner):
+                events = sooner
+                break
+    return events
+
+
+def moved(events: Sequence[Event], by: int) -> list[Event]:
+    """The same events, that much later."""
+    return [msgspec.structs.replace(event, at=event.at + by) for event in events]
+
+
+def _rounded(gap: int) -> int:
+    for unit in (MINUTE, SECOND, MILLISECOND):
+        if gap > unit:
+            return gap - gap % unit
+    return gap
+
+
+def _plainer(events: list[Event], still: Breaks) -> list[Event]:
+    for place, event in enumerate(events):
+        for name in list(event.data):
+            data = {key: value for key, value in events[place].data.items() if key != name}
+            simpler = msgspec.structs.replace(events[place], data=data)
+            candidate = [*events[:place], simpler, *events[place + 1 :]]
+            if still(candidate):
+                events = candidate
+    return events
+
+
+def entry(example: Counterexample) -> str:
+    """An item of ``tests:``. It fails as long as the rules send the message that is too many."""
+    violation = example.violation
+    last = violation.sendings[-1].decision
+    lines = [f"- name: {_text(f'{violation.invariant.name} (found by proactive test)')}"]
+    if example.start != parse_moment(START_DEFAULT):
+        lines.append(f"  start: {_text(_moment(example.start))}")
+    events = list(example.events)
+    if events and events[0].type == "user.identify" and events[0].at == example.start:
+        user = {"id": USER_DEFAULT, **events.pop(0).data}
+        lines.append(f"  user: {_flow(user)}")
+    lines.append("  events:" if events else "  events: []")
+    lines += [f"    - {_event(event, example.start)}" for event in events]
+    after = format_duration(last.at - example.start)
+    lines.append("  expect_not:")
+    lines.append(f"    - {{rule: {_text(last.rule)}, outcome: sent, after: {after}}}")
+    return "\n".join(lines)
+
+
+def _event(event: Event, start: int) -> str:
+    after = format_duration(event.at - start)
+    beside = {name: value for name, value in event.data.items() if name not in EVENT.keys and name != "user"}
+    inside = {name: value for name, value in event.data.items() if name not in beside}
+    parts = [f"after: {after}", f"type: {_text(event.type)}"]
+    parts += [f"{_text(name)}: {_flow(value)}" for name, value in beside.items()]
+    if inside:
+        parts.append(f"data: {_flow(inside)}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _moment(at: int) -> str:
+    return format_at(at).replace(".000000Z", "Z")
+
+
+def _flow(value: Json) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_text(str(name))}: {_flow(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+# What means itself in YAML without quotes, wherever it stands: words, but none that is a truth value or nothing.
+_PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][A-Za-z0-9_./-]*", re.IGNORECASE)
+
+
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    # A JSON string is a double-quoted text of YAML; what is beyond ASCII is escaped where it does not print.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(part if part.isprintable() else _escaped(part) for part in quoted)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

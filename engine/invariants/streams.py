@@ -1,0 +1,163 @@
+"""Streams of events that may break an invariant, made up with hypothesis from what a rule set looks at.
+
+They are bounded, the simplest comes first, and which ones are tried depends on the seed alone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.errors import NoSuchExample
+
+from engine.core.calendar import moment_of
+from engine.core.model import Event, Json
+from engine.core.rules import RuleSet
+from engine.core.units import DAY, HOUR, MINUTE, SECOND
+from engine.invariants.vocabulary import Template, Vocabulary
+from engine.loading.scenarios import START_DEFAULT, USER_DEFAULT, parse_moment
+
+STEPS_MAX = 24
+EVENTS_MAX = 100
+REPEATS_MAX = 20
+ZONES = ("Etc/UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+START = parse_moment(START_DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Events of one kind: the first ``gap`` after what came before, and ``repeats`` more, each ``apart``."""
+
+    gap: int
+    type: str
+    data: tuple[tuple[str, Json], ...] = ()
+    times: int = 1
+    apart: int = SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What one user does. ``tail`` is how long time runs on after the last event."""
+
+    start: int
+    attributes: tuple[tuple[str, Json], ...]
+    steps: tuple[Step, ...]
+    tail: int
+
+    def events(self) -> list[Event]:
+        at = self.start
+        events = []
+        if self.attributes:
+            events.append(Event("user.identify", USER_DEFAULT, at, dict(self.attributes)))
+        for step in self.steps:
+            for number in range(step.times):
+                at += step.apart if number else step.gap
+                events.append(Event(step.type, USER_DEFAULT, at, dict(step.data)))
+        return events[:EVENTS_MAX]
+
+    @property
+    def until(self) -> int:
+        events = self.events()
+        return (events[-1].at if events else self.start) + self.tail
+
+
+def streams(rules: RuleSet, vocabulary: Vocabulary) -> st.SearchStrategy[Stream]:
+    """Streams in which those words come, at and around the spans that matter to the rules."""
+    around = sorted({0, *(moment for span in vocabulary.spans for moment in (span - SECOND, span, span + SECOND))})
+    gaps = st.sampled_from([gap for gap in around if gap >= 0])
+    times = st.sampled_from(sorted(min(count, REPEATS_MAX) for count in vocabulary.times))
+    steps = st.one_of(*(_step(kind, gaps, times) for kind in _kinds(vocabulary)))
+    zones = st.sampled_from(_zones(rules))
+    optional = {"timezone": zones} | {name: st.sampled_from(some) for name, some in vocabulary.attributes.items()}
+    return st.builds(
+        Stream,
+        start=st.sampled_from(starts(rules)),
+        attributes=st.fixed_dictionaries({}, optional=optional).map(lambda known: tuple(sorted(known.items()))),
+        steps=st.lists(steps, min_size=1, max_size=STEPS_MAX).map(tuple),
+        tail=gaps,
+    )
+
+
+def _kinds(vocabulary: Vocabulary) -> Iterator[tuple[str, st.SearchStrategy[tuple[tuple[str, Json], ...]]]]:
+    """Types of events with their data, the ones that rules watch for first."""
+    for template in vocabulary.templates:
+        yield template.type, _data(template)
+    none: st.SearchStrategy[tuple[tuple[str, Json], ...]] = st.just(())
+    yield from ((kind, none) for kind in ("session.start", "session.end", "activity"))
+    rule_ids = sorted(vocabulary.options)
+    if rule_ids:
+        answers = [(rule, option) for rule in rule_ids for option in (*vocabulary.options[rule], "something else")]
+        yield "message.answered", st.sampled_from(answers).map(lambda it: (("rule", it[0]), ("response", it[1])))
+        yield "message.dismissed", st.sampled_from(rule_ids).map(lambda rule: (("rule", rule),))
+
+
+def _data(template: Template) -> st.SearchStrategy[tuple[tuple[str, Json], ...]]:
+    absent = object()  # the last of the values
+    fields = {name: st.sampled_from([*values, absent]) for name, values in template.fields.items() if values}
+    anything = st.fixed_dictionaries(fields).map(
+        lambda data: tuple((name, value) for name, value in data.items() if value is not absent)
+    )
+    if not template.fitting:
+        return anything
+    return st.one_of(st.sampled_from([tuple(data.items()) for data in template.fitting]), anything)
+
+
+def _step(
+    kind: tuple[str, st.SearchStrategy[Any]], gaps: st.SearchStrategy[int], times: st.SearchStrategy[int]
+) -> st.SearchStrategy[Step]:
+    name, data = kind
+    apart = st.sampled_from([SECOND, MINUTE, HOUR])
+    return st.builds(Step, gap=gaps, type=st.just(name), data=data, times=times, apart=st.one_of(apart, gaps))
+
+
+def _zones(rules: RuleSet) -> list[str]:
+    return list(dict.fromkeys([rules.policy.zone_name, *ZONES]))
+
+
+def starts(rules: RuleSet) -> list[int]:
+    """A Monday morning, and the edges of the policy's quiet hours on that day and the following Saturday."""
+    zone = rules.policy.zone
+    found = dict.fromkeys([START])
+    for _, hours in sorted(rules.policy.quiet_hours.items()):
+        for minute in (hours.start, hours.end):
+            local = datetime(2026, 1, 5, minute // 60 % 24, minute % 60)
+            moment = moment_of(local, zone)
+            found.update(dict.fromkeys([moment - MINUTE, moment, moment + MINUTE, moment + 5 * DAY]))
+    return list(found)
+
+
+def search(
+    strategy: st.SearchStrategy[Stream], breaks: Callable[[Stream], bool], *, seed: int, examples: int, shrink: bool
+) -> Stream | None:
+    """The first stream that ``breaks``, the simplest that is found from it if it is to ``shrink``; None where none."""
+    chosen = settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.target, Phase.shrink) if shrink else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    with _nothing_left_behind():
+        try:
+            return find(strategy, breaks, settings=chosen, random=Random(seed))
+        except NoSuchExample:
+            return None
+
+
+@contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    # Hypothesis notes things in the current folder, which is the user's.
+    with tempfile.TemporaryDirectory() as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
