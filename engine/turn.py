@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -264,7 +264,7 @@ class Turns:
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
                 until = horizon if part.complete or user in due else None
                 # One user's past at a time: those of all whom a change of rules concerns would be too much at once.
-                past = await self._past(user, entries)
+                past = await self._past(user)
                 self._evaluate(user, entries, until, past, commit, result)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
@@ -284,40 +284,36 @@ class Turns:
                 encoded = loaded.get(user, b"")
                 self._states[user] = (_restore(user, encoded), encoded)
 
-    async def _past(self, user: str, entries: list[Entry]) -> dict[int, list[Event]]:
-        """What rules that the user has yet to adopt want to know of the user's past, by the moment of each.
+    async def _past(self, user: str) -> Sequence[Event]:
+        """What rules that the user has yet to adopt want to know of the user's past.
 
         Evaluation waits for nothing, so it is read before, and forgotten after.
         """
         assert self._timeline is not None
         state, _ = self._states[user]
-        latest = self._timeline.moments[-1]
-        # Who is new adopts first the rules that hold at the first thing that happens.
-        since = state.rules_since if state.now >= 0 else min((entry.at for entry in entries), default=latest)
-        if latest <= since:
-            return {}
-        past: dict[int, list[Event]] = {}
-        events: list[Event] | None = None
-        for moment in reversed(self._timeline.wants_history(since)):
-            # Nearly always nothing happened between these moments, and then they have one past in common.
-            if events is None or (events and events[-1].at >= moment):
-                events = (await self._store.history([user], moment, HISTORY_EVENTS_MAX)).get(user, [])
-            past[moment] = events
-        return past
+        # Nearly always the latest rules are adopted, and then nothing has to be looked up.
+        if state.now < 0 or self._timeline.moments[-1] <= state.rules_since:
+            return ()
+        wanted = self._timeline.wants_history(state.rules_since)
+        if not wanted:
+            return ()
+        # Nothing has happened to the user since the first of these moments, for it would have made them adopt what
+        # held then; and no rules are recorded behind entries that are not evaluated. So they have one past in common.
+        return (await self._store.history([user], wanted[0], HISTORY_EVENTS_MAX)).get(user, ())
 
     def _evaluate(
         self,
         user: str,
         entries: list[Entry],
         until: int | None,
-        past: dict[int, list[Event]],
+        past: Sequence[Event],
         commit: Commit,
         result: TurnResult,
     ) -> None:
         assert self._timeline is not None
         state, before = self._states[user]
         events = [entry.event for entry in entries if entry.event is not None]
-        self._timeline.history = lambda _, moment: past[moment]
+        self._timeline.history = lambda _, moment: past
         evaluated = evaluate_user(self._timeline, _once(state, user, before), events, until)
         self._timeline.history = None
         try:

@@ -359,20 +359,27 @@ async def test_those_who_catch_up_know_what_happened_before() -> None:
     assert await fails(turns, START + 9, user="bob") == []
 
 
-async def test_whoever_slept_through_changes_of_rules_adopts_each_with_the_past_it_had() -> None:
+async def test_whoever_slept_through_changes_of_rules_adopts_them_all_with_one_past() -> None:
+    store, turns = await started()
+    await fails(turns, START, START + 1)
+    await change(store, turns, COUNTING, START + 2)
+    await change(store, turns, SOONER, START + 4)
+    await change(store, turns, COUNTING.replace("1h", "2h"), START + 6)
+    assert await fails(turns, START + 9) == ["3 so far"]
+    # Who is new has none, and begins with the rules of that moment.
+    assert await fails(turns, START + 9, START + 10, START + 11, user="new") == ["3 so far"]
+    assert (await store.describe())["faults"] == 0
+
+
+async def test_what_stands_in_the_log_unevaluated_is_no_past_of_rules_that_held_before_it() -> None:
     store, turns = await started()
     await fails(turns, START)
-    await change(store, turns, COUNTING, START + 1)
-    # Unevaluated entries between two changes are what a driver finds that was killed beside another.
-    await store.append([entry("ann", "fail", START + 3), entry("new", "fail", START + 3)])
+    moment = await change(store, turns, COUNTING, START + 1)
+    await store.append([entry(user, "fail", moment) for user in ("ann", "new", "ann", "new")])
     again = Turns(store)
-    await change(store, again, COUNTING.replace("1h", "2h"), START + 4)
-    await store.append([entry("new", "fail", START + 6), entry("new", "fail", START + 7)])
-    last = Turns(store)
-    await last.recover()
-    assert await fails(last, START + 9) == ["3 so far"]
-    assert (await store.describe())["faults"] == 0
-    assert [waiting.user for waiting in await store.pending("new", START)] == ["new"]
+    await again.recover()
+    assert [sent.user for sent in await store.pending("ann", START)] == ["ann"]
+    assert await store.pending("new", START) == []
 
 
 async def test_a_past_that_cannot_be_read_fails_the_turn_and_nothing_of_it_has_happened() -> None:
