@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,14 @@ def timeline_of(vector: dict[str, Any], start: int) -> Timeline:
 
 
 def span(text: Any) -> int:
-    return 0 if text == "0s" else parse_duration(str(text))
+    """A duration, and what lies beside it: ``10m``, ``10m-1us``, ``0s+1us``."""
+    whole, off = re.fullmatch(r"(\w+)(?:([+-]\d+)us)?", str(text)).groups()  # type: ignore[union-attr]
+    return (0 if whole == "0s" else parse_duration(whole)) + int(off or 0)
+
+
+def shown_span(microseconds: int) -> str:
+    whole, rest = divmod(microseconds, 1000)
+    return format_duration(whole * 1000) + (f"+{rest}us" if rest else "")
 
 
 def events_of(vector: dict[str, Any], start: int) -> list[Event]:
@@ -55,7 +64,7 @@ def events_of(vector: dict[str, Any], start: int) -> list[Event]:
     for after, event_type, *rest in vector["events"]:
         data = rest[0] if rest else {}
         session = rest[1] if len(rest) > 1 else None
-        events.append(Event(event_type, "ann", start + span(after), data, session=session))
+        events.append(Event(event_type, vector.get("user", "ann"), start + span(after), data, session=session))
     return events
 
 
@@ -68,7 +77,7 @@ def run(
     timeline = timeline_of(vector, start)
     events = events_of(vector, start)
     until = start + span(vector.get("until", "0s"))
-    state = UserState("ann")
+    state = UserState(vector.get("user", "ann"))
     decisions: list[Decision] = []
 
     def leap(to: int) -> None:
@@ -90,24 +99,43 @@ def run(
 
 
 def shown(decisions: list[Decision], start: int, expected: list[list[Any]]) -> list[list[Any]]:
-    """The decisions in the form of ``expect``; the text only where the vector gives one."""
+    """The decisions in the form of ``expect``; the text only where the vector gives one, and what it was before
+    (``sent was held``) only where the vector says it."""
     rows = []
     for place, decision in enumerate(decisions):
-        row: list[Any] = [format_duration(decision.at - start), decision.rule, decision.outcome]
-        if place < len(expected) and len(expected[place]) > 3:
+        like = expected[place] if place < len(expected) else []
+        row: list[Any] = [shown_span(decision.at - start), decision.rule, decision.outcome]
+        if " was " in "".join(like[2:3]):
+            row[2] += f" was {decision.was}"
+        if len(like) > 3:
             row.append(decision.message.text if decision.message else None)
         rows.append(row)
     return rows
+
+
+def outcomes_of(decisions: list[Decision]) -> Counter[str]:
+    """How many candidates came to each outcome in the end. Each has one, and what was held or sent has been before."""
+    outcomes: Counter[str] = Counter()
+    for decision in decisions:
+        outcomes[decision.outcome] += 1
+        if decision.was is not None:
+            outcomes[decision.was] -= 1
+            assert outcomes[decision.was] >= 0
+    assert outcomes.total() == sum(decision.was is None for decision in decisions)
+    return outcomes
 
 
 @pytest.mark.parametrize("vector", vectors())
 def test_the_language_means_what_the_vectors_say(vector: dict[str, Any]) -> None:
     start = parse_at(vector.get("start", START))
     decisions, state = run(vector)
-    expected = [[format_duration(span(after)), *rest] for after, *rest in vector["expect"]]
+    expected = [[shown_span(span(after)), *rest] for after, *rest in vector["expect"]]
     assert shown(decisions, start, expected) == expected
     for decision, reason in zip(decisions, vector.get("reasons", []), strict=bool(vector.get("reasons"))):
         assert (None if decision.reason is None else explain(decision.reason)) == reason
+    for decision, drawn in zip(decisions, vector.get("drawn", []), strict=bool(vector.get("drawn"))):
+        assert [decision.variant, decision.probability] == drawn
+    assert outcomes_of(decisions)["held"] == len(state.held)
 
     again, state_again = run(vector, through_bytes=True)
     assert again == decisions
