@@ -20,6 +20,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "loading": ("core",),
     "storage": ("core",),
     "isolation": ("core",),
+    "lint": ("core", "loading", "triggers"),
     "folder": ("core", "loading", "triggers"),
     "near": ("core",),
     "invariants": ("core", "loading", "scenario"),
@@ -30,7 +31,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "turn": ("core", "isolation", "recorded", "storage.base", "storage.codec"),
     "live": ("core", "inbox", "stale", "storage.base", "turn"),
     "reload": ("core", "folder", "live", "loading", "storage.base"),
-    "replay": ("core", "isolation", "loading", "storage", "triggers"),
+    "replay": ("core", "invariants.check", "isolation", "loading", "storage", "triggers"),
     "settings": ("core", "loading"),
     "logs": ("settings",),
     "responders": ("core",),
@@ -49,12 +50,13 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
 # These put the parts together, so they may know all; but nothing knows `cli`, and only `cli` and `engine` itself `app`.
 KNOW_ALL = ("app", "cli")
 
-PURE = ("core", "triggers", "loading")
+PURE = ("core", "triggers", "loading", "lint")
 # What a pure layer takes from others: libraries that compute. Of the standard library all but `IMPURE_MODULES`.
 PURE_LIBRARIES: Mapping[str, frozenset[str]] = {
     "core": frozenset({"apscheduler", "jinja2", "msgspec", "re2"}),
     "triggers": frozenset({"ahocorasick_rs"}),
     "loading": frozenset({"yaml"}),
+    "lint": frozenset(),
 }
 IMPURE_MODULES = frozenset({
     "asyncio", "concurrent", "contextvars", "glob", "http", "importlib", "io", "locale", "logging",

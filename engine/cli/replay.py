@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, NoReturn
 
@@ -17,10 +17,13 @@ from engine.core.model import Decision, Event
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
 from engine.core.units import parse_at
-from engine.folder import load_folder
+from engine.folder import load_folder_with_tests, opened_as
 from engine.loading.diagnostic import RuleErrors, counted
+from engine.loading.invariants import Invariant
+from engine.loading.load import load_with_tests
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN, is_store
+from engine.replay.claims import broken_invariants
 from engine.replay.driver import replay as replay_events
 from engine.replay.mapping import Source
 from engine.replay.reading import read_logs
@@ -33,6 +36,7 @@ from engine.replay.verify import compare, verified
 from engine.settings import read_settings
 from engine.storage.base import StoreError
 from engine.storage.codec import encode_decision
+from engine.triggers import KINDS
 
 SOURCE_BYTES_MAX = 1024 * 1024
 LINES_AT_ONCE = 5000
@@ -101,6 +105,7 @@ class _Run:
     strict: bool
     verify: bool
     until: int | None = None
+    invariants: tuple[Invariant, ...] = ()
 
     def start(self, logs: list[str]) -> None:
         stores = [log for log in logs if is_store(log)]
@@ -109,7 +114,7 @@ class _Run:
         recording: Recording | None = None
         if stores:
             recording = asyncio.run(read_recording(stores[0]))
-            timeline = recorded_rules(recording) if self.rules is self.config is None else self.named_rules()
+            timeline = self.recorded_rules(recording) if self.rules is self.config is None else self.named_rules()
             events = recording.events
         else:
             timeline = self.named_rules()
@@ -142,7 +147,16 @@ class _Run:
 
     def named_rules(self) -> Timeline:
         folder = self.rules or read_settings(self.config, os.environ).rules
-        return Timeline(load_folder(folder))
+        loaded = load_folder_with_tests(folder)
+        self.invariants = tuple(
+            [replace(invariant, path=opened_as(folder, invariant.path)) for invariant in loaded.invariants]
+        )
+        return Timeline(loaded.rules)
+
+    def recorded_rules(self, recording: Recording) -> Timeline:
+        timeline = recorded_rules(recording)
+        self.invariants = load_with_tests(timeline.latest.sources, KINDS).invariants
+        return timeline
 
     def read_source(self) -> Source | None:
         if self.source is None:
@@ -182,13 +196,15 @@ class _Run:
             seen = events if self.until is None else [event for event in events if event.at <= self.until]
             causes = explain_silence(timeline, seen, counts, made)
             lines += ["", *causes] if causes else []
+        broken = broken_invariants(self.invariants, timeline, events, replayed, self.until, came_to)
+        lines += ["", *broken] if broken else []
         self.say("\n".join(lines))
         if self.verify and recording is not None:
             difference = compare(recording.decisions, replayed.by_user)
             self.say(str(difference or verified(recording.decisions)))
             if difference is not None:
                 raise typer.Exit(1)
-        if replayed.faults:
+        if replayed.faults or broken:
             raise typer.Exit(1)
 
     def say(self, text: str) -> None:
