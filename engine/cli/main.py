@@ -20,6 +20,7 @@ from engine import __version__
 # In the order of `proactive --help`: from writing rules to running them.
 COMMANDS = {
     "check": "Report every error of the rule files.",
+    "lint": "Report what the rules say that is legal and cannot be meant.",
     "test": "Run the tests that stand beside the rules, and try to break their invariants.",
     "schema": "Print the JSON Schema of a rule file.",
     "replay": "Run rules over a recorded log and report what they would have sent.",

@@ -1,0 +1,73 @@
+"""Rules that never get a turn, because another one always speaks at the very same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.core.remembered import LEVELS
+from engine.core.rules import Rule, Trigger
+from engine.lint.finding import Finding
+from engine.lint.places import Reading
+from engine.lint.types import are_covered
+from engine.triggers.event import EventTrigger
+
+_AT_EVENTS = frozenset({"event", "keywords", "count", "sequence"})
+
+
+def check_outranking(reading: Reading) -> Iterator[Finding]:
+    if reading.rules.policy.simultaneous != 1:
+        return
+    rules = [rule for rule in reading.rules if rule.mode == "live"]
+    winners = [rule for rule in rules if _always_speaks(rule)]
+    for rule in rules:
+        for winner in winners:
+            if winner is not rule and _goes_before(winner, rule) and _whenever(winner, rule):
+                higher = "has the higher priority" if winner.priority > rule.priority else "comes first"
+                message = (
+                    f"whenever {rule.id} fires, {winner.id} does too, {higher} and is never kept from speaking,"
+                    f" so {rule.id} is outranked for everybody who has not muted {winner.id}"
+                )
+                place = reading.of_rule(rule, "trigger")
+                hint = f'give {rule.id} the higher priority, {winner.id} a condition, or let "simultaneous" be 2'
+                yield reading.found("always-outranked", place, message, hint, rule)
+                break
+
+
+def _always_speaks(rule: Rule) -> bool:
+    """Whether every gate that is the rule's own is open, always, and its message can be written and sent at once."""
+    spec = rule.message
+    texts = (spec.text.source, spec.data)
+    can_fail = not spec.variants and spec.fallback is None and any(sign in str(texts) for sign in ("{{", "{%"))
+    can_fail |= any(
+        variant.fallback is None and any(sign in str((variant.text.source, variant.data)) for sign in ("{{", "{%"))
+        for variant in spec.variants
+    )
+    limits = rule.conditions or rule.cooldown or rule.caps or rule.warmup or rule.holdout
+    return not limits and rule.deliver is None and not can_fail and (not rule.quiet_hours or rule.urgent)
+
+
+def _goes_before(winner: Rule, rule: Rule) -> bool:
+    if (winner.priority, -winner.order) < (rule.priority, -rule.order):
+        return False
+    # Where the other gates are open for the one they have to be open for the other.
+    if LEVELS.index(winner.level) > LEVELS.index(rule.level) or (rule.keeps_offline and not winner.keeps_offline):
+        return False
+    return (winner.topic is None or winner.topic == rule.topic) and all(
+        budget in rule.budgets for budget in winner.budgets
+    )
+
+
+def _whenever(winner: Rule, rule: Rule) -> bool:
+    return all(any(_implies(mine, theirs) for theirs in winner.triggers) for mine in rule.triggers)
+
+
+def _implies(one: Trigger, other: Trigger) -> bool:
+    """Whether the other fires whenever the one does."""
+    if one.key.partition("/")[2] == other.key.partition("/")[2]:
+        return True  # the same was written, so both remember the same
+    return (
+        one.kind in _AT_EVENTS
+        and isinstance(other, EventTrigger)
+        and other.matcher.where is None
+        and are_covered(one.event_types, [other.matcher])
+    )
