@@ -39,9 +39,11 @@ def rule_set(vector: dict[str, Any]) -> RuleSet:
     return load({"vector.yaml": yaml.safe_dump(page, sort_keys=False)}, KINDS)
 
 
-def timeline_of(vector: dict[str, Any], start: int) -> Timeline:
-    """The vector's rules from the beginning, and each of its ``changes`` from its moment on."""
-    events = events_of(vector, start)
+def timeline_of(vector: dict[str, Any], start: int, events: list[Event]) -> Timeline:
+    """The vector's rules from the beginning, and each of its ``changes`` from its moment on.
+
+    ``events`` are the user's past to whatever rules ask for it.
+    """
     timeline = Timeline(rule_set(vector), history=lambda user, moment: [each for each in events if each.at < moment])
     for change in vector.get("changes", []):
         timeline.add(start + span(change["after"]), rule_set({**vector, **change}))
@@ -68,14 +70,20 @@ def events_of(vector: dict[str, Any], start: int) -> list[Event]:
     return events
 
 
+def addressed(event: Event, decisions: list[Decision]) -> Event:
+    """The event, where it is about a message by number: 1 is the first that was sent, and its id is put there."""
+    sent = [decision.message.id for decision in decisions if decision.outcome == "sent" and decision.message]
+    return msgspec.structs.replace(event, data={**event.data, "message_id": sent[event.data["message_id"] - 1]})
+
+
 def run(
     vector: dict[str, Any], *, through_bytes: bool = False, step: int | None = None
 ) -> tuple[list[Decision], UserState]:
     """``through_bytes``: state and event are written and read again between any two inputs. ``step``: time runs in
     leaps of that many microseconds rather than in one."""
     start = parse_at(vector.get("start", START))
-    timeline = timeline_of(vector, start)
     events = events_of(vector, start)
+    timeline = timeline_of(vector, start, events)
     until = start + span(vector.get("until", "0s"))
     state = UserState(vector.get("user", "ann"))
     decisions: list[Decision] = []
@@ -87,11 +95,15 @@ def run(
                 advance(timeline, state, moment, decisions)
                 state = UserState.decode(state.encode())
 
-    for event in events:
+    for place, event in enumerate(events):
+        leap(event.at)
+        if isinstance(event.data.get("message_id"), int):
+            # Which message that is may only be known once all that comes before has happened.
+            advance(timeline, state, event.at, decisions)
+            event = events[place] = addressed(event, decisions)
         if through_bytes:
             state = UserState.decode(state.encode())
             event = msgspec.json.decode(msgspec.json.encode(event), type=Event)
-        leap(event.at)
         apply(timeline, state, event, decisions)
     leap(until)
     advance(timeline, state, until, decisions)
@@ -125,12 +137,26 @@ def outcomes_of(decisions: list[Decision]) -> Counter[str]:
     return outcomes
 
 
+def check_that_each_candidate_has_one_outcome(decisions: list[Decision]) -> None:
+    """A decision that takes the place of another is about a message that had that outcome until then."""
+    stands: dict[str, str] = {}
+    for decision in decisions:
+        message = decision.message
+        if decision.was is not None:
+            assert message is not None
+            assert stands.pop(message.id) == decision.was
+        if message is not None:
+            assert message.id not in stands
+            stands[message.id] = decision.outcome
+
+
 @pytest.mark.parametrize("vector", vectors())
 def test_the_language_means_what_the_vectors_say(vector: dict[str, Any]) -> None:
     start = parse_at(vector.get("start", START))
     decisions, state = run(vector)
     expected = [[shown_span(span(after)), *rest] for after, *rest in vector["expect"]]
     assert shown(decisions, start, expected) == expected
+    check_that_each_candidate_has_one_outcome(decisions)
     for decision, reason in zip(decisions, vector.get("reasons", []), strict=bool(vector.get("reasons"))):
         assert (None if decision.reason is None else explain(decision.reason)) == reason
     for decision, drawn in zip(decisions, vector.get("drawn", []), strict=bool(vector.get("drawn"))):
