@@ -88,4 +88,4 @@ def _forget_the_gone(rules: RuleSet, state: UserState) -> None:
         for name in gone[:-GONE_RULES_MAX]:
             del state.sent[name]
     for name in [name for name in state.spent if name not in rules.policy.budgets]:
-        del state.spent[name]
+        state.drop_spending(name)

@@ -57,7 +57,7 @@ def hold(rule: Rule, scope: Scope, message: Message, wait: Wait, variant: str | 
         variant=variant,
         probability=share,
     )
-    state.held.append(held)
+    state.add_held(held)
     _see_to(held, rule, state)
 
 
@@ -97,20 +97,20 @@ def release(
 
 def withdraw(rules: RuleSet, state: UserState, scope: Scope, decisions: list[Decision]) -> None:
     """Take back what the event of the scope cancels: messages that are held, and those that nobody has got yet."""
-    for held in list(state.held):
+    for held in state.held:
         rule = rules.by_id.get(held.rule)
         if rule is not None and _is_cancelled(rule, scope):
             _conclude(held, rule, state, "cancelled", _cancelled_by(scope), decisions, [])
     for message_id, outstanding in list(state.messages.items()):
         rule = rules.by_id.get(outstanding.rule)
         if outstanding.waits and rule is not None and _is_cancelled(rule, scope):
-            del state.messages[message_id]
+            state.drop_message(message_id)
             decisions.append(_taken_back(message_id, outstanding, rule, scope))
 
 
 def cancel_held(state: UserState, rules: RuleSet, reason: Reason, decisions: list[Decision], *, all: bool) -> None:
     """Cancel what is held: ``all`` of it whose rule is gone or sends no more, else all that is not kept offline."""
-    for held in list(state.held):
+    for held in state.held:
         rule = rules.by_id.get(held.rule)
         goes = (rule is None or rule.mode != "live") if all else (rule is None or not rule.keeps_offline)
         if goes:
@@ -170,7 +170,7 @@ def _conclude(
     sent_now: list[str],
 ) -> None:
     """The held message comes to its outcome."""
-    state.held.remove(held)
+    state.drop_held(held)
     at = state.now
     if outcome == "sent" and rule is not None:
         value = None if rule.cooldown_by is None else ""

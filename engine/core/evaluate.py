@@ -97,7 +97,7 @@ def _react(
     for meter in interest.meters:
         if meter.matcher.holds(scope):
             if meter.cost is None:
-                state.spent.pop(meter.budget.name, None)
+                state.drop_spending(meter.budget.name)
             else:
                 spend(meter.budget, state, meter.cost)
     if state.held or state.messages:

@@ -39,7 +39,7 @@ def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
     if word == "engaged":
         outstanding.engaged = True
     elif word in _FINAL:
-        del state.messages[message_id]
+        state.drop_message(message_id)
         _feed_back(rules, state, outstanding.rule, word)
     return msgspec.structs.replace(event, data={**data, **_about(rules, message_id, outstanding)})
 
@@ -50,7 +50,7 @@ def expire(rules: RuleSet, state: UserState) -> list[Event]:
     for message_id, outstanding in list(state.messages.items()):
         if outstanding.expires_at is None or outstanding.expires_at > state.now:
             continue
-        del state.messages[message_id]
+        state.drop_message(message_id)
         if not outstanding.engaged:
             data = _about(rules, message_id, outstanding)
             events.append(Event(EXPIRED, state.user, state.now, data, f"{message_id}.expired"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.model import Message
-from engine.core.remembered import MESSAGES_MAX, VALUES_MAX, Outstanding, Sent
+from engine.core.remembered import VALUES_MAX, Outstanding, Sent
 from engine.core.rules import Budget, Rule
 from engine.core.scope import Scope
 from engine.core.state import UserState
@@ -26,11 +26,9 @@ def write_down(rule: Rule, state: UserState, at: int, value: str | None, message
             del by_value[next(iter(by_value))]
     if message is None:
         return
-    state.messages[message.id] = Outstanding(rule.id, at, message.expires_at, waits=state.present_since is None)
+    state.add_message(message.id, Outstanding(rule.id, at, message.expires_at, waits=state.present_since is None))
     if message.expires_at is not None:
         state.wake_by(message.expires_at)
-    if len(state.messages) > MESSAGES_MAX:
-        del state.messages[next(iter(state.messages))]
 
 
 def charge(rule: Rule, scope: Scope) -> None:
@@ -41,7 +39,4 @@ def charge(rule: Rule, scope: Scope) -> None:
 
 
 def spend(budget: Budget, state: UserState, cost: int) -> None:
-    spent = state.spent.get(budget.name)
-    if spent is None:
-        spent = state.spent[budget.name] = Sent(state.now, 0, state.presence, 0, [])
-    spent.count(state.now, state.presence, cost, budget.times_kept)
+    state.spending(budget.name).count(state.now, state.presence, cost, budget.times_kept)

@@ -7,13 +7,15 @@ class Refused(ValueError):
     """A text or value that is not what the language allows, with all it takes to say so well.
 
     ``offset`` is the character within the refused text at which the trouble lies (0 where it is the whole),
+    ``under`` the key whose value is meant, where a mapping was refused and it is not the whole,
     ``code`` the short name that stands in brackets behind the message, ``hint`` how to mend it, or "".
     The loader turns it into a `Diagnostic` by adding the file and position of the text.
     """
 
-    def __init__(self, message: str, *, code: str = "bad-value", offset: int = 0, hint: str = "") -> None:
+    def __init__(self, message: str, *, code: str = "bad-value", offset: int = 0, under: str = "", hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.offset = offset
+        self.under = under
         self.hint = hint

@@ -109,18 +109,16 @@ class TemplateTree(Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Later(Shape):
-    """A key that the language has and this version has not built: refused as "not supported yet"."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Fields(Shape):
     """A mapping with known keys, read as a dict of those that were written.
 
     ``shorthand``: the key that a value which is no mapping stands for (``inactivity: 5m`` is ``{for: 5m}``).
     ``exactly_one``: keys of which one and only one must stand. ``at_least_one``: keys of which some must stand.
+    ``at_most_one``: keys that exclude each other. ``needs``: key → keys of which some must stand where it stands.
     ``beside``: keys that belong into the value of another, a mapping with a shorthand, and may stand beside it where
     the shorthand is used (``{event: T, where: E}`` is ``{event: {event: T, where: E}}``): key → where it belongs.
+    ``inside``: keys that mean the same within the value of another, a mapping that has the key as well: key → where
+    it belongs (``variants`` beside a ``message`` are the message's).
     ``one_of_list``: it stands where a list of such mappings may stand, which is how to have several of ``exactly_one``.
     ``others``: the shape of the values of keys that are not in ``keys``; without it such keys are unknown.
     """
@@ -130,7 +128,10 @@ class Fields(Shape):
     shorthand: str | None = None
     exactly_one: tuple[str, ...] = ()
     at_least_one: tuple[str, ...] = ()
+    at_most_one: tuple[str, ...] = ()
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     beside: Mapping[str, str] = field(default_factory=dict)
+    inside: Mapping[str, str] = field(default_factory=dict)
     one_of_list: bool = False
     others: Shape | None = None
 

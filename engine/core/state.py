@@ -8,14 +8,14 @@ elsewhere can. A state with one is encoded all the same: see `_as_bytes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.core.kept import keep, kept_event, restored_event, size_of
 from engine.core.model import Event, Json
-from engine.core.remembered import Held, Outstanding, Preferences, Sent
+from engine.core.remembered import MESSAGES_MAX, Held, Outstanding, Preferences, Sent
 
 if TYPE_CHECKING:
     from engine.core.dispatch import Soonest
@@ -30,6 +30,21 @@ ATTRIBUTES_MAX = 64
 ATTRIBUTE_BYTES_MAX = 1024  # of one attribute, name and value as JSON; a larger one is not taken over
 SESSION_NAME_MAX = 128
 GONE_RULES_MAX = 100  # rules that no longer exist of which it is remembered what they sent, the latest
+
+
+class _Nothing(dict[str, Any]):
+    """The empty mapping that all users share, and that a copy of a state shares with it."""
+
+    __slots__ = ()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise TypeError(f"{name} belongs to one user")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Nothing:
+        return self
+
+
+_NOTHING: Mapping[str, Any] = _Nothing()
 
 
 class StateTooLarge(Exception):
@@ -98,15 +113,46 @@ class UserState:
         self.opened_by: Event | None = None
         self.left_at: int | None = None
         self.preferences: Preferences | None = None
-        self.spent: dict[str, Sent] = {}
-        self.messages: dict[str, Outstanding] = {}
-        self.held: list[Held] = []
+        self.spent: Mapping[str, Sent] = _NOTHING
+        self.messages: Mapping[str, Outstanding] = _NOTHING
+        self.held: Sequence[Held] = ()
         self.steady: Soonest | None = None
 
     def wake_by(self, moment: int) -> None:
         """See to it that what is due at ``moment`` is looked at then."""
         if self.wake is None or moment < self.wake:
             self.wake = moment
+
+    # Most users have none of these, and what is empty is one and the same for all: so they are changed by these alone.
+
+    def add_message(self, message_id: str, outstanding: Outstanding) -> None:
+        """A message has been sent that may be answered; the oldest beyond `MESSAGES_MAX` no longer may."""
+        messages = self.messages = {**self.messages, message_id: outstanding}
+        if len(messages) > MESSAGES_MAX:
+            del messages[next(iter(messages))]
+
+    def drop_message(self, message_id: str) -> None:
+        """Nothing more is to come of the message."""
+        self.messages = {name: kept for name, kept in self.messages.items() if name != message_id} or _NOTHING
+
+    def add_held(self, held: Held) -> None:
+        self.held = (*self.held, held)
+
+    def drop_held(self, held: Held) -> None:
+        self.held = tuple([kept for kept in self.held if kept is not held])
+
+    def spending(self, budget: str) -> Sent:
+        """What has been charged to the budget, to be changed in place."""
+        spent = self.spent.get(budget)
+        if spent is None:
+            spent = Sent(self.now, 0, self.presence, 0, [])
+            self.spent = {**self.spent, budget: spent}
+        return spent
+
+    def drop_spending(self, budget: str) -> None:
+        """Nothing has been charged to the budget."""
+        if budget in self.spent:
+            self.spent = {name: kept for name, kept in self.spent.items() if name != budget} or _NOTHING
 
     def oldest_session(self) -> str | None:
         return next(iter(self.sessions), None)
@@ -169,9 +215,11 @@ class UserState:
         state.left_at = rest.get("left")
         if "prefs" in rest:
             state.preferences = Preferences(*rest["prefs"])
-        state.spent = {name: Sent(*numbers) for name, numbers in rest.get("spent", {}).items()}
-        state.messages = {name: Outstanding(*parts) for name, parts in rest.get("messages", {}).items()}
-        state.held = [Held.restored(user, parts) for parts in rest.get("held", ())]
+        if "spent" in rest:
+            state.spent = {name: Sent(*numbers) for name, numbers in rest["spent"].items()}
+        if "messages" in rest:
+            state.messages = {name: Outstanding(*parts) for name, parts in rest["messages"].items()}
+        state.held = tuple([Held.restored(user, parts) for parts in rest.get("held", ())])
         return state
 
 
