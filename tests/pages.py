@@ -105,8 +105,8 @@ def run_timeline(rules: RuleSet, text: str) -> tuple[list[str], list[str], list[
     """What the timeline says comes, what comes, and the frames of what was sent.
 
     A line is ``10:00:00 TYPE key=value …`` for an event, ``10:05:00 → RULE OUTCOME "text" (reason)`` for a decision,
-    text and reason only where they are of interest, and ``1d 10:00:00`` for the next day. A line that begins with ``#``
-    is for the reader. Time runs to the last line.
+    ``1d 10:00:00`` for the next day. Text and reason stand only where they are of interest, moments in reasons without
+    the zeros of full seconds. A line that begins with ``#`` is for the reader. Time runs to the last line.
     """
     events: list[Event] = []
     expected: list[tuple[str, str]] = []
@@ -144,7 +144,7 @@ def told(decision: Decision, written: str) -> str:
     if match is not None and match[3] is not None and decision.message is not None:
         words += f' "{decision.message.text}"'
     if match is not None and match[4] is not None and decision.reason is not None:
-        words += f" ({explain(decision.reason)})"
+        words += f" ({explain(decision.reason).replace('.000000Z', 'Z')})"
     return words
 
 
