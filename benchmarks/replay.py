@@ -88,6 +88,12 @@ def replay_speed() -> None:
             measure(
                 f"workload, {count:,} rules", lambda: read_logs([log], None, BadRecords()), workload.rule_set(count)
             )
+        for count in (100, 1_000):
+            measure(
+                f"workload, {count:,} rules over all kinds",
+                lambda: read_logs([log], None, BadRecords()),
+                workload.mixed_rule_set(count),
+            )
     if CHAT_LOG.exists():
         source = parse_source("source.yaml", CHAT_SOURCE)
         rules = load_folder(ROOT / "rules")
