@@ -20,7 +20,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "loading": ("core",),
     "storage": ("core",),
     "isolation": ("core",),
-    "lint": ("core", "loading", "triggers"),
+    "lint": ("core", "loading", "replay.census", "triggers"),
     "folder": ("core", "loading", "triggers"),
     "near": ("core",),
     "invariants": ("core", "loading", "scenario"),

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Annotated, NoReturn
 
 import typer
 
-from engine.folder import load_folder
+from engine.core.rules import RuleSet
+from engine.folder import load_folder, opened_as
 from engine.lint.finding import Finding
 from engine.lint.lint import lint as find
 from engine.loading.diagnostic import RuleErrors, counted
 
+TYPES_SHOWN_MAX = 20
+WIDTH = 80
+
 
 def lint(
     rules: Annotated[str, typer.Argument(metavar="RULES", help="A folder of rules, or one rule file.")] = "rules",
+    log: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LOG", help="Look for what the rules ask for in this log, or store; may be repeated."),
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Mapping for logs of another form.")] = None,
 ) -> None:
     r"""Report what the rules say that is legal and cannot be meant.
 
@@ -25,21 +34,61 @@ def lint(
     try:
         loaded = load_folder(rules)
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(2) from None
-    found = find(loaded)
-    folder = Path(rules) if Path(rules).is_dir() else Path(rules).parent
+        _refuse(errors)
+    found, unseen = (find(loaded), []) if not log else _with_logs(loaded, log, source)
     for finding in found:
-        typer.echo(finding.under(folder.as_posix()))
-    typer.echo(summary(rules, len(loaded.rules), found))
+        typer.echo(finding.at(opened_as(rules, finding.path)))
+    for line in unseen:
+        typer.echo(line)
+    typer.echo(_summary(rules, loaded, found))
     if found:
         raise typer.Exit(1)
 
 
-def summary(rules: str, rule_count: int, found: Iterable[Finding]) -> str:
-    found = tuple(found)
+def _with_logs(loaded: RuleSet, logs: list[str], source: str | None) -> tuple[tuple[Finding, ...], list[str]]:
+    """What is found with a look at the logs, and what is to be told of them."""
+    # Only now, for most have no log to look at.
+    from engine.cli.logs import read_all, stop
+    from engine.lint.logs import log_check, unseen_types
+    from engine.replay.census import Census
+    from engine.replay.recording import RecordingUnusable
+    from engine.replay.table import UnknownColumn
+    from engine.storage.base import StoreError
+
+    try:
+        census = Census(read_all(logs, source))
+    except RuleErrors as errors:
+        _refuse(errors)
+    except UnknownColumn as unknown:
+        place = unknown.place
+        stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
+    except (StoreError, RecordingUnusable) as error:
+        stop(f"{', '.join(logs)}: {error}")
+    return find(loaded, [log_check(census)]), _told(unseen_types(loaded, census))
+
+
+def _told(unseen: Sequence[tuple[str, int]]) -> list[str]:
+    """Which activities no trigger names: for information, for nobody has to use all that a log has."""
+    if not unseen:
+        return []
+    shown = [f"{name} ({count:,})" for name, count in unseen[:TYPES_SHOWN_MAX] if name.isprintable()]
+    more = [f"and {len(unseen) - TYPES_SHOWN_MAX:,} more"] if len(unseen) > TYPES_SHOWN_MAX else []
+    text = "no trigger names these events of the log: " + ", ".join([*shown, *more])
+    return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _refuse(errors: RuleErrors) -> NoReturn:
+    for diagnostic in errors.diagnostics:
+        typer.echo(diagnostic, err=True)
+    typer.echo(errors.summary, err=True)
+    raise typer.Exit(2) from None
+
+
+def _summary(rules: str, loaded: RuleSet, found: Sequence[Finding]) -> str:
     if not found:
-        return f"{rules}: {counted(rule_count, 'rule')}, nothing found"
+        return f"{rules}: {counted(len(loaded.rules), 'rule')}, nothing found"
     return f"{counted(len(found), 'finding')} in {counted(len({one.path for one in found}), 'file')}"

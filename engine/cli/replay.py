@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, NoReturn
+from typing import Annotated, BinaryIO
 
 import typer
 
+from engine.cli.logs import check_logs, read_source, stop
 from engine.core.model import Decision, Event
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
@@ -30,7 +31,6 @@ from engine.replay.reading import read_logs
 from engine.replay.recording import Recording, RecordingUnusable, read_recording, recorded_rules
 from engine.replay.report import count_rules, details, rule_table, summary
 from engine.replay.silence import explain_silence
-from engine.replay.source import parse_source
 from engine.replay.table import UnknownColumn
 from engine.replay.verify import compare, verified
 from engine.settings import read_settings
@@ -38,7 +38,6 @@ from engine.storage.base import StoreError
 from engine.storage.codec import encode_decision
 from engine.triggers import KINDS
 
-SOURCE_BYTES_MAX = 1024 * 1024
 LINES_AT_ONCE = 5000
 
 
@@ -78,20 +77,15 @@ def replay(
         raise typer.Exit(1) from None
     except UnknownColumn as unknown:
         place = unknown.place
-        _stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
+        stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
     except Refused as refused:
-        _stop(f"--until: {refused.message}")
+        stop(f"--until: {refused.message}")
     except OSError as error:
         if error.filename is None:
             raise
-        _stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
+        stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
     except (StoreError, RecordingUnusable) as error:
-        _stop(f"{logs[0]}: {error}")
-
-
-def _stop(message: str, code: int = 2) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code) from None
+        stop(f"{logs[0]}: {error}")
 
 
 @dataclass(slots=True)
@@ -118,32 +112,27 @@ class _Run:
             events = recording.events
         else:
             timeline = self.named_rules()
-            events = self.read(logs, self.read_source(), bad)
+            events = self.read(logs, read_source(self.source), bad)
         self.judge(timeline, events, bad, recording)
 
     def check(self, logs: list[str], stores: list[str]) -> None:
         if stores and len(logs) > 1:
-            _stop(f"{stores[0]}: a store is replayed alone, without other logs")
+            stop(f"{stores[0]}: a store is replayed alone, without other logs")
         if stores and self.source is not None:
-            _stop("--source is for logs; a store needs no mapping")
-        if logs.count(STDIN) > 1:
-            _stop("standard input can be read only once")
+            stop("--source is for logs; a store needs no mapping")
         if self.verify and not stores:
-            _stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")
+            stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")
         if self.verify and (self.rules or self.config or self.until is not None):
-            _stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
-        if self.source is None:
-            for log in logs:
-                if log.lower().removesuffix(".gz").endswith(".csv"):
-                    _stop(f"{log}: a CSV log needs --source, which says what its columns mean")
+            stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
+        check_logs(logs, self.source)
         if self.decisions not in (None, STDIN):
             self.check_output(Path(str(self.decisions)), logs)
 
     def check_output(self, output: Path, logs: list[str]) -> None:
         if not output.absolute().parent.is_dir():
-            _stop(f"--decisions: there is no folder {output.parent}")
+            stop(f"--decisions: there is no folder {output.parent}")
         if output.exists() and any(log != STDIN and os.path.samefile(log, output) for log in logs):
-            _stop(f"--decisions: {output} is the log itself")
+            stop(f"--decisions: {output} is the log itself")
 
     def named_rules(self) -> Timeline:
         folder = self.rules or read_settings(self.config, os.environ).rules
@@ -158,16 +147,6 @@ class _Run:
         self.invariants = load_with_tests(timeline.latest.sources, KINDS).invariants
         return timeline
 
-    def read_source(self) -> Source | None:
-        if self.source is None:
-            return None
-        with open(self.source, "rb") as stream:
-            content = stream.read(SOURCE_BYTES_MAX + 1)
-        try:
-            return parse_source(self.source, content.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            _stop(f"{self.source}: expected UTF-8, got something else at byte {error.start + 1}")
-
     def read(self, logs: list[str], source: Source | None, bad: BadRecords) -> list[Event]:
         size = None if STDIN in logs else sum(os.path.getsize(log) for log in logs)
         with _progress("reading", size) as progress:
@@ -177,7 +156,7 @@ class _Run:
                 typer.echo(line, err=True)
             why = bad.misses or ("does the log need --source?" if source is None else "")
             hint = "" if self.strict else "; no record could be read" + (f": {why}" if why else "")
-            _stop(f"{counted(bad.total, 'bad record')}{hint}", code=1)
+            stop(f"{counted(bad.total, 'bad record')}{hint}", code=1)
         return events
 
     def judge(self, timeline: Timeline, events: list[Event], bad: BadRecords, recording: Recording | None) -> None:
@@ -220,7 +199,7 @@ def _write(output: str, made: list[Decision]) -> None:
             _write_lines(stream, made)
     except OSError as error:
         # Such as a disk that is full: that error does not know the file.
-        _stop(f"--decisions: {output}: {(error.strerror or 'cannot be written').lower()}")
+        stop(f"--decisions: {output}: {(error.strerror or 'cannot be written').lower()}")
 
 
 def _write_lines(stream: BinaryIO, made: list[Decision]) -> None:

@@ -47,7 +47,7 @@ def _found(reading: Reading, place: Place, oddity: Oddity, rule: Rule | None) ->
 
 def _known(rule: Rule) -> Known:
     triggers = rule.triggers
-    types = [_types(trigger) for trigger in triggers]
+    types = [event_types_of(trigger) for trigger in triggers]
     dead = set()
     if all(trigger.kind == "schedule" for trigger in triggers):
         dead.add("event")
@@ -58,7 +58,7 @@ def _known(rule: Rule) -> Known:
     return Known(known, kinds, frozenset(dead))
 
 
-def _types(trigger: Trigger) -> tuple[str, ...] | None:
+def event_types_of(trigger: Trigger) -> tuple[str, ...] | None:
     """The patterns of what ``event`` can be when the trigger has fired, None where that cannot be said."""
     match trigger:
         case EventTrigger() | Keywords() | Count():

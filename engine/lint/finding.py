@@ -50,7 +50,6 @@ class Finding:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {with_hint(self.message, self.hint)} [{self.code}]"
 
-    def under(self, folder: str) -> Finding:
-        """The same with the path as seen from where ``folder`` is."""
-        prefix = folder.rstrip("/") + "/" if folder not in ("", ".") else ""
-        return replace(self, path=prefix + self.path)
+    def at(self, path: str) -> Finding:
+        """The same with the path as the user would open it."""
+        return replace(self, path=path)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
 from textwrap import wrap
 
 from engine.core.expressions import Expression
@@ -20,6 +19,7 @@ from engine.core.state import UserState
 from engine.core.units import format_duration
 from engine.core.unknown import Unknown
 from engine.loading.wording import listed, nearest, shorten
+from engine.replay.census import Census
 from engine.replay.report import WIDTH, RuleCount
 from engine.triggers.event import EventTrigger
 from engine.triggers.inactivity import Inactivity, InactivityAfter
@@ -39,7 +39,7 @@ def explain_silence(
     Where rules changed on the way, only what holds of any rules is said.
     """
     rules = timeline.latest
-    log = _Log(events)
+    log = Census(events)
     told = _most_frequent(counts, made)
     lines: list[str] = []
     for rule in rules:
@@ -57,37 +57,13 @@ def explain_silence(
     return lines
 
 
-class _Log:
-    """The events by type, counted and picked when first asked for: most replays have no rule that is silent."""
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.events = events
-        self._counts: Counter[str] | None = None
-
-    @property
-    def counts(self) -> Counter[str]:
-        if self._counts is None:
-            self._counts = Counter(map(attrgetter("type"), self.events))
-        return self._counts
-
-    def types(self, patterns: Iterable[str]) -> list[str]:
-        """The types of the log that any of the patterns names."""
-        exact = {pattern for pattern in patterns if not pattern.endswith("*")}
-        prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
-        return [name for name in self.counts if name in exact or name.startswith(prefixes)]
-
-    def of(self, types: Iterable[str]) -> Iterable[Event]:
-        wanted = frozenset(types)
-        return (event for event in self.events if event.type in wanted)
-
-
-def _cause(trigger: Trigger, log: _Log, policy: Policy, one_rule_set: bool) -> str:
+def _cause(trigger: Trigger, log: Census, policy: Policy, one_rule_set: bool) -> str:
     """Why it did not fire, or "" where that cannot be said."""
     types: list[str] = []
     if trigger.event_types:
         types = log.types(trigger.event_types)
         if not types:
-            return _no_type(trigger.event_types, log)
+            return log.no_type(trigger.event_types)
     if not one_rule_set:
         return ""
     match trigger:
@@ -103,21 +79,14 @@ def _cause(trigger: Trigger, log: _Log, policy: Policy, one_rule_set: bool) -> s
     return "no time of it came while somebody was present" if trigger.kind == "schedule" else ""
 
 
-def _no_type(patterns: Sequence[str], log: _Log) -> str:
-    text = f"the log has no event of type {listed(patterns, 'or')}"
-    known = [name for name in log.counts if name.isprintable()]
-    near = [name for name in (nearest(pattern, known) for pattern in patterns if "*" not in pattern) if name]
-    return f'{text}; did you mean "{shorten(near[0])}"?' if near else text
-
-
-def _events(trigger: Trigger, types: Sequence[str], log: _Log) -> str:
+def _events(trigger: Trigger, types: Sequence[str], log: Census) -> str:
     """``the 2 test.failed events``; of several types without a name."""
     count = sum(log.counts[name] for name in types)
     name = f" {shorten(types[0])}" if len(types) == 1 and types[0] in trigger.event_types else ""
     return f"{'' if count == 1 else 'the '}{count:,}{name} events"
 
 
-def _missing(where: Expression, types: Sequence[str], log: _Log, policy: Policy) -> str:
+def _missing(where: Expression, types: Sequence[str], log: Census, policy: Policy) -> str:
     """A name of the event's data that none of the events has, as far as it was asked for in all of them."""
     counts: Counter[str] = Counter()
     fields: set[str] = set()
@@ -141,7 +110,7 @@ def _missing(where: Expression, types: Sequence[str], log: _Log, policy: Policy)
     return f"; {missing[0]} is missing in {of_all or f'the first {looked:,}'}{meant}"
 
 
-def _no_words(trigger: Keywords, types: Sequence[str], log: _Log) -> str:
+def _no_words(trigger: Keywords, types: Sequence[str], log: Census) -> str:
     of = f"none of {_events(trigger, types, log)}"
     if not any(isinstance(look_up(event.data, trigger.field), str) for event in log.of(types)):
         return f'{of} has a text in the field "{trigger.field}"'
