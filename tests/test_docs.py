@@ -14,25 +14,25 @@ from pages import blocks_of, check_yaml, frames_of, matches, rules_before, run_t
 from engine.app import Server
 from engine.core import shapes
 from engine.core.functions import FUNCTION_NAMES
-from engine.core.model import MESSAGE_TYPES_TAKEN
+from engine.core.gates import GATES
+from engine.core.groups import GROUP_NAME_MAX
+from engine.core.model import MESSAGE_TYPES_TAKEN, OUTCOMES
+from engine.core.remembered import HELD_MAX, MESSAGES_MAX, NAMES_MAX, VALUES_MAX
+from engine.core.rules import HISTORY_EVENTS_MAX
 from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
-from engine.core.shapes import Later
 from engine.loading.diagnostic import RuleErrors
-from engine.loading.language import (
-    DATA_KEYS_TAKEN,
-    DEFAULTS,
-    MESSAGE,
-    POLICY,
-    file_shape,
-    rule_shape,
-    trigger_shape,
-)
+from engine.loading.language import CAPS_MAX, DATA_KEYS_TAKEN, DEFAULTS, DELIVER, POLICY, VARIANTS_MAX, rule_shape
 from engine.loading.load import load
+from engine.loading.policy import BUDGET, COST_MAX, COUNT_MAX, LIMITS_MAX, MATCHERS_MAX, SEED_MAX
+from engine.loading.policy import NAMES_MAX as RULE_NAMES_MAX
+from engine.transport.feedback import OUTCOMES as MESSAGE_OUTCOMES
+from engine.transport.feedback import PREFERENCES
 from engine.transport.wire import read_frame
 from engine.triggers import KINDS
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "docs" / "rules.md"
+DELIVERY = ROOT / "docs" / "delivery.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 PROTOCOL_RULES = """
 version: 1
@@ -150,28 +150,21 @@ def words(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def later(shape: shapes.Shape) -> set[str]:
-    assert isinstance(shape, shapes.Fields)
-    return {name for name, key in shape.keys.items() if isinstance(key, Later)}
-
-
-def test_every_key_that_is_refused_is_listed_and_no_other() -> None:
-    listed = [set(words(cells[1])) for cells in rows(section("## Not supported yet"))]
-    of_defaults = {name for name, key in DEFAULTS.items() if isinstance(key, Later)}
-    assert listed == [
-        later(file_shape(KINDS)),
-        later(trigger_shape(KINDS)),
-        of_defaults,
-        later(rule_shape(KINDS)) - of_defaults,
-        later(MESSAGE),
-        later(POLICY),
-    ]
-
-
 def test_every_key_of_a_rule_is_explained() -> None:
     shape = rule_shape(KINDS)
     listed = {word for cells in rows(section("### The keys of a rule")) for word in words(cells[0])}
-    assert listed == set(shape.keys) - later(shape)
+    assert listed == set(shape.keys)
+
+
+def test_every_key_of_a_policy_is_explained() -> None:
+    (table,) = [part for part in section("## A file").split("\n\n") if part.startswith("| key of `policy`")]
+    assert {word for cells in rows(table) for word in words(cells[0])} == set(POLICY.keys)
+
+
+def test_what_defaults_may_not_hold_is_listed() -> None:
+    (paragraph,) = [line for line in section("## A file").split("\n- ") if line.startswith("**defaults**")]
+    listed, _, _ = paragraph.partition(". A rule")
+    assert set(words(listed)) == set(rule_shape(KINDS).keys) - set(DEFAULTS)
 
 
 def test_every_code_of_the_loader_is_listed_and_no_other() -> None:
@@ -197,6 +190,51 @@ def test_every_key_and_fact_of_a_trigger_is_in_its_section(kind: str) -> None:
         assert re.search(rf"\b{name}\b", text), name
     for fact in KINDS[kind].facts:
         assert f"trigger.{fact}" in text, fact
+
+
+def test_the_gates_are_listed_in_their_order_and_every_outcome_is_there() -> None:
+    listed = [
+        words(cells[3])[0] for cells in rows(section("## Gates and outcomes", DELIVERY)) if cells[0].strip().isdigit()
+    ]
+    assert listed == [outcome for outcome, _ in GATES]
+    for text in (section("## Gates and outcomes", DELIVERY), section("## Gates and outcomes")):
+        assert set(OUTCOMES) <= set(words(text))
+
+
+def test_every_key_of_deliver_of_a_budget_and_of_preferences_is_explained() -> None:
+    for heading, keys in (
+        ("## A good moment", DELIVER.keys),
+        ("## Budgets", BUDGET.keys),
+        ("## What users wish", dict.fromkeys(PREFERENCES)),
+    ):
+        listed = {word for cells in rows(section(heading, DELIVERY)) for word in words(cells[0])}
+        assert set(keys) <= listed, heading
+
+
+def test_every_event_that_tells_of_a_message_is_listed() -> None:
+    listed = {cells[0].strip(" `") for cells in rows(section("## Messages that come back", DELIVERY))}
+    assert listed == {f"message.{word}" for word in (*MESSAGE_OUTCOMES, "delivered", "expired")}
+
+
+def test_the_bounds_are_those_of_the_code() -> None:
+    table = section("## Bounds", DELIVERY)
+    listed = {
+        cells[0].strip(): [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", cells[1])] for cells in rows(table)
+    }
+    assert listed == {
+        "caps of a rule, limits of a budget": [CAPS_MAX, COUNT_MAX],
+        "`cost` of an event of `charged_by`": [COST_MAX],
+        "matchers of `at`, `cancel_on`, `charged_by`, `reset_on`": [MATCHERS_MAX],
+        "budgets or quiet hours that a rule names": [RULE_NAMES_MAX],
+        "variants of a message": [VARIANTS_MAX],
+        "characters of `seed`": [SEED_MAX],
+        "messages of a user that may still be answered": [MESSAGES_MAX],
+        "messages of a user that are held": [HELD_MAX],
+        "rules and topics that a user has muted, and as many snoozed": [NAMES_MAX],
+        "values of `cooldown_by` that are remembered per rule and user": [VALUES_MAX, GROUP_NAME_MAX],
+    }
+    assert CAPS_MAX == LIMITS_MAX
+    assert f"{HISTORY_EVENTS_MAX:,} events" in section("## What is remembered, and changed rules")
 
 
 def test_every_function_and_namespace_is_explained() -> None:
