@@ -35,11 +35,24 @@ wheres = st.sampled_from(
 )
 matchers = st.one_of(types.map(lambda name: {"event": name}), st.fixed_dictionaries({"event": types, "where": wheres}))
 words = st.lists(st.sampled_from(("help", "stuck", "hel*", "not stuck")), min_size=1, max_size=2, unique=True)
+fields = st.sampled_from(("n", "test", ["n", "test"]))
+counts = st.fixed_dictionaries(
+    {"at_least": st.integers(1, 3), "within": spans},
+    optional={"group_by": fields, "distinct": st.sampled_from(("n", "test")), "reset_on": matchers},
+)
+sequences = st.fixed_dictionaries(
+    {"steps": st.lists(matchers, min_size=2, max_size=3), "within": spans},
+    optional={"group_by": fields, "without": matchers},
+)
+absences = st.fixed_dictionaries({"after": matchers, "no": matchers, "within": spans}, optional={"group_by": fields})
 triggers = st.one_of(
     matchers.map(lambda matcher: {"event": matcher}),
     st.fixed_dictionaries({"any": words}, optional={"event": types}).map(lambda written: {"keywords": written}),
     spans.map(lambda span: {"inactivity": span}),
     st.fixed_dictionaries({"for": spans, "after": matchers}).map(lambda written: {"inactivity": written}),
+    st.tuples(matchers, counts).map(lambda parts: {"count": {**parts[0], **parts[1]}}),
+    sequences.map(lambda written: {"sequence": written}),
+    absences.map(lambda written: {"absence": written}),
     spans.map(lambda span: {"schedule": {"every": span}}),
     st.sampled_from(("*/2 * * * *", "0 10 * * *")).map(lambda cron: {"schedule": {"cron": cron}}),
 )
