@@ -30,7 +30,7 @@ def adopt(timeline: Timeline, index: int, state: UserState, decisions: list[Deci
         del state.memory[key]
     state.steady = None
     _forget_the_gone(rules, state)
-    cancel_held(state, rules, Reason("rule_gone"), decisions, all=True)
+    cancel_held(state, rules, moment, Reason("rule_gone"), decisions, all=True)
     fresh = timeline.fresh(index)
     if fresh and timeline.history is not None:
         _find_out(rules, fresh, state, timeline.history(state.user, moment), moment, run)

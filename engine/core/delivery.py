@@ -92,7 +92,7 @@ def release(
         if became is None:
             _see_to(held, rule, state)
         else:
-            _conclude(held, rule, state, *became, decisions, sent_now)
+            _conclude(held, rule, state, state.now, *became, decisions, sent_now)
 
 
 def withdraw(rules: RuleSet, state: UserState, scope: Scope, decisions: list[Decision]) -> None:
@@ -100,7 +100,7 @@ def withdraw(rules: RuleSet, state: UserState, scope: Scope, decisions: list[Dec
     for held in state.held:
         rule = rules.by_id.get(held.rule)
         if rule is not None and _is_cancelled(rule, scope):
-            _conclude(held, rule, state, "cancelled", _cancelled_by(scope), decisions, [])
+            _conclude(held, rule, state, scope.at, "cancelled", _cancelled_by(scope), decisions, [])
     for message_id, outstanding in list(state.messages.items()):
         rule = rules.by_id.get(outstanding.rule)
         if outstanding.waits and rule is not None and _is_cancelled(rule, scope):
@@ -108,13 +108,18 @@ def withdraw(rules: RuleSet, state: UserState, scope: Scope, decisions: list[Dec
             decisions.append(_taken_back(message_id, outstanding, rule, scope))
 
 
-def cancel_held(state: UserState, rules: RuleSet, reason: Reason, decisions: list[Decision], *, all: bool) -> None:
-    """Cancel what is held: ``all`` of it whose rule is gone or sends no more, else all that is not kept offline."""
+def cancel_held(
+    state: UserState, rules: RuleSet, at: int, reason: Reason, decisions: list[Decision], *, all: bool
+) -> None:
+    """Cancel what is held: ``all`` of it whose rule is gone or sends no more, else all that is not kept offline.
+
+    ``at`` is the moment, which the user's clock may still be just short of.
+    """
     for held in state.held:
         rule = rules.by_id.get(held.rule)
         goes = (rule is None or rule.mode != "live") if all else (rule is None or not rule.keeps_offline)
         if goes:
-            _conclude(held, rule, state, "cancelled", reason, decisions, [])
+            _conclude(held, rule, state, at, "cancelled", reason, decisions, [])
 
 
 def _look(
@@ -132,9 +137,10 @@ def _look(
         held.quiet_until = None
         held.until = at + (spec.within or 0)
         held.reached = not spec.breakpoints
-    if scope is not None and not held.reached and _is_breakpoint(spec, scope):
+    is_moment = scope is None or _is_breakpoint(spec, scope)
+    if scope is not None and is_moment:
         held.reached = True
-    is_ready = held.reached and _is_idle(spec, state)
+    is_ready = is_moment and held.reached and _is_idle(spec, state)
     is_over = held.until is not None and at >= held.until
     if not is_ready and not is_over:
         return None
@@ -155,15 +161,20 @@ def _look_again(
     if held.quiet_until is not None:
         return None
     reason = simultaneous(rule, scope, sent_now)
-    if reason is not None:
-        return ("expired", reason) if is_over else None
-    return "sent", None
+    if reason is None:
+        return "sent", None
+    if is_over:
+        return "expired", reason
+    # Another message has taken this breakpoint; it waits for the next.
+    held.reached = not (rule.deliver or _AT_ONCE).breakpoints
+    return None
 
 
 def _conclude(
     held: Held,
     rule: Rule | None,
     state: UserState,
+    at: int,
     outcome: Outcome,
     reason: Reason | None,
     decisions: list[Decision],
@@ -218,7 +229,10 @@ def _quiet_until(rule: Rule, scope: Scope) -> int | None:
 
 
 def _is_breakpoint(spec: Delivery, scope: Scope) -> bool:
-    return scope.event is not None and any(matcher.matches(scope) for matcher in spec.breakpoints)
+    # The event that armed a timer is older than the moment: it is not what happens now.
+    if scope.event is None or scope.event.at != scope.at:
+        return False
+    return any(matcher.matches(scope) for matcher in spec.breakpoints)
 
 
 def _is_cancelled(rule: Rule, scope: Scope) -> bool:

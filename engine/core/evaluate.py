@@ -267,6 +267,6 @@ def _leave(rules: RuleSet, state: UserState, event: Event | None, decisions: lis
     state.idle_since = None
     state.last_activity = None
     if state.held:
-        cancel_held(state, rules, Reason("absent"), decisions, all=False)
+        cancel_held(state, rules, state.now, Reason("absent"), decisions, all=False)
     _set_wake(rules, state)
     return candidates

@@ -60,15 +60,15 @@ def _decide(rule: Rule, scope: Scope, sent_now: list[str]) -> Decision:
     if rule.mode == "shadow":
         write_down(rule, scope.state, scope.at, cooldown_value(rule, scope))
         return _decision(rule, scope, "shadow", reason, message, variant)
-    charge(rule, scope)
     wait = wait_for(rule, scope)
+    full = None if wait is None else no_room(rule, scope)
+    if full is not None:
+        return _decision(rule, scope, "expired", full, message, variant)
+    charge(rule, scope)
     if wait is None:
         write_down(rule, scope.state, scope.at, cooldown_value(rule, scope), message)
         sent_now.append(rule.id)
         return _decision(rule, scope, "sent", reason, message, variant)
-    full = no_room(rule, scope)
-    if full is not None:
-        return _decision(rule, scope, "expired", full, message, variant)
     drawn = (None, None) if variant is None else (variant.id, variant.share)
     hold(rule, scope, message, wait, *drawn)
     return _decision(rule, scope, "held", reason or wait.reason, message, variant)
