@@ -10,6 +10,7 @@ from engine.core import shapes
 from engine.core.rules import Per
 from engine.core.units import format_duration
 from engine.loading import tree
+from engine.loading.diagnostic import counted
 from engine.loading.read import INVALID, Reader
 from engine.loading.scenarios import RULE_ID, check_rule, parse_name, scalars
 from engine.loading.tree import Node, Scalar
@@ -128,7 +129,7 @@ def make_invariant(values: dict[str, Any], path: str, line: int) -> Invariant:
     if "at_most" in values:
         count_max, per = values["at_most"], values["per"]
         shown = per if isinstance(per, str) else format_duration(per)
-        name = values.get("name", f"at most {count_max} messages{of} per {shown}")
+        name = values.get("name", f"at most {counted(count_max, 'message')}{of} per {shown}")
         return AtMost(name, path, line, rules, count_max, per)
     if "never_during" in values:
         hours = values["never_during"]

@@ -81,13 +81,13 @@ def parse_offset(text: str) -> int:
     return 0 if text == "0s" else parse_duration(text)
 
 
-_OFFSET = re.compile(r"\d{4}.*[Tt ]\d.*([Zz]|[+-]\d\d(:?\d\d)?)", re.ASCII)
+_WITH_OFFSET = r"[0-9]{4}.*[Tt ][0-9].*([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)"
 
 
 def parse_moment(text: str) -> int:
     """An RFC 3339 time with its offset: a test means the same wherever it is run. Raises `Refused`."""
     at = parse_at(text)
-    if not _OFFSET.fullmatch(text):
+    if not re.fullmatch(_WITH_OFFSET, text):
         raise Refused(f'expected a time with an offset such as "2026-03-27T10:00:00Z", got "{text}"')
     return at
 
@@ -110,7 +110,7 @@ def _span(doc: str) -> shapes.Parsed:
 
 
 def _moment(doc: str) -> shapes.Parsed:
-    return shapes.Parsed(parse=parse_moment, examples=("2026-03-27T10:00:00Z",), doc=doc)
+    return shapes.Parsed(parse=parse_moment, pattern=f"^{_WITH_OFFSET}$", examples=("2026-03-27T10:00:00Z",), doc=doc)
 
 
 RULE_ID = shapes.Text(doc="The id of a rule.", length_max=64)

@@ -19,14 +19,22 @@ from engine.triggers import KINDS
 VALIDATOR = Draft202012Validator(json_schema(KINDS))
 
 # What a schema can see. The others take a parser, or a look at another place.
-OF_THE_SHAPE = {"unknown-key", "missing-key", "wrong-type", "not-supported", "conflict", "bad-id", "repeated-item"}
+OF_THE_SHAPE = {"unknown-key", "missing-key", "wrong-type", "conflict", "bad-id", "repeated-item"}
 # Right by its shape, wrong by what it says: the grammar of cron, the table of time zones, words that contradict
-# each other, forms of text beyond a regular expression.
+# each other, what another place of the file must have, forms of text beyond a regular expression.
 BY_MEANING = {
+    "invariant-per-alone", "invariant-without-per", "test-event-before-the-start", "test-event-of-a-user",
+    "test-expects-too-late",
     "message-question-without-text", "schedule-too-often",
     "keywords-never", "inactivity-after-no-activity", "duration-of-nothing", "duration-of-eleven-years",
     "list-inserts-a-list", "message-data-not-a-number", "message-data-number-too-big", "keywords-only-a-star",
-    "list-name", "keywords-too-long", "empty", "schedule-bad-time",
+    "keywords-too-long", "empty", "schedule-bad-time",
+    "budget-none-beside-others", "quiet-hours-none-beside-others", "quiet-hours-none-then-hold",
+    "policy-quiet-hours-of-nothing", "policy-wrong-and-used", "was-the-same", "was-twice", "was-an-id",
+    "cooldown-by-without-cooldown", "on-answer-without-on-dismiss", "on-dismiss-without-cooldown",
+    "on-dismiss-in-defaults-without-cooldown",
+    "invariant-per-alone", "invariant-without-per", "test-event-before-the-start", "test-event-of-a-user",
+    "test-expects-too-late",
 }  # fmt: skip
 
 

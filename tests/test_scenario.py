@@ -1,0 +1,209 @@
+"""The rules' own tests: what passes, and what one that fails says."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.loading.load import load_with_tests
+from engine.scenario import Result, run_scenario
+from engine.triggers import KINDS
+
+RULES = """version: 1
+rules:
+  - id: stuck
+    trigger: {event: test.failed, where: event.test == "t1"}
+    message: {type: suggestion, text: "Stuck on {{ event.test }}?", options: ["Yes", "No"]}
+    cooldown: 5m
+  - id: idle
+    trigger: {inactivity: 10m}
+    message: {type: question, text: Still there?}
+  - id: lost
+    trigger: {keywords: {any: [help], none: [thanks]}}
+    message: {type: suggestion, text: What is it?}
+  - id: thrice
+    trigger: {count: {event: build.failed, at_least: 3, within: 10m}}
+    message: {type: suggestion, text: Again?}
+  - id: steps
+    trigger: {sequence: {steps: [a.b, c.d, e.f], within: 10m}}
+    message: {type: suggestion, text: Done?}
+  - id: unanswered
+    trigger: {absence: {after: asked, no: answered, within: 5m}}
+    message: {type: suggestion, text: Nobody?}
+  - id: hourly
+    trigger: {schedule: {every: 1h}}
+    message: {type: suggestion, text: An hour}
+  - id: resting
+    trigger: {event: test.failed}
+    message: {type: suggestion, text: Never}
+    mode: "off"
+"""
+
+
+def run(body: str) -> Result:
+    """The one test with these keys, run over the rules above."""
+    lines = "".join(f"    {line}\n" for line in body.strip().splitlines())
+    loaded = load_with_tests({"a.yaml": f"{RULES}tests:\n  - name: it\n{lines}"}, KINDS)
+    [scenario] = loaded.scenarios
+    return run_scenario(loaded.rules, scenario)
+
+
+def told(body: str) -> list[str]:
+    result = run(body)
+    assert not result.passed
+    return [line.strip() for line in result.lines()]
+
+
+FAILED = "{after: 0s, type: test.failed, test: t1}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck}}]",
+        f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, type: suggestion, contains: [Stuck, t1]}}]",
+        f'events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, text: "Stuck on t1?", options: ["Yes", "No"]}}]',
+        f"events: [{FAILED}]\nuntil: 10m\nexpect: [{{after: 10m, rule: idle}}, {{after: 0s, rule: stuck}}]",
+        f"events: [{FAILED}]\nuntil: 10m\nrules: [stuck]\nexpect: [{{after: 0s, rule: stuck}}]",
+        f"events: [{FAILED}]\nrules: [idle]\nexpect: []",
+        f"events: [{FAILED}, {FAILED}]\nexpect_outcomes: [{{rule: stuck, outcome: cooldown}}]",
+        f"events: [{FAILED}, {FAILED}]\nexpect_outcomes: [{{after: 0s, rule: stuck, outcome: cooldown, "
+        "reason_contains: of 5m}]",
+        f"events: [{FAILED}]\nexpect_not: [{{rule: stuck, outcome: cooldown}}, {{rule: idle}}]",
+        f"events: [{FAILED}]\nexpect_not: [{{rule: stuck, outcome: sent, after: 1s}}]",
+        "events: []\nexpect: []",
+    ],
+)
+def test_what_is_so_passes(body: str) -> None:
+    result = run(body)
+    assert result.passed
+    assert result.lines() == []
+
+
+def test_what_is_expected_and_what_was_sent_stand_side_by_side() -> None:
+    body = f"""
+events: [{FAILED}]
+until: 10m
+expect: [{{after: 0s, rule: stuck, contains: t2}}, {{after: 0s, rule: lost}}]
+"""
+    lines = run(body).lines()
+    assert lines[:3] == [
+        '  expected          got',
+        '~ +0s stuck "…t2…"  +0s stuck suggestion "Stuck on t1?"',
+        '    text: expected a text that contains "t2", got "Stuck on t1?"',
+    ]  # fmt: skip
+    assert lines[3] == "− +0s lost"
+    assert lines[-1] == '+                   +10m idle question "Still there?"'
+
+
+@pytest.mark.parametrize(
+    ("wish", "difference"),
+    [
+        ("type: question", 'type: expected "question", got "suggestion"'),
+        ("text: Well?", 'text: expected "Well?", got "Stuck on t1?"'),
+        ("options: []", "options: expected [], got [Yes, No]"),
+        ("variant: a", 'variant: expected "a", got none'),
+    ],
+)
+def test_every_difference_is_named(wish: str, difference: str) -> None:
+    assert difference in told(f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, {wish}}}]")
+
+
+def test_of_two_messages_of_one_rule_at_one_moment_the_first_is_meant_first() -> None:
+    events = "{after: 0s, type: chat_message, message: help}, {after: 0s, type: chat_message, message: help me}"
+    assert run(f"events: [{events}]\nexpect: [{{after: 0s, rule: lost}}, {{after: 0s, rule: lost}}]").passed
+    lines = told(f"events: [{events}]\nexpect: [{{after: 0s, rule: lost}}]")
+    assert lines[-1].startswith("+")
+
+
+@pytest.mark.parametrize(
+    ("events", "expected", "why"),
+    [
+        # A candidate at the very moment: the gate that closed.
+        (
+            f"{FAILED}, {{after: 1m, type: test.failed, test: t1}}",
+            "{after: 1m, rule: stuck}",
+            "the nearest candidate at that moment: cooldown: cooldown of 5m until 2026-01-05T09:05:00.000000Z",
+        ),
+        # A candidate at another moment, and how far the trigger had come at the one that was meant.
+        (FAILED, "{after: 11m, rule: idle}", "the nearest candidate 1m earlier: sent"),
+        (FAILED, "{after: 9m, rule: idle}", "inactivity: idle 9m of 10m"),
+        # No candidate at all.
+        (FAILED, "{after: 9m59s, rule: idle}", "inactivity: idle 9m59s of 10m"),
+        ("{after: 0s, type: session.start}", "{after: 9m, rule: idle}", "inactivity: no activity in this session"),
+        (FAILED, "{after: 0s, rule: resting}", "it is off"),
+        ("{after: 1m, type: x}", "{after: 0s, rule: stuck}", "nothing had happened yet"),
+        ("{after: 0s, type: x}", "{after: 0s, rule: stuck}", "event: no test.failed came"),
+        (
+            "{after: 0s, type: test.failed, test: t2}",
+            "{after: 0s, rule: stuck}",
+            'event: 1 test.failed came, and the where does not hold: event.test == "t1" (event.test is "t2")',
+        ),
+        (
+            "{after: 0s, type: test.failed}, {after: 1s, type: test.failed}",
+            "{after: 1s, rule: stuck}",
+            'event: 2 test.failed came, the last: the where is unknown, event.test is missing: event.test == "t1"',
+        ),
+        (
+            "{after: 0s, type: chat_message, message: hallo}",
+            "{after: 0s, rule: lost}",
+            "keywords: 1 chat_message came, and the text has none of the words",
+        ),
+        (
+            "{after: 0s, type: chat_message, message: thanks for the help}",
+            "{after: 0s, rule: lost}",
+            'keywords: 1 chat_message came, and the text has "thanks"',
+        ),
+        (
+            "{after: 0s, type: chat_message}",
+            "{after: 0s, rule: lost}",
+            'keywords: 1 chat_message came, and the field "message" holds no text',
+        ),
+        (
+            "{after: 0s, type: build.failed}, {after: 1m, type: build.failed}",
+            "{after: 1m, rule: thrice}",
+            "count: 2 of 3 in 10m",
+        ),
+        (
+            "{after: 0s, type: build.failed}, {after: 1m, type: build.failed}",
+            "{after: 10m, rule: thrice}",
+            "count: 1 of 3 in 10m",
+        ),
+        ("{after: 0s, type: a.b}, {after: 1m, type: c.d}", "{after: 2m, rule: steps}", "sequence: 2 of 3 steps in 10m"),
+        ("{after: 0s, type: asked}", "{after: 3m, rule: unanswered}", "absence: armed, 3m of 5m"),
+        (
+            "{after: 0s, type: asked}, {after: 1m, type: answered}",
+            "{after: 5m, rule: unanswered}",
+            "absence: not armed",
+        ),
+        (FAILED, "{after: 20m, rule: hourly}", "schedule: 20m of 1h"),
+        (FAILED, "{after: 2h, rule: hourly}", "the user was absent"),
+    ],
+)
+def test_a_missing_message_has_the_trace_of_what_came_nearest(events: str, expected: str, why: str) -> None:
+    assert why in told(f"events: [{events}]\nexpect: [{expected}]")
+
+
+def test_what_must_not_happen_is_told_with_the_moment_and_the_reason() -> None:
+    events = f"{FAILED}, {{after: 1m, type: test.failed, test: t1}}"
+    [line] = told(f"events: [{events}]\nexpect_not: [{{rule: stuck, outcome: cooldown}}]")
+    assert line == (
+        "line 32: expected no cooldown of stuck, got one at +1m: "
+        "cooldown: cooldown of 5m until 2026-01-05T09:05:00.000000Z"
+    )
+
+
+def test_an_outcome_that_did_not_come_is_told_with_what_came_nearest() -> None:
+    lines = told(f"events: [{FAILED}]\nexpect_outcomes: [{{after: 0s, rule: stuck, outcome: cap}}]")
+    assert lines == [
+        "line 32: expected cap of stuck at +0s, got none",
+        "the nearest candidate at that moment: sent",
+    ]
+
+
+def test_a_message_that_was_sent_as_expected_is_no_miss_of_another() -> None:
+    lines = told(f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck}}, {{after: 1m, rule: stuck}}]")
+    assert "stuck had no candidate" in lines
+
+
+def test_years_pass_in_no_time() -> None:
+    assert run(f"events: [{FAILED}]\nuntil: 3650d\nrules: [stuck]\nexpect: [{{after: 0s, rule: stuck}}]").passed
