@@ -21,6 +21,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "storage": ("core",),
     "isolation": ("core",),
     "lint": ("core", "loading", "replay.census", "triggers"),
+    "preview": ("core", "triggers"),
     "folder": ("core", "loading", "triggers"),
     "near": ("core",),
     "invariants": ("core", "loading", "scenario"),

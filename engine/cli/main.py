@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "Report every error of the rule files.",
     "lint": "Report what the rules say that is legal and cannot be meant.",
     "test": "Run the tests that stand beside the rules, and try to break their invariants.",
+    "schedule": "Show when the schedules of the rules will come.",
     "schema": "Print the JSON Schema of a rule file.",
     "replay": "Run rules over a recorded log and report what they would have sent.",
     "serve": "Run the live server.",
