@@ -159,16 +159,18 @@ def ask_everyone(rules: RuleSet, state: UserState, scope: Scope) -> dict[tuple[i
 @given(rule_texts(), event_lists(sessions=False))
 def test_the_answer_is_the_same_as_asking_every_trigger(text: str, events: list[Event]) -> None:
     rules = compiled(text)
+    state, asked = UserState("ann"), UserState("ann")
     for event in events:
-        state = UserState("ann")
-        state.last_activity = event
+        for each in (state, asked):
+            each.now = event.at
+            each.last_activity = event
+            each.present_since = events[0].at
         scope = Scope(state, event, event.at, rules.policy)
         found = rules.dispatch.interest(event.type).observe(state, scope)
         assert len({watch[:2] for watch, _ in found}) == len(found)
-        memory = dict(state.memory)
-        state.memory.clear()
-        assert {watch[:2]: fired for watch, fired in found} == ask_everyone(rules, state, scope)
-        assert memory == state.memory
+        scope = Scope(asked, event, event.at, rules.policy)
+        assert {watch[:2]: fired for watch, fired in found} == ask_everyone(rules, asked, scope)
+        assert state.memory == asked.memory
 
 
 @settings(max_examples=100, deadline=None)
