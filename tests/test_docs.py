@@ -237,6 +237,34 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert f"{HISTORY_EVENTS_MAX:,} events" in section("## What is remembered, and changed rules")
 
 
+def test_every_recipe_has_one_file_and_one_timeline_and_is_in_the_table() -> None:
+    text = (ROOT / "docs" / "cookbook.md").read_text("utf-8")
+    head, *recipes = re.split(r"^## ", text, flags=re.MULTILINE)
+    assert len(recipes) >= 20
+    for recipe in recipes:
+        assert re.findall(r"^```(\w+)", recipe, re.MULTILINE) == ["yaml", "timeline"], recipe.splitlines()[0]
+    linked = re.findall(r"\(#([^)]+)\)", head)
+    assert sorted(linked) == sorted(anchor(recipe.splitlines()[0]) for recipe in recipes)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+def test_every_link_to_a_page_or_a_section_leads_somewhere(page: Path) -> None:
+    for link in re.findall(
+        r"\]\((?!https?:)([^)]+)\)", re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    ):
+        path, _, fragment = link.partition("#")
+        there = page if not path else (page.parent / path).resolve()
+        assert there.exists(), link
+        if fragment:
+            headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
+            assert fragment in {anchor(heading) for heading in headings}, link
+
+
+def anchor(heading: str) -> str:
+    """The name under which a heading can be linked to."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def test_every_function_and_namespace_is_explained() -> None:
     text = section("## Expressions")
     for name in FUNCTION_NAMES:
