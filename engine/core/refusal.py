@@ -12,7 +12,9 @@ class Refused(ValueError):
     The loader turns it into a `Diagnostic` by adding the file and position of the text.
     """
 
-    def __init__(self, message: str, *, code: str = "bad-value", offset: int = 0, under: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: str = "bad-value", offset: int = 0, under: str = "", hint: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code

@@ -98,9 +98,10 @@ class ListOf(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapOf(Shape):
-    """A mapping from free names to values of one shape."""
+    """A mapping from free names to values of one shape. ``names`` is the grammar of the names, None for any."""
 
     item: Shape
+    names: Parsed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Nothing here reads YAML: it is given values, and nodes to report at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.core.groups import Grouping
@@ -13,8 +13,8 @@ from engine.core.matcher import Matcher
 from engine.core.render import compile_template
 from engine.core.rules import Backoff, Cap, Delivery, MessageSpec, Policy, Rule, Variant
 from engine.loading import tree
-from engine.loading.language import DATA_KEYS_TAKEN, TEXT_TYPES
-from engine.loading.policy import NONE
+from engine.loading.language import DATA_KEYS_TAKEN, MESSAGE, TEXT_TYPES
+from engine.loading.policy import NONE, is_name
 from engine.loading.read import Reader
 from engine.loading.tree import Node, Scalar
 from engine.loading.wording import did_you_mean, found, listed, with_hint
@@ -22,18 +22,6 @@ from engine.loading.wording import did_you_mean, found, listed, with_hint
 Entries = Mapping[str, Node]
 # What a message says that consists of its data alone.
 NO_TEXT = compile_template("")
-
-
-def with_variants_inside(node: Node) -> Node:
-    """A rule whose ``variants`` stand beside its message, as one in whose message they stand."""
-    if not isinstance(node, tree.Mapping) or "variants" not in node.entries or "message" not in node.entries:
-        return node
-    key, message = node.entries["message"]
-    if not isinstance(message, tree.Mapping) or "variants" in message.entries:
-        return node
-    inner = tree.Mapping(message.entries | {"variants": node.entries["variants"]}, message.line, message.column)
-    rest = {name: entry for name, entry in node.entries.items() if name != "variants"}
-    return tree.Mapping(rest | {"message": (key, inner)}, node.line, node.column)
 
 
 def make_rule(values: Mapping[str, Any], policy: Policy, **place: Any) -> Rule:
@@ -75,6 +63,11 @@ def make_rule(values: Mapping[str, Any], policy: Policy, **place: Any) -> Rule:
     )  # fmt: skip
 
 
+def placeholder(rule_id: str) -> Rule:
+    """A rule of which nothing is known but its id."""
+    return Rule(rule_id, 0, "", 0, (), MessageSpec("", NO_TEXT))
+
+
 def make_message(values: Mapping[str, Any]) -> MessageSpec:
     variants = values.get("variants", ())
     whole = sum(variant.get("weight", 1) for variant in variants)
@@ -109,63 +102,60 @@ def make_delivery(values: Mapping[str, Any]) -> Delivery:
     )
 
 
-def check_rule(reader: Reader, entries: Entries, defaults: Mapping[str, Any]) -> None:
-    """Report what belongs together and stands alone, of a rule's own keys."""
+# What says something of another key, and of which.
+NEEDED_BY: Mapping[str, str] = {"on_dismiss": "cooldown", "on_answer": "on_dismiss", "cooldown_by": "cooldown"}
+
+
+def check_rule(reader: Reader, node: Node, entries: Entries, inherited: Collection[str] | None) -> None:
+    """Report what belongs together and stands alone, of a rule's own keys. ``entries`` are those of ``node``.
+
+    ``inherited`` are the keys that it has by default, None where they are not known.
+    """
     message = entries.get("message")
     if isinstance(message, tree.Mapping):
         check_text(reader, message)
         check_data_keys(reader, message)
         check_variants(reader, message)
-    if "variants" in entries:
-        reader.report(entries["variants"], "the message has variants already", "conflict")
-    written = {*entries, *defaults}
-    for name, needed in (("on_dismiss", "cooldown"), ("cooldown_by", "cooldown"), ("on_answer", "on_dismiss")):
-        if name in entries and needed not in written:
-            reader.report(entries[name], f'"{name}" says what becomes of "{needed}", which is missing', "missing-key")
-    if "deliver" in entries:
-        check_delivery(reader, entries["deliver"])
+    if inherited is not None:
+        check_company(reader, node, entries, {*entries, *inherited})
 
 
-def check_delivery(reader: Reader, node: Node) -> None:
-    """Report a wait without an end, and an end without a wait."""
+def check_defaults(reader: Reader, node: Node, rules: Iterable[Node]) -> None:
+    """Report what is said by default of a key that neither the defaults nor any of the rules have."""
     if not isinstance(node, tree.Mapping):
         return
-    waits = [name for name in ("at", "quiet_for") if name in node.entries]
-    if waits and "within" not in node.entries:
-        reader.report(node, f'missing key "within": how long a message waits for "{waits[0]}" at most', "missing-key")
-    for name in ("within", "otherwise"):
-        if name in node.entries and not waits:
-            key, _ = node.entries[name]
-            message = f'"{name}" says how a wait ends, and there is none; write "at" or "quiet_for"'
-            reader.report(key, message, "conflict")
+    entries = {name: value for name, (_, value) in node.entries.items()}
+    written = {name for rule in rules if isinstance(rule, tree.Mapping) for name in rule.entries}
+    check_company(reader, node, entries, {*entries, *written})
+
+
+def check_company(reader: Reader, node: Node, entries: Entries, written: Collection[str]) -> None:
+    for name, needed in NEEDED_BY.items():
+        if name in entries and needed not in written:
+            message = f'missing key "{needed}", which "{name}" needs'
+            reader.report(key_of(node, entries[name]), message, "missing-key")
+
+
+def key_of(node: Node, value: Node) -> Node:
+    """The key under which a value stands in a mapping, also one that is misspelt."""
+    keys = [key for key, child in node.entries.values() if child is value] if isinstance(node, tree.Mapping) else []
+    return keys[0] if keys else value
 
 
 def check_text(reader: Reader, message: tree.Mapping) -> None:
-    """Report a message that says nothing, or that clients show as a text and that has none."""
+    """Report a message that clients show as a text, and that has data alone."""
     entries = message.entries
-    if "text" in entries and "variants" in entries:
-        key, _ = entries["text"]
-        reader.report(key, '"text" and "variants" cannot stand together; one of them is enough', "conflict")
-    if "text" in entries or "variants" in entries or "type" not in entries:
-        return
-    if "data" not in entries:
-        # With a misspelt key the text is not missing, and has been reported.
-        if all(name in KNOWN_MESSAGE_KEYS for name in entries):
-            reader.report(message, 'missing key: expected at least one of "text", "data" and "variants"', "missing-key")
+    # A message that says nothing has been reported; with a misspelt key the text may not be missing.
+    if "data" not in entries or "type" not in entries or "text" in entries or "variants" in entries:
         return
     _, kind = entries["type"]
-    if isinstance(kind, Scalar) and kind.value in TEXT_TYPES:
+    if isinstance(kind, Scalar) and kind.value in TEXT_TYPES and all(name in MESSAGE.keys for name in entries):
         reader.report(message, f'missing key "text", which a {kind.value} consists of', "missing-key")
-
-
-KNOWN_MESSAGE_KEYS = frozenset({"type", "text", "variants", "fallback", "options", "data", "expires"})
 
 
 def check_data_keys(reader: Reader, message: tree.Mapping) -> None:
     """Report keys of a message's data, and of its variants', that the protocol fills itself."""
-    variants = message.entries.get("variants")
-    inner = variants[1].items if variants is not None and isinstance(variants[1], tree.Sequence) else ()
-    for mapping in (message, *[item for item in inner if isinstance(item, tree.Mapping)]):
+    for mapping in (message, *variants_of(message)):
         data = mapping.entries.get("data")
         if data is None or not isinstance(data[1], tree.Mapping):
             continue
@@ -176,34 +166,51 @@ def check_data_keys(reader: Reader, message: tree.Mapping) -> None:
 
 def check_variants(reader: Reader, message: tree.Mapping) -> None:
     """Report variants of one name."""
-    variants = message.entries.get("variants")
     lines: dict[str, int] = {}
-    for item in variants[1].items if variants is not None and isinstance(variants[1], tree.Sequence) else ():
-        name = item.entries.get("id") if isinstance(item, tree.Mapping) else None
-        if name is None or not isinstance(name[1], Scalar):
+    for variant in variants_of(message):
+        _, name = variant.entries.get("id", (None, None))
+        if not isinstance(name, Scalar) or not isinstance(name.value, str):
             continue
-        first = lines.setdefault(name[1].written, name[1].line)
-        if first != name[1].line:
-            reader.report(name[1], f"repeated variant {found(name[1])}, first written in line {first}", "repeated-id")
+        if name.value in lines:
+            first = lines[name.value]
+            reader.report(name, f"repeated variant {found(name)}, first written in line {first}", "repeated-id")
+        lines.setdefault(name.value, name.line)
+
+
+def variants_of(message: tree.Mapping) -> Iterator[tree.Mapping]:
+    _, variants = message.entries.get("variants", (None, None))
+    for item in variants.items if isinstance(variants, tree.Sequence) else ():
+        if isinstance(item, tree.Mapping):
+            yield item
 
 
 def check_names(reader: Reader, entries: Entries, policy: Policy) -> None:
     """Report budgets and quiet hours that the policy does not have. For a rule and for defaults."""
+    check_known(reader, entries.get("budget"), policy.budgets, "budget", "unknown-budget")
     quiet = entries.get("quiet_hours")
-    if isinstance(quiet, tree.Mapping):
-        quiet = quiet.entries["in"][1] if "in" in quiet.entries else None
-    for node, known, what, key in (
-        (quiet, policy.quiet_hours, "quiet hours", "quiet_hours"),
-        (entries.get("budget"), policy.budgets, "budget", "budgets"),
-    ):
-        items = node.items if isinstance(node, tree.Sequence) else (node,)
-        names = [item for item in items if isinstance(item, Scalar)]
-        for item in names:
-            if item.written == NONE:
-                if len(names) > 1:
-                    reader.report(item, f'"{NONE}" cannot stand beside others', "conflict")
-            elif item.written not in known:
-                near = did_you_mean(item.written, known)
-                there = f"there are {listed(list(known), 'and')}" if known else f'the policy has no "{key}"'
-                message = with_hint(f"unknown {what} {found(item)}", near or there)
-                reader.report(item, message, f"unknown-{what.replace(' ', '-')}")
+    if not isinstance(quiet, tree.Mapping):
+        check_known(reader, quiet, policy.quiet_hours, "quiet hours", "unknown-quiet-hours")
+        return
+    _, names = quiet.entries.get("in", (None, None))
+    check_known(reader, names, policy.quiet_hours, "quiet hours", "unknown-quiet-hours")
+    if isinstance(names, Scalar) and names.value == NONE and "then" in quiet.entries:
+        key, _ = quiet.entries["then"]
+        reader.report(key, f'"then" says what becomes of messages in quiet hours, and "in" says {NONE}', "conflict")
+
+
+def check_known(reader: Reader, node: Node | None, known: Collection[str], what: str, code: str) -> None:
+    """Report names that are not ``known``, and `NONE` beside others. What can be no name has been reported."""
+    items = [
+        item
+        for item in (node.items if isinstance(node, tree.Sequence) else (node,))
+        if isinstance(item, Scalar) and isinstance(item.value, str) and is_name(item.value)
+    ]
+    is_alone = len({item.value for item in items}) == 1
+    for item in items:
+        if item.written == NONE:
+            if not is_alone:
+                reader.report(item, f'"{NONE}" cannot stand beside others', "conflict")
+        elif item.written not in known:
+            near = did_you_mean(item.written, known)
+            there = f"the policy has {listed(list(known), 'and')}" if known else f"the policy has no {what}"
+            reader.report(item, with_hint(f"unknown {what} {found(item)}", near or there), code)

@@ -14,7 +14,8 @@ from typing import Any
 from engine.core import shapes
 from engine.core.model import Json
 from engine.loading import tree
-from engine.loading.read import Reader, gathered
+from engine.loading.belonging import gathered, put_inside
+from engine.loading.read import Reader
 from engine.loading.tree import Node, Scalar
 
 # A quoted text, which stays as it is, or white space, which is one space.
@@ -36,7 +37,7 @@ def canonical(node: Node, shape: shapes.Shape, reader: Reader) -> Json:
     """Durations in microseconds, lists of words inserted, shorthands written out, the keys in order."""
     if isinstance(shape, shapes.Fields):
         if isinstance(node, tree.Mapping):
-            entries = {name: value for name, (_, value) in gathered(node, shape).entries.items()}
+            entries = {name: value for name, (_, value) in put_inside(gathered(node, shape).entries, shape).items()}
         else:
             entries = {str(shape.shorthand): node}
         return {name: canonical(entries[name], shape.keys[name], reader) for name in sorted(entries)}
@@ -55,7 +56,7 @@ def canonical(node: Node, shape: shapes.Shape, reader: Reader) -> Json:
 def _single(node: Scalar, shape: shapes.Shape) -> Json:
     if isinstance(shape, shapes.Parsed):
         value: Any = shape.parse(node.written)
-        return value if isinstance(value, str | int) else node.written.strip()
+        return value if isinstance(value, str | int | float) else node.written.strip()
     if isinstance(shape, shapes.Expression):
         return _SPACES.sub(lambda match: match.group(1) or " ", node.written.strip())
     return node.value

@@ -1,12 +1,13 @@
 """What a rule file may say, key by key: the page of reference that the loader reads by. Declarations only.
 
-The kinds of triggers bring their own shapes. Keys of the language that are not built yet are `Later`.
+The kinds of triggers bring their own shapes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from engine.core import shapes
 from engine.core.groups import FIELD
@@ -21,6 +22,7 @@ from engine.loading.policy import (
     MATCHERS,
     MAX,
     PER,
+    POLICY_NAME,
     QUIET_HOURS,
     RULE_BUDGETS,
     RULE_QUIET_HOURS,
@@ -28,7 +30,6 @@ from engine.loading.policy import (
 )
 from engine.loading.scenarios import TESTS
 
-LATER = shapes.Later()
 RULES_MAX = 10_000  # of one file
 WORDS_MAX = 10_000  # of one list
 PRIORITY_MAX = 1_000_000
@@ -130,7 +131,7 @@ ID = shapes.Parsed(parse=parse_id, pattern=f"^{_ID}$", examples=("idle-check-in"
 VARIANTS = shapes.ListOf(
     item=shapes.Fields(
         keys={
-            "id": ID,
+            "id": replace(ID, examples=("ask",), doc="Its name, which a decision for it has."),
             "weight": shapes.Integer(
                 minimum=1, maximum=WEIGHT_MAX, doc="How often it is drawn, against the others; 1 if absent."
             ),
@@ -160,6 +161,8 @@ MESSAGE = shapes.Fields(
         "expires": EXPIRES,
     },
     required=("type",),
+    at_least_one=("text", "data", "variants"),
+    at_most_one=("text", "variants"),
     doc="What the rule says: a text, data, or variants.",
 )
 DELIVER = shapes.Fields(
@@ -171,6 +174,13 @@ DELIVER = shapes.Fields(
         "cancel_on": MATCHERS,
     },
     at_least_one=("at", "quiet_for", "cancel_on"),
+    # A wait has an end, and what is said of an end is said of a wait.
+    needs={
+        "at": ("within",),
+        "quiet_for": ("within",),
+        "within": ("at", "quiet_for"),
+        "otherwise": ("at", "quiet_for"),
+    },
     doc="When the message is sent: at an event that makes a good moment, or when the user pauses.",
 )
 
@@ -182,7 +192,9 @@ DEFAULTS: dict[str, shapes.Shape] = {
     "warmup": WARMUP,
     "expires": EXPIRES,
     "mode": MODE,
-    "cooldown_by": FIELD,
+    "cooldown_by": replace(
+        FIELD, doc="A data field of the event: the cooldown is separate for each value. Events without it share one."
+    ),
     "on_dismiss": shapes.Fields(
         keys={
             "cooldown": shapes.Parsed(
@@ -226,8 +238,10 @@ POLICY = shapes.Fields(
             doc="How many messages one event or moment may send to a user; 1 if absent.",
         ),
         "session_timeout": shapes.duration("How long after the last activity an implicit session ends; 30m if absent."),
-        "budgets": shapes.MapOf(item=BUDGET, doc="Limits that rules share, by name."),
-        "quiet_hours": shapes.MapOf(item=QUIET_HOURS, doc="When nobody is to be disturbed, by name."),
+        "budgets": shapes.MapOf(item=BUDGET, names=POLICY_NAME, doc="Limits that rules share, by name."),
+        "quiet_hours": shapes.MapOf(
+            item=QUIET_HOURS, names=POLICY_NAME, doc="When nobody is to be disturbed, by name."
+        ),
         "seed": shapes.Text(length_max=SEED_MAX, doc="Goes into every draw: with another, other users are held out."),
         "holdout": HOLDOUT,
     },
@@ -236,6 +250,7 @@ POLICY = shapes.Fields(
 
 LISTS = shapes.MapOf(
     item=shapes.Words(doc="Words, which a keywords trigger inserts with @ and the list's name, in quotes."),
+    names=shapes.Parsed(parse=parse_list_name, pattern=f"^{_LIST_NAME}$"),
     doc="Reusable words, shared by all files of the folder.",
 )
 
@@ -254,11 +269,8 @@ def trigger_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
 def rule_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
     return shapes.Fields(
         keys={
-            "id": shapes.Parsed(
-                parse=parse_id,
-                pattern=f"^{_ID}$",
-                examples=("idle-check-in",),
-                doc="The stable name: what the engine remembers of the rule follows it. Unique across the folder.",
+            "id": replace(
+                ID, doc="The stable name: what the engine remembers of the rule follows it. Unique across the folder."
             ),
             "description": shapes.Text(doc="What the rule is for; nobody but its authors reads it."),
             "trigger": shapes.ListOf(
@@ -276,6 +288,7 @@ def rule_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
             ),
         },
         required=("id", "trigger", "message"),
+        inside={"variants": "message"},
         doc="One rule: when to speak, on what condition, what to say, and how often at most.",
     )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
@@ -13,7 +13,8 @@ from engine.core.refusal import Refused
 from engine.core.rules import Policy, Rule, RuleSet, Trigger
 from engine.core.units import MINUTE
 from engine.loading import tree
-from engine.loading.assembly import check_delivery, check_names, check_rule, make_rule, with_variants_inside
+from engine.loading.assembly import check_defaults, check_names, check_rule, make_rule, placeholder
+from engine.loading.belonging import gathered
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.fingerprint import canonical, digest, fingerprint
 from engine.loading.invariants import Invariant, read_invariant
@@ -25,8 +26,8 @@ from engine.loading.language import (
     rule_shape,
     trigger_shape,
 )
-from engine.loading.policy import NONE, make_budget, make_quiet_hours, parse_name
-from engine.loading.read import INVALID, Invalid, Reader, gathered
+from engine.loading.policy import make_budget, make_quiet_hours
+from engine.loading.read import INVALID, Invalid, Reader
 from engine.loading.scenarios import Scenario, ScenarioReader
 from engine.loading.tree import Node, Scalar, parse_tree
 from engine.loading.wording import found
@@ -58,16 +59,15 @@ def load_with_tests(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]
         folder.read_lists(reader, entries)
     # Where a file could not be read at all, the lists that are missing may stand in it.
     complete = all(reader.source.root is not None for reader, _ in files)
-    folder.policy_is_whole = complete
+    folder.policy_is_whole = folder.ids_are_whole = complete
     for reader, entries in files:
         folder.read_policy(reader, entries)
     for reader, entries in files:
         reader.lists = folder.lists if complete else None
         folder.read_rules(reader, entries)
-    if complete:
-        folder.check_references()
+    folder.check_references()
     for reader, entries in files:
-        folder.read_tests(reader, entries, complete)
+        folder.read_tests(reader, entries)
     errors = [error for reader, _ in files for error in (*reader.source.errors, *reader.errors)]
     if errors:
         raise RuleErrors(errors)
@@ -77,6 +77,15 @@ def load_with_tests(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]
 
 
 Entries = dict[str, Node]
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What the rules of a file have by default, ``written`` in canonical form; nothing where not all could be read."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    written: dict[str, Json] = field(default_factory=dict)
+    is_whole: bool = True
 
 
 class _Folder:
@@ -91,6 +100,7 @@ class _Folder:
         self.lists: dict[str, tuple[str, ...]] = {}
         self.policy = Policy()
         self.policy_is_whole = True  # whether a name that it does not have is an error
+        self.ids_are_whole = True  # whether an id that no rule has is an error
         self.written: list[tuple[Reader, Node, Trigger]] = []
         self.former: dict[str, tuple[Reader, Node]] = {}  # every `was`, and where it stands
         self.rules: list[Rule] = []
@@ -173,49 +183,46 @@ class _Folder:
     ) -> dict[str, Any]:
         """What stands under names in the policy, made."""
         made: dict[str, Any] = {}
-        if key not in values:
+        _, names = node.entries.get(key, (None, None))
+        if not isinstance(names, tree.Mapping):
             return made
-        _, names = node.entries[key]
-        assert isinstance(names, tree.Mapping)
-        for name, (where, value) in names.entries.items():
-            try:
-                if parse_name(name) == NONE:
-                    raise Refused(f'"{NONE}" stands for none of them', hint="choose another name")
-            except Refused as refused:
-                reader.refuse(where, refused)
+        for name, (_, value) in names.entries.items():
             try:
                 made[name] = make(name, values[key][name])
             except Refused as refused:
                 reader.refuse(value, refused)
+                self.policy_is_whole = False
         return made
 
     def read_rules(self, reader: Reader, entries: Entries) -> None:
-        defaults: dict[str, Any] = {}
-        defaults_written: dict[str, Json] = {}
-        if "defaults" in entries:
-            defaults_shape = self.file_shape.keys["defaults"]
-            read = reader.read(entries["defaults"], defaults_shape)
-            if read is not INVALID:
-                defaults, defaults_written = read, canonical(entries["defaults"], defaults_shape, reader)
-                self.check_defaults(reader, entries["defaults"])
-        node, shape = entries.get("rules"), self.file_shape.keys["rules"]
-        assert isinstance(shape, shapes.ListOf)
-        items = () if node is None else reader.items(node, shape)
-        if isinstance(items, Invalid):
+        items = self.items_of(reader, entries, "rules")
+        defaults = (
+            self.read_defaults(reader, entries["defaults"], items or ()) if "defaults" in entries else _Defaults()
+        )
+        if items is None:
+            self.ids_are_whole = False
             return
         for item in items:
-            rule = self.read_rule(reader, item, defaults, defaults_written)
+            rule = self.read_rule(reader, item, defaults)
             if rule is not None:
                 self.rules.append(rule)
 
-    def read_rule(
-        self, reader: Reader, node: Node, defaults: Mapping[str, Any], defaults_written: Mapping[str, Json]
-    ) -> Rule | None:
+    def read_defaults(self, reader: Reader, node: Node, rules: Iterable[Node]) -> _Defaults:
+        shape = self.file_shape.keys["defaults"]
+        values = reader.read(node, shape)
+        if self.policy_is_whole and isinstance(node, tree.Mapping):
+            check_names(reader, {name: value for name, (_, value) in node.entries.items()}, self.policy)
+        if values is INVALID:
+            return _Defaults(is_whole=False)
+        check_defaults(reader, node, rules)
+        return _Defaults(values, canonical(node, shape, reader))
+
+    def read_rule(self, reader: Reader, node: Node, defaults: _Defaults) -> Rule | None:
         """The rule, or None where anything in it is wrong."""
         errors_before = len(reader.errors)
-        node = with_variants_inside(node)
         entries = reader.entries(node, self.rule_shape)
         if isinstance(entries, Invalid):
+            self.ids_are_whole = False
             return None
         rule_id = ""
         if "id" in entries:
@@ -223,6 +230,7 @@ class _Folder:
             if not isinstance(read, Invalid):
                 rule_id = read
                 self.first(reader, entries["id"], "id", rule_id)
+        self.ids_are_whole &= rule_id != ""
         triggers = self.read_triggers(reader, entries["trigger"], rule_id) if "trigger" in entries else None
         reader.trigger_facts = None if triggers is None else self.facts(triggers)
         values = {
@@ -230,7 +238,7 @@ class _Folder:
             for key, child in entries.items()
             if key not in ("id", "trigger")
         }
-        check_rule(reader, entries, defaults)
+        check_rule(reader, node, entries, defaults.values if defaults.is_whole else None)
         if self.policy_is_whole:
             check_names(reader, entries, self.policy)
         if "was" in entries and rule_id:
@@ -238,9 +246,9 @@ class _Folder:
         is_broken = not rule_id or triggers is None or any(value is INVALID for value in values.values())
         if is_broken or len(reader.errors) > errors_before:
             return None
-        written = defaults_written | canonical(node, self.rule_shape, reader)
+        written = defaults.written | canonical(node, self.rule_shape, reader)
         return make_rule(
-            {**defaults, **values},
+            {**defaults.values, **values},
             self.policy,
             id=rule_id,
             order=len(self.rules),
@@ -249,13 +257,6 @@ class _Folder:
             triggers=triggers,
             written=digest(written, size=16),
         )
-
-    def check_defaults(self, reader: Reader, node: Node) -> None:
-        entries = {name: value for name, (_, value) in node.entries.items()} if isinstance(node, tree.Mapping) else {}
-        if self.policy_is_whole:
-            check_names(reader, entries, self.policy)
-        if "deliver" in entries:
-            check_delivery(reader, entries["deliver"])
 
     def read_former(self, reader: Reader, node: Node, was: Any, rule_id: str) -> None:
         """Note the former id of a rule; whether it is free can only be said when all rules are known."""
@@ -273,37 +274,39 @@ class _Folder:
         for was, (reader, node) in self.former.items():
             if ("id", was) in self.places:
                 reader.report(node, f"{found(node)} is the id of a rule that there is", "conflict")
-        ids = {name for kind, name in self.places if kind == "id"}
-        if len(ids) != len(self.rules):
-            return  # what a broken rule is cannot be said
-        rules = {rule.id: rule for rule in self.rules}
+        if not self.ids_are_whole:
+            return
+        # Of a rule that is wrong no more is known than that there is one.
+        known = {name: placeholder(name) for kind, name in self.places if kind == "id"}
+        rules = known | {rule.id: rule for rule in self.rules}
         for reader, node, trigger in self.written:
             try:
                 trigger.check(rules)
             except Refused as refused:
                 reader.refuse(node, refused)
 
-    def read_tests(self, reader: Reader, entries: Entries, complete: bool) -> None:
-        """The tests and invariants of a file. Which rules there are is known only where all files are ``complete``."""
-        rule_ids = frozenset(name for kind, name in self.places if kind == "id") if complete else None
+    def read_tests(self, reader: Reader, entries: Entries) -> None:
+        """The tests and invariants of a file."""
+        rule_ids = frozenset(name for kind, name in self.places if kind == "id") if self.ids_are_whole else None
         quiet_hours = frozenset(self.policy.quiet_hours) if self.policy_is_whole else None
         tests = ScenarioReader(reader, rule_ids)
-        for item in self.items_of(reader, entries, "tests"):
+        for item in self.items_of(reader, entries, "tests") or ():
             scenario = tests.read(item)
             if scenario is not None and self.first(reader, item, "test", scenario.name):
                 self.scenarios.append(scenario)
         shape = self.file_shape.keys["invariants"]
         assert isinstance(shape, shapes.ListOf)
-        for item in self.items_of(reader, entries, "invariants"):
+        for item in self.items_of(reader, entries, "invariants") or ():
             invariant = read_invariant(reader, item, shape.item, rule_ids, quiet_hours)
             if invariant is not None and self.first(reader, item, "invariant", invariant.name):
                 self.invariants.append(invariant)
 
-    def items_of(self, reader: Reader, entries: Entries, name: str) -> tuple[Node, ...]:
+    def items_of(self, reader: Reader, entries: Entries, name: str) -> tuple[Node, ...] | None:
+        """The items of a list of the file, None where it is none."""
         shape = self.file_shape.keys[name]
         assert isinstance(shape, shapes.ListOf)
         items = reader.items(entries[name], shape) if name in entries else ()
-        return () if isinstance(items, Invalid) else items
+        return None if isinstance(items, Invalid) else items
 
     def facts(self, triggers: tuple[Trigger, ...]) -> frozenset[str]:
         names = {name for trigger in triggers for name in self.kinds[trigger.kind].facts}

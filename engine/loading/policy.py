@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.core import shapes
@@ -27,7 +28,7 @@ NAMES_MAX = 20
 SEED_MAX = 256
 _PERIODS: dict[str, Per] = {"session": "session", "day": "day", "user": "user"}
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
-_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)\s?%", re.ASCII)
+_PERCENT = re.compile(r"(100(?:\.0{1,4})?|\d{1,2}(?:\.\d{1,4})?) ?%", re.ASCII)
 NONE = "none"  # in place of a name: of none of them
 
 
@@ -45,18 +46,30 @@ def parse_per(text: str) -> Per:
 def parse_percent(text: str) -> float:
     """``"10%"`` to 0.1; from 0% to 100%, with up to four digits behind the point."""
     match = _PERCENT.fullmatch(text)
-    if match is None or float(match.group(1)) > 100:
+    if match is None:
         raise Refused(f'expected a percentage from "0%" to "100%", got "{text[:80]}"')
     return float(match.group(1)) / 100
 
 
+def is_name(text: str) -> bool:
+    return re.fullmatch(_NAME, text) is not None
+
+
 def parse_name(text: str) -> str:
     """A name that stands for a budget or quiet hours, or ``none``."""
-    if not re.fullmatch(_NAME, text):
+    if not is_name(text):
         raise Refused(f'expected a name of letters, digits, "_" and "-", got "{text[:80]}"')
     return text
 
 
+def parse_policy_name(text: str) -> str:
+    """The name of a budget or of quiet hours, where it is given."""
+    if text == NONE:
+        raise Refused(f'"{NONE}" stands for none of them', hint="choose another name")
+    return parse_name(text)
+
+
+POLICY_NAME = shapes.Parsed(parse=parse_policy_name, pattern=f"^(?!{NONE}$){_NAME}$")
 PER = shapes.Parsed(
     parse=parse_per,
     pattern=f"^(session|day|user|{shapes.SPAN})$",
@@ -66,7 +79,7 @@ PER = shapes.Parsed(
 MAX = shapes.Integer(minimum=1, maximum=COUNT_MAX, doc="How many messages at most.")
 HOLDOUT = shapes.Parsed(
     parse=parse_percent,
-    pattern=r"^\d{1,3}(\.\d{1,4})? ?%$",
+    pattern=r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?) ?%$",
     examples=("10%",),
     doc="The share of users to whom it is not sent, so that others can be compared with them.",
 )
@@ -80,13 +93,14 @@ NAMES = shapes.ListOf(
     item=shapes.Parsed(parse=parse_name, pattern=f"^{_NAME}$", examples=(NONE,), doc="A name of the policy, or none."),
     one_will_do=True,
     length_max=NAMES_MAX,
+    doc="Names of the policy's quiet hours, or none; all of them if absent.",
 )
 THEN = shapes.Choice(words=("drop", "hold"), doc="Whether a message is dropped or held until they end; drop if absent.")
 TIME_OF_DAY = shapes.Parsed(
     parse=parse_time_of_day,
     pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$",
     examples=("22:00",),
-    doc="A local time in the user's zone.",
+    doc="When they begin, a local time in the user's zone.",
 )
 
 BUDGET = shapes.Fields(
@@ -96,7 +110,7 @@ BUDGET = shapes.Fields(
             length_max=LIMITS_MAX,
             item=shapes.Fields(
                 keys={
-                    "max": MAX,
+                    "max": replace(MAX, doc="How much may be spent at most; a message costs 1."),
                     "per": PER,
                     "level": shapes.Choice(
                         words=LEVELS[1:], doc="The limit binds only users who have chosen this level; all if absent."
@@ -136,7 +150,7 @@ QUIET_HOURS = shapes.Fields(
             doc="The days on which they start; every day if absent.",
         ),
         "from": TIME_OF_DAY,
-        "to": TIME_OF_DAY,
+        "to": replace(TIME_OF_DAY, doc="When they end, a local time that lies outside; may be on the next day."),
         "then": THEN,
     },
     required=("from", "to"),
@@ -145,6 +159,7 @@ QUIET_HOURS = shapes.Fields(
 RULE_QUIET_HOURS = shapes.Fields(
     keys={"in": NAMES, "then": THEN},
     shorthand="in",
+    at_least_one=("in", "then"),
     doc="The quiet hours of the policy that the rule keeps, or none; all of them if absent.",
 )
 RULE_BUDGETS = shapes.ListOf(
@@ -168,6 +183,6 @@ def make_quiet_hours(name: str, values: Mapping[str, Any]) -> QuietHours:
     """Raises `Refused` for hours that are none, or all."""
     start, end = (hour * 60 + minute for hour, minute in (values["from"], values["to"]))
     if start == end:
-        raise Refused('expected "from" and "to" to differ', hint='"00:00" to "23:59" is nearly all day')
+        raise Refused('expected "from" and "to" to differ', under="to", hint='"00:00" to "23:59" is nearly all day')
     days = frozenset(WEEKDAYS.index(day) for day in values.get("days", WEEKDAYS))
     return QuietHours(name, days, start, end, values.get("then", "drop"))

@@ -15,6 +15,7 @@ from engine.core.expressions import compile_expression
 from engine.core.refusal import Refused
 from engine.core.render import compile_template, compile_tree
 from engine.loading import tree
+from engine.loading.belonging import Entries, gathered, has_key, put_inside
 from engine.loading.diagnostic import Diagnostic
 from engine.loading.tree import Broken, Node, Scalar, Tree
 from engine.loading.wording import (
@@ -24,7 +25,6 @@ from engine.loading.wording import (
     listed,
     nearest,
     shorten,
-    supported,
     with_hint,
 )
 
@@ -63,6 +63,8 @@ class Reader:
 
     def refuse(self, node: Node, refused: Refused) -> Invalid:
         """Report what a parser or compiler refused, at the character of the text that it names."""
+        if isinstance(node, tree.Mapping) and refused.under in node.entries:
+            _, node = node.entries[refused.under]
         line, column = self.source.locate(node, refused.offset)
         message = with_hint(refused.message, refused.hint)
         self.errors.append(Diagnostic(self.source.path, line, column, message, refused.code))
@@ -269,8 +271,9 @@ class Reader:
     def map_of(self, node: Node, shape: shapes.MapOf) -> Any:
         if not isinstance(node, tree.Mapping):
             return self.expected(node, "a mapping")
+        names = [] if shape.names is None else [self.read(key, shape.names) for key, _ in node.entries.values()]
         values = {name: self.read(value, shape.item) for name, (_, value) in node.entries.items()}
-        return INVALID if any(value is INVALID for value in values.values()) else values
+        return INVALID if any(value is INVALID for value in (*names, *values.values())) else values
 
     def fields(self, node: Node, shape: shapes.Fields) -> Any:
         errors_before = len(self.errors)
@@ -289,40 +292,34 @@ class Reader:
     def entries(self, node: Node, shape: shapes.Fields) -> dict[str, Node] | Invalid:
         """The nodes of a mapping by key, after every complaint about the keys themselves.
 
-        What is missing, unknown or not supported is reported and left out; an unknown key that is near a known
-        one which is missing is read as that one, so that what it says is checked too.
+        What is missing or unknown is reported and left out; an unknown key that is near a known one which is
+        missing is read as that one, so that what it says is checked too.
         """
         if not isinstance(node, tree.Mapping):
             if shape.shorthand is not None:
                 return {shape.shorthand: node}
             return self.expected(node, expected_mapping(shape))
         node = gathered(node, shape)
-        entries: dict[str, Node] = {}
-        # What is written in place of a key, but not supported, is not missed as well; nor, where one of many
-        # keys must stand, what is unknown.
-        has_later = has_unknown = False
+        entries: Entries = {}
+        has_unknown = False
         for name, (key, value) in node.entries.items():
-            known = shape.shape_of(name)
-            if isinstance(known, shapes.Later):
-                self.report(key, f'"{name}" is not supported yet', "not-supported")
-                has_later = True
-            elif known is not None:
-                entries[name] = value
-            else:
-                has_unknown = True
-                near = nearest(name, [other for other in supported(shape) if other not in node.entries])
-                hint = f'did you mean "{near}"?' if near else f"the keys are {listed(supported(shape), 'and')}"
-                self.report(key, with_hint(f'unknown key "{shorten(name)}"', hint), "unknown-key")
-                if near:
-                    entries.setdefault(near, value)
-        if not has_later:
-            self.missing_keys(node, entries, shape)
-        if not has_later and not has_unknown:
-            self.missing_choice(node, entries, shape)
-        self.together(node, entries, shape)
-        return entries
+            if shape.shape_of(name) is not None:
+                entries[name] = (key, value)
+                continue
+            has_unknown = True
+            near = nearest(name, [other for other in shape.keys if other not in node.entries])
+            hint = f'did you mean "{near}"?' if near else f"the keys are {listed(tuple(shape.keys), 'and')}"
+            self.report(key, with_hint(f'unknown key "{shorten(name)}"', hint), "unknown-key")
+            if near:
+                entries.setdefault(near, (key, value))
+        self.missing_keys(node, entries, shape)
+        # Where one of many keys must stand, what is unknown may have been meant.
+        if not has_unknown and not self.missing_choice(node, entries, shape):
+            self.missing_company(entries, shape)
+        self.together(entries, shape)
+        return {name: value for name, (_, value) in put_inside(entries, shape).items()}
 
-    def missing_keys(self, node: Node, entries: Mapping[str, Node], shape: shapes.Fields) -> None:
+    def missing_keys(self, node: Node, entries: Entries, shape: shapes.Fields) -> None:
         for name in shape.required:
             if name not in entries:
                 only = shape.keys[name]
@@ -330,38 +327,36 @@ class Reader:
                 hint = f'write "{name}: {only.minimum}"' if fixed and isinstance(only, shapes.Integer) else ""
                 self.report(node, with_hint(f'missing key "{name}"', hint), "missing-key")
 
-    def missing_choice(self, node: Node, entries: Mapping[str, Node], shape: shapes.Fields) -> None:
+    def missing_choice(self, node: Node, entries: Entries, shape: shapes.Fields) -> bool:
+        missing = False
         for names, count in ((shape.exactly_one, "one"), (shape.at_least_one, "at least one")):
             if names and not any(name in entries for name in names):
-                shown = [name for name in names if not isinstance(shape.keys[name], shapes.Later)]
-                self.report(node, f"missing key: expected {count} of {listed(shown, 'and')}", "missing-key")
+                self.report(node, f"missing key: expected {count} of {listed(names, 'and')}", "missing-key")
+                missing = True
+        return missing
 
-    def together(self, node: tree.Mapping, entries: Mapping[str, Node], shape: shapes.Fields) -> None:
-        written = [name for name in node.entries if name in shape.exactly_one and name in entries]
-        for name in written[1:]:
-            key, _ = node.entries[name]
-            message = f'"{written[0]}" and "{name}" cannot stand together; one of them is enough'
-            if shape.one_of_list:
-                message += f", or write a list: [{{{written[0]}: …}}, {{{name}: …}}]"
-            self.report(key, message, "conflict")
+    def missing_company(self, entries: Entries, shape: shapes.Fields) -> None:
+        missed: set[tuple[str, ...]] = set()  # so that it is said once
+        for name, others in shape.needs.items():
+            if name in entries and others not in missed and not any(other in entries for other in others):
+                missed.add(others)
+                key, _ = entries[name]
+                self.report(key, f'missing key {listed(others, "or")}, which "{name}" needs', "missing-key")
 
-
-def gathered(node: tree.Mapping, shape: shapes.Fields) -> tree.Mapping:
-    """The mapping with the keys of `Fields.beside` where they belong, and otherwise as it is.
-
-    One that stands beside a value which is a mapping itself stays: what it would add to might have it already.
-    """
-    for name, owner in shape.beside.items():
-        if name not in node.entries or owner not in node.entries:
-            continue
-        key, value = node.entries[owner]
-        inner = shape.keys[owner]
-        if isinstance(value, tree.Mapping) or not isinstance(inner, shapes.Fields) or inner.shorthand is None:
-            continue
-        whole = tree.Mapping({inner.shorthand: (key, value), name: node.entries[name]}, value.line, value.column)
-        rest = {other: entry for other, entry in node.entries.items() if other != name}
-        node = tree.Mapping(rest | {owner: (key, whole)}, node.line, node.column)
-    return node
+    def together(self, entries: Entries, shape: shapes.Fields) -> None:
+        for names in (shape.exactly_one, shape.at_most_one):
+            written = [name for name in entries if name in names]
+            for name in written[1:]:
+                key, _ = entries[name]
+                message = f'"{written[0]}" and "{name}" cannot stand together; one of them is enough'
+                if shape.one_of_list:
+                    message += f", or write a list: [{{{written[0]}: …}}, {{{name}: …}}]"
+                self.report(key, message, "conflict")
+        for name, owner in shape.inside.items():
+            if name in entries and owner in entries and has_key(entries[owner][1], name):
+                key, _ = entries[name]
+                message = f'"{name}" stands in the {owner} as well; one of them is enough'
+                self.report(key, message, "conflict")
 
 
 READERS: dict[type[shapes.Shape], Callable[[Reader, Node, Any], Any]] = {

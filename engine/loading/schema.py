@@ -1,12 +1,14 @@
 """The JSON Schema (draft 2020-12) of a rule file, from the shapes that the loader reads by.
 
 It says what an editor can check: keys, types, forms of text. What takes more than one look, such as names that
-must be known or unique, only `load` knows. Keys that are not supported yet are absent, so they are unknown.
+must be known or unique, only `load` knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from engine.core import shapes
@@ -52,12 +54,13 @@ def _form(shape: shapes.Shape) -> dict[str, Json]:
         case shapes.ListOf():
             return _list(shape)
         case shapes.MapOf():
-            return {"type": "object", "additionalProperties": schema_of(shape.item)}
+            names = {} if shape.names is None else {"propertyNames": _form(shape.names)}
+            return {"type": "object", **names, "additionalProperties": schema_of(shape.item)}
         case shapes.TemplateTree():
             return {"type": "object"}
         case shapes.Fields():
             return _fields(shape)
-    raise AssertionError(f"{type(shape).__name__} has no form; Later is left out by its mapping")
+    raise AssertionError(f"{type(shape).__name__} has no form")
 
 
 def _list(shape: shapes.ListOf) -> dict[str, Json]:
@@ -74,18 +77,23 @@ def _list(shape: shapes.ListOf) -> dict[str, Json]:
 
 
 def _fields(shape: shapes.Fields) -> dict[str, Json]:
-    built = {name: key for name, key in shape.keys.items() if not isinstance(key, shapes.Later)}
     mapping: dict[str, Any] = {
         "type": "object",
-        "properties": {name: schema_of(key) for name, key in built.items()},
+        "properties": {name: schema_of(key) for name, key in shape.keys.items()},
         "additionalProperties": False if shape.others is None else schema_of(shape.others),
     }
     if shape.required:
         mapping["required"] = list(shape.required)
     if shape.exactly_one:
-        mapping["oneOf"] = [{"required": [name]} for name in shape.exactly_one if name in built]
+        mapping["oneOf"] = [{"required": [name]} for name in shape.exactly_one]
     if shape.at_least_one:
-        mapping["anyOf"] = [{"required": [name]} for name in shape.at_least_one if name in built]
+        mapping["anyOf"] = _some(shape.at_least_one)
+    if shape.at_most_one:
+        mapping["not"] = {"anyOf": [{"required": list(pair)} for pair in combinations(shape.at_most_one, 2)]}
+    for name, others in shape.needs.items():
+        mapping.setdefault("dependentSchemas", {})[name] = {"anyOf": _some(others)}
+    for name, owner in shape.inside.items():
+        mapping |= _inside(mapping, name, owner, shape.keys[owner])
     for name, owner in shape.beside.items():
         inner = shape.keys[owner]
         assert isinstance(inner, shapes.Fields)
@@ -94,4 +102,21 @@ def _fields(shape: shapes.Fields) -> dict[str, Json]:
         mapping.setdefault("dependentSchemas", {})[name] = only_beside
     if shape.shorthand is None:
         return mapping
-    return {"anyOf": [schema_of(built[shape.shorthand]), mapping]}
+    return {"anyOf": [schema_of(shape.keys[shape.shorthand]), mapping]}
+
+
+def _some(names: tuple[str, ...]) -> list[Json]:
+    return [{"required": [name]} for name in names]
+
+
+def _inside(mapping: dict[str, Any], name: str, owner: str, inner: shapes.Shape) -> dict[str, Json]:
+    """What to add to a mapping whose key ``name`` may also stand in the value of ``owner``, which may then lack it."""
+    assert isinstance(inner, shapes.Fields)
+    assert inner.shorthand is None
+    excluded = dict.fromkeys((name, *inner.at_most_one))
+    return {
+        "properties": {**mapping["properties"], owner: schema_of(replace(inner, at_least_one=()))},
+        "if": {"required": [name]},
+        "then": {"properties": {owner: {"not": {"anyOf": _some(tuple(excluded))}}}},
+        "else": {"properties": {owner: {"anyOf": _some(inner.at_least_one)}}},
+    }

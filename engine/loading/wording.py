@@ -69,15 +69,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f'did you mean "{near}"?' if near else ""
 
 
-def supported(shape: shapes.Fields) -> list[str]:
-    """The keys that this version has built, in the order of their declaration."""
-    return [name for name, key in shape.keys.items() if not isinstance(key, shapes.Later)]
-
-
 def expected_mapping(shape: shapes.Fields) -> str:
-    names = supported(shape)
-    choice = [name for name in shape.exactly_one or shape.at_least_one if name in names]
+    choice = shape.exactly_one or shape.at_least_one
     if choice:
         needed = f"{listed(shape.required, 'and')}, and with " if shape.required else ""
         return f"a mapping with {needed}{listed(choice, 'or')}"
-    return f"a mapping with {listed(shape.required or names, 'and')}"
+    return f"a mapping with {listed(shape.required or tuple(shape.keys), 'and')}"

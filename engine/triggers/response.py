@@ -79,6 +79,7 @@ class Response(Trigger):
             raise Refused(
                 f'unknown rule "{self.to}"',
                 code="unknown-rule",
+                under="to",
                 hint=f'did you mean "{near[0]}"?' if near else '"to" is the id of a rule of this folder',
             )
         spec = rule.message
@@ -89,6 +90,7 @@ class Response(Trigger):
             raise Refused(
                 f'"{unknown[0]}" is no option of "{self.to}"',
                 code="unknown-option",
+                under="is",
                 hint=f"its options are {there}; there are answered, dismissed and ignored besides",
             )
 

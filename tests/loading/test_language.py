@@ -19,12 +19,13 @@ from engine.loading.language import (
     DEFAULTS,
     MESSAGE,
     file_shape,
+    parse_factor,
     parse_id,
     parse_list_name,
     parse_message_type,
     parse_option,
-    parse_per,
 )
+from engine.loading.policy import HOLDOUT, POLICY_NAME, parse_name, parse_per, parse_percent, parse_policy_name
 from engine.triggers import KINDS
 
 RULES = file_shape(KINDS).keys["rules"]
@@ -32,6 +33,8 @@ assert isinstance(RULES, shapes.ListOf)
 assert isinstance(RULES.item, shapes.Fields)
 RULE = RULES.item
 assert isinstance(CAPS.item, shapes.Fields)
+assert isinstance(DEFAULTS["on_dismiss"], shapes.Fields)
+FACTOR = DEFAULTS["on_dismiss"].keys["cooldown"]
 PER = CAPS.item.keys["per"]
 
 
@@ -115,11 +118,47 @@ def test_an_option_says_something(text: str, right: bool) -> None:
     assert accepted(parse_option, text) is right
 
 
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("10%", 0.1), ("0%", 0.0), ("100%", 1.0), ("100.0%", 1.0), ("2.5 %", 0.025), ("0.0001%", 0.000001),
+        ("100.1%", None), ("101%", None), ("1000%", None), ("0.00001%", None), ("10", None), ("0.1", None), ("%", None),
+        ("-1%", None), (".5%", None), ("10%%", None), ("10\u00a0%", None), ("١%", None), ("10%\n", None),
+    ],
+)  # fmt: skip
+def test_a_share_is_a_percentage(text: str, share: float | None) -> None:
+    assert (parse_percent(text) if accepted(parse_percent, text) else None) == pytest.approx(share)
+    assert accepts(HOLDOUT, text) is (share is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [
+        ("x2", 2), ("x9", 9), ("x10", 10), ("x99", 99), ("x100", 100), ("x101", None), ("x1", None), ("x0", None),
+        ("x02", None), ("2", None), ("X2", None), ("x2.5", None), ("x", None), ("x٢", None), ("x2\n", None),
+    ],
+)  # fmt: skip
+def test_a_factor_makes_more_of_it(text: str, factor: int | None) -> None:
+    assert (parse_factor(text) if accepted(parse_factor, text) else None) == factor
+    assert accepts(FACTOR, text) is (factor is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "given"),
+    [
+        ("nights", True, True), ("_a-B9", True, True), ("a" * 64, True, True), ("a" * 65, False, False),
+        ("none", True, False), ("None", True, True), ("nones", True, True), ("a b", False, False), ("", False, False),
+        ("1a", False, False), ("a\n", False, False),
+    ],
+)  # fmt: skip
+def test_a_name_of_the_policy_is_a_plain_word_and_none_is_taken(text: str, named: bool, given: bool) -> None:
+    assert (accepted(parse_name, text), accepted(parse_policy_name, text)) == (named, given)
+    assert accepts(POLICY_NAME, text) is given
+
+
 def test_a_rule_may_default_what_is_a_rules_own() -> None:
-    assert {name for name, shape in DEFAULTS.items() if not isinstance(shape, shapes.Later)} == {
-        "priority", "cooldown", "max", "warmup", "expires", "mode",
-    }  # fmt: skip
-    assert DEFAULTS.keys() <= RULE.keys.keys()
+    own = {"id", "was", "description", "trigger", "condition", "message", "variants"}
+    assert DEFAULTS.keys() == RULE.keys.keys() - own
 
 
 def test_what_the_protocol_fills_no_data_may_set() -> None:

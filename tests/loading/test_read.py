@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from engine.core import shapes
 from engine.core.units import MINUTE
@@ -77,8 +79,62 @@ def test_an_integer_has_its_bounds_and_is_no_other_number(text: str, right: bool
     assert (read(text, shapes.Integer(minimum=-2, maximum=2))[0] is not INVALID) is right
 
 
-def test_every_shape_has_a_form_in_the_schema_but_later() -> None:
+def test_every_shape_has_a_form_in_the_schema() -> None:
     for shape in (shapes.Flag(), shapes.AnyValue(doc="Whatever."), shapes.MapOf(item=COOLDOWN)):
         assert schema_of(shape)
     with pytest.raises(AssertionError):
-        schema_of(shapes.Later())
+        schema_of(shapes.Shape())
+
+
+NUMBER = shapes.Integer(minimum=0, maximum=9)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", []),
+        ("{a: 1}", ['missing key "b" or "c", which "a" needs [missing-key]']),
+        ("{a: 1, c: 1}", []),
+        ("{d: 1, a: 1}", ['missing key "b" or "c", which "a" needs [missing-key]']),
+        ("{b: 1, c: 1}", []),
+        # What is unknown may have been the one that is missing.
+        ("{a: 1, z: 1}", ['unknown key "z"; the keys are "a", "b", "c" and "d" [unknown-key]']),
+    ],
+)
+def test_a_key_may_need_one_of_others_which_is_said_once(text: str, expected: list[str]) -> None:
+    shape = shapes.Fields(keys=dict.fromkeys("abcd", NUMBER), needs={"a": ("b", "c"), "d": ("b", "c")})
+    _, errors = read(text, shape)
+    assert errors == expected
+    assert Draft202012Validator(schema_of(shape)).is_valid(yaml.safe_load(text)) is not bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"), [("{}", True), ("{a: 1}", True), ("{b: 1, c: 1}", False), ("{c: 1, a: 1}", False)]
+)
+def test_keys_may_exclude_each_other(text: str, right: bool) -> None:
+    shape = shapes.Fields(keys=dict.fromkeys("abc", NUMBER), at_most_one=("a", "b", "c"))
+    value, errors = read(text, shape)
+    assert (value is not INVALID, not errors) == (right, right)
+    assert Draft202012Validator(schema_of(shape)).is_valid(yaml.safe_load(text)) is right
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{in: {a: 1}}", {"in": {"a": 1}}),
+        ("{in: {b: 1}}", {"in": {"b": 1}}),
+        ("{in: {}}", None),
+        ("{in: {}, a: 1}", {"in": {"a": 1}}),
+        ("{a: 1, in: {c: 2}}", {"in": {"c": 2, "a": 1}}),
+        ("{in: {a: 1}, a: 1}", None),
+        ("{in: {b: 1}, a: 1}", None),
+        ("{in: 5, a: 1}", None),
+    ],
+)
+def test_a_key_may_stand_beside_the_mapping_into_which_it_belongs(text: str, value: object) -> None:
+    inner = shapes.Fields(keys=dict.fromkeys("abc", NUMBER), at_least_one=("a", "b"), at_most_one=("a", "b"))
+    shape = shapes.Fields(keys={"in": inner, "a": NUMBER}, required=("in",), inside={"a": "in"})
+    found, errors = read(text, shape)
+    assert (found if found is not INVALID else None) == value
+    assert len(errors) == (value is None)
+    assert Draft202012Validator(schema_of(shape)).is_valid(yaml.safe_load(text)) is (value is not None)

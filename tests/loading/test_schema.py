@@ -33,8 +33,6 @@ BY_MEANING = {
     "policy-quiet-hours-of-nothing", "policy-wrong-and-used", "was-the-same", "was-twice", "was-an-id",
     "cooldown-by-without-cooldown", "on-answer-without-on-dismiss", "on-dismiss-without-cooldown",
     "on-dismiss-in-defaults-without-cooldown",
-    "invariant-per-alone", "invariant-without-per", "test-event-before-the-start", "test-event-of-a-user",
-    "test-expects-too-late",
 }  # fmt: skip
 
 
