@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import cycle, islice
 from random import Random
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
@@ -22,25 +22,29 @@ from engine.core.calendar import moment_of
 from engine.core.model import Event, Json
 from engine.core.rules import RuleSet
 from engine.core.units import DAY, HOUR, MINUTE, SECOND
-from engine.invariants.vocabulary import Template, Vocabulary
+from engine.invariants.vocabulary import ACTIVITY, Template, Vocabulary
 from engine.loading.scenarios import START_DEFAULT, USER_DEFAULT, parse_moment
 
 STEPS_MAX = 24
-EVENTS_MAX = 100
-REPEATS_MAX = 20
+EVENTS_MAX = 200
+REPEATS_MAX = 50
+GAPS = (0, SECOND, MINUTE, HOUR)
 ZONES = ("Etc/UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
 START = parse_moment(START_DEFAULT)
 
 
+Data = tuple[tuple[str, Json], ...]
+Part = tuple[str, Data]  # an event: its type and its data
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Events of one kind: the first ``gap`` after what came before, and ``repeats`` more, each ``apart``."""
+    """The ``parts`` one after the other, so many ``times``: first a ``gap``, and later ones each ``apart``."""
 
     gap: int
-    type: str
-    data: tuple[tuple[str, Json], ...] = ()
-    times: int = 1
-    apart: int = SECOND
+    parts: tuple[Part, ...]
+    times: int
+    apart: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +62,11 @@ class Stream:
         if self.attributes:
             events.append(Event("user.identify", USER_DEFAULT, at, dict(self.attributes)))
         for step in self.steps:
-            for number in range(step.times):
-                at += step.apart if number else step.gap
-                events.append(Event(step.type, USER_DEFAULT, at, dict(step.data)))
+            gap = step.gap
+            for name, data in islice(cycle(step.parts), step.times * len(step.parts)):
+                at += gap
+                gap = step.apart
+                events.append(Event(name, USER_DEFAULT, at, dict(data)))
         return events[:EVENTS_MAX]
 
     @property
@@ -72,9 +78,11 @@ class Stream:
 def streams(rules: RuleSet, vocabulary: Vocabulary) -> st.SearchStrategy[Stream]:
     """Streams in which those words come, at and around the spans that matter to the rules."""
     around = sorted({0, *(moment for span in vocabulary.spans for moment in (span - SECOND, span, span + SECOND))})
-    gaps = st.sampled_from([gap for gap in around if gap >= 0])
-    times = st.sampled_from(sorted(min(count, REPEATS_MAX) for count in vocabulary.times))
-    steps = st.one_of(*(_step(kind, gaps, times) for kind in _kinds(vocabulary)))
+    spans = st.sampled_from([gap for gap in around if gap >= 0])
+    gaps = st.one_of(st.sampled_from(GAPS), spans)
+    times = st.sampled_from(sorted({min(count, REPEATS_MAX) for count in vocabulary.times}))
+    parts = st.one_of(*_parts(vocabulary))
+    steps = st.builds(Step, gap=gaps, parts=parts, times=times, apart=gaps)
     zones = st.sampled_from(_zones(rules))
     optional = {"timezone": zones} | {name: st.sampled_from(some) for name, some in vocabulary.attributes.items()}
     return st.builds(
@@ -82,24 +90,33 @@ def streams(rules: RuleSet, vocabulary: Vocabulary) -> st.SearchStrategy[Stream]
         start=st.sampled_from(starts(rules)),
         attributes=st.fixed_dictionaries({}, optional=optional).map(lambda known: tuple(sorted(known.items()))),
         steps=st.lists(steps, min_size=1, max_size=STEPS_MAX).map(tuple),
-        tail=gaps,
+        tail=spans,
     )
 
 
-def _kinds(vocabulary: Vocabulary) -> Iterator[tuple[str, st.SearchStrategy[tuple[tuple[str, Json], ...]]]]:
-    """Types of events with their data, the ones that rules watch for first."""
+def _parts(vocabulary: Vocabulary) -> Iterator[st.SearchStrategy[tuple[Part, ...]]]:
+    """What may happen, what rules watch for first."""
     for template in vocabulary.templates:
-        yield template.type, _data(template)
-    none: st.SearchStrategy[tuple[tuple[str, Json], ...]] = st.just(())
-    yield from ((kind, none) for kind in ("session.start", "session.end", "activity"))
+        yield st.tuples(_event(template))
+    for script in vocabulary.scripts:
+        yield st.tuples(*map(_event, script))
+    yield st.sampled_from([((name, ()),) for name in ("session.start", "session.end", ACTIVITY)])
     rule_ids = sorted(vocabulary.options)
     if rule_ids:
-        answers = [(rule, option) for rule in rule_ids for option in (*vocabulary.options[rule], "something else")]
-        yield "message.answered", st.sampled_from(answers).map(lambda it: (("rule", it[0]), ("response", it[1])))
-        yield "message.dismissed", st.sampled_from(rule_ids).map(lambda rule: (("rule", rule),))
+        answers: list[tuple[Part, ...]] = [
+            (("message.answered", (("rule", rule), ("response", option))),)
+            for rule in rule_ids
+            for option in (*vocabulary.options[rule], "something else")
+        ]
+        dismissals: list[tuple[Part, ...]] = [(("message.dismissed", (("rule", rule),)),) for rule in rule_ids]
+        yield st.sampled_from(answers + dismissals)
 
 
-def _data(template: Template) -> st.SearchStrategy[tuple[tuple[str, Json], ...]]:
+def _event(template: Template) -> st.SearchStrategy[Part]:
+    return st.tuples(st.just(template.type), _data(template))
+
+
+def _data(template: Template) -> st.SearchStrategy[Data]:
     absent = object()  # the last of the values
     fields = {name: st.sampled_from([*values, absent]) for name, values in template.fields.items() if values}
     anything = st.fixed_dictionaries(fields).map(
@@ -108,14 +125,6 @@ def _data(template: Template) -> st.SearchStrategy[tuple[tuple[str, Json], ...]]
     if not template.fitting:
         return anything
     return st.one_of(st.sampled_from([tuple(data.items()) for data in template.fitting]), anything)
-
-
-def _step(
-    kind: tuple[str, st.SearchStrategy[Any]], gaps: st.SearchStrategy[int], times: st.SearchStrategy[int]
-) -> st.SearchStrategy[Step]:
-    name, data = kind
-    apart = st.sampled_from([SECOND, MINUTE, HOUR])
-    return st.builds(Step, gap=gaps, type=st.just(name), data=data, times=times, apart=st.one_of(apart, gaps))
 
 
 def _zones(rules: RuleSet) -> list[str]:

@@ -52,6 +52,7 @@ class Vocabulary:
     """All that is worth being said in a stream of events. Everything is in an order that depends on the rules alone."""
 
     templates: list[Template] = field(default_factory=list)
+    scripts: list[tuple[Template, ...]] = field(default_factory=list)  # what a trigger names, in its order
     attributes: dict[str, tuple[Json, ...]] = field(default_factory=dict)
     spans: tuple[int, ...] = ()
     times: tuple[int, ...] = (1, 2, 3)
@@ -72,7 +73,8 @@ def whole_vocabulary(rules: RuleSet, invariants: Iterable[Invariant]) -> Vocabul
     """What all rules look at, and as many of it, in such a time, as would break the invariants."""
     found = vocabulary_of(rules, rules.policy)
     bounds = [invariant for invariant in invariants if isinstance(invariant, AtMost)]
-    found.times = tuple(sorted({*found.times, *(bound.count_max + 1 for bound in bounds)}))
+    # A trigger that counts to three fires twice at six events.
+    found.times = tuple(sorted({*found.times, *(n * (bound.count_max + 1) for bound in bounds for n in found.times)}))
     found.spans = tuple(sorted({*found.spans, *(bound.per for bound in bounds if isinstance(bound.per, int))}))
     return found
 
@@ -93,6 +95,7 @@ def with_those_it_names(rule: Rule, rules: RuleSet) -> list[Rule]:
 class _Found:
     def __init__(self) -> None:
         self.templates: dict[tuple[str, str], Template] = {}
+        self.scripts: list[tuple[Template, ...]] = []
         self.attributes: dict[str, list[Json]] = {}
         self.spans: dict[int, None] = dict.fromkeys(SPANS_ALWAYS)
         self.times: dict[int, None] = dict.fromkeys((1, 2, 3))
@@ -105,6 +108,7 @@ class _Found:
         templates = list(self.templates.values()) or [Template(ACTIVITY)]
         return Vocabulary(
             templates,
+            list(self.scripts),
             {name: _few(values) for name, values in self.attributes.items()},
             tuple(sorted(list(self.spans)[:SPANS_MAX])),
             tuple(sorted(self.times)),
@@ -120,14 +124,16 @@ class _Found:
         for trigger in rule.triggers:
             self.matchers, self.expressions, self.fields = [], [], []
             self.walk_slots(trigger, 0)
-            for matcher in self.matchers or [Matcher((ACTIVITY,), None)]:
-                self.add_matcher(matcher, trigger, conditions)
+            matchers = self.matchers or [Matcher((ACTIVITY,), None)]
+            named = [self.add_matcher(matcher, trigger, conditions) for matcher in matchers]
+            self.scripts += [tuple(named[:length]) for length in range(2, len(named) + 1)]
         self.matchers = []
         self.walk(rule, 0)
         for matcher in self.matchers:
             self.add_matcher(matcher, None, _Reading())
 
-    def add_matcher(self, matcher: Matcher, trigger: Trigger | None, conditions: _Reading) -> None:
+    def add_matcher(self, matcher: Matcher, trigger: Trigger | None, conditions: _Reading) -> Template:
+        """Templates for the types that the matcher names; gives that for the first of them."""
         reading = _Reading()
         reading.fields = {name: list(values) for name, values in conditions.fields.items()}
         if matcher.where is not None:
@@ -142,15 +148,18 @@ class _Found:
         if trigger is not None:
             words = _words(trigger)
             if words:
-                reading.fields[trigger.field] = words  # type: ignore[attr-defined]  # what has words has a field
+                name = trigger.field  # type: ignore[attr-defined]  # what has words has a field
+                longer = [f"{words[0]} {value}" for value in reading.fields.get(name, ()) if isinstance(value, str)]
+                reading.fields[name] = [*words, *longer]
         fields_of = {name: _few(some) for name, some in reading.fields.items()}
-        for event_type in matcher.event_types:
-            name = _some_type(event_type)
+        keys = [(_some_type(event_type), repr(fields_of)) for event_type in matcher.event_types]
+        for key in keys:
+            name, _ = key
             # Two rules may want the same field of one type to be something else each, and each gets its own.
-            key = (name, repr(fields_of))
             if key not in self.templates:
                 fitting = _fitting(name, fields_of, matcher, conditions.expressions)
                 self.templates[key] = Template(name, fields_of, fitting)
+        return self.templates[keys[0]]
 
     def take(self, reading: _Reading) -> None:
         for name, values in reading.attributes.items():
