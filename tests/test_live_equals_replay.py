@@ -1,8 +1,9 @@
 """A dry run is production: whatever happens to the live driver, its log replayed gives its decisions, byte for byte.
 
 Hypothesis drives the real driver on the model store: events of several users, timers that run late or not at all,
-reloads, commits that fail, whose answer is lost, or that somebody else was faster with, crashes and restarts. Times
-are drawn from the rules' own constants and one microsecond to either side of them.
+reloads, commits that fail, whose answer is lost, or that somebody else was faster with, crashes and restarts; clients
+that come and go, are handed messages, answer and dismiss them, and say what they wish. Times are drawn from the rules'
+own constants and one microsecond to either side of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from msgspec import structs
 
 from engine.core.evaluate import advance, run
 from engine.core.model import Decision, Event
-from engine.core.rules import RuleSet, Timeline
+from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND
 from engine.live import Input, Live
@@ -70,12 +72,67 @@ RULE_TEXTS = (
     .replace("session_timeout: 9m", "session_timeout: 4m"),
     BASE[: BASE.index("  - id: break")],
 )  # fmt: skip
+TALK = """
+version: 1
+policy:
+  session_timeout: 9m
+  simultaneous: 2
+  budgets: {patience: {limits: [{max: 6, per: 11m}], charged_by: [{event: message.dismissed}]}}
+rules:
+  - id: offer
+    trigger: {event: fail}
+    topic: help
+    level: less
+    cooldown: 1m
+    on_dismiss: {cooldown: x2, up_to: 7m}
+    on_answer: reset
+    deliver: {at: [edit], within: 90s, cancel_on: [chat_message]}
+    message: {type: question, text: "offer {{ event.n }}", options: ["Yes", "No"], expires: 5m}
+  - id: yes
+    trigger: {response: {to: offer, is: "Yes"}}
+    message: {type: suggestion, text: "so {{ event.response }}"}
+  - id: nothing
+    trigger: [{response: {to: offer, is: [ignored, dismissed]}}, {response: {to: hint, is: ignored}}]
+    topic: help
+    message: {type: notification, text: "{{ event.type }}"}
+  - id: hint
+    trigger: {count: {event: fail, at_least: 2, within: 7m}}
+    cooldown: 1m
+    holdout: 20%
+    message:
+      type: question
+      expires: 3m
+      variants: [{id: one, text: "one {{ trigger.count }}"}, {id: two, weight: 2, text: two}]
+  - id: quick
+    trigger: {sequence: {steps: [fail, edit], within: 2m}}
+    deliver: {quiet_for: 1m, within: 4m, otherwise: drop}
+    message: {type: suggestion, text: quick}
+  - id: silent
+    trigger: {absence: {after: fail, no: edit, within: 3m}}
+    message: {type: notification, text: silent}
+  - id: arrived
+    trigger: {event: message.delivered}
+    cooldown: 4m
+    message: {type: notification, text: "{{ event.rule|default('gone') }}"}
+  - id: bye
+    trigger: {session: end}
+    offline: keep
+    deliver: {cancel_on: [user.identify]}
+    message: {type: question, text: "bye after {{ trigger.lasted }}", expires: 11m}
+"""
+TALKS = (
+    TALK,
+    TALK.replace("within: 7m", "within: 9m").replace("x2", "x3").replace("within: 2m}", "within: 3m}"),
+    TALK.replace("id: hint", "id: tip\n    was: hint").replace("to: hint", "to: tip"),
+    TALK[: TALK.index("  - id: arrived")].replace("offer {{", "OFFER {{").replace("topic: help", "topic: other"),
+)  # fmt: skip
 SPANS = (0, SECOND, MINUTE, 90 * SECOND, *(MINUTE * n for n in (2, 3, 4, 5, 7, 9, 11)))
 USERS = ("ann", "bob", "cem")
 
 
-def compiled(which: int) -> RuleSet:
-    return load({"rules.yaml": RULE_TEXTS[which]}, KINDS)
+@cache
+def compiled(text: str) -> RuleSet:
+    return load({"rules.yaml": text}, KINDS)
 
 
 class Crash(BaseException):
@@ -111,14 +168,19 @@ class TryingStore:
 
 @dataclass
 class World:
-    """The live driver with its own time, and what clients were promised."""
+    """The live driver with its own time, what clients were promised, and what they were handed.
+
+    ``away`` are those who have no connection that would take a message.
+    """
 
     store: TryingStore = field(default_factory=lambda: TryingStore(MemoryStore(partition_count=2)))
     now: int = 1_700_000_000 * SECOND
+    texts: tuple[str, ...] = RULE_TEXTS
     which: int = 0
     acknowledged: list[int] = field(default_factory=list)
     serial: int = 0
-    delivered: list[str] = field(default_factory=list)
+    handed: dict[str, list[str]] = field(default_factory=lambda: {user: [] for user in USERS})
+    away: set[str] = field(default_factory=set)
     live: Live = field(init=False)
 
     async def start(self) -> None:
@@ -126,7 +188,7 @@ class World:
         while True:
             self.live = Live(
                 self.store,
-                compiled(self.which),
+                compiled(self.texts[self.which]),
                 clock=lambda: self.now,
                 deliver=self.deliver,
                 retry_seconds=(0, 0, 0),
@@ -138,8 +200,17 @@ class World:
                 continue
 
     def deliver(self, messages: list[OutboxMessage]) -> list[str]:
-        self.delivered += [message.message.id for message in messages]
-        return [message.message.id for message in messages]
+        taken = [message for message in messages if message.user not in self.away]
+        for message in taken:
+            self.handed[message.user].append(message.message.id)
+        return [message.message.id for message in taken]
+
+    async def fetch(self, user: str) -> None:
+        """The user's client is back, and takes what waits for it."""
+        self.away.discard(user)
+        waiting = await self.live.waiting(user)
+        self.deliver(waiting)
+        await self.live.relayed(waiting)
 
     async def do(self, action: tuple[Any, ...]) -> None:
         kind, *rest = action
@@ -147,6 +218,10 @@ class World:
             self.now += rest[0]
         elif kind == "trouble":
             self.store.troubles.append(rest[0])
+        elif kind == "away":
+            self.away.add(rest[0])
+        elif kind == "fetch":
+            await self.fetch(rest[0])
         elif kind == "restart":
             await self.start()
         else:
@@ -157,7 +232,7 @@ class World:
                     await self.live.take_turn(self.now)
                 elif kind == "rules":
                     self.which = rest[0]
-                    await self.live.change_rules(compiled(self.which))
+                    await self.live.change_rules(compiled(self.texts[self.which]))
             except StoreError:
                 pass
             except Crash:
@@ -168,9 +243,12 @@ class World:
         first = self.serial
         for item in inputs:
             # Whatever id it gets: by its serial number it is seen how often it happened.
-            item = structs.replace(item, data={**item.data, "serial": self.serial})
+            item = structs.replace(item, data={**self.resolved(item), "serial": self.serial})
+            said = [item]
+            if item.type == "user_response":
+                said.append(structs.replace(item, type="message.answered", data=without(item.data, "serial")))
             self.serial += 1
-            tasks.append(asyncio.ensure_future(self.live.submit([item])))
+            tasks.append(asyncio.ensure_future(self.live.submit(said)))
             await asyncio.sleep(0)
             self.now += 1
         try:
@@ -178,6 +256,18 @@ class World:
         finally:
             done = await asyncio.gather(*tasks, return_exceptions=True)
             self.acknowledged += [first + place for place, ids in enumerate(done) if isinstance(ids, list)]
+
+    def resolved(self, item: Input) -> dict[str, Any]:
+        """The data of an input, with the id of one of the latest messages that its user was handed for its number."""
+        back = item.data.get("message_id")
+        if back is None:
+            return item.data
+        latest = self.handed[item.user][::-1]
+        return {**item.data, "message_id": latest[back] if back < len(latest) else "of nobody"}
+
+
+def without(data: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key != name}
 
 
 def spans() -> st.SearchStrategy[int]:
@@ -198,23 +288,50 @@ def inputs() -> st.SearchStrategy[Input]:
         ),
         st.builds(Input, user, st.sampled_from(("session.start", "session.end")), st.just({}), session=session),
         st.builds(Input, user, st.just("user.identify"), st.fixed_dictionaries({"level": st.integers(1, 4)})),
+        feedback(user),
+    )
+
+
+def feedback(user: st.SearchStrategy[str]) -> st.SearchStrategy[Input]:
+    """What became of a message, told by how many messages ago it came; and what the user wishes."""
+    latest = st.integers(0, 2)
+    response = st.fixed_dictionaries({"message_id": latest, "response": st.sampled_from(("Yes", "No", "Hm"))})
+    outcome = st.sampled_from(("seen", "engaged", "answered", "dismissed", "muted"))
+    names = st.sampled_from(("offer", "hint", "help", "*"))
+    moment = st.sampled_from((None, 1_700_000_060, 1_700_000_240.5, "2023-11-14T22:20:00Z"))
+    wishes = {
+        "level": st.sampled_from(("off", "less", "normal", "more")),
+        "muted": st.lists(names, max_size=2),
+        "snoozedUntil": moment,
+        "snoozed": st.dictionaries(names, moment.filter(lambda until: until is not None), max_size=2),
+    }
+    return st.one_of(
+        st.builds(Input, user, st.just("user_response"), response),
+        st.builds(Input, user, outcome.map("message.{}".format), st.fixed_dictionaries({"message_id": latest})),
+        st.builds(Input, user, st.just("user.preferences"), st.fixed_dictionaries({}, optional=wishes)),
     )
 
 
 TROUBLES = ("fails", "the answer is lost", "somebody else was faster", "crash before", "crash after")
-actions = st.lists(
-    st.one_of(
+
+
+def stories(count: int) -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    """What happens under so many rule sets."""
+    return st.lists(action(count), max_size=40)
+
+
+def action(count: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.one_of(
         st.tuples(st.just("events"), st.lists(inputs(), min_size=1, max_size=3)),
         st.tuples(st.just("events"), st.lists(inputs(), min_size=1, max_size=3)),
         st.tuples(st.just("wait"), spans()),
         st.tuples(st.just("wait"), spans()),
         st.tuples(st.just("turn")),
-        st.tuples(st.just("rules"), st.integers(0, len(RULE_TEXTS) - 1)),
+        st.tuples(st.just("rules"), st.integers(0, count - 1)),
+        st.tuples(st.sampled_from(("away", "fetch")), st.sampled_from(USERS)),
         st.tuples(st.just("trouble"), st.sampled_from(TROUBLES)),
         st.tuples(st.just("restart")),
-    ),
-    max_size=40,
-)
+    )
 
 
 async def recorded(store: MemoryStore) -> tuple[dict[str, list[Event]], dict[str, list[bytes]], dict[str, int]]:
@@ -249,12 +366,14 @@ async def check(world: World) -> None:
     timeline = await recorded_timeline(store)
     assert timeline is not None
     events, lines, until = await recorded(store)
+    timeline.history = lambda user, moment: [event for event in events[user] if event.at < moment][-HISTORY_EVENTS_MAX:]
     states = await store.load(list(events))
     for user, happened in events.items():
         decisions: list[Decision] = []
         state = UserState(user)
         run(timeline, state, happened, until[user], decisions)
         assert [encode_decision(decision) for decision in decisions] == lines.pop(user, [])
+        await check_outbox(world, user, decisions)
         assert state.encode() == caught_up(timeline, states[user], until[user])
     assert not lines
     happened_times = Counter(
@@ -262,6 +381,23 @@ async def check(world: World) -> None:
     )
     assert [serial for serial in world.acknowledged if happened_times[serial] != 1] == []
     assert [serial for serial, times in happened_times.items() if times > 1] == []
+
+
+async def check_outbox(world: World, user: str, decisions: list[Decision]) -> None:
+    """Every message that was sent has been handed over, waits, was taken back or has expired, and no other does."""
+    sent: dict[str, Decision] = {}
+    for decision in decisions:
+        if decision.message is not None and decision.outcome == "sent":
+            sent[decision.message.id] = decision
+        elif decision.message is not None and decision.was == "sent":
+            del sent[decision.message.id]
+    waiting = {outgoing.message.id for outgoing in await world.live.waiting(user)}
+    assert waiting <= sent.keys()
+    for message_id in sent.keys() - waiting - set(world.handed[user]):
+        message = sent[message_id].message
+        assert message is not None
+        assert message.expires_at is not None
+        assert message.expires_at <= world.now
 
 
 def caught_up(timeline: Timeline, encoded: bytes, until: int) -> bytes:
@@ -273,8 +409,8 @@ def caught_up(timeline: Timeline, encoded: bytes, until: int) -> bytes:
     return state.encode()
 
 
-async def story(steps: list[tuple[Any, ...]]) -> None:
-    world = World()
+async def story(steps: list[tuple[Any, ...]], texts: tuple[str, ...] = RULE_TEXTS) -> World:
+    world = World(texts=texts)
     await world.start()
     for step in steps:
         await world.do(step)
@@ -282,12 +418,19 @@ async def story(steps: list[tuple[Any, ...]]) -> None:
     await world.start()
     await world.live.take_turn(world.now)
     await check(world)
+    return world
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(actions)
+@given(stories(len(RULE_TEXTS)))
 def test_the_log_replayed_gives_the_decisions_of_the_live_driver(steps: list[tuple[Any, ...]]) -> None:
     asyncio.run(story(steps))
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(stories(len(TALKS)))
+def test_it_does_so_where_rules_and_users_talk_to_each_other(steps: list[tuple[Any, ...]]) -> None:
+    asyncio.run(story(steps, TALKS))
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
@@ -305,3 +448,14 @@ async def test_one_trouble_of_each_kind_loses_nothing_and_doubles_nothing(troubl
             ("events", [stuck]),
         ]
     )
+
+
+GONE = [Input("ann", "session.start", {}, session="s1"), Input("ann", "session.end", {}, session="s1")]
+BACK = Input("ann", "user.identify", {"level": 1})
+
+
+@pytest.mark.parametrize("turns", [[[*GONE, BACK]], [GONE, [BACK]], [GONE[:1], GONE[1:], [BACK]]])
+async def test_what_is_taken_back_while_nobody_is_there_neither_waits_nor_comes(turns: list[list[Input]]) -> None:
+    world = await story([("away", "ann"), *(("events", inputs) for inputs in turns), ("fetch", "ann")], TALKS)
+    assert [json.loads(line)["outcome"] for _, line in await all_decisions(world.store.inner)] == ["sent", "cancelled"]
+    assert world.handed["ann"] == []
