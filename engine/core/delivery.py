@@ -182,7 +182,6 @@ def _conclude(
 ) -> None:
     """The held message comes to its outcome."""
     state.drop_held(held)
-    at = state.now
     if outcome == "sent" and rule is not None:
         value = None if rule.cooldown_by is None else ""
         if rule.cooldown_by is not None and held.event is not None:
