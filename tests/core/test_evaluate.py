@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_rules import GAPS, START, compiled, event_lists, rule_texts
 
+from engine.core.delivery import soonest_delivery
 from engine.core.evaluate import advance, apply, run
 from engine.core.model import Decision, Event
-from engine.core.rules import RuleSet, Timeline
+from engine.core.rules import RuleSet, Timeline, Trigger
 from engine.core.scope import Scope
 from engine.core.state import ATTRIBUTES_MAX, GONE_RULES_MAX, SESSIONS_MAX, Sent, UserState
 from engine.core.units import HOUR, MINUTE, SECOND
@@ -112,8 +114,8 @@ def test_each_candidate_has_one_outcome_and_no_input_sends_more_than_it_may(text
     rules = compiled(text)
     timeline = Timeline(rules)
     state = UserState("ann")
-    priorities = {rule.id: rule.priority for rule in rules}
-    remember = {rule.id for rule in rules if any(trigger.has_memory for trigger in rule.triggers)}
+    decisions: list[Decision] = []
+    not_asked = {rule.id for rule in rules if any(depends_on_the_past(trigger) for trigger in rule.triggers)}
     for event in events:
         by_time: list[Decision] = []
         by_event: list[Decision] = []
@@ -122,17 +124,54 @@ def test_each_candidate_has_one_outcome_and_no_input_sends_more_than_it_may(text
         # Timers of one moment are one input, and so is an event.
         inputs = [list(group) for _, group in groupby(by_time, key=lambda decision: decision.at)]
         for made in [*inputs, by_event]:
-            assert len({decision.rule for decision in made}) == len(made)
+            candidates = [decision for decision in made if decision.was is None]
+            assert len({decision.rule for decision in candidates}) == len(candidates)
             assert sum(decision.outcome == "sent" for decision in made) <= rules.policy.simultaneous
-            order = [(-priorities[decision.rule], decision.order) for decision in made]
-            assert order == sorted(order)
-            assert all((decision.message is None) == (decision.outcome not in ("sent", "shadow")) for decision in made)
-            assert all(decision.reason is not None for decision in made if decision.outcome not in ("sent", "shadow"))
-        assert {decision.rule for decision in by_event} - remember == rules_that_fire(rules, state, event) - remember
+            decisions += made
+        candidates = [decision for decision in by_event if decision.was is None]
+        order = [(-rules.by_id[decision.rule].priority, decision.order) for decision in candidates]
+        assert order == sorted(order)
+        assert {decision.rule for decision in candidates} - not_asked == rules_that_fire(
+            rules, state, event
+        ) - not_asked
+    check_conservation(decisions, state)
+
+
+WITH_MESSAGE = ("sent", "held", "shadow", "cancelled", "expired")
+
+
+def check_conservation(decisions: list[Decision], state: UserState) -> None:
+    """The candidates are the sum of the outcomes: each message has one at a time, and what is left over is held."""
+    stands: dict[str, Decision] = {}
+    for decision in decisions:
+        message = decision.message
+        assert (message is None) == (decision.outcome not in WITH_MESSAGE)
+        assert decision.reason is not None or decision.outcome in ("sent", "shadow")
+        if message is None:
+            continue
+        former = stands.get(message.id)
+        if decision.was is None:
+            assert former is None
+        else:
+            assert former is not None
+            assert (former.outcome, former.rule) == (decision.was, decision.rule)
+        stands[message.id] = decision
+    candidates = sum(decision.was is None for decision in decisions)
+    outcomes = Counter(decision.outcome for decision in decisions)
+    outcomes.subtract(decision.was for decision in decisions if decision.was is not None)
+    assert candidates == outcomes.total()
+    assert min(outcomes.values(), default=0) >= 0
+    assert {held.message.id for held in state.held} == {
+        message_id for message_id, decision in stands.items() if decision.outcome == "held"
+    }
+
+
+def depends_on_the_past(trigger: Trigger) -> bool:
+    return trigger.has_memory or trigger.kind in ("session", "response")
 
 
 def rules_that_fire(rules: RuleSet, state: UserState, event: Event) -> set[str]:
-    """Asked again afterwards, of a copy: what triggers without memory look at is the event alone."""
+    """Asked again afterwards, of a copy: what triggers without a past look at is the event alone."""
     state = UserState.decode(state.encode())
     scope = Scope(state, event, event.at, rules.policy)
     return {watch.rule.id for watch, _ in rules.dispatch.interest(event.type).observe(state, scope)}
@@ -149,13 +188,22 @@ def test_the_clock_never_goes_back_and_a_wake_up_is_never_late(text: str, events
         before = state.now
         apply(timeline, state, event, decisions)
         assert state.now == event.at >= before
-        due, _ = rules.dispatch.soonest(state, rules.policy)
-        if state.present_since is None:
-            assert state.wake is None
-        elif due is not None:
-            assert state.wake is not None
-            assert state.wake <= due
+        moment = next_moment(rules, state)
+        assert moment is None or (state.wake is not None and state.wake <= moment)
     assert [decision.at for decision in decisions] == sorted(decision.at for decision in decisions)
+
+
+def next_moment(rules: RuleSet, state: UserState) -> int | None:
+    """The next moment at which time alone changes something, asked of everything that could, and of nothing noted."""
+    read = UserState.decode(state.encode())
+    moments = [soonest_delivery(rules, read)]
+    if read.present_since is not None:
+        for rule in rules:
+            if rule.mode != "off":
+                moments += [trigger.due(read, rules.policy) for trigger in rule.triggers]
+        if read.implicit_since is not None and read.idle_since is not None:
+            moments.append(read.idle_since + rules.policy.session_timeout)
+    return min([moment for moment in moments if moment is not None], default=None)
 
 
 # By hand: the edges and the bounds.
