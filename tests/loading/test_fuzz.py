@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples_for_loading import BAD, GOOD, SHIPPED, errors_of, text_of
+from test_tree import plain
 
-from engine.loading.tree import LINE_BREAK
+from engine.loading.tree import LINE_BREAK, parse_tree
 
 GOOD_TEXTS = [text_of(path) for path in GOOD + SHIPPED]
 ALL_TEXTS = GOOD_TEXTS + [text_of(path) for path in BAD if len(text_of(path)) < 5000]
+AS_JSON = [json.dumps(plain(root)) for text in GOOD_TEXTS if (root := parse_tree("x", text).root) is not None]
 PIECES = [
     "\t", "\n", "\r\n", "  ", " ", "- ", ": ", ":", "[", "]", "{", "}", "'", '"', "|", ">", "&a ", "*a", "!!str ", "<<",
     "---\n", "...\n", "%YAML 1.1\n", "#", "?", ",", "@", "`", "{{", "}}", "{%", "null", "5", "0x1F", ".nan", "\\", "ä",
     "😀", "\u2028", "\x00", "\ufeff", "(", ")", " and ", "event.", "trigger.", "5m", "*", "is", "\u0301", "tests:",
+    "policy: ", "budgets: ", "quiet_hours: ", "budget: ", "none", "variants: ", "message: ", "deliver: ", "defaults: ",
+    "cooldown: ", "on_dismiss: ", "x2", "10%", "was: ", "response: ", "to: ", "session: ", "within: ", "id: ",
 ]  # fmt: skip
 
 
@@ -51,6 +60,39 @@ def test_a_mutated_file_is_answered(data: st.DataObject) -> None:
         stop = min(len(text), start + data.draw(st.sampled_from([0, 0, 1, 3, 20])))
         text = text[:start] + data.draw(st.sampled_from(["", *PIECES])) + text[stop:]
     check_answer(text)
+
+
+# Each stands in place of a value of any other kind.
+STRANGE = [None, True, 5, 2.5, "", "none", "x2", "10%", "5m", "hello", [], ["none", "none"], [[]], {}, {"id": "a"}]
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a value stands in which something else could stand."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in entries:
+        yield (*path, key)
+        yield from places_in(child, (*path, key))
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_value_of_another_kind_anywhere_is_answered(data: st.DataObject) -> None:
+    value: Any = json.loads(data.draw(st.sampled_from(AS_JSON)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        places = list(places_in(value))
+        if not places:
+            break
+        *path, last = data.draw(st.sampled_from(places))
+        within = value
+        for key in path:
+            within = within[key]
+        # A copy, for what was put in before must not be changed by what is put into it.
+        within[last] = copy.deepcopy(data.draw(st.sampled_from(STRANGE)))
+        if isinstance(within, dict) and data.draw(st.booleans()):
+            within[data.draw(st.sampled_from([*within, "message", "variants", "quiet_hours", "none"]))] = within.pop(
+                last
+            )
+    check_answer(json.dumps(value, ensure_ascii=False, indent=1))
 
 
 @given(st.data())
