@@ -23,7 +23,7 @@ from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.language import CAPS_MAX, DATA_KEYS_TAKEN, DEFAULTS, DELIVER, POLICY, VARIANTS_MAX, rule_shape
 from engine.loading.load import load
-from engine.loading.policy import BUDGET, COST_MAX, COUNT_MAX, LIMITS_MAX, MATCHERS_MAX, SEED_MAX
+from engine.loading.policy import BUDGET, COST_MAX, COUNT_MAX, LIMITS_MAX, MATCHERS_MAX, QUIET_HOURS, SEED_MAX
 from engine.loading.policy import NAMES_MAX as RULE_NAMES_MAX
 from engine.transport.feedback import OUTCOMES as MESSAGE_OUTCOMES
 from engine.transport.feedback import PREFERENCES
@@ -205,6 +205,7 @@ def test_every_key_of_deliver_of_a_budget_and_of_preferences_is_explained() -> N
     for heading, keys in (
         ("## A good moment", DELIVER.keys),
         ("## Budgets", BUDGET.keys),
+        ("## Quiet hours", QUIET_HOURS.keys),
         ("## What users wish", dict.fromkeys(PREFERENCES)),
     ):
         listed = {word for cells in rows(section(heading, DELIVERY)) for word in words(cells[0])}
