@@ -3,7 +3,8 @@
 It must not do any command's work, nor import a command that was not asked for: `check` needs no server.
 
 To add a command: write ``engine/cli/NAME.py`` with a function NAME, its parameters annotated for typer, and
-a line in `COMMANDS`. Exit codes: 0 all is well, 1 what was asked for went wrong, 2 wrong usage.
+a line in `COMMANDS`. Exit codes: 0 all is well, 1 what was asked for went wrong, 2 wrong usage
+(and 5 of `test`, see there).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from engine.loading.load import Loaded
 from engine.loading.scenarios import Scenario
 from engine.scenario import run_scenario
 
-EXAMPLES = 300  # about a second
+EXAMPLES = 200  # about a second
 EXAMPLES_MAX = 1_000_000
 NOTHING_TO_DO = 5  # as pytest has it: that nothing was tested is no success, and no failure either
 
@@ -41,13 +42,17 @@ def test(
     The exit code is 1 if any of them fails, 2 if the rules cannot be loaded, and 5 if there is nothing to test.
     """
     loaded = _load(rules)
-    tests = [
-        _run(loaded.rules, scenario, opened_as(rules, scenario.path))
-        for scenario in loaded.scenarios
-        if _is_chosen(only, scenario.name, scenario.path)
-    ]
-    chosen = [invariant for invariant in loaded.invariants if _is_chosen(only, invariant.name, invariant.path)]
-    claims = _try_to_break(rules, loaded, chosen, seed, examples) if chosen else []
+    tests: list[Checked] = []
+    claims: list[Checked] = []
+    parts = (loaded, *loaded.apart.values())  # what stands apart is tested too, each by itself
+    for part in parts:
+        tests += [
+            _run(part.rules, scenario, opened_as(rules, scenario.path))
+            for scenario in part.scenarios
+            if _is_chosen(only, scenario.name, scenario.path)
+        ]
+        chosen = [invariant for invariant in part.invariants if _is_chosen(only, invariant.name, invariant.path)]
+        claims += _try_to_break(rules, part, chosen, seed, examples) if chosen else []
     if report is not None:
         _write(report, tests + claims)
     for check in tests + claims:
@@ -55,7 +60,7 @@ def test(
             typer.echo(f"{check.path}:{check.line}: {check.name}")
             typer.echo("".join(f"  {line}\n" for line in check.lines))
     if not tests and not claims:
-        typer.echo(_nothing(rules, loaded, only))
+        typer.echo(_nothing(rules, parts, only))
         raise typer.Exit(NOTHING_TO_DO)
     if tests:
         typer.echo(_summary(tests, "test", "passed"))
@@ -117,8 +122,8 @@ def _span(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
-def _nothing(rules: str, loaded: Loaded, only: str | None) -> str:
-    there_are = len(loaded.scenarios) + len(loaded.invariants)
+def _nothing(rules: str, parts: Sequence[Loaded], only: str | None) -> str:
+    there_are = sum(len(part.scenarios) + len(part.invariants) for part in parts)
     if there_are:
         return f'{rules}: nothing with "{only}" in its name or its file\'s, of {counted(there_are, "test")}'
     return f'{rules}: no tests; they stand under the key "tests" of any rule file'

@@ -26,7 +26,8 @@ from engine.invariants.vocabulary import ACTIVITY, Template, Vocabulary
 from engine.loading.scenarios import START_DEFAULT, USER_DEFAULT, parse_moment
 
 STEPS_MAX = 24
-EVENTS_MAX = 200
+EVENTS_MAX = 100
+LENGTH_MIN = 2 * DAY  # a stream may be as long as that, or twice as long as any span that matters
 REPEATS_MAX = 50
 GAPS = (0, SECOND, MINUTE, HOUR)
 ZONES = ("Etc/UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
@@ -49,8 +50,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What one user does. ``tail`` is how long time runs on after the last event."""
+    """What one user does. ``tail`` is how long time runs on after the last event; all of it is cut at ``length``."""
 
+    length: int
     start: int
     attributes: tuple[tuple[str, Json], ...]
     steps: tuple[Step, ...]
@@ -66,13 +68,16 @@ class Stream:
             for name, data in islice(cycle(step.parts), step.times * len(step.parts)):
                 at += gap
                 gap = step.apart
+                if at - self.start > self.length:
+                    return events[:EVENTS_MAX]
                 events.append(Event(name, USER_DEFAULT, at, dict(data)))
         return events[:EVENTS_MAX]
 
     @property
     def until(self) -> int:
         events = self.events()
-        return (events[-1].at if events else self.start) + self.tail
+        last = events[-1].at if events else self.start
+        return min(last + self.tail, self.start + self.length)
 
 
 def streams(rules: RuleSet, vocabulary: Vocabulary) -> st.SearchStrategy[Stream]:
@@ -87,6 +92,7 @@ def streams(rules: RuleSet, vocabulary: Vocabulary) -> st.SearchStrategy[Stream]
     optional = {"timezone": zones} | {name: st.sampled_from(some) for name, some in vocabulary.attributes.items()}
     return st.builds(
         Stream,
+        length=st.just(max(LENGTH_MIN, 2 * max(vocabulary.spans, default=0))),
         start=st.sampled_from(starts(rules)),
         attributes=st.fixed_dictionaries({}, optional=optional).map(lambda known: tuple(sorted(known.items()))),
         steps=st.lists(steps, min_size=1, max_size=STEPS_MAX).map(tuple),

@@ -30,7 +30,7 @@ TIMES_MAX = 50
 COMBINATIONS_MAX = 500  # of values of the fields of one event
 FITTING_MAX = 4
 DEPTH_MAX = 6
-SPANS_ALWAYS = (SECOND, MINUTE, 5 * MINUTE, HOUR, 8 * HOUR, DAY)
+SPANS_ALWAYS = (SECOND, MINUTE, 5 * MINUTE, HOUR, 8 * HOUR)
 GROUP_VALUES = ("a", "b")
 ACTIVITY = "activity"  # an event of which nothing matters but that the user did something
 
