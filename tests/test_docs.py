@@ -20,6 +20,7 @@ from engine.core.model import MESSAGE_TYPES_TAKEN, OUTCOMES
 from engine.core.remembered import HELD_MAX, MESSAGES_MAX, NAMES_MAX, VALUES_MAX
 from engine.core.rules import HISTORY_EVENTS_MAX
 from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
+from engine.lint.lint import lint
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.language import CAPS_MAX, DATA_KEYS_TAKEN, DEFAULTS, DELIVER, POLICY, VARIANTS_MAX, rule_shape
 from engine.loading.load import load
@@ -33,6 +34,7 @@ from engine.triggers import KINDS
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "docs" / "rules.md"
 DELIVERY = ROOT / "docs" / "delivery.md"
+COOKBOOK = ROOT / "docs" / "cookbook.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 PROTOCOL_RULES = """
 version: 1
@@ -239,13 +241,18 @@ def test_the_bounds_are_those_of_the_code() -> None:
 
 
 def test_every_recipe_has_one_file_and_one_timeline_and_is_in_the_table() -> None:
-    text = (ROOT / "docs" / "cookbook.md").read_text("utf-8")
-    head, *recipes = re.split(r"^## ", text, flags=re.MULTILINE)
+    head, *recipes = re.split(r"^## ", COOKBOOK.read_text("utf-8"), flags=re.MULTILINE)
     assert len(recipes) >= 20
     for recipe in recipes:
         assert re.findall(r"^```(\w+)", recipe, re.MULTILINE) == ["yaml", "timeline"], recipe.splitlines()[0]
     linked = re.findall(r"\(#([^)]+)\)", head)
     assert sorted(linked) == sorted(anchor(recipe.splitlines()[0]) for recipe in recipes)
+
+
+@pytest.mark.parametrize("place", [p for p in places("yaml") if p[0] == COOKBOOK], ids=named)
+def test_lint_finds_nothing_in_a_recipe(place: tuple[Path, int]) -> None:
+    page, number = place
+    assert lint(load({"rules.yaml": BLOCKS[page][number].text}, KINDS)) == ()
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
