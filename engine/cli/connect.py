@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.frames import CloseCode
 
-from engine.cli.conversation import HELP, Conversation, Explain, Quit, Send
+from engine.cli.conversation import HINT, Conversation, Explain, Quit, Send
 from engine.cli.screen import End, Screen
 
 BACKOFF_FIRST_S = 0.5
@@ -44,8 +45,8 @@ def connect(
     """Talk to a running server from the terminal.
 
     Shows what the backend sends and sends what is typed. A question, and whatever else offers options, is answered by
-    the number of an option or in your own words. Lines may also come through a pipe: the client leaves when they end
-    and are answered.
+    the number of an option or in your own words; /help lists how to dismiss, mute and snooze. Lines may also come
+    through a pipe: the client leaves when they end and are answered.
     """
     client = client_id or f"terminal-{secrets.token_hex(3)}"
     if not _is_unicode(client):
@@ -63,7 +64,7 @@ def connect(
 class _Terminal:
     def __init__(self, client: str, url: str) -> None:
         self.url = url
-        self.conversation = Conversation(client)
+        self.conversation = Conversation(client, time.time)
         self.screen = Screen()
         self.say = self.screen.say
         self.lines: asyncio.Queue[str | End] = asyncio.Queue()
@@ -85,7 +86,7 @@ class _Terminal:
             try:
                 async with connect_websocket(self.url, compression=None, open_timeout=10) as socket:
                     attempt = 0
-                    self.say(f"connected to {self.url} as {self.conversation.client}; {HELP}")
+                    self.say(f"connected to {self.url} as {self.conversation.client}; {HINT}")
                     await self.talk(socket)
                     if socket.close_code == CloseCode.MESSAGE_TOO_BIG:
                         self.unsent = None  # it would be too big the next time too

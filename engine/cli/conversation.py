@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any
 
 import msgspec
 
-HELP = (
-    "type to chat; with a question open, type a number or your answer; /chat TEXT to chat all the same, "
-    "/event TYPE key=value … for an activity event, /quit to leave"
-)
+from engine.core.refusal import Refused
+from engine.core.units import SECOND, parse_duration
+
+HINT = "type to chat; with a question open, type a number or your answer; /help lists the rest"
+HELP = """type to chat; with a question open, type a number or your answer
+/chat TEXT             chat, also with a question open
+/event TYPE key=value… an activity event
+/dismiss               put the last message away
+/mute                  no more of the rule that sent it; /unmute takes back every mute
+/snooze 15m            nothing for so long; /snooze tomorrow until eight, /snooze off
+/level LESS            how much to hear: off, less, normal or more
+/quit                  leave"""
+LEVELS = ("off", "less", "normal", "more")
+MORNING = 8  # o'clock, when a snooze until tomorrow ends
+SHOWN_MAX = 40  # characters of a message by which it is named
+NO_MESSAGES = ("chat_response", "pong", "error")  # frames that nothing becomes of
 REPLIES = ("chat_response", "pong", "error")  # frames that answer one of ours
 LABELS = {"chat_response": "answer", "notification": "note"}  # what a person reads instead of the protocol's word
 
@@ -53,18 +66,32 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Last:
+    """The newest message, which can be dismissed. ``rule`` is "" for one of the application's own."""
+
+    id: str
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     id: str
     options: tuple[str, ...]
 
 
 class Conversation:
-    """One client. ``awaited`` counts the frames that the server has yet to answer."""
+    """One client. ``awaited`` counts the frames that the server has yet to answer.
 
-    def __init__(self, client: str, zone: tzinfo | None = None) -> None:
+    ``clock`` gives epoch seconds; times are shown and meant in ``zone``, that of the machine for None.
+    """
+
+    def __init__(self, client: str, clock: Callable[[], float], zone: tzinfo | None = None) -> None:
         self.client = client
         self.awaited = 0
         self.question: Question | None = None
+        self._last: Last | None = None
+        self._clock = clock
         self._zone = zone
 
     def hello(self) -> dict[str, Any]:
@@ -85,10 +112,8 @@ class Conversation:
             return Quit()
         if word == "/chat" and rest.strip():
             return self._chat(rest.strip())
-        if word == "/event":
-            return self._event(rest)
         if word.startswith("/"):
-            return Explain(HELP if word == "/help" else f'there is no "{word}": {HELP}')
+            return self._command(word, rest.strip())
         if self.question is not None:
             return self._answer(self.question, text)
         return self._chat(text)
@@ -114,10 +139,13 @@ class Conversation:
         name = frame.get("questionId", frame.get("id") if options else None)
         if isinstance(name, str):
             self.question = Question(name, options)
+        shown = _text(frame)
+        if isinstance(frame.get("id"), str) and frame["type"] not in NO_MESSAGES:
+            self._last = Last(frame["id"], str(frame.get("rule", "")), _shortened(shown))
         return Shown(
             self._time(frame.get("timestamp")),
             printable(LABELS.get(kind, kind)),
-            printable(_text(frame)),
+            printable(shown),
             tuple(map(printable, options)),
         )
 
@@ -136,6 +164,57 @@ class Conversation:
         self.question = None
         frame = {"type": "user_response", "questionId": question.id, "response": text, "clientId": self.client}
         return Send(frame, f"answered: {printable(text)}")
+
+    def _command(self, word: str, rest: str) -> Send | Explain:
+        match word:
+            case "/event":
+                return self._event(rest)
+            case "/dismiss":
+                return self._became("dismissed")
+            case "/mute":
+                return self._became("muted")
+            case "/unmute":
+                return self._wish({"muted": []}, "nothing is muted")
+            case "/snooze":
+                return self._snooze(rest)
+            case "/level" if rest in LEVELS:
+                return self._wish({"level": rest}, f"level: {rest}")
+            case "/level":
+                return Explain(f'expected /level {", ".join(LEVELS[:-1])} or {LEVELS[-1]}, got "{rest}"')
+            case "/help":
+                return Explain(HELP)
+        return Explain(f'there is no "{word}": {HINT}')
+
+    def _became(self, outcome: str) -> Send | Explain:
+        """What became of the last message; then another is to be the last."""
+        last = self._last
+        if last is None:
+            return Explain("there is no message that this could be about")
+        if outcome == "muted" and not last.rule:
+            return Explain(f'"{last.text}" is of no rule that could be muted')
+        self._last = None
+        if self.question is not None and self.question.id == last.id:
+            self.question = None
+        note = f"muted: no more of {last.rule}" if outcome == "muted" else f"dismissed: {last.text}"
+        frame = {"type": "outcome", "id": last.id, "outcome": outcome, "clientId": self.client}
+        return Send(frame, printable(note))
+
+    def _snooze(self, rest: str) -> Send | Explain:
+        if rest == "off":
+            return self._wish({"snoozedUntil": None}, "no longer snoozed")
+        now = self._clock()
+        if rest == "tomorrow":
+            day = datetime.fromtimestamp(now, self._zone).date() + timedelta(days=1)
+            until = datetime.combine(day, time(MORNING), self._zone)
+        else:
+            try:
+                until = datetime.fromtimestamp(now + parse_duration(rest) / SECOND, self._zone)
+            except Refused as refused:
+                return Explain(f'{refused.message}; or "tomorrow", or "off"')
+        return self._wish({"snoozedUntil": until.timestamp()}, f"snoozed until {until:%a %H:%M:%S}")
+
+    def _wish(self, wishes: dict[str, Any], note: str) -> Send:
+        return Send({"type": "preferences", **wishes, "clientId": self.client}, note)
 
     def _event(self, rest: str) -> Send | Explain:
         try:
@@ -164,6 +243,11 @@ class Conversation:
 def printable(text: str) -> str:
     """The text without what would steer a terminal."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _shortened(text: str) -> str:
+    first = text.split("\n", 1)[0]
+    return first if len(first) <= SHOWN_MAX else first[: SHOWN_MAX - 1] + "…"
 
 
 def _text(frame: dict[str, Any]) -> str:

@@ -3,17 +3,19 @@ from __future__ import annotations
 import json
 from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from engine.cli.conversation import Conversation, Explain, Quit, Send, Shown
+from engine.transport.wire import read_frame
 
 AT = 36_000  # ten o'clock
 
 
 @pytest.fixture
 def talk() -> Conversation:
-    return Conversation("ann", UTC)
+    return Conversation("ann", lambda: AT, UTC)
 
 
 def hear(talk: Conversation, **frame: Any) -> Shown | None:
@@ -132,12 +134,97 @@ def test_an_activity_event_is_typed_with_its_fields(talk: Conversation, line: st
         ("/evnt x", 'there is no "/evnt": type to chat'),
         ("/chat ", 'there is no "/chat": type to chat'),
         ("/help", "type to chat"),
+        ("/dismiss", "there is no message that this could be about"),
+        ("/mute", "there is no message that this could be about"),
+        ("/level", 'expected /level off, less, normal or more, got ""'),
+        ("/level Off", 'expected /level off, less, normal or more, got "Off"'),
+        ("/snooze", 'expected a duration such as "90s", "5m" or "1h30m", got ""; or "tomorrow", or "off"'),
+        ("/snooze 5", 'expected a duration such as "90s", "5m" or "1h30m", got "5"; or "tomorrow", or "off"'),
     ],
 )
 def test_what_cannot_be_meant_is_explained(talk: Conversation, line: str, text: str) -> None:
     said = talk.typed(line)
     assert isinstance(said, Explain)
     assert said.text.startswith(text)
+
+
+def outcome(word: str, message: str = "m1") -> dict[str, Any]:
+    return {"type": "outcome", "id": message, "outcome": word, "clientId": "ann"}
+
+
+def tell(talk: Conversation, message: str = "m1", **fields: Any) -> None:
+    hear(talk, type="backend_message", messageType="suggestion", message="Look at\nthis", id=message, **fields)
+
+
+def test_the_last_message_is_dismissed_or_its_rule_muted_once(talk: Conversation) -> None:
+    tell(talk, "m0", rule="idle")
+    tell(talk, rule="stuck")
+    hear(talk, type="chat_response", message="So.", id="no message")
+    hear(talk, type="error", code="bad_frame", message="no", id="no message")
+    assert talk.typed("/dismiss") == Send(outcome("dismissed"), "dismissed: Look at")
+    assert isinstance(talk.typed("/dismiss"), Explain)
+    tell(talk, rule="stuck")
+    assert talk.typed(" /mute ") == Send(outcome("muted"), "muted: no more of stuck")
+    assert isinstance(talk.typed("/mute"), Explain)
+
+
+def test_what_no_rule_said_can_be_dismissed_and_not_muted(talk: Conversation) -> None:
+    tell(talk)
+    assert talk.typed("/mute") == Explain('"Look at" is of no rule that could be muted')
+    assert talk.typed("/dismiss") == Send(outcome("dismissed"), "dismissed: Look at")
+
+
+def test_a_message_is_named_by_how_it_begins(talk: Conversation) -> None:
+    hear(talk, type="poll", message="x" * 40, id="m1")
+    assert talk.typed("/dismiss") == Send(outcome("dismissed"), "dismissed: " + "x" * 40)
+    hear(talk, type="poll", message="x" * 41, id="m1")
+    assert talk.typed("/dismiss") == Send(outcome("dismissed"), "dismissed: " + "x" * 39 + "…")
+
+
+def test_a_question_that_is_dismissed_is_no_longer_open_and_another_stays(talk: Conversation) -> None:
+    hear(talk, type="backend_message", messageType="question", message="Well?", id="q1", questionId="q1", rule="r")
+    talk.typed("/dismiss")
+    assert talk.typed("1") == chat("1")
+    ask(talk, "Yes")
+    tell(talk)
+    talk.typed("/dismiss")
+    assert talk.typed("1") == answer("Yes")
+
+
+@pytest.mark.parametrize(
+    ("line", "wishes", "note"),
+    [
+        *((f"/level {level}", {"level": level}, f"level: {level}") for level in ("off", "less", "normal", "more")),
+        ("/unmute", {"muted": []}, "nothing is muted"),
+        ("/snooze 15m", {"snoozedUntil": AT + 900}, "snoozed until Thu 10:15:00"),
+        ("/snooze 1d", {"snoozedUntil": AT + 86_400}, "snoozed until Fri 10:00:00"),
+        ("/snooze tomorrow", {"snoozedUntil": 86_400 + 8 * 3600}, "snoozed until Fri 08:00:00"),
+        ("/snooze off", {"snoozedUntil": None}, "no longer snoozed"),
+    ],
+)
+def test_one_may_wish_to_hear_less(talk: Conversation, line: str, wishes: dict[str, Any], note: str) -> None:
+    assert talk.typed(line) == Send({"type": "preferences", **wishes, "clientId": "ann"}, note)
+
+
+def test_tomorrow_is_the_next_day_where_the_clocks_change() -> None:
+    # The night before 29 March 2026 has an hour less in Paris.
+    talk = Conversation("ann", lambda: 1_774_738_800, ZoneInfo("Europe/Paris"))  # 2026-03-29T00:00:00+01:00
+    talk_before = Conversation("ann", lambda: 1_774_738_799, ZoneInfo("Europe/Paris"))
+    said, said_before = talk.typed("/snooze tomorrow"), talk_before.typed("/snooze tomorrow")
+    assert isinstance(said, Send)
+    assert isinstance(said_before, Send)
+    assert said.frame["snoozedUntil"] == 1_774_850_400  # 2026-03-30T08:00:00+02:00
+    assert said_before.frame["snoozedUntil"] == 1_774_764_000  # 2026-03-29T08:00:00+02:00
+
+
+@pytest.mark.parametrize("line", ["/dismiss", "/mute", "/unmute", "/snooze 5m", "/snooze off", "/level less"])
+def test_what_a_command_sends_is_a_frame_that_the_server_takes(talk: Conversation, line: str) -> None:
+    tell(talk, rule="stuck")
+    said = talk.typed(line)
+    assert isinstance(said, Send)
+    [read] = read_frame(json.dumps(said.frame))  # type: ignore[misc]
+    assert read.client == "ann"
+    assert talk.awaited == 0
 
 
 def test_one_may_leave(talk: Conversation) -> None:
