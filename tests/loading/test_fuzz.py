@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples_for_loading import BAD, GOOD, SHIPPED, errors_of, text_of
+from test_schema import VALIDATOR
 from test_tree import plain
 
 from engine.loading.tree import LINE_BREAK, parse_tree
@@ -27,16 +28,18 @@ PIECES = [
 ]  # fmt: skip
 
 
-def check_answer(text: str) -> None:
-    """Loads, or says why not; anything else that is raised comes through."""
+def check_answer(text: str) -> bool:
+    """Loads, or says why not; anything else that is raised comes through. Whether it loads."""
     lines = LINE_BREAK.split(text)
-    for error in errors_of(text):
+    errors = errors_of(text)
+    for error in errors:
         # The end of the text is a place as well: the one behind the last line.
         assert 1 <= error.line <= len(lines) + 1, str(error)
         width = len(lines[error.line - 1]) if error.line <= len(lines) else 0
         assert 1 <= error.column <= width + 2, str(error)
         assert error.message
         assert error.code
+    return not errors
 
 
 @given(st.text(max_size=200))
@@ -92,7 +95,9 @@ def test_a_value_of_another_kind_anywhere_is_answered(data: st.DataObject) -> No
             within[data.draw(st.sampled_from([*within, "message", "variants", "quiet_hours", "none"]))] = within.pop(
                 last
             )
-    check_answer(json.dumps(value, ensure_ascii=False, indent=1))
+    if check_answer(json.dumps(value, ensure_ascii=False, indent=1)):
+        # What loads must not be marked in an editor.
+        assert [error.message for error in VALIDATOR.iter_errors(value)] == []
 
 
 @given(st.data())
