@@ -16,7 +16,7 @@ from engine.core.rules import Rule
 from engine.core.units import DAY, to_datetime
 from engine.triggers.schedule import CalendarSchedule, IntervalSchedule
 
-YEAR = 366 * DAY
+YEAR = 365 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Local times of a schedule, in order, that a change of the clocks skips or repeats; ``at`` is when the first comes.
+    """Local times of a schedule, in order, that a change of the clocks skips or repeats. ``at``: when the first comes.
 
     What is skipped comes at one moment, all of it.
     """

@@ -76,11 +76,12 @@ def _types(reading: Reading, rule: Rule, census: Census) -> Iterator[Finding]:
 def _field(reading: Reading, rule: Rule, census: Census, asked: Asked) -> Iterator[Finding]:
     if not asked.types or census.has_field(asked.types, asked.field):
         return
-    near = nearest(asked.field, census.fields(asked.types))
+    near = None if "." in asked.field else nearest(asked.field, census.fields(asked.types))
     hint = f'did you mean "{near}"?' if near else ""
     count = sum(census.counts[name] for name in asked.types)
     which = f" of type {listed(asked.types, 'or')}" if len(asked.types) <= 3 else ""
-    message = f'none of the {count:,} events{which} has the field "{asked.field}"'
+    who = f"the only event{which} does not have" if count == 1 else f"none of the {count:,} events{which} has"
+    message = f'{who} the field "{asked.field}"'
     yield reading.found("unknown-field", asked.place, message, hint, rule)
 
 

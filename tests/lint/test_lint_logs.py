@@ -1,0 +1,135 @@
+"""With a look at logs: what rules ask for and no event of them has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.core.model import Event
+from engine.core.units import SECOND
+from engine.lint.lint import lint
+from engine.lint.logs import log_check, unseen_types
+from engine.loading.load import load
+from engine.replay.census import Census
+from engine.triggers import KINDS
+
+LOG: list[tuple[str, dict[str, Any]]] = [
+    ("user.identify", {"skill": "expert"}),
+    ("test.failed", {"test": "t1", "context": {"file": "a.py"}}),
+    ("test.passed", {"test": "t1", "took": None}),
+    ("chat_message", {"message": "hi"}),
+    ("file.saved", {}),
+]
+
+
+def census() -> Census:
+    return Census([Event(name, "ann", number * SECOND, data) for number, (name, data) in enumerate(LOG)])
+
+
+def rules(*lines: str) -> Any:
+    text = "version: 1\nrules:\n" + "".join(f"  - {{{line}}}\n" for line in lines)
+    return load({"r.yaml": text.replace("message: hm", "message: {type: question, text: Hm}")}, KINDS)
+
+
+def shown(*lines: str) -> list[str]:
+    return [str(found).partition(": ")[2] for found in lint(rules(*lines), [log_check(census())])]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("trigger: {event: test.run}", 'the log has no event of type "test.run" [unknown-type]'),
+        (
+            "trigger: {event: test.faild}",
+            'the log has no event of type "test.faild"; did you mean "test.failed"? [unknown-type]',
+        ),
+        (
+            "trigger: {sequence: {steps: [test.failed, hint], within: 5m}}",
+            'the log has no event of type "hint" [unknown-type]',
+        ),
+        (
+            "trigger: {count: {event: test.failed, at_least: 2, within: 5m, reset_on: test.ok}}",
+            'the log has no event of type "test.ok" [unknown-type]',
+        ),
+        (
+            "trigger: {event: {event: test.failed, where: event.tset == 1}}",
+            'the only event of type "test.failed" does not have the field "tset", did you mean "test"? [unknown-field]',
+        ),
+        (
+            "trigger: {event: test.*}, condition: event.context.line > 3",
+            'none of the 2 events of type "test.failed" or "test.passed" has the field "context.line" [unknown-field]',
+        ),
+        (
+            "trigger: {count: {event: test.failed, at_least: 2, within: 5m, group_by: file}}",
+            'the only event of type "test.failed" does not have the field "file" [unknown-field]',
+        ),
+        (
+            "trigger: {keywords: {any: [hi], field: text}}",
+            'the only event of type "chat_message" does not have the field "text" [unknown-field]',
+        ),
+        (
+            "trigger: {event: file.saved}, cooldown: 5m, cooldown_by: path",
+            'the only event of type "file.saved" does not have the field "path" [unknown-field]',
+        ),
+        (
+            "trigger: {event: test.failed}, condition: user.skil == 1",
+            'no user.identify of the log brings the attribute "skil", did you mean "user.skill"? [unknown-field]',
+        ),
+    ],
+)
+def test_what_the_log_does_not_have_is_found(line: str, found: str) -> None:
+    assert shown(f"id: a, message: hm, {line}") == [found]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "trigger: {event: [test.run, test.failed]}",
+        "trigger: {event: message.answered}",
+        "trigger: {event: test.*}, condition: event.context.file == 1 and event.took == null",
+        "trigger: {event: test.failed}, condition: event.type == 1 or event.id == 1 or event.session == 1",
+        "trigger: {event: test.failed}, condition: defined(event.n) and event.n > 3",
+        "trigger: {event: test.failed}, condition: 'default(user.level, 3) > 2 and user.id != 1'",
+        "trigger: [{event: test.failed}, {response: {to: b}}], condition: event.response == 1",
+        "trigger: {inactivity: 5m}, condition: event.test == 1",
+        "trigger: {event: nothing}, mode: off",
+        "trigger: {count: {event: test.failed, at_least: 2, within: 5m, group_by: [test, context.file]}}",
+    ],
+)
+def test_what_it_has_or_need_not_have_is_not_found(line: str) -> None:
+    assert shown(f"id: a, message: hm, {line}", "id: b, message: hm, trigger: {event: file.saved}") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("{{ event.tests }}", "tests"),
+        ("{{ event.tests.upper() }}", "tests"),
+        ("{{ event['tests'] }}", "tests"),
+        ("{% for one in event.all %}{{ one }}{% endfor %}", "all"),
+        ("{{ event.test.upper() }}", ""),
+        ("{{ event.tests | default('') }}", ""),
+        ("{% if event.tests is defined %}{{ event.tests }}{% endif %}", ""),
+        ("{{ event.at.hour }} {{ trigger.kind }}", ""),
+    ],
+)
+def test_templates_are_looked_at_too(text: str, field: str) -> None:
+    found = shown(f'id: a, trigger: {{event: test.failed}}, message: {{type: question, text: "{text}"}}')
+    assert [f'"{field}"' in one for one in found] == ([True] if field else [])
+
+
+def test_data_and_variants_are_looked_at_where_they_stand() -> None:
+    variants = "variants: [{id: x, text: Hm}, {id: y, text: Hm, data: {link: '{{ event.link }}'}}]"
+    [found] = lint(
+        rules(f"id: a, trigger: {{event: test.failed}}, message: {{type: question}}, {variants}"),
+        [log_check(census())],
+    )
+    line = f"  - {{id: a, trigger: {{event: test.failed}}, message: {{type: question}}, {variants}}}"
+    assert line[found.column - 1 :].startswith("data: {link")
+
+
+def test_what_nobody_names_is_counted_the_most_frequent_first() -> None:
+    loaded = rules("id: a, trigger: {event: test.failed}, message: hm")
+    counted = Census([*census().events, Event("file.saved", "bob", 0, {})])
+    assert unseen_types(loaded, counted) == [("file.saved", 2), ("test.passed", 1), ("chat_message", 1)]
