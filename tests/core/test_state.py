@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -11,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.kept import KEPT_EVENT_BYTES_MAX, KEPT_TEXT_MAX
-from engine.core.model import Event
+from engine.core.model import Event, Message
+from engine.core.remembered import LEVELS, MESSAGES_MAX, Held, Outstanding, Preferences
 from engine.core.state import (
     ATTRIBUTE_BYTES_MAX,
     FIELD_COUNT,
@@ -26,6 +30,7 @@ from engine.core.state import (
     keep,
     session_name,
 )
+from engine.core.units import to_datetime
 
 moments = st.integers(0, 2**53)
 counts = st.integers(0, 2**31)
@@ -39,7 +44,30 @@ events = st.builds(
     Event, names, st.just("ann"), moments, st.dictionaries(names, json_values, max_size=4), names, st.none() | names,
     st.none() | moments,
 )  # fmt: skip
-sents = st.builds(Sent, moments, counts, counts, counts, st.lists(moments, max_size=4))
+sents = st.builds(
+    Sent, moments, counts, counts, counts, st.lists(moments, max_size=4), counts,
+    st.none() | st.dictionaries(names, moments, min_size=1, max_size=3),
+)  # fmt: skip
+outstanding = st.builds(Outstanding, names, moments, st.none() | moments, st.booleans(), st.booleans())
+preferences = st.builds(
+    Preferences, st.sampled_from(LEVELS), st.lists(names, max_size=3), st.dictionaries(names, moments, max_size=3)
+)
+messages = st.builds(
+    Message, names, names, names, st.lists(names, max_size=3).map(tuple),
+    st.dictionaries(names, json_values, max_size=2), st.none() | moments,
+)  # fmt: skip
+zones = st.sampled_from(("Etc/UTC", "Europe/Paris", "America/St_Johns")).map(ZoneInfo)
+facts = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | names
+    | st.builds(to_datetime, st.integers(0, 2**51), zones) | moments.map(lambda span: timedelta(microseconds=span)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+helds = st.builds(
+    Held, names, moments, messages, st.none() | events, st.dictionaries(names, facts, max_size=3),
+    until=st.none() | moments, quiet_until=st.none() | moments, reached=st.booleans(), variant=st.none() | names,
+    probability=st.none() | st.floats(0, 1),
+)  # fmt: skip
 
 
 @st.composite
@@ -59,15 +87,26 @@ def states(draw: st.DrawFn) -> UserState:
     state.activity_count = draw(counts)
     state.sent = draw(st.dictionaries(names, sents, max_size=3))
     state.memory = draw(st.dictionaries(names, counts | st.lists(counts, max_size=3), max_size=3))
+    state.opened_by = draw(st.just(state.last_activity) | st.none() | events)
+    state.left_at = draw(st.none() | moments)
+    state.preferences = draw(st.none() | preferences)
+    state.spent = draw(st.dictionaries(names, sents, max_size=2))
+    state.messages = draw(st.dictionaries(names, outstanding, max_size=3))
+    state.held = draw(st.lists(helds, max_size=2).map(tuple))
     return state
 
 
+def plain_value(value: Any) -> Any:
+    """The value with all that compares by identity as its fields."""
+    if isinstance(value, Sent | Outstanding | Preferences | Held):
+        return type(value), {name: plain_value(getattr(value, name)) for name in type(value).__slots__}
+    if isinstance(value, Mapping):
+        return {name: plain_value(item) for name, item in value.items()}
+    return [plain_value(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def fields(state: UserState) -> dict[str, Any]:
-    values = {name: getattr(state, name) for name in UserState.__slots__}
-    values["sent"] = {
-        rule: tuple(getattr(sent, name) for name in Sent.__slots__) for rule, sent in values["sent"].items()
-    }
-    return values
+    return {name: plain_value(getattr(state, name)) for name in UserState.__slots__}
 
 
 @given(states())
@@ -78,6 +117,82 @@ def test_a_state_reads_back_as_it_was_written(state: UserState) -> None:
     assert again.encode() == encoded
 
 
+@given(states())
+def test_what_is_in_order_stays_in_order(state: UserState) -> None:
+    again = UserState.decode(state.encode())
+    assert list(again.messages) == list(state.messages)
+    assert [list(sent.by_value or ()) for sent in again.spent.values()] == [
+        list(sent.by_value or ()) for _, sent in sorted(state.spent.items())
+    ]
+
+
+@given(states())
+def test_the_event_that_opened_a_session_is_written_once_where_it_is_the_last_activity(state: UserState) -> None:
+    state.opened_by = state.last_activity
+    again = UserState.decode(state.encode())
+    assert again.opened_by is again.last_activity
+
+
+# As version 1 wrote them: a new user, one with everything, and one with halves of characters.
+NEW_1 = "dc001001a3616e6effffc08080c0c00000c0c0008080"
+_REST_1 = (
+    "82a27331cf00064dfe6ca44200a0cf00064dfe729a2300c0cf00064dfe6ca44200030496ab746573742e6661696c6564cf00064dfe906788"
+    "0082a474657374a27431a16e9301cb4004000000000000c0a26539a27331cf00064dfe905845c0cf00064dfe906788001181a468696e7495"
+    "cf00064dfe7e85e50005030192cf00064dfe78900400cf00064dfe7e85e50081b368696e742f636f756e742d303030303030303081a091cf"
+    "00064dfe8a71a700"
+)
+FULL_1 = (
+    "dc001001a3616e6ecf00064dfe9067880000cf00064dfea2492b0082a46e616d65a3416e6ea56c6576656c02" + _REST_1
+)  # fmt: skip
+BROKEN_1 = "dc001101c407616e6e20eda080cf00064dfe9067880000cf00064dfea2492b0081a46e616d65c403edb080" + _REST_1 + "c3"
+
+
+def test_a_new_user_of_version_1_is_a_new_user() -> None:
+    state = UserState.decode(bytes.fromhex(NEW_1))
+    assert fields(state) == fields(UserState("ann"))
+    assert state.encode() == UserState("ann").encode()
+
+
+@pytest.mark.parametrize(
+    ("written", "user", "attributes"),
+    [(FULL_1, "ann", {"name": "Ann", "level": 2}), (BROKEN_1, "ann \ud800", {"name": "\udc00"})],
+)
+def test_what_version_1_remembered_is_remembered(written: str, user: str, attributes: dict[str, Any]) -> None:
+    at = 1774605600000000
+    state = UserState(user)
+    state.now, state.rules_since, state.wake, state.attributes = at, 0, at + 300_000_000, attributes
+    state.sessions = {"s1": at - 600_000_000, "": at - 500_000_000}
+    state.present_since, state.presence, state.session_events = at - 600_000_000, 3, 4
+    state.last_activity = Event(
+        "test.failed", user, at, {"test": "t1", "n": [1, 2.5, None]}, "e9", "s1", at - 1_000_000
+    )
+    state.idle_since, state.activity_count = at, 17
+    state.sent = {"hint": Sent(at - 300_000_000, 5, 3, 1, [at - 400_000_000, at - 300_000_000])}
+    state.memory = {"hint/count-00000000": {"": [at - 100_000_000]}}
+    read = UserState.decode(bytes.fromhex(written))
+    assert fields(read) == fields(state)
+    assert fields(UserState.decode(read.encode())) == fields(state)
+
+
+def test_messages_beyond_their_bound_push_out_the_oldest() -> None:
+    state = UserState("ann")
+    for number in range(MESSAGES_MAX + 2):
+        state.add_message(f"m{number}", Outstanding("r", number))
+    assert list(state.messages) == [f"m{number}" for number in range(2, MESSAGES_MAX + 2)]
+
+
+def test_what_one_user_has_nothing_of_is_nothing_of_another() -> None:
+    ann, bob = UserState("ann"), UserState("bob")
+    ann.add_message("m", Outstanding("r", 1))
+    ann.spending("b").count(1, 0, 1, 1)
+    assert (dict(bob.messages), dict(bob.spent), list(bob.held)) == ({}, {}, [])
+    ann.drop_message("m")
+    ann.drop_spending("b")
+    assert ann.encode() == UserState("ann").encode()
+    with pytest.raises(TypeError, match="belongs to one user"):
+        ann.messages["m"] = Outstanding("r", 1)  # type: ignore[index]
+
+
 def broken() -> UserState:
     state = UserState("ann \ud800")
     state.now = 5
@@ -86,6 +201,9 @@ def broken() -> UserState:
     state.last_activity = Event("t\ud800", state.user, 5, {"message": "cut \ud83d"}, "\udc00", "\ud800s")
     state.sent = {"r": Sent(3, 1, 1, 1, [3])}
     state.memory = {"k": [1, "\ud800"]}
+    state.opened_by = state.last_activity
+    message = Message("m", "question", "\ud800?", ("\udc00",), {"\ud800": "\ud800"})
+    state.held = (Held("r", 4, message, state.last_activity, {"steps": [{"text": "\ud800"}]}),)
     return state
 
 
@@ -101,6 +219,8 @@ def test_a_state_without_half_characters_is_encoded_as_if_there_were_none() -> N
     state.attributes = {}
     state.sessions = {}
     state.last_activity = None
+    state.opened_by = None
+    state.held = ()
     state.memory = {}
     assert len(msgspec.msgpack.decode(state.encode())) == FIELD_COUNT + 1
     whole = UserState("ann")
