@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from engine.folder import load_folder
+from engine.folder import load_folder_with_tests
 from engine.loading.diagnostic import RuleErrors, counted
 
 
@@ -18,11 +18,12 @@ def check(
     Each stands on a line of its own: file:line:column: message \[code]. The exit code is 1 if there are any.
     """
     try:
-        loaded = load_folder(rules)
+        loaded = load_folder_with_tests(rules)
     except RuleErrors as errors:
         for diagnostic in errors.diagnostics:
             typer.echo(diagnostic)
         typer.echo(errors.summary)
         raise typer.Exit(1) from None
-    found = f"{counted(len(loaded.rules), 'rule')} in {counted(len(loaded.sources), 'file')}"
-    typer.echo(f"{rules}: {found}, no errors")
+    found = f"{counted(len(loaded.rules.rules), 'rule')} in {counted(len(loaded.rules.sources), 'file')}, no errors"
+    apart = [f"{path} ({counted(len(alone.rules.rules), 'rule')})" for path, alone in loaded.apart.items()]
+    typer.echo(f"{rules}: {found}" + (f"; standing apart: {', '.join(apart)}" if apart else ""))

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from engine.core.rules import RuleSet
-from engine.folder import load_folder, opened_as
+from engine.folder import load_folder_with_tests, opened_as
 from engine.lint.finding import Finding
 from engine.lint.lint import lint as find
 from engine.loading.diagnostic import RuleErrors, counted
@@ -32,15 +32,19 @@ def lint(
     line or above it accepts one. The exit code is 1 if there are any, 2 if the rules cannot be loaded.
     """
     try:
-        loaded = load_folder(rules)
+        loaded = load_folder_with_tests(rules)
     except RuleErrors as errors:
         _refuse(errors)
-    found, unseen = (find(loaded), []) if not log else _with_logs(loaded, log, source)
+    # Those that stand apart are looked at each by itself, and the log is not theirs.
+    apart = [finding for alone in loaded.apart.values() for finding in find(alone.rules)]
+    found, unseen = (find(loaded.rules), []) if not log else _with_logs(loaded.rules, log, source)
+    found = (*found, *apart)
     for finding in found:
         typer.echo(finding.at(opened_as(rules, finding.path)))
     for line in unseen:
         typer.echo(line)
-    typer.echo(_summary(rules, loaded, found))
+    count = sum(len(each.rules.rules) for each in (loaded, *loaded.apart.values()))
+    typer.echo(_summary(rules, count, found))
     if found:
         raise typer.Exit(1)
 
@@ -88,7 +92,7 @@ def _refuse(errors: RuleErrors) -> NoReturn:
     raise typer.Exit(2) from None
 
 
-def _summary(rules: str, loaded: RuleSet, found: Sequence[Finding]) -> str:
+def _summary(rules: str, count: int, found: Sequence[Finding]) -> str:
     if not found:
-        return f"{rules}: {counted(len(loaded.rules), 'rule')}, nothing found"
+        return f"{rules}: {counted(count, 'rule')}, nothing found"
     return f"{counted(len(found), 'finding')} in {counted(len({one.path for one in found}), 'file')}"

@@ -298,6 +298,9 @@ def file_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
     return shapes.Fields(
         keys={
             "version": shapes.Integer(minimum=1, maximum=1, doc="The version of the rule language: 1."),
+            "standalone": shapes.Flag(
+                doc="Whether the file is a whole of its own, left out where a folder is read; false if absent."
+            ),
             "lists": LISTS,
             "defaults": shapes.Fields(keys=DEFAULTS, doc="For the rules of this file; a rule overrides them."),
             "rules": shapes.ListOf(

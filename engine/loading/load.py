@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Any
 
@@ -32,14 +32,22 @@ from engine.loading.scenarios import Scenario, ScenarioReader
 from engine.loading.tree import Node, Scalar, parse_tree
 from engine.loading.wording import found
 
+Entries = dict[str, Node]
+Files = Sequence[tuple[Reader, Entries]]
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All that a folder says: its rules, and what is claimed of them, in the order of the files."""
+    """All that a folder says: its rules, and what is claimed of them, in the order of the files.
+
+    ``apart`` are the files that say ``standalone: true``, by path, each a whole of its own: no other part of this is
+    from them. A file that is loaded alone is not apart, whatever it says.
+    """
 
     rules: RuleSet
     scenarios: tuple[Scenario, ...]
     invariants: tuple[Invariant, ...]
+    apart: Mapping[str, Loaded] = field(default_factory=dict)
 
 
 def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSet:
@@ -52,31 +60,49 @@ def load(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> RuleSe
 
 def load_with_tests(sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> Loaded:
     """The same with the tests and the invariants, which `load` reads as well, for they must be right too."""
+    opener = _Folder(kinds)
+    files = [opener.open(path, sources[path]) for path in sorted(sources)]
+    alone = {reader.source.path: (reader, entries) for reader, entries in files if _is_standalone(entries)}
+    if len(files) == 1:
+        alone = {}
+    elif len(alone) == len(files):
+        reader, entries = files[0]
+        all_files = "both files" if len(files) == 2 else f"all {len(files)} files"
+        message = f"{all_files} of the folder are standalone; name one of them instead of the folder"
+        reader.report(entries["standalone"], message, "conflict")
+    together = _assemble([file for file in files if file[0].source.path not in alone], sources, kinds)
+    apart = {path: _assemble([file], sources, kinds) for path, file in alone.items()}
+    errors = [error for reader, _ in files for error in (*reader.source.errors, *reader.errors)]
+    if errors:
+        raise RuleErrors(errors)
+    return replace(together, apart=apart)
+
+
+def _is_standalone(entries: Entries) -> bool:
+    node = entries.get("standalone")
+    return isinstance(node, Scalar) and node.value is True
+
+
+def _assemble(files: Files, sources: Mapping[str, str], kinds: Mapping[str, shapes.Kind]) -> Loaded:
+    """What the files say together. What is wrong is noted by their readers; then the result means nothing."""
     folder = _Folder(kinds)
-    paths = sorted(sources)
-    files = [folder.open(path, sources[path]) for path in paths]
     for reader, entries in files:
         folder.read_lists(reader, entries)
-    # Where a file could not be read at all, the lists that are missing may stand in it.
-    complete = all(reader.source.root is not None for reader, _ in files)
-    folder.policy_is_whole = folder.ids_are_whole = complete
+    if any(reader.source.root is None for reader, _ in files):
+        # What is missing may stand in the file that could not be read at all.
+        folder.lists_are_whole = folder.policy_is_whole = folder.ids_are_whole = False
     for reader, entries in files:
         folder.read_policy(reader, entries)
     for reader, entries in files:
-        reader.lists = folder.lists if complete else None
+        reader.lists = folder.lists if folder.lists_are_whole else None
         folder.read_rules(reader, entries)
     folder.check_references()
     for reader, entries in files:
         folder.read_tests(reader, entries)
-    errors = [error for reader, _ in files for error in (*reader.source.errors, *reader.errors)]
-    if errors:
-        raise RuleErrors(errors)
-    hashed = derive_id(*(part for path in paths for part in (path, sources[path])))
-    rules = RuleSet(tuple(folder.rules), folder.policy, hashed, {path: sources[path] for path in paths})
+    texts = {reader.source.path: sources[reader.source.path] for reader, _ in files}
+    hashed = derive_id(*(part for item in texts.items() for part in item))
+    rules = RuleSet(tuple(folder.rules), folder.policy, hashed, texts)
     return Loaded(rules, tuple(folder.scenarios), tuple(folder.invariants))
-
-
-Entries = dict[str, Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +125,7 @@ class _Folder:
         self.triggers_shape = self.rule_shape.keys["trigger"]
         self.lists: dict[str, tuple[str, ...]] = {}
         self.policy = Policy()
+        self.lists_are_whole = True  # whether a list that is not among them is an error
         self.policy_is_whole = True  # whether a name that it does not have is an error
         self.ids_are_whole = True  # whether an id that no rule has is an error
         self.written: list[tuple[Reader, Node, Trigger]] = []
@@ -130,8 +157,9 @@ class _Folder:
         entries = reader.entries(source.root, self.file_shape)
         if isinstance(entries, Invalid):
             return reader, {}
-        if "version" in entries:
-            reader.read(entries["version"], self.file_shape.keys["version"])
+        for name in ("version", "standalone"):
+            if name in entries:
+                reader.read(entries[name], self.file_shape.keys[name])
         return reader, entries
 
     def read_lists(self, reader: Reader, entries: Entries) -> None:
@@ -140,6 +168,7 @@ class _Folder:
             return
         if not isinstance(node, tree.Mapping):
             reader.read(node, LISTS)
+            self.lists_are_whole = False
             return
         for name, (key, value) in node.entries.items():
             try:
