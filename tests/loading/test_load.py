@@ -112,7 +112,8 @@ def test_what_may_stand_once_in_a_folder_names_its_first_place() -> None:
 def test_a_list_in_a_file_that_cannot_be_read_is_not_unknown() -> None:
     uses = file_of(rule(trigger='{keywords: {any: ["@terms"]}}'))
     assert [str(error) for error in errors_of(uses, "lists: ]")] == ["2.yaml:1:8: expected a value here [yaml-syntax]"]
-    assert [error.code for error in errors_of(uses, "version: 1\nlists: {terms: [5]}\n")] == ["wrong-type"]
+    for lists in ("{terms: [5]}", "5", "[terms]", ""):
+        assert [error.code for error in errors_of(uses, f"version: 1\nlists: {lists}\n")] == ["wrong-type"]
 
 
 FIVE_MISTAKES = """\
