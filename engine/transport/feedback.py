@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from engine.core.model import Json
 from engine.core.refusal import Refused
+from engine.core.remembered import NAMES_MAX
 from engine.core.units import parse_at
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError, bad_frame, kind_of
 
 OUTCOMES = ("seen", "engaged", "answered", "dismissed", "muted")
 LEVELS = ("off", "less", "normal", "more")
 PREFERENCES = ("level", "muted", "snoozedUntil", "snoozed")
-NAMES_MAX = 100  # rules and topics of one list: as many as the state of a user remembers
 # Fields of any frame that say whose it is and when it was said.
 ENVELOPE = ("type", "clientId", "id", "session", "at")
 

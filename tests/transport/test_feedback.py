@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.model import is_activity
+from engine.core.remembered import NAMES_MAX
 from engine.transport.decoding import WireError
-from engine.transport.feedback import LEVELS, NAMES_MAX, OUTCOMES, PREFERENCES, read_outcome, read_preferences
+from engine.transport.feedback import LEVELS, OUTCOMES, PREFERENCES, read_outcome, read_preferences
 
 SNOOZES = [0, 1.5, 1_774_605_600_000, "2026-03-27T10:00:00Z", "2026-03-27T11:00:00+01:00"]
 

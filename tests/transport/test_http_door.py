@@ -66,6 +66,18 @@ async def test_events_are_acknowledged_with_their_ids(http: aiohttp.ClientSessio
     assert await post(http, "/events", "[]") == (202, {"ids": []})
 
 
+async def test_outcomes_and_preferences_are_events_among_others(http: aiohttp.ClientSession, server: Server) -> None:
+    answer = {"type": "user_response", "questionId": "q1", "response": "Yes", "clientId": "ann", "id": "e1"}
+    wish = {"type": "preferences", "muted": ["failing"], "clientId": "ann", "id": "e2"}
+    outcome = {"type": "outcome", "id": "q1", "outcome": "dismissed", "clientId": "ann"}
+    status, reply = await post(http, "/events", [answer, wish, outcome])
+    assert (status, reply["ids"][:2], len(reply["ids"])) == (202, ["e1", "e2"], 3)
+    # Whoever muted a rule is spared it.
+    await post(http, "/events", {"type": "test.failed", "test": "t1", "clientId": "ann"})
+    _, reply = await post(http, "/chat", {"type": "chat_message", "message": "Hi", "clientId": "ann"})
+    assert reply["messages"] == []
+
+
 async def test_what_fires_on_an_event_waits_for_the_next_request(http: aiohttp.ClientSession) -> None:
     await post(http, "/events", {"type": "test.failed", "test": "t1", "clientId": "ann"})
     _, reply = await post(http, "/chat", {"type": "chat_message", "message": "Hi", "clientId": "ann"})
@@ -90,6 +102,10 @@ async def test_a_broadcast_reaches_who_was_there_over_http(http: aiohttp.ClientS
         (
             "POST", "/events", '{"type": "session.end", "clientId": "a"}', 400, "reserved_type",
             'events of type "session.end" are told by the server alone',
+        ),
+        (
+            "POST", "/events", '[{"type": "outcome", "id": "m", "outcome": "read", "clientId": "a"}]', 400, "bad_frame",
+            '[0]: expected "outcome" to be seen, engaged, answered, dismissed or muted, got "read"',
         ),
         (
             "POST", "/messages", "{}", 400, "bad_frame",

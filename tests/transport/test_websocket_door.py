@@ -147,6 +147,20 @@ async def test_several_events_come_in_one_frame(client: Client, server: Server) 
     assert said == ["session.start", "file.saved", "test.failed"]
 
 
+async def test_what_became_of_a_message_is_told_in_the_order_in_which_it_happened(
+    client: Client, server: Server
+) -> None:
+    await client.say(type="test.failed", test="t1", clientId="ann")
+    message = await client.hear()
+    await client.say(type="outcome", id=message["id"], outcome="seen", clientId="ann")
+    await client.say(type="user_response", questionId=message["id"], response="Not now", clientId="ann")
+    await client.say(type="ping", clientId="ann")
+    assert await client.hear() == {"type": "pong"}
+    assert [kind for _, kind in await recorded(server)] == [
+        "session.start", "test.failed", "message.delivered", "message.seen", "user_response", "message.answered",
+    ]  # fmt: skip
+
+
 async def test_a_message_of_another_type_is_a_frame_of_its_own(client: Client) -> None:
     await client.say(type="code.wanted", clientId="ann")
     frame = await client.hear()
