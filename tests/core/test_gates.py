@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from engine.core.evaluate import run
 from engine.core.gates import GATES, count_sent
 from engine.core.model import OUTCOMES, Decision, Event, derive_id
+from engine.core.remembered import Preferences, Sent
 from engine.core.rules import Cap, Policy, RuleSet, Timeline
 from engine.core.scope import Scope
-from engine.core.state import Sent, UserState
+from engine.core.state import UserState
 from engine.core.units import DAY, HOUR, MINUTE, SECOND, parse_at
 from engine.core.zones import parse_zone
 from engine.loading.load import load
@@ -45,35 +46,55 @@ def test_the_gates_stand_in_the_documented_order() -> None:
     assert [outcome for outcome in OUTCOMES if outcome in outcomes] == outcomes
 
 
-# Every gate is closed; then they are opened, one after the other.
-CLOSED = {
-    "condition": "condition: event.open",
-    "warmup": "warmup: 1h",
-    "cooldown": "cooldown: 1h",
-    "cap": "max: [{max: 1, per: user}]",
+# How each gate is closed and opened, in the documented order.
+OPENED = {
+    "condition": ("condition: event.open", ""),
+    "muted": ("topic: muted", ""),
+    "warmup": ("warmup: 1h", ""),
+    "cooldown": ("cooldown: 1h", ""),
+    "cap": ("max: [{max: 1, per: user}]", ""),
+    "outranked": ("priority: 0", "priority: 2"),
+    "quiet_hours": ("quiet_hours: morning", "urgent: true"),
+    "budget": ("budget: spent", "budget: none"),
+    "holdout": ("holdout: 100%", "holdout: 0%"),
+    "render_error": ("message: {type: question, text: '{{ event.missing }}'}", "message: {type: question, text: x}"),
 }
+POLICY = "{budgets: {spent: {limits: {max: 1, per: user}}}, quiet_hours: {morning: {from: '08:00', to: '12:00'}}}"
+
+
+def gated(opened: int, *, event_type: str = "e", offline: str = "drop") -> list[str]:
+    """The outcomes of a rule of which the first so many gates are open, and of one that is always sent before it."""
+    keys = [written[place < opened] for place, written in enumerate(OPENED.values())]
+    rules = rule_set(
+        f"id: first, priority: 1, offline: keep, budget: none, quiet_hours: none, trigger: {{event: {event_type}}}, "
+        "message: {type: question, text: x}",
+        f"id: r, offline: {offline}, trigger: {{event: {event_type}}}, {', '.join(filter(None, keys))}",
+        policy=POLICY,
+    )
+    state = UserState("ann")
+    state.preferences = Preferences(muted=["muted"])
+    state.sent = {"r": Sent(START - MINUTE, 1, 0, 1, [])}
+    state.spent = {"spent": Sent(START - MINUTE, 1, 0, 1, [])}
+    return [decision.outcome for decision in decided(rules, (0, event_type, {}), state=state) if decision.rule == "r"]
+
+
+@pytest.mark.parametrize(("opened", "outcome"), [*enumerate(OPENED), (len(OPENED), "sent")])
+def test_the_first_gate_that_is_closed_is_the_outcome(opened: int, outcome: str) -> None:
+    assert gated(opened) == [outcome]
+
+
+@pytest.mark.parametrize(("opened", "outcome"), [(0, "condition"), (1, "absent"), (2, "absent"), (9, "absent")])
+def test_an_absent_user_is_found_after_the_condition_and_before_the_rest(opened: int, outcome: str) -> None:
+    assert gated(opened, event_type="user.identify") == [outcome]
 
 
 @pytest.mark.parametrize(
     ("opened", "outcome"),
-    [
-        (0, "condition"),
-        (1, "warmup"),
-        (2, "cooldown"),
-        (3, "cap"),
-        (4, "outranked"),
-    ],
+    # Without a session there is none that could be too young.
+    [(0, "condition"), (1, "muted"), (2, "cooldown"), (3, "cooldown"), (4, "cap"), (9, "render_error"), (10, "sent")],
 )
-def test_the_first_gate_that_is_closed_is_the_outcome(opened: int, outcome: str) -> None:
-    closed = ", ".join(list(CLOSED.values())[opened:])
-    rest = "trigger: {event: e}, message: {type: question, text: '{{ event.missing }}'}"
-    rules = rule_set(
-        "id: first, priority: 1, trigger: {event: e}, message: {type: question, text: x}",
-        f"id: r, {closed + ', ' if closed else ''}{rest}",
-    )
-    state = UserState("ann")
-    state.sent["r"] = Sent(START - MINUTE, 1, 0, 1, [])
-    assert [decision.outcome for decision in decided(rules, (0, "e", {}), state=state)] == ["sent", outcome]
+def test_for_a_rule_that_keeps_offline_the_other_gates_stand_as_they_are(opened: int, outcome: str) -> None:
+    assert gated(opened, event_type="user.identify", offline="keep") == [outcome]
 
 
 def test_what_cannot_be_rendered_is_found_last() -> None:
