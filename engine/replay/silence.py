@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 
 from engine.core.expressions import Expression
+from engine.core.groups import look_up
 from engine.core.matcher import Matcher
 from engine.core.model import Decision, Event, Reason
 from engine.core.reasons import explain
@@ -23,7 +24,7 @@ from engine.replay.census import Census
 from engine.replay.report import WIDTH, RuleCount
 from engine.triggers.event import EventTrigger
 from engine.triggers.inactivity import Inactivity, InactivityAfter
-from engine.triggers.keywords import Keywords, look_up
+from engine.triggers.keywords import Keywords
 
 SAMPLE_MAX = 1000  # events on which a ``where:`` is evaluated again
 

@@ -6,7 +6,6 @@ are checked after the hit.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -15,22 +14,14 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 
 from engine.core import shapes
 from engine.core.dispatch import Watch
+from engine.core.groups import FIELD, look_up, parse_field
 from engine.core.matcher import EVENT_TYPES, WHERE, Matcher
-from engine.core.model import Json
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState
 
 WORD_LENGTH_MAX = 200
-_FIELD = r"[A-Za-z_][\w\-]*(\.[A-Za-z_][\w\-]*)*"
-
-
-def _parse_field(text: str) -> str:
-    if not re.fullmatch(_FIELD, text, re.ASCII):
-        raise Refused(f'expected the name of a data field such as "message", got "{text}"')
-    return text
-
 
 SHAPE = shapes.Fields(
     keys={
@@ -38,9 +29,7 @@ SHAPE = shapes.Fields(
         "all": shapes.Words(doc="Every one of these words."),
         "none": shapes.Words(doc="None of these words."),
         "field": shapes.Parsed(
-            parse=_parse_field,
-            pattern=f"^{_FIELD}$",
-            doc="The data field that holds the text; by default message.",
+            parse=parse_field, pattern=FIELD.pattern, doc="The data field that holds the text; by default message."
         ),
         "event": shapes.ListOf(
             item=EVENT_TYPES.item,
@@ -221,16 +210,6 @@ class FieldIndex:
 
 def _joins(character: str) -> bool:
     return character.isalnum() or character == "_"
-
-
-def look_up(data: dict[str, Json], field: str) -> Json:
-    """The value at a path such as ``context.error``, or None."""
-    value: Json = data
-    for part in field.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
 
 
 def _build(values: dict[str, Any], key: str) -> Keywords:
