@@ -32,6 +32,19 @@ rules:
   - id: hourly
     trigger: {schedule: {every: 1h}}
     message: {type: suggestion, text: An hour}
+  - id: fine
+    trigger: {response: {to: stuck, is: ["No"]}}
+    message: {type: suggestion, text: All right}
+  - id: back
+    trigger: {session: {returned_after: 1d}}
+    message: {type: suggestion, text: Welcome back}
+  - id: stayed
+    trigger: {session: {lasted: 8m}}
+    message: {type: suggestion, text: Eight minutes}
+  - id: greeting
+    trigger: {session: start}
+    mode: shadow
+    message: {type: suggestion, text: Hello}
   - id: resting
     trigger: {event: test.failed}
     message: {type: suggestion, text: Never}
@@ -62,7 +75,7 @@ FAILED = "{after: 0s, type: test.failed, test: t1}"
         f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck}}]",
         f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, type: suggestion, contains: [Stuck, t1]}}]",
         f'events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, text: "Stuck on t1?", options: ["Yes", "No"]}}]',
-        f"events: [{FAILED}]\nuntil: 10m\nexpect: [{{after: 10m, rule: idle}}, {{after: 0s, rule: stuck}}]",
+        f"events: [{FAILED}]\nuntil: 10m\nrules: [stuck, idle]\nexpect: [{{after: 10m, rule: idle}}, {{after: 0s, rule: stuck}}]",
         f"events: [{FAILED}]\nuntil: 10m\nrules: [stuck]\nexpect: [{{after: 0s, rule: stuck}}]",
         f"events: [{FAILED}]\nrules: [idle]\nexpect: []",
         f"events: [{FAILED}, {FAILED}]\nexpect_outcomes: [{{rule: stuck, outcome: cooldown}}]",
@@ -81,6 +94,7 @@ def test_what_is_so_passes(body: str) -> None:
 
 def test_what_is_expected_and_what_was_sent_stand_side_by_side() -> None:
     body = f"""
+rules: [stuck, idle, lost]
 events: [{FAILED}]
 until: 10m
 expect: [{{after: 0s, rule: stuck, contains: t2}}, {{after: 0s, rule: lost}}]
@@ -176,6 +190,16 @@ def test_of_two_messages_of_one_rule_at_one_moment_the_first_is_meant_first() ->
             "absence: not armed",
         ),
         (FAILED, "{after: 20m, rule: hourly}", "schedule: 20m of 1h"),
+        (FAILED, "{after: 5m, rule: stayed}", "session: 5m of 8m"),
+        (FAILED, "{after: 5m, rule: back}", "session: the user had not been here before"),
+        (FAILED, "{after: 5m, rule: greeting}", "the nearest candidate 5m earlier: outranked: outranked by stuck"),
+        (FAILED, "{after: 5m, rule: greeting}", "session: the session began 5m before"),
+        (f"{FAILED}, {{after: 2h, type: x}}", "{after: 2h, rule: back}", "session: away for 1h30m of 1d"),
+        (
+            f"{FAILED}, {{after: 1m, type: message.answered, rule: stuck, response: 'Yes'}}",
+            "{after: 1m, rule: fine}",
+            'response: 1 message.answered came, and the answer was "Yes", not No',
+        ),
         (FAILED, "{after: 2h, rule: hourly}", "the user was absent"),
     ],
 )
@@ -187,7 +211,7 @@ def test_what_must_not_happen_is_told_with_the_moment_and_the_reason() -> None:
     events = f"{FAILED}, {{after: 1m, type: test.failed, test: t1}}"
     [line] = told(f"events: [{events}]\nexpect_not: [{{rule: stuck, outcome: cooldown}}]")
     assert line == (
-        "line 32: expected no cooldown of stuck, got one at +1m: "
+        "line 45: expected no cooldown of stuck, got one at +1m: "
         "cooldown: cooldown of 5m until 2026-01-05T09:05:00.000000Z"
     )
 
@@ -195,7 +219,7 @@ def test_what_must_not_happen_is_told_with_the_moment_and_the_reason() -> None:
 def test_an_outcome_that_did_not_come_is_told_with_what_came_nearest() -> None:
     lines = told(f"events: [{FAILED}]\nexpect_outcomes: [{{after: 0s, rule: stuck, outcome: cap}}]")
     assert lines == [
-        "line 32: expected cap of stuck at +0s, got none",
+        "line 45: expected cap of stuck at +0s, got none",
         "the nearest candidate at that moment: sent",
     ]
 

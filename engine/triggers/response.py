@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from engine.core import shapes
+from engine.core.glance import glance
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Rule, Trigger
 from engine.core.scope import Scope
@@ -71,6 +72,15 @@ class Response(Trigger):
         if word not in self.words and text not in self.options:
             return None
         return Fired({"response": text if word == "answered" and isinstance(text, str) else word}, event)
+
+    def missed(self, scope: Scope) -> str | None:
+        event = scope.event
+        if event is None or event.data.get("rule") != self.to:
+            return "it was about another message"
+        answer = event.data.get("response")
+        if _SAYS.get(event.type) in self.words or answer in self.options:
+            return None
+        return f"the answer was {glance(answer)}, not {' or '.join(sorted(self.words | self.options))}"
 
     def check(self, rules: Mapping[str, Rule]) -> None:
         rule = rules.get(self.to)

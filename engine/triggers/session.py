@@ -14,7 +14,7 @@ from engine.core.dispatch import Soonest, Watch
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState, keep
-from engine.core.units import to_timedelta
+from engine.core.units import format_duration, to_timedelta
 
 SHAPE = shapes.Fields(
     keys={
@@ -38,6 +38,10 @@ class SessionStart(Trigger):
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
         return Fired({}, scope.event)
 
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        since = state.present_since
+        return "no session began" if since is None else f"the session began {format_duration(at - since)} before"
+
 
 class SessionEnd(Trigger):
     __slots__ = ()
@@ -51,6 +55,9 @@ class SessionEnd(Trigger):
         if opened_by is None:  # a state of an earlier version does not know it
             return Fired({}, scope.event)
         return Fired({"lasted": to_timedelta(state.now - opened_by.at)}, scope.event)
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        return "no session ended" if state.left_at is None else "the session goes on"
 
 
 class Returned(Trigger):
@@ -71,9 +78,8 @@ class Returned(Trigger):
     def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
         if state.left_at is None:
             return "the user had not been here before"
-        return (
-            f"away for {to_timedelta(at - state.left_at)}" if state.present_since is None else "the user was not away"
-        )
+        until = at if state.present_since is None else state.present_since
+        return f"away for {format_duration(until - state.left_at)} of {format_duration(self.span)}"
 
 
 class Lasted(Trigger):
@@ -97,6 +103,11 @@ class Lasted(Trigger):
     def fire(self, state: UserState, policy: Policy) -> Fired | None:
         opened_by = state.opened_by
         return Fired(self.facts, None if opened_by is None else keep(opened_by))
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        if state.present_since is None:
+            return None
+        return f"{format_duration(at - state.present_since)} of {format_duration(self.span)}"
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> LastedIndex:
