@@ -6,13 +6,16 @@ A receipt says that a message of a rule has been handed to its user. It goes bef
 that a message arrived before they see what its reader did next. It never takes the place of an input: receipts have
 a bound of their own, and in each turn room of their own beside the inputs. One that finds no room is dropped with a
 word in the log, as is one whose turn fails: the message was handed over all the same, it is only not known.
+
+A rule that speaks whenever a message has arrived would go on for ever. So a chain of messages of which each was caused
+by the arrival of the one before has an end: beyond `CHAIN_MAX` there are no more receipts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -21,10 +24,12 @@ import structlog
 from engine.core.model import Event
 from engine.storage.base import Entry, OutboxMessage
 
+DELIVERED = "message.delivered"  # the type of a receipt
 QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it clients are refused
 RECEIPTS_MAX = 10_000  # receipts that wait; beyond it they are dropped
 TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
 RECEIPTS_TURN_MAX = 500  # receipts of one turn, besides its inputs
+CHAIN_MAX = 10  # receipts of which each made a rule say what the next is about
 RECEIPTED_MAX = 20_000  # messages by which one that is handed over twice is recognised
 
 log = structlog.get_logger("live")
@@ -59,7 +64,7 @@ class Inbox:
         self.count = 0
         self._requests: deque[Request] = deque()
         self._receipts: deque[Entry] = deque()
-        self._receipted: OrderedDict[str, None] = OrderedDict()
+        self._receipted: OrderedDict[str, int] = OrderedDict()  # and the place of each in its chain, from 1
 
     def __bool__(self) -> bool:
         return bool(self._requests or self._receipts)
@@ -80,20 +85,27 @@ class Inbox:
         self.count += len(entries)
         return done
 
-    def put_receipts(self, handed: Iterable[OutboxMessage], at: int) -> None:
-        """These messages have been handed to their users. Once is enough for each; the application's own have none."""
+    def put_receipts(self, handed: Iterable[OutboxMessage], at: int, causes: Mapping[str, str]) -> None:
+        """These messages have been handed to their users. Once is enough for each; the application's own have none.
+
+        ``causes``: which of them, by id, were caused by the arrival of which message.
+        """
         dropped = 0
         for outgoing in handed:
             message_id = outgoing.message.id
             if not outgoing.rule or message_id in self._receipted:
                 continue
+            place = self._receipted.get(causes.get(message_id, ""), 0) + 1
+            if place > CHAIN_MAX:
+                log.warning("! rules go on answering receipts", rule_id=outgoing.rule, user_id=outgoing.user)
+                continue
             if len(self._receipts) == RECEIPTS_MAX:
                 dropped += 1
                 continue
-            self._receipted[message_id] = None
+            self._receipted[message_id] = place
             if len(self._receipted) > RECEIPTED_MAX:
                 self._receipted.popitem(last=False)
-            event = Event("message.delivered", outgoing.user, at, {"message_id": message_id})
+            event = Event(DELIVERED, outgoing.user, at, {"message_id": message_id})
             self._receipts.append(Entry("event", at, outgoing.user, event))
         if dropped:
             log.warning("! receipts lost", messages=dropped, error=f"{RECEIPTS_MAX} wait already")

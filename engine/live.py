@@ -8,7 +8,7 @@ the store has, and what came of the failed one is forgotten.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ import structlog
 from engine.core.model import Event, Json
 from engine.core.rules import RuleSet
 from engine.core.units import MINUTE, SECOND, format_at
-from engine.inbox import Inbox, Overloaded
+from engine.inbox import DELIVERED, Inbox, Overloaded
 from engine.stale import StaleSessions
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
 from engine.turn import TurnResult, Turns
@@ -159,15 +159,15 @@ class Live:
         """What waits for the user and has not expired, oldest first."""
         return await self._store.pending(user, self._clock())
 
-    async def relayed(self, messages: list[OutboxMessage]) -> None:
+    async def relayed(self, messages: list[OutboxMessage], causes: Mapping[str, str] | None = None) -> None:
         """These have been handed to a client: they leave the outbox, and rules come to know of it.
 
         A store that refuses says so in the log: they stay in the outbox and may be shown again, rather twice than
-        never.
+        never. ``causes`` are those of `Inbox.put_receipts`.
         """
         if not messages:
             return
-        self._inbox.put_receipts(messages, self._clock())
+        self._inbox.put_receipts(messages, self._clock(), causes or {})
         self._wake_up.set()
         try:
             await self._store.relayed([outgoing.message.id for outgoing in messages], self._clock())
@@ -324,7 +324,8 @@ class Live:
             log.warning("! wake-ups", error=str(error))
         if result.outbox:
             handed = set(self._deliver(result.outbox))
-            await self.relayed([outgoing for outgoing in result.outbox if outgoing.message.id in handed])
+            messages = [outgoing for outgoing in result.outbox if outgoing.message.id in handed]
+            await self.relayed(messages, _caused_by_receipts(result))
 
     def _count(self, result: TurnResult) -> None:
         counters = self.counters
@@ -363,6 +364,14 @@ class Live:
                 "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
                 recorded=format_at(latest),
             )
+
+
+def _caused_by_receipts(result: TurnResult) -> dict[str, str]:
+    """Of the messages of the turn that the arrival of another caused, by id, the id of that other."""
+    events = [entry.event for entry in result.entries if entry.event is not None]
+    receipts = {event.id: event.data["message_id"] for event in events if event.type == DELIVERED}
+    caused = [made for made in result.decisions if made.message is not None and made.event_id in receipts]
+    return {made.message.id: receipts[made.event_id] for made in caused if made.message is not None}
 
 
 def _as_store_error(error: BaseException) -> Exception:

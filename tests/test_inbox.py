@@ -6,6 +6,7 @@ import pytest
 
 from engine.core.model import Event, Message
 from engine.inbox import (
+    CHAIN_MAX,
     QUEUE_MAX,
     RECEIPTED_MAX,
     RECEIPTS_MAX,
@@ -56,7 +57,7 @@ async def test_a_request_larger_than_a_turn_is_a_turn() -> None:
 async def test_there_is_room_up_to_the_bound_and_receipts_take_none_of_it() -> None:
     inbox = Inbox()
     inbox.put([said(1)] * (QUEUE_MAX - 1))
-    inbox.put_receipts(handed(1, 2), 1)
+    inbox.put_receipts(handed(1, 2), 1, {})
     inbox.check_room(1)
     with pytest.raises(Overloaded, match=f"{QUEUE_MAX - 1} inputs wait already, at most {QUEUE_MAX} may"):
         inbox.check_room(2)
@@ -65,7 +66,7 @@ async def test_there_is_room_up_to_the_bound_and_receipts_take_none_of_it() -> N
 async def test_receipts_go_first_and_beside_a_full_turn_of_inputs() -> None:
     inbox = Inbox()
     inbox.put([said(7)] * TURN_MAX)
-    inbox.put_receipts(handed(*range(RECEIPTS_TURN_MAX + 1)), 9)
+    inbox.put_receipts(handed(*range(RECEIPTS_TURN_MAX + 1)), 9, {})
     first, second = inbox.take()
     assert ids(first) == [f"m{number}" for number in range(RECEIPTS_TURN_MAX)]
     assert len(second.entries) == TURN_MAX
@@ -76,25 +77,25 @@ async def test_receipts_go_first_and_beside_a_full_turn_of_inputs() -> None:
 async def test_a_receipt_is_stamped_no_later_than_the_first_that_waits(waits_since: int, at: int) -> None:
     inbox = Inbox()
     inbox.put([said(waits_since)])
-    inbox.put_receipts(handed(1), 9)
+    inbox.put_receipts(handed(1), 9, {})
     (entry,) = inbox.take()[0].entries
     assert entry == Entry("event", at, "ann", Event("message.delivered", "ann", at, {"message_id": "m1"}))
 
 
 async def test_a_message_has_one_receipt_and_one_of_no_rule_has_none() -> None:
     inbox = Inbox()
-    inbox.put_receipts(handed(1, 1), 1)
-    inbox.put_receipts([*handed(1), *handed(2, rule=""), *handed(3)], 2)
+    inbox.put_receipts(handed(1, 1), 1, {})
+    inbox.put_receipts([*handed(1), *handed(2, rule=""), *handed(3)], 2, {})
     assert [ids(request) for request in inbox.take()] == [["m1", "m3"]]
-    inbox.put_receipts(handed(1), 3)
+    inbox.put_receipts(handed(1), 3, {})
     assert not inbox
 
 
 async def test_receipts_beyond_their_bound_are_dropped_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     inbox = Inbox()
-    inbox.put_receipts(handed(*range(RECEIPTS_MAX)), 1)
+    inbox.put_receipts(handed(*range(RECEIPTS_MAX)), 1, {})
     assert told(capsys) == ""
-    inbox.put_receipts(handed(RECEIPTS_MAX, RECEIPTS_MAX + 1), 1)
+    inbox.put_receipts(handed(RECEIPTS_MAX, RECEIPTS_MAX + 1), 1, {})
     assert f"{RECEIPTS_MAX} wait already" in told(capsys)
     assert sum(len(request.entries) for _ in range(RECEIPTS_MAX) for request in inbox.take()) == RECEIPTS_MAX
 
@@ -102,11 +103,21 @@ async def test_receipts_beyond_their_bound_are_dropped_and_told(capsys: pytest.C
 async def test_so_many_messages_are_recognised_when_they_are_handed_over_again() -> None:
     inbox = Inbox()
     for number in range(RECEIPTED_MAX + 1):
-        inbox.put_receipts(handed(number), 1)
+        inbox.put_receipts(handed(number), 1, {})
         inbox.take()
-    inbox.put_receipts(handed(1), 1)
+    inbox.put_receipts(handed(1), 1, {})
     assert not inbox
-    inbox.put_receipts(handed(0), 1)
+    inbox.put_receipts(handed(0), 1, {})
+    assert inbox
+
+
+async def test_a_chain_of_messages_that_receipts_cause_has_an_end(capsys: pytest.CaptureFixture[str]) -> None:
+    inbox = Inbox()
+    for number in range(CHAIN_MAX + 2):
+        inbox.put_receipts(handed(number), 1, {f"m{number}": f"m{number - 1}"})
+        assert told(capsys) == "" or number >= CHAIN_MAX
+        assert [ids(request) for request in inbox.take()] == ([[f"m{number}"]] if number != CHAIN_MAX else [])
+    inbox.put_receipts(handed(99), 1, {})
     assert inbox
 
 

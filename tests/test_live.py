@@ -11,7 +11,7 @@ from live_world import START, World, badly_compiled, compiled
 from engine.core.model import Event, Message
 from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import MINUTE
-from engine.inbox import QUEUE_MAX, TURN_MAX, Overloaded
+from engine.inbox import CHAIN_MAX, QUEUE_MAX, TURN_MAX, Overloaded
 from engine.live import Input, Live
 from engine.stale import GRACE
 from engine.storage.base import OutboxMessage, StoreError
@@ -405,6 +405,15 @@ async def test_what_the_application_said_and_what_nobody_took_have_no_receipt() 
     await world.live.relayed([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)])
     await world.live.take_turn(world.now)
     assert receipts(await logged(world)) == []
+
+
+async def test_a_rule_that_answers_every_receipt_comes_to_an_end() -> None:
+    world = await World(compiled(AFTER_DELIVERY.replace(" cooldown: 1h,", ""))).start()
+    await world.say(said())
+    for _ in range(2 * CHAIN_MAX):
+        await world.live.take_turn(world.now)
+    assert len(world.delivered) == 1 + CHAIN_MAX
+    assert len(receipts(await logged(world))) == CHAIN_MAX
 
 
 async def test_a_receipt_that_the_store_refuses_is_told_and_hurts_nobody(capsys: pytest.CaptureFixture[str]) -> None:
