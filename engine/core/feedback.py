@@ -77,15 +77,16 @@ def take_preferences(state: UserState, data: dict[str, Json]) -> None:
     snoozed = data.get("snoozed")
     if isinstance(snoozed, dict):
         everything = wishes.snoozed.get("")
-        named = {name: _moment(until) for name, until in list(snoozed.items())[:NAMES_MAX] if name}
-        wishes.snoozed = {name: until for name, until in named.items() if until is not None}
+        named = {name: _moment(until) for name, until in snoozed.items() if 0 < len(name) <= _NAME_LENGTH_MAX}
+        wishes.snoozed = dict([(name, until) for name, until in named.items() if until is not None][:NAMES_MAX])
         if everything is not None:
             wishes.snoozed[""] = everything
     if "snoozedUntil" in data:
         until = _moment(data["snoozedUntil"])
-        wishes.snoozed.pop("", None)
         if until is not None:
             wishes.snoozed[""] = until
+        elif data["snoozedUntil"] is None:
+            wishes.snoozed.pop("", None)
     wishes.snoozed = {name: until for name, until in sorted(wishes.snoozed.items()) if until > state.now}
     is_plain = wishes.level == "normal" and not wishes.muted and not wishes.snoozed
     state.preferences = None if is_plain else wishes
@@ -131,7 +132,7 @@ def _mute(state: UserState, name: Json) -> None:
 
 
 def _moment(value: Json) -> int | None:
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     try:
         return parse_at(value)
