@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
 
-from engine.core.quiet import holding
+from engine.core.calendar import Calendar
+from engine.core.quiet import QuietHours, holding
 from engine.core.rules import Policy, Rule
-from engine.core.units import DAY, format_duration, parse_at
+from engine.core.units import DAY, format_duration
 from engine.lint.finding import Finding
 from engine.lint.places import Reading
 from engine.triggers.schedule import CalendarSchedule, IntervalSchedule
 
 # Four years, so that there is a 29th of February and each date has come on several days of the week. Fixed, for a
 # finding must not depend on the day on which somebody looks.
-LOOKED_FROM, LOOKED_TO = parse_at("2027-01-01T00:00:00Z"), parse_at("2031-01-01T00:00:00Z")
-OCCURRENCES_MAX = 100_000  # that are looked at; who has more, and all of them quiet, is given the benefit of the doubt
+LOOKED_FROM, LOOKED_TO = date(2027, 1, 1), date(2031, 1, 1)
+_DAYS = (LOOKED_TO - LOOKED_FROM).days
 _MONDAY = datetime(2027, 1, 4)
 
 
@@ -60,18 +63,8 @@ def _quiet_schedule(
         return
     # Quiet hours are those of the user's zone; who has none of their own lives in the policy's.
     zone = trigger.zone if isinstance(trigger.zone, tzinfo) else policy.zone
-    names: dict[str, None] = {}
-    at, count = LOOKED_FROM - 1, 0
-    while count < OCCURRENCES_MAX:
-        following = trigger.calendar.next_after(at, zone)
-        if following is None or following >= LOOKED_TO:
-            break
-        found = holding(dropping, following, policy.zone)
-        if found is None:
-            return
-        names[found.name] = None
-        at, count = following, count + 1
-    if not count or count == OCCURRENCES_MAX:
+    names = _quiet_names(trigger.calendar, zone, dropping, policy.zone)
+    if not names:
         return
     whom = "everybody" if trigger.zone == "user" else f"everybody in the policy's zone, {policy.zone_name},"
     kept = " and ".join(f'"{name}"' for name in names)
@@ -81,3 +74,34 @@ def _quiet_schedule(
     )
     hint = 'choose other times, or write "quiet_hours: none" or "urgent: true"'
     yield reading.found("always-quiet", reading.of_trigger(rule, position), message, hint, rule)
+
+
+def _quiet_names(calendar: Calendar, zone: tzinfo, hours: Sequence[QuietHours], user_zone: tzinfo) -> list[str]:
+    """The quiet hours in which the times of the calendar lie, if all of them do, and there are any; else none."""
+    names: dict[str, None] = {}
+    known: set[int] = set()  # days of the week that have been looked at, with the clocks as they always are
+    changing = _changing_days(zone)
+    for number in range(_DAYS):
+        day = LOOKED_FROM + timedelta(days=number)
+        is_plain = zone is user_zone and day not in changing
+        if not calendar.comes_on(day) or (is_plain and day.weekday() in known):
+            continue
+        for at in calendar.moments(day, zone):
+            found = holding(hours, at, user_zone)
+            if found is None:
+                return []
+            names[found.name] = None
+        if is_plain:
+            known.add(day.weekday())
+    return list(names)
+
+
+@lru_cache(maxsize=64)
+def _changing_days(zone: tzinfo) -> frozenset[date]:
+    """The days on which, or next to which, the clocks of the zone are changed."""
+    noons = [datetime.combine(LOOKED_FROM + timedelta(days=number), time(12), zone) for number in range(-1, _DAYS + 1)]
+    changed = set()
+    for before, after in pairwise(noons):
+        if before.utcoffset() != after.utcoffset():
+            changed |= {before.date(), after.date()}
+    return frozenset(changed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from engine.core.remembered import LEVELS
 from engine.core.rules import Rule, Trigger
@@ -18,9 +18,9 @@ def check_outranking(reading: Reading) -> Iterator[Finding]:
     if reading.rules.policy.simultaneous != 1:
         return
     rules = [rule for rule in reading.rules if rule.mode == "live"]
-    winners = [rule for rule in rules if _always_speaks(rule)]
+    winners = _Winners(rule for rule in rules if _always_speaks(rule))
     for rule in rules:
-        for winner in winners:
+        for winner in winners.of(rule.triggers[0]):
             if winner is not rule and _goes_before(winner, rule) and _whenever(winner, rule):
                 higher = "has the higher priority" if winner.priority > rule.priority else "comes first"
                 message = (
@@ -31,6 +31,33 @@ def check_outranking(reading: Reading) -> Iterator[Finding]:
                 hint = f'give {rule.id} the higher priority, {winner.id} a condition, or let "simultaneous" be 2'
                 yield reading.found("always-outranked", place, message, hint, rule)
                 break
+
+
+class _Winners:
+    """Rules that always speak, those that go first before the others, by what may make them fire."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_trigger: dict[str, list[Rule]] = {}
+        self._by_pattern: dict[str, list[Rule]] = {}
+        for rule in sorted(rules, key=lambda rule: (-rule.priority, rule.order)):
+            for trigger in rule.triggers:
+                self._by_trigger.setdefault(_written(trigger), []).append(rule)
+                if isinstance(trigger, EventTrigger) and trigger.matcher.where is None:
+                    for pattern in trigger.event_types:
+                        self._by_pattern.setdefault(pattern, []).append(rule)
+
+    def of(self, trigger: Trigger) -> Iterator[Rule]:
+        """Those that may fire whenever the trigger does."""
+        yield from self._by_trigger.get(_written(trigger), ())
+        for name in trigger.event_types[:1]:
+            prefixes = [f"{name[:length]}*" for length in range(len(name.removesuffix("*")) + 1)]
+            for pattern in dict.fromkeys((name, *prefixes)):
+                yield from self._by_pattern.get(pattern, ())
+
+
+def _written(trigger: Trigger) -> str:
+    """The fingerprint of what was written of a trigger, with its kind."""
+    return trigger.key.partition("/")[2]
 
 
 def _always_speaks(rule: Rule) -> bool:
@@ -63,7 +90,7 @@ def _whenever(winner: Rule, rule: Rule) -> bool:
 
 def _implies(one: Trigger, other: Trigger) -> bool:
     """Whether the other fires whenever the one does."""
-    if one.key.partition("/")[2] == other.key.partition("/")[2]:
+    if _written(one) == _written(other):
         return True  # the same was written, so both remember the same
     return (
         one.kind in _AT_EVENTS
