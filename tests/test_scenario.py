@@ -19,7 +19,7 @@ rules:
     message: {type: question, text: Still there?}
   - id: lost
     trigger: {keywords: {any: [help], none: [thanks]}}
-    message: {type: suggestion, text: What is it?}
+    message: {type: suggestion, text: "What of {{ event.message }}?"}
   - id: thrice
     trigger: {count: {event: build.failed, at_least: 3, within: 10m}}
     message: {type: suggestion, text: Again?}
@@ -75,7 +75,8 @@ FAILED = "{after: 0s, type: test.failed, test: t1}"
         f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck}}]",
         f"events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, type: suggestion, contains: [Stuck, t1]}}]",
         f'events: [{FAILED}]\nexpect: [{{after: 0s, rule: stuck, text: "Stuck on t1?", options: ["Yes", "No"]}}]',
-        f"events: [{FAILED}]\nuntil: 10m\nrules: [stuck, idle]\nexpect: [{{after: 10m, rule: idle}}, {{after: 0s, rule: stuck}}]",
+        f"events: [{FAILED}]\nuntil: 10m\nrules: [stuck, idle]\n"
+        "expect: [{after: 10m, rule: idle}, {after: 0s, rule: stuck}]",
         f"events: [{FAILED}]\nuntil: 10m\nrules: [stuck]\nexpect: [{{after: 0s, rule: stuck}}]",
         f"events: [{FAILED}]\nrules: [idle]\nexpect: []",
         f"events: [{FAILED}, {FAILED}]\nexpect_outcomes: [{{rule: stuck, outcome: cooldown}}]",
@@ -124,7 +125,9 @@ def test_every_difference_is_named(wish: str, difference: str) -> None:
 
 def test_of_two_messages_of_one_rule_at_one_moment_the_first_is_meant_first() -> None:
     events = "{after: 0s, type: chat_message, message: help}, {after: 0s, type: chat_message, message: help me}"
-    assert run(f"events: [{events}]\nexpect: [{{after: 0s, rule: lost}}, {{after: 0s, rule: lost}}]").passed
+    both = ["{after: 0s, rule: lost, contains: help?}", "{after: 0s, rule: lost, contains: help me?}"]
+    assert run(f"events: [{events}]\nexpect: [{', '.join(both)}]").passed
+    assert not run(f"events: [{events}]\nexpect: [{', '.join(reversed(both))}]").passed
     lines = told(f"events: [{events}]\nexpect: [{{after: 0s, rule: lost}}]")
     assert lines[-1].startswith("+")
 

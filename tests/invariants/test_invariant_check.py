@@ -21,6 +21,7 @@ policy:
 rules:
   - {id: one, trigger: {event: [a, both]}, urgent: true, message: {type: question, text: one}}
   - {id: two, trigger: {event: [b, both]}, urgent: true, message: {type: question, text: two}}
+  - {id: idle, trigger: {inactivity: {for: 10m, after: c}}, urgent: true, message: {type: question, text: idle}}
   - {id: ghost, trigger: {event: g}, mode: shadow, urgent: true, message: {type: question, text: ghost}}
   - {id: resting, trigger: {event: r}, mode: "off", message: {type: question, text: off}}
 invariants:
@@ -80,6 +81,12 @@ def violation(invariant: str, *events: tuple[int, str] | tuple[int, str, dict[st
         ("{never_during: nights}", [(13 * HOUR, "a")], True),
         ("{never_during: nights}", [(23 * HOUR - 1, "a")], True),
         ("{never_during: nights}", [(23 * HOUR, "a")], False),
+        # What time brought before the user's zone changed is of the former zone.
+        (
+            "{never_during: nights}",
+            [(13 * HOUR - MINUTE, "c"), (14 * HOUR, "user.identify", {"timezone": "America/New_York"})],
+            True,
+        ),
         ("{never_during: nights, rules: two}", [(13 * HOUR, "a")], False),
         ("{never_during: nights}", [(0, "user.identify", {"timezone": "Asia/Tokyo"}), (4 * HOUR, "a")], True),
         ("{never_during: nights}", [(0, "user.identify", {"timezone": "Asia/Tokyo"}), (13 * HOUR, "a")], True),
@@ -130,9 +137,9 @@ def test_watching_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("invariant", "fired", "silent"),
     [
-        ("every_rule_fires", [], ["one", "two", "ghost"]),
-        ("every_rule_fires", ["one", "ghost"], ["two"]),
-        ("every_rule_fires", ["one", "two", "ghost"], []),
+        ("every_rule_fires", [], ["one", "two", "idle", "ghost"]),
+        ("every_rule_fires", ["one", "idle", "ghost"], ["two"]),
+        ("every_rule_fires", ["one", "two", "idle", "ghost"], []),
         ("{check: every_rule_fires, rules: [two, resting]}", [], ["two"]),
     ],
 )

@@ -80,6 +80,9 @@ def test_time_runs_as_far_as_in_the_dry_run() -> None:
     assert told(idle, ("ann", 0), ("bob", 5 * MINUTE)) != []
     assert told(idle, ("ann", 0), ("ann", HOUR), until=5 * MINUTE - 1) == []
     assert told(idle, ("ann", 0), came_to=lambda _: START + 5 * MINUTE) != []
+    one = "{at_most: 1, per: 1h, rules: hello}"
+    assert told(one, ("ann", 0), ("ann", HOUR), ("ann", HOUR + 1), until=HOUR) == []
+    assert told(one, ("ann", 0), ("ann", HOUR), ("ann", HOUR + 1), until=HOUR + 1) != []
     assert told(idle, ("ann", 0), came_to=lambda _: START + 5 * MINUTE - 1) == []
 
 
