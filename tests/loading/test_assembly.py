@@ -238,6 +238,20 @@ def test_variants_mean_the_same_beside_the_message_and_in_it() -> None:
     assert written(inside) == written(beside) != written(inside.replace("text: T", "text: S"))
 
 
+def test_variants_at_both_places_are_both_read() -> None:
+    text = """\
+version: 1
+rules:
+  - id: a
+    trigger: {event: x}
+    message: {type: b, variants: [{id: one}]}
+    variants: [{id: two, weight: 0, text: T}]
+"""
+    assert [(error.line, error.code) for error in errors_of(text)] == [
+        (5, "missing-key"), (6, "conflict"), (6, "bad-value"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
