@@ -39,10 +39,6 @@ class Violation:
     user: str
     sendings: tuple[Sending, ...]
 
-    @property
-    def moment(self) -> int:
-        return self.sendings[-1].decision.at
-
     def text(self) -> str:
         """What was sent to whom, on one line but for the moments."""
         count = len(self.sendings)

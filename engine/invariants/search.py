@@ -15,7 +15,7 @@ from engine.core.model import Event
 from engine.core.rules import RuleSet, Timeline
 from engine.invariants.check import Violation, run_watched, silent_rules, violation_of
 from engine.invariants.counterexample import Counterexample, moved, shortened
-from engine.invariants.streams import START, Stream, search, streams
+from engine.invariants.streams import START, Stream, plain_streams, search, streams
 from engine.invariants.vocabulary import vocabulary_of, whole_vocabulary, with_those_it_names
 from engine.loading.invariants import AtMost, EveryRuleFires, Invariant, NeverDuring
 from engine.loading.scenarios import USER_DEFAULT, Scenario
@@ -138,13 +138,16 @@ class _Attempt:
         """The rules that nothing made fire: neither a test, nor what was made up, nor streams made for them alone."""
         for name in silent_rules(invariant, self.rules, self.fired):
             rule = next(rule for rule in self.rules if rule.id == name)
-            strategy = streams(self.rules, vocabulary_of(with_those_it_names(rule, self.rules), self.rules.policy))
+            vocabulary = vocabulary_of(with_those_it_names(rule, self.rules), self.rules.policy)
 
             def fires(stream: Stream, name: str = name) -> bool:
                 decisions, _ = run_watched(self.timeline, USER_DEFAULT, stream.events(), stream.until)
                 self.fired.update(decision.rule for decision in decisions)
                 return name in self.fired
 
+            if any(fires(stream) for stream in plain_streams(vocabulary)):
+                continue
+            strategy = streams(self.rules, vocabulary)
             search(strategy, fires, seed=self.seed, examples=min(self.examples, RULE_EXAMPLES_MAX), shrink=False)
         silent = silent_rules(invariant, self.rules, self.fired)
         if not silent:

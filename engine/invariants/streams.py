@@ -26,6 +26,7 @@ from engine.invariants.vocabulary import ACTIVITY, Template, Vocabulary
 from engine.loading.scenarios import START_DEFAULT, USER_DEFAULT, parse_moment
 
 STEPS_MAX = 24
+SCRIPTS_MAX = 10  # that are tried without a search
 EVENTS_MAX = 100
 LENGTH_MIN = 2 * DAY  # a stream may be as long as that, or twice as long as any span that matters
 REPEATS_MAX = 50
@@ -98,6 +99,24 @@ def streams(rules: RuleSet, vocabulary: Vocabulary) -> st.SearchStrategy[Stream]
         steps=st.lists(steps, min_size=1, max_size=STEPS_MAX).map(tuple),
         tail=spans,
     )
+
+
+def plain_streams(vocabulary: Vocabulary) -> Iterator[Stream]:
+    """The few streams that most often do what one rule waits for, before any are searched for."""
+    length = max(LENGTH_MIN, 2 * max(vocabulary.spans, default=0))
+    attributes = tuple([(name, values[0]) for name, values in vocabulary.attributes.items() if values])
+    scripts = [*vocabulary.scripts, *((template,) for template in vocabulary.templates)]
+    for script in scripts[:SCRIPTS_MAX]:
+        parts = tuple([(template.type, _likely(template)) for template in script])
+        for times in sorted({1, min(max(vocabulary.times), REPEATS_MAX)}):
+            for known in dict.fromkeys([(), attributes]):
+                yield Stream(length, START, known, (Step(0, parts, times, SECOND),), tail=length)
+
+
+def _likely(template: Template) -> Data:
+    if template.fitting:
+        return tuple(template.fitting[0].items())
+    return tuple([(name, values[0]) for name, values in template.fields.items() if values])
 
 
 def _parts(vocabulary: Vocabulary) -> Iterator[st.SearchStrategy[tuple[Part, ...]]]:
