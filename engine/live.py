@@ -8,7 +8,7 @@ the store has, and what came of the failed one is forgotten.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,7 @@ import structlog
 
 from engine.core.model import Event, Json
 from engine.core.rules import RuleSet
+from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND, format_at
 from engine.inbox import DELIVERED, Inbox, Overloaded
 from engine.stale import StaleSessions
@@ -188,6 +189,10 @@ class Live:
             log.error("! store", error=str(error))
         self._wake_up.set()
         return moment
+
+    def present_users(self) -> AsyncIterator[UserState]:
+        """The state of every present user, to be looked at and not changed. Raises `StoreError` on the way."""
+        return self._turns.present_users()
 
     async def mend(self) -> None:
         """Let those adopt the latest rules who could not at the time. Raises `StoreError` where they still cannot."""

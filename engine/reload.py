@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from watchfiles import Change, awatch
 
 from engine.core.rules import Rule, RuleSet, renamed_key
+from engine.core.state import UserState
 from engine.folder import load_folder, look, read_folder
 from engine.live import Live
 from engine.loading.diagnostic import RuleErrors
@@ -22,6 +24,7 @@ log = structlog.get_logger("reload")
 DEBOUNCE_MS = 100  # an editor writes a file in several steps; changes this close together are one
 STEP_MS = 25
 LOOK_MS = 400  # between looks at the files themselves: the system tells nothing of a folder put in another's place
+NAMED_MAX = 5  # rules that a line of a plan names
 AGAIN_SECONDS = 5.0  # after a swap that the store refused
 
 
@@ -32,7 +35,7 @@ class Plan:
     ``kept``: it is as it was. ``edited``: its triggers are as they were, so nothing is lost, whatever else of it was
     edited. ``rebuilt``: a trigger of it is new or edited and remembers something, which is found out from what users
     have done before. ``fresh``: new, or with an edited trigger, and there is nothing to find out: it begins from the
-    anchors of the state. ``dropped``: gone. ``renamed`` are those, of whatever sort, that had another id before:
+    anchors of the state. ``off``: turned off. ``dropped``: gone. ``renamed`` are those, of whatever sort, that had another id before:
     what is remembered of them follows.
     """
 
@@ -41,6 +44,7 @@ class Plan:
     rebuilt: tuple[str, ...]
     fresh: tuple[str, ...]
     dropped: tuple[str, ...]
+    off: tuple[str, ...] = ()
     renamed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -49,11 +53,12 @@ class Plan:
             ("edited", self.edited),
             ("rebuilt from the log", self.rebuilt),
             ("fresh", self.fresh),
+            ("turned off", self.off),
             ("dropped", self.dropped),
             ("renamed", self.renamed),
         ):
             if ids:
-                parts.append(f"{len(ids)} {word} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})")
+                parts.append(f"{len(ids)} {word} ({', '.join(ids[:NAMED_MAX])}{', …' if len(ids) > NAMED_MAX else ''})")
         return ", ".join(parts)
 
 
@@ -61,11 +66,13 @@ def plan(before: RuleSet, after: RuleSet) -> Plan:
     """Match the rules by id, or by the id that they had before; their triggers by fingerprint."""
     old = {after.renamed.get(rule.id, rule.id): rule for rule in before}
     known = {renamed_key(key, after.renamed) for key in before.keys}
-    same, rebuilt, fresh = [], [], []
+    same, rebuilt, fresh, off = [], [], [], []
     for rule in after:
         former = old.get(rule.id)
         if former is not None and _keys(rule) == {renamed_key(key, after.renamed) for key in _keys(former)}:
             same.append(rule.id)
+        elif rule.mode == "off" and former is not None:
+            off.append(rule.id)
         elif rule.mode != "off" and any(trigger.has_memory and trigger.key not in known for trigger in rule.triggers):
             rebuilt.append(rule.id)
         else:
@@ -77,8 +84,42 @@ def plan(before: RuleSet, after: RuleSet) -> Plan:
         rebuilt=tuple(rebuilt),
         fresh=tuple(fresh),
         dropped=tuple(name for name in old if name not in after.by_id),
+        off=tuple(off),
         renamed=tuple(rule.id for rule in after if rule.was is not None and rule.was in before.by_id),
     )
+
+
+@dataclass(slots=True)
+class Reach:
+    """Whom a change of rules concerns, of the users who are present: those who are absent adopt it when they come.
+
+    ``remembered``: by rule that is not as it was, the users of whom one of its triggers remembers something.
+    ``held``: the messages that are held and will be cancelled, because their rule is gone or sends no more.
+    """
+
+    present: int = 0
+    held: int = 0
+    remembered: Counter[str] = field(default_factory=Counter)
+
+    def look(self, state: UserState, before: RuleSet, after: RuleSet) -> None:
+        self.present += 1
+        lost = {key.partition("/")[0] for key in state.memory if renamed_key(key, after.renamed) not in after.keys}
+        self.remembered.update(name for name in lost if name in before.by_id)
+        for held in state.held:
+            rule = after.by_id.get(after.renamed.get(held.rule, held.rule))
+            self.held += rule is None or rule.mode != "live"
+
+    def __str__(self) -> str:
+        """Begins with a semicolon, to stand behind a `Plan`; nothing where nobody is concerned."""
+        parts = [f"{name}: {count}" for name, count in self.remembered.most_common(NAMED_MAX)]
+        if len(self.remembered) > NAMED_MAX:
+            parts.append("…")
+        text = ""
+        if parts:
+            text = f"; timers and windows under way of {self.present} present users: {', '.join(parts)}"
+        if self.held:
+            text += f"; held messages that are cancelled: {self.held}"
+        return text
 
 
 def _keys(rule: Rule) -> frozenset[str]:
@@ -137,8 +178,11 @@ class Reloader:
                 self._say_fine()
                 return None
             found = plan(before, rules)
-            log.info("= rules change", plan=str(found))
+            reach = Reach()
             try:
+                async for state in self._live.present_users():
+                    reach.look(state, before, rules)
+                log.info("= rules change", plan=str(found), present=reach.present, whom=str(reach).lstrip("; ") or None)
                 await self._live.change_rules(rules)
             except StoreError as error:
                 self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])
@@ -146,7 +190,7 @@ class Reloader:
                 continue
             self._say_fine()
             log.info("= rules hold", rules=len(rules.rules), rules_hash=rules.hash)
-            self._report(f"Rules reloaded: {found}")
+            self._report(f"Rules reloaded: {found}{reach}")
             return found
 
     def _say_fine(self) -> None:

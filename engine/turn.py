@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -181,13 +181,14 @@ class Turns:
         if self._timeline is None:
             return []
         latest = self._timeline.moments[-1]
-        behind = []
-        for number, (user, encoded) in enumerate(await self._store.present_users(), 1):
-            if UserState.decode(encoded).rules_since != latest:
-                behind.append(user)
+        return [state.user async for state in self.present_users() if state.rules_since != latest]
+
+    async def present_users(self) -> AsyncIterator[UserState]:
+        """The state of every present user, to be looked at."""
+        for number, (_, encoded) in enumerate(await self._store.present_users(), 1):
+            yield UserState.decode(encoded)
             if number % LOOKED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # there may be many, and others wait
-        return behind
 
     @property
     def catch_up_max(self) -> int:

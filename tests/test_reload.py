@@ -242,8 +242,8 @@ async def test_a_timer_that_runs_goes_on_through_a_reload(tmp_path: Path, edited
         ),
         (
             PAGE.replace("id: idle,", "id: idle, mode: off,"),
-            Plan(("seen",), (), (), ("idle",), ()),
-            "1 unchanged, 1 fresh (idle)",
+            Plan(("seen",), (), (), (), (), off=("idle",)),
+            "1 unchanged, 1 turned off (idle)",
         ),
         (
             PAGE.replace("inactivity: 5m", "count: {event: e, at_least: 2, within: 5m}"),
@@ -252,12 +252,12 @@ async def test_a_timer_that_runs_goes_on_through_a_reload(tmp_path: Path, edited
         ),
         (
             PAGE.replace("id: idle,", "id: still, was: idle,"),
-            Plan(("seen",), ("still",), (), (), (), ("still",)),
+            Plan(("seen",), ("still",), (), (), (), renamed=("still",)),
             "1 unchanged, 1 edited (still), 1 renamed (still)",
         ),
         (
             PAGE.replace("id: idle,", "id: still, was: idle,").replace("5m", "6m"),
-            Plan(("seen",), (), (), ("still",), (), ("still",)),
+            Plan(("seen",), (), (), ("still",), (), renamed=("still",)),
             "1 unchanged, 1 fresh (still), 1 renamed (still)",
         ),
     ],
@@ -274,3 +274,34 @@ def test_a_long_plan_names_the_first_five() -> None:
     )
     found = plan(compiled(PAGE), compiled("version: 1\nrules:\n" + rules))
     assert str(found) == "0 unchanged, 6 fresh (r0, r1, r2, r3, r4, …), 2 dropped (idle, seen)"
+
+
+COUNTED = """version: 1
+rules:
+  - {id: stuck, trigger: {count: {event: failed, at_least: 3, within: 1h}}, message: {type: question, text: hint}}
+  - {id: later, trigger: {event: saved}, deliver: {at: closed, within: 1h}, message: {type: question, text: later}}
+"""
+
+
+async def test_a_reload_says_whom_it_concerns(tmp_path: Path) -> None:
+    """Two present users have failed, one of them has a message held; nobody else is concerned."""
+    (tmp_path / "rules.yaml").write_text(COUNTED, encoding="utf-8")
+    world = await World(load_folder(tmp_path)).start()
+    await world.say(
+        Input("ann", "failed", {}), Input("bob", "failed", {}), Input("bob", "saved", {}), Input("cy", "x", {})
+    )
+    reports: list[str] = []
+    reloader = Reloader(world.live, tmp_path, reports.append)
+    edited = COUNTED.replace(
+        "within: 1h}}, message: {type: question, text: hint", "within: 2h}}, message: {type: question, text: hint"
+    )
+    (tmp_path / "rules.yaml").write_text(edited.replace("{id: later,", "{id: later, mode: off,"), encoding="utf-8")
+    await reloader.reload()
+    assert reports == [
+        "Rules reloaded: 0 unchanged, 1 rebuilt from the log (stuck), 1 turned off (later)"
+        "; timers and windows under way of 3 present users: stuck: 2; held messages that are cancelled: 1"
+    ]
+    # What was counted before the change counts on by the new span, and nothing is said of the past.
+    world.now += 90 * MINUTE
+    await world.say(Input("ann", "failed", {}), Input("ann", "failed", {}))
+    assert world.texts() == [("ann", "hint")]
