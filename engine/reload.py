@@ -35,8 +35,8 @@ class Plan:
     ``kept``: it is as it was. ``edited``: its triggers are as they were, so nothing is lost, whatever else of it was
     edited. ``rebuilt``: a trigger of it is new or edited and remembers something, which is found out from what users
     have done before. ``fresh``: new, or with an edited trigger, and there is nothing to find out: it begins from the
-    anchors of the state. ``off``: turned off. ``dropped``: gone. ``renamed`` are those, of whatever sort, that had another id before:
-    what is remembered of them follows.
+    anchors of the state. ``off``: turned off. ``dropped``: gone. ``renamed`` are those, of whatever sort, that had
+    another id before: what is remembered of them follows.
     """
 
     kept: tuple[str, ...]
