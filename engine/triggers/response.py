@@ -69,16 +69,18 @@ class Response(Trigger):
             return None
         word = _SAYS[event.type]
         text = event.data.get("response")
+        if not isinstance(text, str):
+            text = None  # a log from elsewhere may have anything in it
         if word not in self.words and text not in self.options:
             return None
-        return Fired({"response": text if word == "answered" and isinstance(text, str) else word}, event)
+        return Fired({"response": word if word != "answered" or text is None else text}, event)
 
     def missed(self, scope: Scope) -> str | None:
         event = scope.event
         if event is None or event.data.get("rule") != self.to:
             return "it was about another message"
         answer = event.data.get("response")
-        if _SAYS.get(event.type) in self.words or answer in self.options:
+        if _SAYS.get(event.type) in self.words or (isinstance(answer, str) and answer in self.options):
             return None
         return f"the answer was {glance(answer)}, not {' or '.join(sorted(self.words | self.options))}"
 

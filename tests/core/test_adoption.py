@@ -79,7 +79,11 @@ def with_history(before: RuleSet, events: list[Event]) -> Timeline:
 
 
 def remembered(state: UserState) -> dict[str, Any]:
-    """What triggers remember, less the numbers of activities that are not the last: nothing can come of those."""
+    """What triggers remember, less the numbers of activities that are not the last: nothing can come of those.
+
+    Written and read, since a tuple is a list from then on.
+    """
+    state = UserState.decode(state.encode())
     last = None if state.idle_since is None else state.activity_count
     return {key: value for key, value in state.memory.items() if not isinstance(value, int) or value == last}
 
@@ -141,7 +145,6 @@ def test_memory_is_the_same_right_after_the_change(edit: str, events: list[Event
     run(Timeline(rule_set(after)), left, past, at - 1, [])
     advance(Timeline(rule_set(after)), left, at, [])
     assert remembered(state) == remembered(left)
-    assert remembered(UserState.decode(state.encode())) == remembered(left)
 
 
 @settings(max_examples=60, deadline=None)
