@@ -340,6 +340,8 @@ class Live:
         counters.faults += len(result.faults)
         for decision in result.decisions:
             counters.outcomes[decision.outcome] = counters.outcomes.get(decision.outcome, 0) + 1
+            if decision.was is not None and counters.outcomes.get(decision.was):
+                counters.outcomes[decision.was] -= 1  # the same candidate, which has come further
             log.info(
                 "> message" if decision.outcome == "sent" else "= decision",
                 user_id=decision.user,

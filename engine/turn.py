@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +17,7 @@ from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.recorded import recorded_timeline
+from engine.states import StatesAtHand, restored
 from engine.storage.base import (
     Batch,
     Commit,
@@ -31,7 +31,6 @@ from engine.storage.base import (
 )
 from engine.storage.codec import encode_decision
 
-USERS_CACHED_MAX = 50_000  # some 1 KiB each: what it holds is only ever a copy of what the store has
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 # Users who adopt new rules in one turn; fewer where thousands of events of each are run once more for it.
@@ -82,7 +81,7 @@ class Turns:
         self._store = store
         self._timeline: Timeline | None = None
         self._partitions: list[_Partition] | None = None
-        self._states: OrderedDict[str, tuple[UserState, bytes]] = OrderedDict()
+        self._states = StatesAtHand()
         self._compiled: dict[str, RuleSet | None] = {}  # by hash, so that nothing is compiled again by `recover`
         self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
 
@@ -248,8 +247,7 @@ class Turns:
                 self._in_doubt = (asked, commits, result)
             raise
         self._advance_versions(commits)
-        while len(self._states) > USERS_CACHED_MAX:
-            self._states.popitem(last=False)
+        self._states.trim()
 
     async def _evaluate_all(self, work: dict[int, _Work], result: TurnResult, horizon: int) -> list[Commit]:
         assert self._partitions is not None
@@ -282,8 +280,7 @@ class Turns:
         if missing:
             loaded = await self._store.load(missing)
             for user in missing:
-                encoded = loaded.get(user, b"")
-                self._states[user] = (_restore(user, encoded), encoded)
+                self._states.put(user, loaded.get(user, b""))
 
     async def _past(self, user: str) -> Sequence[Event]:
         """What rules that the user has yet to adopt want to know of the user's past.
@@ -291,7 +288,7 @@ class Turns:
         Evaluation waits for nothing, so it is read before, and forgotten after.
         """
         assert self._timeline is not None
-        state, _ = self._states[user]
+        state, _ = self._states.get(user)
         # Nearly always the latest rules are adopted, and then nothing has to be looked up.
         if state.now < 0 or self._timeline.moments[-1] <= state.rules_since:
             return ()
@@ -312,7 +309,7 @@ class Turns:
         result: TurnResult,
     ) -> None:
         assert self._timeline is not None
-        state, before = self._states[user]
+        state, before = self._states.get(user)
         events = [entry.event for entry in entries if entry.event is not None]
         self._timeline.history = lambda _, moment: past
         evaluated = evaluate_user(self._timeline, _once(state, user, before), events, until)
@@ -323,10 +320,9 @@ class Turns:
             # The state stays as it was; so the inputs of this turn have not happened for this user.
             trace = str(error) if isinstance(error, StateTooLarge) else traceback.format_exc(limit=-8)
             places: list[int | None] = list(range(len(events))) or [None]
-            evaluated = Evaluated(_restore(user, before), [], [(place, trace) for place in places])
+            evaluated = Evaluated(restored(user, before), [], [(place, trace) for place in places])
             after = before
-        self._states[user] = (evaluated.state, after)
-        self._states.move_to_end(user)
+        self._states.put(user, after, evaluated.state)
         if after != before:
             commit.states[user] = after
             commit.wakes[user] = evaluated.state.wake
@@ -379,11 +375,7 @@ class Turns:
         return result if made else None
 
 
-def _restore(user: str, encoded: bytes) -> UserState:
-    return UserState.decode(encoded) if encoded else UserState(user)
-
-
 def _once(state: UserState, user: str, encoded: bytes) -> Callable[[], UserState]:
     """The state at hand the first time; after that it has been changed, and is decoded anew."""
     at_hand = [state]
-    return lambda: at_hand.pop() if at_hand else _restore(user, encoded)
+    return lambda: at_hand.pop() if at_hand else restored(user, encoded)

@@ -1,0 +1,62 @@
+"""States at hand: copies of what the store has, so that it need not be asked for each. It reads and writes no store.
+
+Of users who do something now the state is kept ready, of the others as bytes, which take a fifth of the room.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from engine.core.state import UserState
+
+READY_MAX = 2_000  # users whose states are kept ready, the latest
+ENCODED_MAX = 100_000  # users of whom anything is kept; some 500 bytes each
+
+
+class StatesAtHand:
+    """The latest states of users, each as it was last put here and as its bytes ("" for one that is not stored)."""
+
+    def __init__(self, ready_max: int = READY_MAX, encoded_max: int = ENCODED_MAX) -> None:
+        self._ready_max = ready_max
+        self._encoded_max = encoded_max
+        self._ready: OrderedDict[str, UserState] = OrderedDict()
+        self._encoded: OrderedDict[str, bytes] = OrderedDict()
+
+    def __contains__(self, user: str) -> bool:
+        return user in self._encoded
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def get(self, user: str) -> tuple[UserState, bytes]:
+        """The state, to be changed and put back, and its bytes before that. Raises KeyError."""
+        encoded = self._encoded[user]
+        state = self._ready.get(user)
+        if state is None:
+            state = self._ready[user] = restored(user, encoded)
+        return state, encoded
+
+    def put(self, user: str, encoded: bytes, state: UserState | None = None) -> None:
+        """``state`` is what the bytes say, where it is at hand."""
+        self._encoded[user] = encoded
+        self._encoded.move_to_end(user)
+        if state is not None:
+            self._ready[user] = state
+            self._ready.move_to_end(user)
+
+    def trim(self) -> None:
+        """Forget what goes beyond the bounds, the users first who were put here longest ago."""
+        while len(self._ready) > self._ready_max:
+            self._ready.popitem(last=False)
+        while len(self._encoded) > self._encoded_max:
+            user, _ = self._encoded.popitem(last=False)
+            self._ready.pop(user, None)
+
+    def clear(self) -> None:
+        self._ready.clear()
+        self._encoded.clear()
+
+
+def restored(user: str, encoded: bytes) -> UserState:
+    """The state of these bytes, or of a user of whom nothing is known where there are none."""
+    return UserState.decode(encoded) if encoded else UserState(user)
