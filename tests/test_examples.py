@@ -1,17 +1,35 @@
+"""What is shipped to be tried out: the program that embeds the server, and the rules in `rules/examples`."""
+
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pages import blocks_of
+from typer.testing import CliRunner
 from websockets.asyncio.client import connect
+
+from engine.app import Server
+from engine.cli.main import app_for
+from engine.folder import load_folder_with_tests
+from engine.lint.lint import lint
+from engine.scenario import run_scenario
 
 ROOT = Path(__file__).parent.parent
 WITHIN_S = 30.0
+PAGE = blocks_of(ROOT / "docs" / "examples.md")
+EXAMPLES = ROOT / "rules" / "examples"
+TALKS = [block.text for block in PAGE if block.language == "talk"]
+# What a person has time for, and a test has not.
+SPANS = {"lasted: 3s": "lasted: 50ms", "within: 10s": "within: 50ms"}
 RULES = "version: 1\nrules:\n  - {id: hi, trigger: {event: hi}, message: {type: suggestion, text: Hi}}\n"
 
 
@@ -79,3 +97,66 @@ async def hear_of(client: Any, kind: str) -> dict[str, Any]:
         frame: dict[str, Any] = json.loads(await client.recv())
         if frame["type"] == kind:
             return frame
+
+
+def test_the_examples_stand_apart_from_the_shipped_rules_and_hold_what_they_claim() -> None:
+    loaded = load_folder_with_tests(ROOT / "rules")
+    assert set(loaded.rules.sources) == {"chat.yaml", "tutor.yaml"}
+    assert set(loaded.apart) == {f"examples/{path.name}" for path in EXAMPLES.glob("*.yaml")}
+    for example in loaded.apart.values():
+        assert example.scenarios
+        assert example.invariants
+        for scenario in example.scenarios:
+            assert run_scenario(example.rules, scenario).lines() == [], scenario.name
+        assert lint(example.rules) == ()
+
+
+@pytest.fixture
+async def connected(start_server: Callable[..., Awaitable[Server]]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A terminal client, connected to a server that runs the conversation."""
+    rules = (EXAMPLES / "conversation.yaml").read_text("utf-8")
+    for span, short in SPANS.items():
+        assert rules.count(span) == 1
+        rules = rules.replace(span, short)
+    server = await start_server(rules=rules)
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from engine.cli.main import main; main()", "connect", "--url", server.ws_url),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    yield program
+    program.kill()
+    await program.wait()
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=range(len(TALKS)))
+async def test_the_conversation_can_be_talked_through_as_the_page_says(
+    talk: str, connected: asyncio.subprocess.Process
+) -> None:
+    assert connected.stdin is not None
+    assert connected.stdout is not None
+    assert connected.stderr is not None
+    async with asyncio.timeout(WITHIN_S):
+        assert (await connected.stderr.readline()).startswith(b"[connected to ")
+        for line in talk.splitlines():
+            if line.startswith("> "):
+                connected.stdin.write(line[2:].encode() + b"\n")
+                continue
+            stream = connected.stderr if line.startswith("[") else connected.stdout
+            heard = (await stream.readline()).decode().rstrip("\n")
+            assert without_time(heard) == without_time(line)
+
+
+def without_time(line: str) -> str:
+    return re.sub(r"^\d\d:\d\d:\d\d ", "", line)
+
+
+def test_the_dry_run_of_the_policy_prints_what_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (text,) = [block.text for block in PAGE if block.language == "text"]
+    first, _, expected = text.partition("\n")
+    prompt, program, *words = first.split()
+    assert (prompt, program) == ("$", "proactive")
+    assert CliRunner().invoke(app_for(words), words).stdout == expected
