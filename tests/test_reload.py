@@ -195,6 +195,18 @@ async def test_a_file_that_is_as_it_was_before_it_broke_is_fine_again(tmp_path: 
     assert watched.reloader.problems == []
 
 
+async def test_what_stands_apart_is_told_of_when_it_is_wrong_and_else_changes_nothing(tmp_path: Path) -> None:
+    watched = await prepared(tmp_path)
+    watched.write("standalone: true\n" + PAGE, "apart.yaml")
+    assert await watched.reloader.reload() is None
+    watched.write("standalone: true\n" + PAGE.replace("5m", "1m"), "apart.yaml")
+    assert await watched.reloader.reload() is None
+    assert (watched.reports, watched.reloader.problems) == ([], [])
+    watched.write("standalone: true\nrules: [", "apart.yaml")
+    assert await watched.reloader.reload() is None
+    assert watched.reloader.problems != []
+
+
 async def test_a_folder_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     watched = await prepared(tmp_path)
     (tmp_path / "rules.yaml").unlink()

@@ -21,7 +21,7 @@ from engine.storage.base import StoreError
 
 def serve(
     config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
-    rules: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of rule files.")] = None,
+    rules: Annotated[Path | None, typer.Option(metavar="RULES", help="A folder of rules, or one rule file.")] = None,
     store: Annotated[str | None, typer.Option(metavar="sqlite:PATH", help="Where everything is kept.")] = None,
     ws_port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = None,
     http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = None,
