@@ -22,15 +22,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import workload
 
-from engine.core.evaluate import apply
+from engine.core.evaluate import run
 from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
 from engine.folder import load_folder
 from engine.replay.bad_records import BadRecords
-from engine.replay.driver import replay
+from engine.replay.driver import group, replay
 from engine.replay.reading import read_logs
 from engine.replay.source import parse_source
+from engine.states import StatesAtHand
 from engine.storage.base import Entry
 from engine.storage.codec import encode_decision, encode_entry
 
@@ -38,7 +39,8 @@ ROOT = Path(__file__).parent.parent
 CHAT_LOG = ROOT.parent / "shared" / "data" / "events" / "irc_ubuntu_2007_2008.jsonl.gz"
 CHAT_SOURCE = "format: jsonl\nat: time\nuser: user\ntype: type\nsession: session\ndata: {message: text, ok: ok}\n"
 EVENTS = 100_000
-ARMED_USERS = 100_000
+ARMED_USERS = 10_000
+USED_EVENTS = 400_000
 RUNS = 9
 
 
@@ -109,27 +111,50 @@ def replay_speed() -> None:
 
 
 def memory_per_user() -> None:
-    """Users with one activity and a timer of inactivity armed, in memory and as the store keeps them."""
-    rules = workload.rule_set(50)
-    timeline = Timeline(rules)
-    rules.dispatch.interest("edit")
+    """Users who are idle with timers armed: just come, and after some forty events; as state and as the server keeps
+    them."""
+    print(f"\n| {ARMED_USERS:,} idle users, 50 rules | state, bytes | encoded, bytes | at hand of the server, bytes |")
+    print("|---|---:|---:|---:|")
+    fresh = {
+        f"user{n:06}": [Event("edit", f"user{n:06}", workload.START, {"item": "i1", "level": 1})]
+        for n in range(ARMED_USERS)
+    }
+    used = group(workload.events(USED_EVENTS, users=ARMED_USERS))
+    for name, users in (("after one event", fresh), (f"after {USED_EVENTS // ARMED_USERS} events on average", used)):
+        for kinds, rules in (("", workload.rule_set(50)), (" over all kinds", workload.mixed_rule_set(50))):
+            timeline = Timeline(rules)
+            for user, events in list(users.items())[:50]:  # what rules keep for all users is made by the first
+                run(timeline, UserState(user), events, events[-1].at, [])
+
+            def states(timeline: Timeline = timeline, users: dict[str, list[Event]] = users) -> list[UserState]:
+                made = []
+                for user, events in users.items():
+                    state = UserState(user)
+                    run(timeline, state, events, events[-1].at, [])
+                    made.append(UserState.decode(state.encode()))  # so that it shares nothing with the log
+                return made
+
+            def at_hand(timeline: Timeline = timeline, users: dict[str, list[Event]] = users) -> StatesAtHand:
+                kept = StatesAtHand(ready_max=0)
+                for state in states(timeline, users):
+                    kept.put(state.user, state.encode(), state)
+                kept.trim()
+                return kept
+
+            encoded = sum(len(state.encode()) for state in states()) / len(users)
+            print(f"| {name}{kinds} | {room(states, len(users))} | {encoded:,.0f} | {room(at_hand, len(users))} |")
+
+
+def room(make: Callable[[], Any], count: int) -> str:
+    """Bytes of memory that each of the ``count`` parts takes of what ``make`` makes."""
     gc.collect()
     tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    states = []
-    decisions: list[Decision] = []
-    for number in range(ARMED_USERS):
-        state = UserState(f"user{number:06}")
-        apply(timeline, state, Event("edit", state.user, workload.START, {"item": "i1", "level": 1}), decisions)
-        states.append(state)
-    after, _ = tracemalloc.get_traced_memory()
+    made = make()
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert all(state.wake is not None for state in states)
-    encoded = sum(len(state.encode()) for state in states) / ARMED_USERS
-    print(
-        f"\n{ARMED_USERS:,} armed users, 50 rules: {(after - before) / ARMED_USERS:,.0f} bytes each in memory, ", end=""
-    )
-    print(f"{encoded:,.0f} bytes each as encoded.")
+    assert made is not None
+    return f"{taken / count:,.0f}"
 
 
 if __name__ == "__main__":
