@@ -12,7 +12,7 @@ from engine.core.expressions import Unknown
 from engine.core.model import Outcome, Reason, derive_fraction
 from engine.core.operands import seen
 from engine.core.quiet import holding, quiet_until
-from engine.core.remembered import HELD_MAX, LEVELS, Level, Preferences, Sent
+from engine.core.remembered import HELD_MAX, LEVELS, VALUES_MAX, Level, Preferences, Sent
 from engine.core.rules import Cap, Rule
 from engine.core.scope import Scope
 from engine.core.units import DURATION_MAX, to_datetime
@@ -54,7 +54,7 @@ def preferences(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     for name in ("*", rule.id, rule.topic):
         if name in wishes.muted:
             return Reason("muted", (name,))
-    for name in ("", rule.id, rule.topic):
+    for name in ("", "*", rule.id, rule.topic):
         until = None if name is None else wishes.snoozed.get(name)
         if until is not None and scope.at < until:
             return Reason("snoozed", (name, until))
@@ -85,7 +85,11 @@ def _cooldown(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
         return None
     last: int | None = sent.last
     if rule.cooldown_by is not None:
-        last = (sent.by_value or {}).get(cooldown_value(rule, scope) or "")
+        by_value = sent.by_value or {}
+        last = by_value.get(cooldown_value(rule, scope) or "")
+        if last is None and len(by_value) >= VALUES_MAX:
+            # It may be one that had to be forgotten: then it was sent no later than the oldest that is known.
+            last = next(iter(by_value.values()))
     span = cooldown_of(rule, sent)
     # At its very moment a cooldown is over: last + cooldown may send again.
     if last is None or scope.at >= last + span:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.core.evaluate import run
 from engine.core.gates import GATES, count_sent
 from engine.core.model import OUTCOMES, Decision, Event, derive_id
-from engine.core.remembered import Preferences, Sent
+from engine.core.remembered import VALUES_MAX, Preferences, Sent
 from engine.core.rules import Cap, Policy, RuleSet, Timeline
 from engine.core.scope import Scope
 from engine.core.state import UserState
@@ -240,3 +240,23 @@ def test_what_is_sent_keeps_to_what_was_written(gaps: list[int], gate: str) -> N
         assert (decision.outcome == "sent") == free
         if free:
             sent.append(decision.at)
+
+
+BY_TEST = """
+version: 1
+rules:
+  - {id: r, cooldown: 1h, cooldown_by: test, trigger: {event: e}, message: {type: question, text: x}}
+"""
+
+
+def test_a_value_that_may_have_been_forgotten_is_taken_for_the_oldest_that_is_known() -> None:
+    """Of more values than are remembered, none is spoken of twice within its cooldown."""
+    rules = load({"r.yaml": BY_TEST}, KINDS)
+    values = [*range(VALUES_MAX + 1), 0, VALUES_MAX + 1]
+    events = [Event("e", "ann", number * SECOND, {"test": value}) for number, value in enumerate(values)]
+    # The first of them again, when its cooldown is over and that of the oldest that is known is too.
+    events.append(Event("e", "ann", HOUR + 2 * SECOND, {"test": 0}))
+    decisions: list[Decision] = []
+    run(Timeline(rules), UserState("ann"), events, HOUR + 2 * SECOND, decisions)
+    outcomes = [decision.outcome for decision in decisions]
+    assert outcomes == ["sent"] * VALUES_MAX + ["cooldown"] * 3 + ["sent"]
