@@ -47,7 +47,8 @@ def _explain(reason: Reason) -> str:
         case "muted":
             return "the user has muted everything" if refs[0] == "*" else f"the user has muted {refs[0]}"
         case "snoozed":
-            return f"the user has snoozed {'everything' if refs[0] in ('', '*') else refs[0]} until {format_at(refs[1])}"
+            what = "everything" if refs[0] in ("", "*") else refs[0]
+            return f"the user has snoozed {what} until {format_at(refs[1])}"
         case "quiet_hours":
             return f"quiet hours {refs[0]}" + (f" until {format_at(refs[1])}" if refs[1] is not None else "")
         case "budget":
