@@ -12,7 +12,7 @@ from engine.triggers import KINDS
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))
 GOOD = sorted((HERE / "good").glob("*.yaml"))
-SHIPPED = sorted((HERE.parents[1] / "rules").glob("*.yaml"))
+SHIPPED = sorted((HERE.parents[1] / "rules").rglob("*.yaml"))
 
 
 def text_of(path: Path) -> str:
