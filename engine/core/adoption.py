@@ -74,6 +74,8 @@ def _rename(rules: RuleSet, state: UserState) -> None:
         held.rule = renamed.get(held.rule, held.rule)
     for outstanding in state.messages.values():
         outstanding.rule = renamed.get(outstanding.rule, outstanding.rule)
+    if state.finished:
+        state.finished = {name: renamed.get(rule_id, rule_id) for name, rule_id in state.finished.items()}
     wishes = state.preferences
     if wishes is not None:
         wishes.muted = list(dict.fromkeys([renamed.get(name, name) for name in wishes.muted]))

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.core.model import LIFECYCLE_PREFIX, Event, Json
 from engine.core.refusal import Refused
-from engine.core.remembered import NAMES_MAX, Level, Outstanding, Preferences
+from engine.core.remembered import NAMES_MAX, Level, Preferences
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
 from engine.core.units import parse_at
@@ -25,15 +25,20 @@ def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
 
     The message is the one of its ``message_id``, or the latest of its ``rule`` that may still be answered. The
     event gets ``message_id``, ``rule``, ``message_type`` and ``topic`` added; where no such message is known it loses
-    its ``rule``, so that nothing takes it for an answer to one.
+    its ``rule``, so that nothing takes it for an answer to one. To want no more of a rule it is never too late: of
+    ``message.muted`` the message may have been answered or have expired, or only its ``rule`` be named.
     """
     word = event.type.removeprefix(LIFECYCLE_PREFIX)
     data = event.data
     message_id = _message_of(state, data)
     if message_id is None:
+        known = {name: value for name, value in data.items() if name != "rule"}
         if word == "muted":
-            _mute(state, data.get("rule"))
-        return msgspec.structs.replace(event, data={name: value for name, value in data.items() if name != "rule"})
+            finished = _finished_rule(state, data)
+            _mute(state, data.get("rule") if finished is None else finished)
+            if finished is not None:
+                known.update(_about(rules, data["message_id"], finished))
+        return msgspec.structs.replace(event, data=known)
     outstanding = state.messages[message_id]
     outstanding.waits = False
     if word == "engaged":
@@ -41,7 +46,7 @@ def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
     elif word in _FINAL:
         state.drop_message(message_id)
         _feed_back(rules, state, outstanding.rule, word)
-    return msgspec.structs.replace(event, data={**data, **_about(rules, message_id, outstanding)})
+    return msgspec.structs.replace(event, data={**data, **_about(rules, message_id, outstanding.rule)})
 
 
 def expire(rules: RuleSet, state: UserState) -> list[Event]:
@@ -52,7 +57,7 @@ def expire(rules: RuleSet, state: UserState) -> list[Event]:
             continue
         state.drop_message(message_id)
         if not outstanding.engaged:
-            data = _about(rules, message_id, outstanding)
+            data = _about(rules, message_id, outstanding.rule)
             events.append(Event(EXPIRED, state.user, state.now, data, f"{message_id}.expired"))
     return events
 
@@ -101,9 +106,15 @@ def _message_of(state: UserState, data: dict[str, Json]) -> str | None:
     return found[-1] if found else None
 
 
-def _about(rules: RuleSet, message_id: str, outstanding: Outstanding) -> dict[str, Any]:
-    about: dict[str, Any] = {"message_id": message_id, "rule": outstanding.rule}
-    rule = rules.by_id.get(outstanding.rule)
+def _finished_rule(state: UserState, data: dict[str, Json]) -> str | None:
+    """The rule of the message, of which nothing more was to come."""
+    message_id = data.get("message_id")
+    return state.finished.get(message_id) if isinstance(message_id, str) else None
+
+
+def _about(rules: RuleSet, message_id: str, rule_id: str) -> dict[str, Any]:
+    about: dict[str, Any] = {"message_id": message_id, "rule": rule_id}
+    rule = rules.by_id.get(rule_id)
     if rule is not None:
         about["message_type"] = rule.message.type
         if rule.topic is not None:

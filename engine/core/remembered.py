@@ -14,7 +14,7 @@ from engine.core.model import Event, Json, Message
 Level = Literal["off", "less", "normal", "more"]
 LEVELS: tuple[Level, ...] = ("off", "less", "normal", "more")  # the further, the more a user wants to hear
 
-MESSAGES_MAX = 10  # messages of one user that may still be answered, the latest
+MESSAGES_MAX = 10  # messages of one user that may still be answered, the latest; and as many that no longer may
 HELD_MAX = 20  # messages of one user that wait for a good moment
 NAMES_MAX = 100  # rules and topics that one user has muted, and as many that are snoozed
 VALUES_MAX = 100  # values of `cooldown_by` per rule and user, the latest

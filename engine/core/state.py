@@ -66,12 +66,14 @@ class UserState:
     dispatch: what it has found of the timers that no activity moves, None where that has to be found again.
     ``opened_by`` is the event with which presence began, ``left_at`` the moment at which the last presence ended.
     ``spent`` is what has been charged to budgets, by name. ``messages`` are those that may still be answered, by id,
-    oldest first; ``held`` those that wait for a good moment, in the order in which they were made.
+    oldest first; ``finished`` the rules of those that no longer may, by id, oldest first, for they may still be
+    muted; ``held`` those that wait for a good moment, in the order in which they were made.
     """
 
     __slots__ = (
         "activity_count",
         "attributes",
+        "finished",
         "held",
         "idle_since",
         "implicit_since",
@@ -115,6 +117,7 @@ class UserState:
         self.preferences: Preferences | None = None
         self.spent: Mapping[str, Sent] = _NOTHING
         self.messages: Mapping[str, Outstanding] = _NOTHING
+        self.finished: Mapping[str, str] = _NOTHING
         self.held: Sequence[Held] = ()
         self.steady: Soonest | None = None
 
@@ -127,12 +130,16 @@ class UserState:
 
     def add_message(self, message_id: str, outstanding: Outstanding) -> None:
         """A message has been sent that may be answered; the oldest beyond `MESSAGES_MAX` no longer may."""
-        messages = self.messages = {**self.messages, message_id: outstanding}
-        if len(messages) > MESSAGES_MAX:
-            del messages[next(iter(messages))]
+        self.messages = {**self.messages, message_id: outstanding}
+        if len(self.messages) > MESSAGES_MAX:
+            self.drop_message(next(iter(self.messages)))
 
     def drop_message(self, message_id: str) -> None:
-        """Nothing more is to come of the message."""
+        """Nothing more is to come of the message, but that its reader may want no more of its rule."""
+        finished = {**self.finished, message_id: self.messages[message_id].rule}
+        if len(finished) > MESSAGES_MAX:
+            del finished[next(iter(finished))]
+        self.finished = finished
         self.messages = {name: kept for name, kept in self.messages.items() if name != message_id} or _NOTHING
 
     def add_held(self, held: Held) -> None:
@@ -187,6 +194,7 @@ class UserState:
             "prefs": preferences,
             "spent": {name: spent.fields() for name, spent in sorted(self.spent.items())} or None,
             "messages": {name: message.fields() for name, message in self.messages.items()} or None,
+            "finished": self.finished or None,
             "held": [held.fields() for held in self.held] or None,
         }
         return {name: value for name, value in rest.items() if value is not None}
@@ -219,6 +227,7 @@ class UserState:
             state.spent = {name: Sent(*numbers) for name, numbers in rest["spent"].items()}
         if "messages" in rest:
             state.messages = {name: Outstanding(*parts) for name, parts in rest["messages"].items()}
+        state.finished = rest.get("finished", _NOTHING)
         state.held = tuple([Held.restored(user, parts) for parts in rest.get("held", ())])
         return state
 

@@ -327,3 +327,10 @@ def test_an_edited_trigger_of_a_renamed_rule_is_found_out_from_the_past() -> Non
     timeline.add(START + MINUTE, named("new", "old", **more))
     state = UserState("ann")
     assert outcomes(timeline, state, START, START + 1, START + 2 * MINUTE) == [("old", "sent"), ("new", "sent")]
+
+
+def test_what_is_over_is_muted_under_the_new_name() -> None:
+    timeline, state = renamed_after(1)
+    state.finished = {"m1": "old", "m2": "other"}
+    advance(timeline, state, START + MINUTE, [])
+    assert state.finished == {"m1": "new", "m2": "other"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.core.evaluate import advance, apply, run
 from engine.core.feedback import take_preferences, take_receipt
 from engine.core.model import Decision, Event
-from engine.core.remembered import LEVELS, NAMES_MAX, Outstanding, Preferences
+from engine.core.remembered import LEVELS, MESSAGES_MAX, NAMES_MAX, Outstanding, Preferences
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import DAY, HOUR, MINUTE, format_at, parse_at
@@ -86,6 +86,32 @@ def test_what_is_about_no_message_names_no_rule_and_changes_nothing(word: str, d
     event = take_receipt(rule_set(), state, receipt(word, **data))
     assert event.data == {name: value for name, value in data.items() if name != "rule"}
     assert state.encode() == before
+
+
+@pytest.mark.parametrize("word", ["answered", "dismissed", "muted", "expired"])
+def test_a_rule_is_muted_also_by_a_message_of_which_nothing_more_was_to_come(word: str) -> None:
+    state = state_with(m1=Outstanding("r", 1), m2=Outstanding("s", 2))
+    take_receipt(rule_set(), state, receipt(word, message_id="m1"))
+    state.preferences = None
+    again = UserState.decode(state.encode())
+    event = take_receipt(rule_set(), again, receipt("muted", message_id="m1", rule="s"))
+    assert event.data == {"message_id": "m1", "rule": "r", "message_type": "question", "topic": "testing"}
+    assert again.preferences is not None
+    assert again.preferences.muted == ["r"]
+    # Anything else comes too late.
+    late = take_receipt(rule_set(), again, receipt("answered", message_id="m1"))
+    assert late.data == {"message_id": "m1"}
+
+
+def test_of_messages_that_are_over_the_latest_can_still_be_muted() -> None:
+    names = [f"m{number}" for number in range(MESSAGES_MAX + 1)]
+    state = state_with(**{name: Outstanding("r", 1) for name in names})
+    for name in names:
+        state.drop_message(name)
+    take_receipt(rule_set(), state, receipt("muted", message_id="m0"))
+    assert state.preferences is None
+    take_receipt(rule_set(), state, receipt("muted", message_id="m1"))
+    assert state.preferences is not None
 
 
 def test_of_several_messages_of_a_rule_the_latest_is_meant() -> None:

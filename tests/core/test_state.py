@@ -92,6 +92,7 @@ def states(draw: st.DrawFn) -> UserState:
     state.preferences = draw(st.none() | preferences)
     state.spent = draw(st.dictionaries(names, sents, max_size=2))
     state.messages = draw(st.dictionaries(names, outstanding, max_size=3))
+    state.finished = draw(st.dictionaries(names, names, max_size=3))
     state.held = draw(st.lists(helds, max_size=2).map(tuple))
     return state
 
@@ -121,6 +122,7 @@ def test_a_state_reads_back_as_it_was_written(state: UserState) -> None:
 def test_what_is_in_order_stays_in_order(state: UserState) -> None:
     again = UserState.decode(state.encode())
     assert list(again.messages) == list(state.messages)
+    assert list(again.finished) == list(state.finished)
     assert [list(sent.by_value or ()) for sent in again.spent.values()] == [
         list(sent.by_value or ()) for _, sent in sorted(state.spent.items())
     ]
@@ -179,6 +181,7 @@ def test_messages_beyond_their_bound_push_out_the_oldest() -> None:
     for number in range(MESSAGES_MAX + 2):
         state.add_message(f"m{number}", Outstanding("r", number))
     assert list(state.messages) == [f"m{number}" for number in range(2, MESSAGES_MAX + 2)]
+    assert state.finished == {"m0": "r", "m1": "r"}
 
 
 def test_what_one_user_has_nothing_of_is_nothing_of_another() -> None:
@@ -188,6 +191,8 @@ def test_what_one_user_has_nothing_of_is_nothing_of_another() -> None:
     assert (dict(bob.messages), dict(bob.spent), list(bob.held)) == ({}, {}, [])
     ann.drop_message("m")
     ann.drop_spending("b")
+    assert (dict(ann.finished), dict(bob.finished)) == ({"m": "r"}, {})
+    ann.finished = bob.finished
     assert ann.encode() == UserState("ann").encode()
     with pytest.raises(TypeError, match="belongs to one user"):
         ann.messages["m"] = Outstanding("r", 1)  # type: ignore[index]
