@@ -76,12 +76,12 @@ def _with_logs(loaded: RuleSet, logs: list[str], source: str | None) -> tuple[tu
 
 
 def _told(unseen: Sequence[tuple[str, int]]) -> list[str]:
-    """Which activities no trigger names: for information, for nobody has to use all that a log has."""
+    """Which activities nothing names: for information, for nobody has to use all that a log has."""
     if not unseen:
         return []
     shown = [f"{name} ({count:,})" for name, count in unseen[:TYPES_SHOWN_MAX] if name.isprintable()]
     more = [f"and {len(unseen) - TYPES_SHOWN_MAX:,} more"] if len(unseen) > TYPES_SHOWN_MAX else []
-    text = "no trigger names these events of the log: " + ", ".join([*shown, *more])
+    text = "the rules name none of these events of the log: " + ", ".join([*shown, *more])
     return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 

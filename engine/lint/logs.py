@@ -14,7 +14,7 @@ from engine.core.scope import EVENT_RESERVED
 from engine.lint.conditions import event_types_of
 from engine.lint.finding import Finding
 from engine.lint.lint import Check
-from engine.lint.matchers import matchers_of
+from engine.lint.matchers import matchers_of, matchers_of_policy
 from engine.lint.named import read_by_expression, read_by_template, templates_in
 from engine.lint.places import Key, Place, Reading
 from engine.loading.wording import listed, nearest
@@ -39,10 +39,13 @@ def log_check(census: Census) -> Check:
 
     def check_log(reading: Reading) -> Iterator[Finding]:
         attributes = {name for event in census.of(["user.identify"]) for name in event.data}
+        for written in matchers_of_policy(reading.rules):
+            yield from _types(reading, written.matcher, reading.of_policy(*written.keys), census)
         for rule in reading.rules:
             if rule.mode == "off":
                 continue
-            yield from _types(reading, rule, census)
+            for written in matchers_of(rule):
+                yield from _types(reading, written.matcher, reading.of_rule(rule, *written.keys), census, rule)
             for asked in _asked(reading, rule, census):
                 yield from _field(reading, rule, census, asked)
             for name, place in _user_fields(reading, rule):
@@ -56,21 +59,25 @@ def log_check(census: Census) -> Check:
 
 
 def unseen_types(rules: RuleSet, census: Census) -> list[tuple[str, int]]:
-    """The types of activities that no trigger that is on names, with their numbers, the most frequent first."""
-    patterns = {
-        name for rule in rules if rule.mode != "off" for trigger in rule.triggers for name in trigger.event_types
-    }
+    """The types of activities that neither a rule that is on names nor the policy, and how many; the most frequent first.
+
+    To be named is to move something: to fire a trigger, charge a budget, let a message go or take it back.
+    """
+    live = [rule for rule in rules if rule.mode != "off"]
+    patterns = {name for rule in live for trigger in rule.triggers for name in trigger.event_types}
+    for written in (*matchers_of_policy(rules), *(written for rule in live for written in matchers_of(rule))):
+        patterns.update(written.matcher.event_types)
     seen = set(census.types(patterns))
     return [(name, count) for name, count in census.counts.most_common() if name not in seen and is_activity(name)]
 
 
-def _types(reading: Reading, rule: Rule, census: Census) -> Iterator[Finding]:
-    for written in matchers_of(rule):
-        # What becomes of messages the engine itself adds, so a log need not have it.
-        patterns = [name for name in written.matcher.event_types if not name.startswith(LIFECYCLE_PREFIX)]
-        if patterns and len(patterns) == len(written.matcher.event_types) and not census.types(patterns):
-            place = reading.of_rule(rule, *written.keys)
-            yield reading.found("unknown-type", place, census.no_type(patterns), "", rule)
+def _types(
+    reading: Reading, matcher: Matcher, place: Place, census: Census, rule: Rule | None = None
+) -> Iterator[Finding]:
+    # What becomes of messages the engine itself adds, so a log need not have it.
+    patterns = [name for name in matcher.event_types if not name.startswith(LIFECYCLE_PREFIX)]
+    if patterns and len(patterns) == len(matcher.event_types) and not census.types(patterns):
+        yield reading.found("unknown-type", place, census.no_type(patterns), "", rule)
 
 
 def _field(reading: Reading, rule: Rule, census: Census, asked: Asked) -> Iterator[Finding]:

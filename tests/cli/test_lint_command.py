@@ -64,7 +64,7 @@ def test_a_log_shows_what_it_does_not_have(place: Path) -> None:
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         'rules/a.yaml:3:23: the log has no event of type "e" [unknown-type]',
-        "no trigger names these events of the log: g (2), f (1)",
+        "the rules name none of these events of the log: g (2), f (1)",
         "1 finding in 1 file",
     ]
 
@@ -81,7 +81,18 @@ def test_what_the_log_has_and_nobody_names_is_no_finding(place: Path) -> None:
         "--log", "-", given='{"at": 1774605600, "user": "bob", "type": "e"}\n{"at": 1, "user": "b", "type": "f"}\n'
     )
     assert done.exit_code == 0
-    assert done.stdout == "no trigger names these events of the log: f (1)\nrules: 1 rule, nothing found\n"
+    assert done.stdout == "the rules name none of these events of the log: f (1)\nrules: 1 rule, nothing found\n"
+
+
+def test_what_a_budget_or_a_wait_names_is_named_too(place: Path) -> None:
+    budget = "{limits: {max: 1, per: day}, charged_by: f, reset_on: [g, misspelt]}"
+    wait = RULE.replace("Hm}", "Hm}, deliver: {at: h, within: 5m}")
+    (place / "rules" / "a.yaml").write_text(f"version: 1\npolicy: {{budgets: {{b: {budget}}}}}\nrules:\n{wait}")
+    write_log(place, *({"type": name} for name in "efgh"))
+    assert run("--log", "log.jsonl").stdout.splitlines() == [
+        'rules/a.yaml:2:81: the log has no event of type "misspelt" [unknown-type]',
+        "1 finding in 1 file",
+    ]
 
 
 def test_a_log_of_another_form_needs_a_mapping(place: Path) -> None:
