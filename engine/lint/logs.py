@@ -59,7 +59,7 @@ def log_check(census: Census) -> Check:
 
 
 def unseen_types(rules: RuleSet, census: Census) -> list[tuple[str, int]]:
-    """The types of activities that neither a rule that is on names nor the policy, and how many; the most frequent first.
+    """Types of activities that no rule that is on names, nor the policy, with their numbers, the most frequent first.
 
     To be named is to move something: to fire a trigger, charge a budget, let a message go or take it back.
     """
