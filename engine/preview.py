@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from heapq import merge
 
-from engine.core.calendar import Calendar, moment_of
+from engine.core.calendar import Calendar, moment_of, moment_of_change
 from engine.core.quiet import QuietHours, holding, quiet_until
 from engine.core.rules import Rule
 from engine.core.units import DAY, to_datetime
@@ -117,27 +117,11 @@ def changes(zone: tzinfo, since: int, until: int) -> list[Change]:
     found = []
     for start in range(since, until, DAY):
         end = min(start + DAY, until)
-        if _offset(start, zone) != _offset(end, zone):
-            at = _moment_of_change(start, end, zone)
+        at = moment_of_change(start, end, zone)
+        if at is not None:
             before = to_datetime(at - 1, zone).replace(tzinfo=None) + timedelta(microseconds=1)
             found.append(Change(at, zone, before, to_datetime(at, zone).replace(tzinfo=None)))
     return found
-
-
-def _moment_of_change(start: int, end: int, zone: tzinfo) -> int:
-    """The first microsecond of the offset that holds at ``end``."""
-    former = _offset(start, zone)
-    while end - start > 1:
-        middle = (start + end) // 2
-        if _offset(middle, zone) == former:
-            start = middle
-        else:
-            end = middle
-    return end
-
-
-def _offset(at: int, zone: tzinfo) -> timedelta | None:
-    return to_datetime(at, zone).utcoffset()
 
 
 def moved(change: Change, found: Sequence[Scheduled]) -> list[Moved]:

@@ -173,11 +173,19 @@ def moment_of(local: datetime, zone: tzinfo) -> int:
     # In a gap. Read with the offset from before it (fold=0) the time lies after the change, read with the offset
     # from after it (fold=1) before the change: PEP 495. The change is the first microsecond of the new offset.
     before = from_datetime(local.replace(tzinfo=zone, fold=1))
-    offset = to_datetime(before, zone).utcoffset()
-    while moment - before > 1:
-        middle = (before + moment) // 2
-        if to_datetime(middle, zone).utcoffset() == offset:
-            before = middle
+    change = moment_of_change(before, moment, zone)
+    return moment if change is None else change
+
+
+def moment_of_change(since: int, until: int, zone: tzinfo) -> int | None:
+    """The first microsecond of the offset that holds at ``until``, if at ``since`` there is another; else None."""
+    former = to_datetime(since, zone).utcoffset()
+    if to_datetime(until, zone).utcoffset() == former:
+        return None
+    while until - since > 1:
+        middle = (since + until) // 2
+        if to_datetime(middle, zone).utcoffset() == former:
+            since = middle
         else:
-            moment = middle
-    return moment
+            until = middle
+    return until

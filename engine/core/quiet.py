@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Literal
 
-from engine.core.calendar import moment_of
+from engine.core.calendar import moment_of, moment_of_change
 from engine.core.units import MINUTE, from_datetime, to_datetime
 
 Then = Literal["drop", "hold"]
@@ -53,7 +53,10 @@ class QuietHours:
         if moment <= at:
             # The end comes twice that night, and the first of them is over.
             moment = from_datetime(end.replace(tzinfo=zone, fold=1))
-        return moment if moment > at else at + MINUTE
+        moment = moment if moment > at else at + MINUTE
+        change = moment_of_change(at, moment, zone)
+        # Where clocks are set back to before they begin, they end there, and begin once more.
+        return moment if change is None or self.holds(to_datetime(change, zone)) else change
 
 
 def holding(quiet: Iterable[QuietHours], at: int, zone: tzinfo) -> QuietHours | None:

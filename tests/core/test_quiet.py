@@ -97,6 +97,16 @@ def test_a_night_ends_by_the_clock_also_where_it_has_9_or_11_hours(at: str, unti
     assert quiet_until([nights], parse_at(at), PARIS) == parse_at(until)
 
 
+def test_hours_that_begin_twice_in_a_night_end_in_between() -> None:
+    # Clocks go from 03:00 back to 02:00, when it is not quarter past two any more.
+    evening = QuietHours("evening", WEEK, 2 * 60 + 15, 0)
+    back = parse_at("2026-10-25T01:00:00Z")
+    assert quiet_until([evening], back - 45 * MINUTE, PARIS) == back
+    assert quiet_until([evening], back - 1, PARIS) == back
+    assert quiet_until([evening], back, PARIS) == back
+    assert quiet_until([evening], back + 15 * MINUTE, PARIS) == parse_at("2026-10-25T23:00:00Z")
+
+
 def test_hours_that_cover_the_week_never_end() -> None:
     halves = [QuietHours("day", WEEK, 8 * 60, 20 * 60), QuietHours("night", WEEK, 20 * 60, 8 * 60)]
     assert quiet_until(halves, parse_at("2026-03-27T10:00:00Z"), PARIS) is None
