@@ -1,6 +1,7 @@
 """A live server for any test: real sockets on free ports, a real SQLite file, rules of the test's own.
 
-And the law of CI: where the variable CI is set, a test that is skipped fails the run.
+And the law of CI: where the variable CI is set, a test that is skipped fails the run. And no test is timed: how long
+an example of hypothesis takes says more of the machine than of the code.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from engine.app import Server
 from engine.settings import Settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 RULES = """\
 version: 1
