@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.core.evaluate import advance, apply
-from engine.core.model import Decision, Event
+from engine.core.feedback import seen_by_rules
+from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
 from engine.core.reasons import explain
 from engine.core.rules import Policy, Rule, Timeline, Trigger
 from engine.core.scope import Scope
@@ -71,11 +72,13 @@ def progress(timeline: Timeline, rule: Rule, events: Sequence[Event], at: int) -
     for event in events:
         if event.at > at:
             break
+        advance(timeline, state, event.at, [])
+        rules = timeline.rule_sets[timeline.holding(event.at)]
+        shown = seen_by_rules(rules, state, event) if event.type.startswith(LIFECYCLE_PREFIX) else event
         apply(timeline, state, event, [])
-        policy = timeline.rule_sets[timeline.holding(state.now)].policy
         for trigger in rule.triggers:
             if covers(trigger.event_types, event.type):
-                seen[trigger.key].note(trigger, state, event, policy)
+                seen[trigger.key].note(trigger, state, shown, rules.policy)
     advance(timeline, state, at, [])
     policy = timeline.rule_sets[timeline.holding(at)].policy
     lines = []

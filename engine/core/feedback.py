@@ -21,24 +21,18 @@ _FINAL = frozenset({"answered", "dismissed", "muted", "expired"})
 
 
 def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
-    """Remember what became of a message, and say of the event which message it is about.
+    """Remember what became of a message; the event as rules see it (`seen_by_rules`).
 
-    The message is the one of its ``message_id``, or the latest of its ``rule`` that may still be answered. The
-    event gets ``message_id``, ``rule``, ``message_type`` and ``topic`` added; where no such message is known it loses
-    its ``rule``, so that nothing takes it for an answer to one. To want no more of a rule it is never too late: of
-    ``message.muted`` the message may have been answered or have expired, or only its ``rule`` be named.
+    To want no more of a rule it is never too late: of ``message.muted`` the message may have been answered or have
+    expired, or only its ``rule`` be named.
     """
     word = event.type.removeprefix(LIFECYCLE_PREFIX)
-    data = event.data
-    message_id = _message_of(state, data)
+    seen = seen_by_rules(rules, state, event)
+    message_id = _message_of(state, event.data)
     if message_id is None:
-        known = {name: value for name, value in data.items() if name != "rule"}
         if word == "muted":
-            finished = _finished_rule(state, data)
-            _mute(state, data.get("rule") if finished is None else finished)
-            if finished is not None:
-                known.update(_about(rules, data["message_id"], finished))
-        return msgspec.structs.replace(event, data=known)
+            _mute(state, seen.data.get("rule", event.data.get("rule")))
+        return seen
     outstanding = state.messages[message_id]
     outstanding.waits = False
     if word == "engaged":
@@ -46,7 +40,25 @@ def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
     elif word in _FINAL:
         state.drop_message(message_id)
         _feed_back(rules, state, outstanding.rule, word)
-    return msgspec.structs.replace(event, data={**data, **_about(rules, message_id, outstanding.rule)})
+    return seen
+
+
+def seen_by_rules(rules: RuleSet, state: UserState, event: Event) -> Event:
+    """An event about a message, before it is taken, with what is known of the message.
+
+    The message is the one of its ``message_id``, or the latest of its ``rule`` that may still be answered. The
+    event gets ``message_id``, ``rule``, ``message_type`` and ``topic`` added; where no such message is known it loses
+    its ``rule``, so that nothing takes it for an answer to one.
+    """
+    data = event.data
+    message_id = _message_of(state, data)
+    rule_id = None if message_id is None else state.messages[message_id].rule
+    if message_id is None and event.type == "message.muted":
+        message_id = data.get("message_id")
+        rule_id = state.finished.get(message_id) if isinstance(message_id, str) else None
+    if message_id is None or rule_id is None:
+        return msgspec.structs.replace(event, data={name: value for name, value in data.items() if name != "rule"})
+    return msgspec.structs.replace(event, data={**data, **_about(rules, message_id, rule_id)})
 
 
 def expire(rules: RuleSet, state: UserState) -> list[Event]:
@@ -104,12 +116,6 @@ def _message_of(state: UserState, data: dict[str, Json]) -> str | None:
     rule = data.get("rule")
     found = [name for name, outstanding in state.messages.items() if outstanding.rule == rule]
     return found[-1] if found else None
-
-
-def _finished_rule(state: UserState, data: dict[str, Json]) -> str | None:
-    """The rule of the message, of which nothing more was to come."""
-    message_id = data.get("message_id")
-    return state.finished.get(message_id) if isinstance(message_id, str) else None
 
 
 def _about(rules: RuleSet, message_id: str, rule_id: str) -> dict[str, Any]:
