@@ -48,7 +48,10 @@ def presence(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
 
 
 def preferences(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
-    wishes = scope.state.preferences or _NO_PREFERENCES
+    wishes = scope.state.preferences
+    if wishes is None:
+        # Nearly everybody: they hear all but what is for those who want more.
+        return Reason("level", ("normal", "more")) if rule.level == "more" else None
     if LEVELS.index(rule.level) > LEVELS.index(wishes.level):
         return Reason("level", (wishes.level, rule.level))
     for name in ("*", rule.id, rule.topic):
