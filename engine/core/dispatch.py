@@ -5,6 +5,7 @@ An index, made once per rule set; it only ever answers, and the same question al
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -250,6 +251,42 @@ class EachTimer:
                 soonest, due = moment, []
             due.append(watch)
         return soonest, due
+
+
+class ArmedTimer:
+    """The timer index of a kind that is armed only while the state remembers something of the trigger: asks those."""
+
+    __slots__ = ("by_key",)
+    steady = False
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self.by_key = {watch.trigger.key: watch for watch in watches}
+
+    def soonest(self, state: UserState, policy: Policy) -> Soonest:
+        armed = [watch for key in state.memory if (watch := self.by_key.get(key)) is not None]
+        return EachTimer(armed).soonest(state, policy) if armed else (None, ())
+
+
+class SpanTable:
+    """Triggers that fire so long after an anchor: the next moment is one bisection, however many there are."""
+
+    __slots__ = ("_spans", "_watches")
+
+    def __init__(self, spans: Iterable[tuple[int, Watch]]) -> None:
+        by_span: dict[int, list[Watch]] = {}
+        for span, watch in spans:
+            by_span.setdefault(span, []).append(watch)
+        self._spans = sorted(by_span)
+        self._watches = [tuple(by_span[span]) for span in self._spans]
+
+    def soonest(self, anchor: int | None, now: int) -> Soonest:
+        """The soonest moment after ``now``; none where there is no anchor."""
+        if anchor is None:
+            return None, ()
+        place = bisect_right(self._spans, now - anchor)
+        if place == len(self._spans):
+            return None, ()
+        return anchor + self._spans[place], self._watches[place]
 
 
 def _place(watch: Watch) -> tuple[int, int]:

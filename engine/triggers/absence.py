@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core import shapes
-from engine.core.dispatch import EachTimer, Soonest, Watch
+from engine.core.dispatch import ArmedTimer, Watch
 from engine.core.glance import glance
 from engine.core.groups import GROUP_BY, Grouping, touch
 from engine.core.kept import kept_event, restored_event
@@ -113,22 +113,8 @@ class Absence(Trigger):
         return self.after.missed(scope) if event is not None and self.after.covers(event.type) else None
 
     @classmethod
-    def index_timers(cls, watches: Sequence[Watch]) -> AbsenceIndex:
-        return AbsenceIndex(watches)
-
-
-class AbsenceIndex:
-    """All of the kind by key: only those of which the state remembers something can be armed."""
-
-    __slots__ = ("by_key",)
-    steady = False
-
-    def __init__(self, watches: Sequence[Watch]) -> None:
-        self.by_key = {watch.trigger.key: watch for watch in watches}
-
-    def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        armed = [watch for key in state.memory if (watch := self.by_key.get(key)) is not None]
-        return EachTimer(armed).soonest(state, policy) if armed else (None, ())
+    def index_timers(cls, watches: Sequence[Watch]) -> ArmedTimer:
+        return ArmedTimer(watches)
 
 
 def _build(values: dict[str, Any], key: str) -> Absence:

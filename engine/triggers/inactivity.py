@@ -6,12 +6,11 @@ only ``after:`` remembers something, and only whether the last activity was one 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 from engine.core import shapes
-from engine.core.dispatch import EachTimer, Soonest, Watch
+from engine.core.dispatch import ArmedTimer, Soonest, SpanTable, Watch
 from engine.core.matcher import Matcher, matcher_shape
 from engine.core.model import is_activity
 from engine.core.refusal import Refused
@@ -104,47 +103,22 @@ class InactivityAfter(Inactivity):
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> Any:
-        return AfterIndex(watches)
-
-
-class AfterIndex:
-    """All triggers with ``after:``, by key: only those of which the state remembers something can be armed."""
-
-    __slots__ = ("by_key",)
-    steady = False
-
-    def __init__(self, watches: Sequence[Watch]) -> None:
-        self.by_key = {watch.trigger.key: watch for watch in watches}
-
-    def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        if state.idle_since is None:
-            return None, ()
-        armed = [watch for key in state.memory if (watch := self.by_key.get(key)) is not None]
-        return EachTimer(armed).soonest(state, policy) if armed else (None, ())
+        return ArmedTimer(watches)
 
 
 class InactivityIndex:
-    """All plain inactivity triggers by their spans: the next deadline is one bisection, however many there are."""
+    """All plain inactivity triggers by their spans, counted from the last activity."""
 
-    __slots__ = ("spans", "watches")
+    __slots__ = ("table",)
     steady = False
 
     def __init__(self, watches: Sequence[Watch]) -> None:
-        by_span: dict[int, list[Watch]] = {}
-        for watch in watches:
-            trigger = watch.trigger
-            assert isinstance(trigger, Inactivity)
-            by_span.setdefault(trigger.span, []).append(watch)
-        self.spans = sorted(by_span)
-        self.watches = [tuple(by_span[span]) for span in self.spans]
+        self.table = SpanTable(
+            (watch.trigger.span, watch) for watch in watches if isinstance(watch.trigger, Inactivity)
+        )
 
     def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        if state.idle_since is None:
-            return None, ()
-        place = bisect_right(self.spans, state.now - state.idle_since)
-        if place == len(self.spans):
-            return None, ()
-        return state.idle_since + self.spans[place], self.watches[place]
+        return self.table.soonest(state.idle_since, state.now)
 
 
 def _build(values: dict[str, Any], key: str) -> Inactivity:

@@ -5,12 +5,11 @@ It remembers nothing: the state knows when presence began and ended.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from engine.core import shapes
-from engine.core.dispatch import Soonest, Watch
+from engine.core.dispatch import Soonest, SpanTable, Watch
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState, keep
@@ -117,25 +116,14 @@ class Lasted(Trigger):
 class LastedIndex:
     """All of them by their spans: the next deadline follows from when presence began, whatever the user does."""
 
-    __slots__ = ("spans", "watches")
+    __slots__ = ("table",)
     steady = True
 
     def __init__(self, watches: Sequence[Watch]) -> None:
-        by_span: dict[int, list[Watch]] = {}
-        for watch in watches:
-            trigger = watch.trigger
-            assert isinstance(trigger, Lasted)
-            by_span.setdefault(trigger.span, []).append(watch)
-        self.spans = sorted(by_span)
-        self.watches = [tuple(by_span[span]) for span in self.spans]
+        self.table = SpanTable((watch.trigger.span, watch) for watch in watches if isinstance(watch.trigger, Lasted))
 
     def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        if state.present_since is None:
-            return None, ()
-        place = bisect_right(self.spans, state.now - state.present_since)
-        if place == len(self.spans):
-            return None, ()
-        return state.present_since + self.spans[place], self.watches[place]
+        return self.table.soonest(state.present_since, state.now)
 
 
 _BY_WORD: dict[Literal["start", "end"], type[SessionStart | SessionEnd]] = {"start": SessionStart, "end": SessionEnd}
