@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.evaluate import advance, apply, run
-from engine.core.model import Decision, Event
+from engine.core.model import Decision, Event, Reason
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import HOUR, MINUTE, SECOND
@@ -334,3 +334,19 @@ def test_what_is_over_is_muted_under_the_new_name() -> None:
     state.finished = {"m1": "old", "m2": "other"}
     advance(timeline, state, START + MINUTE, [])
     assert state.finished == {"m1": "new", "m2": "other"}
+
+
+def test_what_is_held_for_an_absent_user_is_not_sent_once_the_rule_keeps_nothing_for_them() -> None:
+    more = {"trigger": {"event": "a"}, "deliver": {"at": "b", "within": "2m"}}
+    timeline = Timeline(named("r", offline="keep", **more))
+    timeline.add(START + MINUTE, named("r", **more))
+    state, decisions = UserState("ann"), list[Decision]()
+    for event_type in ("session.start", "a", "session.end"):
+        apply(timeline, state, Event(event_type, "ann", START, {}), decisions)
+    assert state.present_since is None
+    advance(timeline, state, START + HOUR, decisions)
+    assert [(made.at, made.outcome, made.was) for made in decisions] == [
+        (START, "held", None),
+        (START + 2 * MINUTE, "cancelled", "held"),
+    ]
+    assert decisions[-1].reason == Reason("absent")
