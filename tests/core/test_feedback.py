@@ -103,6 +103,14 @@ def test_a_rule_is_muted_also_by_a_message_of_which_nothing_more_was_to_come(wor
     assert late.data == {"message_id": "m1"}
 
 
+@pytest.mark.parametrize(("after", "kept"), [(-1, False), (0, False), (1, True)])
+def test_what_is_snoozed_until_now_is_not_remembered(after: int, kept: bool) -> None:
+    state = state_with()
+    until = format_at(START + after)
+    take_preferences(state, {"snoozed": {"r": until}, "snoozedUntil": until})
+    assert (state.preferences is not None) == kept
+
+
 def test_of_messages_that_are_over_the_latest_can_still_be_muted() -> None:
     names = [f"m{number}" for number in range(MESSAGES_MAX + 1)]
     state = state_with(**{name: Outstanding("r", 1) for name in names})
