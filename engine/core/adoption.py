@@ -79,7 +79,11 @@ def _rename(rules: RuleSet, state: UserState) -> None:
     wishes = state.preferences
     if wishes is not None:
         wishes.muted = list(dict.fromkeys([renamed.get(name, name) for name in wishes.muted]))
-        wishes.snoozed = {renamed.get(name, name): until for name, until in wishes.snoozed.items()}
+        snoozed: dict[str, int] = {}
+        for name, until in wishes.snoozed.items():
+            name = renamed.get(name, name)
+            snoozed[name] = max(until, snoozed.get(name, until))
+        wishes.snoozed = snoozed
 
 
 def _forget_the_gone(rules: RuleSet, state: UserState) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from engine.core.evaluate import advance, apply, run
 from engine.core.model import Decision, Event, Reason
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
-from engine.core.state import UserState
-from engine.core.units import HOUR, MINUTE, SECOND
+from engine.core.state import Sent, UserState
+from engine.core.units import HOUR, MINUTE, SECOND, parse_at
 from engine.loading.load import load
 from engine.replay.driver import replay
 from engine.storage.base import Entry
@@ -319,6 +319,24 @@ def test_wishes_follow_a_rule_to_its_new_name() -> None:
     assert state.preferences is not None
     assert state.preferences.muted == ["new", "topic"]
     assert list(state.preferences.snoozed) == ["new"]
+
+
+@pytest.mark.parametrize(("old", "new"), [(12, 13), (13, 12)])
+def test_of_two_names_that_become_one_the_later_snooze_holds(old: int, new: int) -> None:
+    timeline, state = renamed_after(1)
+    wishes = {"snoozed": {"old": f"2026-03-27T{old}:00:00Z", "new": f"2026-03-27T{new}:00:00Z"}}
+    apply(timeline, state, Event("user.preferences", "ann", START + 5, wishes), [])
+    advance(timeline, state, START + MINUTE, [])
+    assert state.preferences is not None
+    assert state.preferences.snoozed == {"new": parse_at("2026-03-27T13:00:00Z")}
+
+
+def test_what_the_new_name_has_sent_goes_before_what_the_old_one_has() -> None:
+    timeline, state = renamed_after(1)
+    own, other = Sent(START, 1, 1, 1, []), Sent(START - HOUR, 2, 1, 2, [])
+    state.sent = {"new": own, "old": other}
+    advance(timeline, state, START + MINUTE, [])
+    assert state.sent == {"new": own, "old": other}
 
 
 def test_an_edited_trigger_of_a_renamed_rule_is_found_out_from_the_past() -> None:
