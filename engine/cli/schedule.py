@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import islice
 from typing import Annotated
@@ -12,11 +12,12 @@ import typer
 from engine.cli.logs import stop
 from engine.core.calendar import moment_of
 from engine.core.refusal import Refused
-from engine.core.rules import Rule, RuleSet
+from engine.core.rules import Rule
 from engine.core.units import DAY, format_duration, from_datetime, to_datetime
 from engine.core.zones import parse_zone
-from engine.folder import load_folder
+from engine.folder import load_folder_with_tests, opened_as
 from engine.loading.diagnostic import RuleErrors
+from engine.loading.load import Loaded
 from engine.loading.wording import did_you_mean
 from engine.preview import YEAR, Change, Moved, Occurrence, Scheduled, changes, intervals, moved, occurrences, schedules
 
@@ -41,31 +42,48 @@ def schedule(
     times on which clocks are changed within a year.
     """
     try:
-        loaded = load_folder(rules)
+        folder = load_folder_with_tests(rules)
     except RuleErrors as errors:
         for diagnostic in errors.diagnostics:
             typer.echo(diagnostic, err=True)
         typer.echo(errors.summary, err=True)
         raise typer.Exit(1) from None
-    chosen = _chosen(loaded, rule)
+    loaded = folder.rules
+    chosen = _chosen(folder, rule, rules)
     user_zone = loaded.policy.zone if zone is None else _zone(zone)
     start, end = _span(since, days, user_zone)
     found = schedules(chosen, loaded.policy.zone, user_zone)
     every = intervals(chosen)
     if not found and not every:
         typer.echo(f"{rules}: no rule has a schedule" if rule is None else f"{rule} has no schedule")
-        return
-    lines = _times(found, start, end, user_zone) + _intervals(every) + _nights(found, start)
-    typer.echo("\n".join(lines))
+    else:
+        typer.echo("\n".join(_times(found, start, end, user_zone) + _intervals(every) + _nights(found, start)))
+    if rule is None:
+        for line in _apart(folder.apart, rules):
+            typer.echo(line)
 
 
-def _chosen(loaded: RuleSet, rule_id: str | None) -> Sequence[Rule]:
+def _chosen(folder: Loaded, rule_id: str | None, path: str) -> Sequence[Rule]:
+    loaded = folder.rules
     if rule_id is None:
         return loaded.rules
     if rule_id not in loaded.by_id:
+        for name, alone in folder.apart.items():
+            if rule_id in alone.rules.by_id:
+                stop(f'--rule: "{rule_id}" stands apart; name its file, {opened_as(path, name)}')
         near = did_you_mean(rule_id, loaded.by_id)
         stop(f'--rule: there is no rule "{rule_id}"' + (f", {near}" if near else ""))
     return (loaded.by_id[rule_id],)
+
+
+def _apart(apart: Mapping[str, Loaded], path: str) -> list[str]:
+    """Which files stand apart and have schedules that are not shown: each is a whole, with a policy of its own."""
+    names = [
+        opened_as(path, name)
+        for name, alone in apart.items()
+        if intervals(alone.rules.rules) or schedules(alone.rules.rules, alone.rules.policy.zone, UTC)
+    ]
+    return ["", f"not shown, for they stand apart: {', '.join(names)}"] if names else []
 
 
 def _zone(name: str) -> tzinfo:
@@ -88,8 +106,13 @@ def _span(since: str | None, days: int, zone: tzinfo) -> tuple[int, int]:
 
 def _times(found: Sequence[Scheduled], start: int, end: int, user_zone: tzinfo) -> list[str]:
     came = list(islice(occurrences(found, start, end, user_zone), LINES_MAX + 1))
-    width = max((len(_name(one.zone)) for one in came), default=0)
-    lines = [_line(one, width, user_zone) for one in came[:LINES_MAX]]
+    wheres = [f"{_name(one.zone)} " for one in came[:LINES_MAX]]
+    moments = [f"({_utc(one.at, one.zone)})" for one in came[:LINES_MAX]]
+    left, right = max(map(len, wheres), default=0), max(map(len, moments), default=0)
+    lines = [
+        f"{_stamp(one.at, one.zone)} {where:<{left}}{moment:<{right}} {_said(one, user_zone)}"
+        for one, where, moment in zip(came, wheres, moments, strict=False)
+    ]
     if len(came) > LINES_MAX:
         lines.append(f"… and more; these are the first {LINES_MAX:,}")
     if found and not came:
@@ -97,18 +120,19 @@ def _times(found: Sequence[Scheduled], start: int, end: int, user_zone: tzinfo) 
     return lines
 
 
-def _line(one: Occurrence, width: int, user_zone: tzinfo) -> str:
+def _said(one: Occurrence, user_zone: tzinfo) -> str:
+    """Which rule it is, and what keeps it from speaking."""
     said = ["shadow"] if one.rule.mode == "shadow" else []
     if one.quiet is not None:
         kept = f'quiet hours "{one.quiet.name}"'
         held = one.held_until is not None
         said.append(f"{kept}, held until {_stamp(one.held_until, user_zone)}" if held else f"{kept}, not sent")
     notes = f"  ({'; '.join(said)})" if said else ""
-    return f"{_stamp(one.at, one.zone)} {_name(one.zone):<{width}} ({_utc(one.at)}) {one.rule.id}{notes}"
+    return f"{one.rule.id}{notes}"
 
 
 def _intervals(every: Sequence[tuple[Rule, int]]) -> list[str]:
-    return [f"every {format_duration(span)} of the session {rule.id}" for rule, span in every]
+    return [f"every {format_duration(span)} of the session: {rule.id}" for rule, span in every]
 
 
 def _nights(found: Sequence[Scheduled], start: int) -> list[str]:
@@ -126,7 +150,7 @@ def _change(change: Change) -> str:
     way = "forward" if change.skips else "back"
     return (
         f"{change.before:%a %Y-%m-%d} {_name(change.zone)}: clocks go {way} from {change.before:%H:%M} to"
-        f" {change.after:%H:%M} ({_utc(change.at)})"
+        f" {change.after:%H:%M} ({_utc(change.at, change.zone)})"
     )
 
 
@@ -136,17 +160,22 @@ def _moved(one: Moved, change: Change) -> str:
         times += f" … {one.times[-1]:%H:%M}"
     are = "is" if len(one.times) == 1 else "are"
     if change.skips:
-        instead = f"{to_datetime(one.at, change.zone):%H:%M} ({_utc(one.at)})"
+        instead = f"{to_datetime(one.at, change.zone):%H:%M} ({_utc(one.at, change.zone)})"
         return f"{one.scheduled.rule.id}: {times} {are} skipped; it comes at {instead} instead"
-    return f"{one.scheduled.rule.id}: {times} {are} repeated; it comes once, the first time ({_utc(one.at)})"
+    return (
+        f"{one.scheduled.rule.id}: {times} {are} repeated; it comes once, the first time ({_utc(one.at, change.zone)})"
+    )
 
 
 def _stamp(at: int | None, zone: tzinfo) -> str:
     return "" if at is None else f"{to_datetime(at, zone):%a %Y-%m-%d %H:%M}"
 
 
-def _utc(at: int) -> str:
-    return f"{to_datetime(at):%H:%MZ}"
+def _utc(at: int, zone: tzinfo) -> str:
+    """``04:00Z``; where it is another day than in the zone, ``04:00Z +1d``."""
+    moment = to_datetime(at)
+    apart = (moment.date() - to_datetime(at, zone).date()).days
+    return f"{moment:%H:%MZ}" + (f" {apart:+d}d" if apart else "")
 
 
 def _name(zone: tzinfo) -> str:

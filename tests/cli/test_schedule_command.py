@@ -59,7 +59,7 @@ def test_every_time_of_a_week_has_a_line_and_then_come_the_nights_of_a_year(plac
         "Sun 2026-03-29 02:40 America/New_York (06:40Z) minutes\n"
         "Mon 2026-03-30 09:30 Europe/Paris     (07:30Z) standup\n"
         "Wed 2026-04-01 09:30 Europe/Paris     (07:30Z) standup\n"
-        "every 45m of the session break\n"
+        "every 45m of the session: break\n"
         "\n"
         "Sun 2026-03-29 Europe/Paris: clocks go forward from 02:00 to 03:00 (01:00Z)\n"
         "  night: 02:30 is skipped; it comes at 03:00 (01:00Z) instead\n"
@@ -77,7 +77,9 @@ def test_every_time_of_a_week_has_a_line_and_then_come_the_nights_of_a_year(plac
 
 def test_one_rule_of_a_user_elsewhere(place: Path) -> None:
     done = run("rules.yaml", "--from", "2026-03-27", "--rule", "night", "--zone", "Asia/Tokyo")
-    assert done.stdout == 'Sun 2026-03-29 02:30 Asia/Tokyo (17:30Z) night  (shadow; quiet hours "nights", not sent)\n'
+    assert (
+        done.stdout == 'Sun 2026-03-29 02:30 Asia/Tokyo (17:30Z -1d) night  (shadow; quiet hours "nights", not sent)\n'
+    )
 
 
 def test_a_span_in_which_nothing_comes_is_told(place: Path) -> None:
@@ -95,6 +97,32 @@ def test_very_many_times_are_cut_short(place: Path) -> None:
 def test_without_a_date_it_begins_now(place: Path) -> None:
     done = run("rules.yaml", "--rule", "standup")
     assert (done.exit_code, done.stdout.count("standup\n")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "second"),
+    [
+        ("America/New_York", "(02:59Z +1d)", "(03:00Z +1d)"),
+        ("Etc/UTC", "(22:59Z)", "(23:00Z)"),
+        ("Asia/Tokyo", "(13:59Z)", "(14:00Z)"),
+    ],
+)
+def test_where_it_is_another_day_by_utc_that_is_told(place: Path, zone: str, first: str, second: str) -> None:
+    rule = (
+        f'{{id: a, trigger: {{schedule: {{at: ["22:59", "23:00"], timezone: {zone}}}}}, message: {{type: q, text: x}}}}'
+    )
+    (place / "rules.yaml").write_text(f"version: 1\nrules:\n  - {rule}\n")
+    lines = run("rules.yaml", "--from", "2026-06-01", "--days", "1", "--zone", zone).stdout.splitlines()
+    assert lines[:2] == [f"Mon 2026-06-01 22:59 {zone} {first} a", f"Mon 2026-06-01 23:00 {zone} {second} a"]
+
+
+def test_the_day_before_by_utc_is_told_and_the_rules_stand_below_each_other(place: Path) -> None:
+    rule = '{id: a, trigger: {schedule: {at: ["08:59", "09:00"], timezone: Asia/Tokyo}}, message: {type: q, text: x}}'
+    (place / "rules.yaml").write_text(f"version: 1\nrules:\n  - {rule}\n")
+    assert run("rules.yaml", "--from", "2026-06-01", "--days", "1", "--zone", "Asia/Tokyo").stdout.splitlines() == [
+        "Mon 2026-06-01 08:59 Asia/Tokyo (23:59Z -1d) a",
+        "Mon 2026-06-01 09:00 Asia/Tokyo (00:00Z)     a",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -127,4 +155,4 @@ def test_rules_that_cannot_be_loaded_are_told(place: Path) -> None:
 
 
 def test_the_shipped_rules_have_schedules() -> None:
-    assert "every 45m of the session take-a-break\n" in run(ROOT / "rules").stdout
+    assert "every 45m of the session: take-a-break\n" in run(ROOT / "rules").stdout

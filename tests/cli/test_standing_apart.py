@@ -65,9 +65,17 @@ def test_lint_looks_at_it_too_by_itself() -> None:
 
 
 def test_schedule_shows_it_where_it_is_named() -> None:
-    apart(DAILY)
     assert run("schedule").output == "rules: no rule has a schedule\n"
+    apart(DAILY)
+    assert run("schedule").output == (
+        "rules: no rule has a schedule\n\nnot shown, for they stand apart: rules/examples/b.yaml\n"
+    )
     assert "12:00" in run("schedule", "rules/examples/b.yaml").output
+    done = run("schedule", "--rule", "daily")
+    assert (done.exit_code, done.output) == (
+        2,
+        '--rule: "daily" stands apart; name its file, rules/examples/b.yaml\n',
+    )
 
 
 def test_replay_runs_it_where_it_is_named() -> None:
