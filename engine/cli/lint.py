@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import Annotated, NoReturn
 
 import typer
 
+from engine.cli.lines import fitted
 from engine.core.rules import RuleSet
 from engine.folder import load_folder_with_tests, opened_as
 from engine.lint.finding import Finding
@@ -15,7 +15,6 @@ from engine.lint.lint import lint as find
 from engine.loading.diagnostic import RuleErrors, counted
 
 TYPES_SHOWN_MAX = 20
-WIDTH = 80
 
 
 def lint(
@@ -81,8 +80,7 @@ def _told(unseen: Sequence[tuple[str, int]]) -> list[str]:
         return []
     shown = [f"{name} ({count:,})" for name, count in unseen[:TYPES_SHOWN_MAX] if name.isprintable()]
     more = [f"and {len(unseen) - TYPES_SHOWN_MAX:,} more"] if len(unseen) > TYPES_SHOWN_MAX else []
-    text = "the rules name none of these events of the log: " + ", ".join([*shown, *more])
-    return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return fitted(["the rules name none of these events of the log: " + ", ".join([*shown, *more])])
 
 
 def _refuse(errors: RuleErrors) -> NoReturn:

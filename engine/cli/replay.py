@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from engine.cli.lines import fitted
 from engine.cli.logs import check_logs, read_source, stop
 from engine.core.model import Decision, Event
 from engine.core.refusal import Refused
@@ -29,7 +30,7 @@ from engine.replay.driver import replay as replay_events
 from engine.replay.mapping import Source
 from engine.replay.reading import read_logs
 from engine.replay.recording import Recording, RecordingUnusable, read_recording, recorded_rules
-from engine.replay.report import count_rules, details, rule_table, summary
+from engine.replay.report import claims_row, count_rules, details, rule_table, summary
 from engine.replay.silence import explain_silence
 from engine.replay.table import UnknownColumn
 from engine.replay.verify import compare, verified
@@ -170,13 +171,15 @@ class _Run:
         counts = count_rules(made)
         for line in details(bad, replayed.faults):
             typer.echo(line, err=True)
+        broken = broken_invariants(self.invariants, timeline, events, replayed, self.until, came_to)
         lines = [*rule_table(timeline.latest, counts), "", *summary(replayed, counts, bad, self.until)]
+        if self.invariants and not replayed.faults:
+            lines.append(claims_row(len(self.invariants), len(broken)))
         if not replayed.faults:  # an event that was left out may be the one that a rule waited for
             seen = events if self.until is None else [event for event in events if event.at <= self.until]
             causes = explain_silence(timeline, seen, counts, made)
-            lines += ["", *causes] if causes else []
-        broken = broken_invariants(self.invariants, timeline, events, replayed, self.until, came_to)
-        lines += ["", *broken] if broken else []
+            lines += ["", *fitted(causes, err=self.decisions == STDIN)] if causes else []
+        lines += ["", *(line for one in broken for line in one)] if broken else []
         self.say("\n".join(lines))
         if self.verify and recording is not None:
             difference = compare(recording.decisions, replayed.by_user)

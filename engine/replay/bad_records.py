@@ -38,7 +38,8 @@ class BadRecord:
 class BadRecords:
     """``counts`` by reason, in the order in which they first occurred; ``shown`` are the first `SHOWN_MAX`.
 
-    ``misses`` says what the mapping asks of the first bad record that is an object, and it has not; "" if nothing.
+    ``misses`` says what the mapping, or the engine's own form, asks of the first bad record if that is an object, and
+    it has not; "" if nothing.
     """
 
     counts: dict[str, int] = field(default_factory=dict)

@@ -24,8 +24,8 @@ def broken_invariants(
     replayed: Replayed,
     until: int | None = None,
     came_to: Callable[[str], int] | None = None,
-) -> list[str]:
-    """Lines about each invariant that does not hold; none where all do. The rest is what `replay` was given.
+) -> list[list[str]]:
+    """Of each invariant that does not hold the lines about it; none where all do. The rest is what `replay` was given.
 
     Only users who were sent enough to break one are run once more.
     """
@@ -37,15 +37,17 @@ def broken_invariants(
                 if violation is not None:
                     violations.setdefault(place, []).append(violation)
     fired = {decision.rule for made in replayed.by_user.values() for decision in made}
-    lines: list[str] = []
+    broken: list[list[str]] = []
     for place, invariant in enumerate(invariants):
         where = f"{invariant.path}:{invariant.line}: {invariant.name}"
         if isinstance(invariant, EveryRuleFires):
             silent = silent_rules(invariant, timeline.latest, fired)
-            lines += [f"{where}: broken", f"  {listed(silent, 'and')} never fired"] if silent else []
+            if silent:
+                broken.append([f"{where}: broken", f"  {listed(silent, 'and')} never fired"])
         elif place in violations:
-            lines += [f"{where}: broken for {counted(len(violations[place]), 'user')}", *_told(violations[place])]
-    return lines
+            count = counted(len(violations[place]), "user")
+            broken.append([f"{where}: broken for {count}", *_told(violations[place])])
+    return broken
 
 
 def _worth_a_look(

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from engine.core.model import Event, Json
+from engine.loading.wording import listed
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress, read_lines
 from engine.replay.mapping import Place, Source
@@ -49,12 +50,29 @@ def read_jsonl(
                     check_depth(line)
                 append(read(line))
             except BadLine as trouble:
-                if source is not None and not bad.total:
-                    bad.misses = _misses(source, line)
+                if not bad.total:
+                    bad.misses = _no_own(line) if source is None else _misses(source, line)
                 bad.add(log, number, trouble, line)
             except msgspec.MsgspecError as error:
                 if line.strip():
                     bad.add(log, number, BadLine("not JSON", str(error)), line)
+
+
+def _no_own(line: bytes) -> str:
+    """What a record has that is not of the engine's own form: ``the first record has time, who, and no "at"``."""
+    try:
+        record = _record(line)
+    except (BadLine, msgspec.MsgspecError):
+        return ""
+    lacking = [name for name in ("at", "user", "type") if name not in record]
+    if not lacking or not record:
+        return ""
+    has = _short(f"the first record has {', '.join(record)}")
+    return f"does the log need --source? {has}, and no {listed(lacking, 'or')}"
+
+
+def _short(names: str) -> str:
+    return names if len(names) <= NAMES_LENGTH_MAX else names[: NAMES_LENGTH_MAX - 1] + "…"
 
 
 def _misses(source: Source, line: bytes) -> str:
@@ -66,8 +84,7 @@ def _misses(source: Source, line: bytes) -> str:
     for name, place in (("at", source.at), ("user", source.user), ("type", source.type)):
         if place.path is not None and _finder(place)(record) is None:
             near = get_close_matches(place.path, record, n=1)
-            has = f'did you mean "{near[0]}"?' if near else f"the record has {', '.join(record)}"
-            has = has if len(has) <= NAMES_LENGTH_MAX else has[: NAMES_LENGTH_MAX - 1] + "…"
+            has = f'did you mean "{near[0]}"?' if near else _short(f"the record has {', '.join(record)}")
             return f'no field "{place.path}" ({name}: in {source.file}); {has}'
     return ""
 

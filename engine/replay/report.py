@@ -108,10 +108,20 @@ def summary(
     lines += _wrapped(_row("candidates", f"{candidates:,}" + (" = " if parts else "")), equation)
     reached = set[str]().union(*(count.reached for count in counts.values()))
     lines.append(_row("reached", _number(len(reached), "user")))
+    if totals["held"]:
+        when = "when the log ends; --until TIME lets time run on" if until is None else "at that moment"
+        lines.append(_row("still held", f"{_number(totals['held'], 'message')} {when}"))
     lines.append(_row("bad records", _reasons(bad)))
     if replayed.faults:
         lines.append(_row("faults", f"{len(replayed.faults):,}: events left out, because the engine failed on them"))
     return lines
+
+
+def claims_row(count: int, broken: int) -> str:
+    """How many of ``count`` invariants hold."""
+    if broken:
+        return _row("invariants", f"{count - broken:,} of {count:,} hold")
+    return _row("invariants", f"{count:,} hold{'s' if count == 1 else ''}")
 
 
 def details(bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
 
 from engine.core.expressions import Expression
 from engine.core.groups import look_up
@@ -21,7 +20,7 @@ from engine.core.units import format_duration
 from engine.core.unknown import Unknown
 from engine.loading.wording import listed, nearest, shorten
 from engine.replay.census import Census
-from engine.replay.report import WIDTH, RuleCount
+from engine.replay.report import RuleCount
 from engine.triggers.event import EventTrigger
 from engine.triggers.inactivity import Inactivity, InactivityAfter
 from engine.triggers.keywords import Keywords
@@ -35,7 +34,7 @@ _TOLD = frozenset({"condition", "render_error"})
 def explain_silence(
     timeline: Timeline, events: Sequence[Event], counts: Mapping[str, RuleCount], made: Iterable[Decision]
 ) -> list[str]:
-    """Lines for below the summary, wrapped; none where there is nothing to say. ``events`` are those replayed.
+    """Lines for below the summary; none where there is nothing to say. ``events`` are those replayed.
 
     Where rules changed on the way, only what holds of any rules is said.
     """
@@ -53,8 +52,7 @@ def explain_silence(
             causes = (_cause(trigger, log, rules.policy, len(timeline.moments) == 1) for trigger in rule.triggers)
             text = "; ".join(dict.fromkeys(filter(None, causes))) if events else ""
         if text:
-            said = f"{rule.id}: {text}"
-            lines += wrap(said, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            lines.append(f"{rule.id}: {text}")
     return lines
 
 

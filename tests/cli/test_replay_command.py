@@ -141,7 +141,16 @@ def test_a_log_in_which_nothing_can_be_read_asks_for_a_mapping(place):
     (place / "other.jsonl").write_text('{"time": 1}\n')
     result = run("other.jsonl")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == "1 bad record; no record could be read: does the log need --source?"
+    assert result.stderr.splitlines()[-1] == (
+        "1 bad record; no record could be read: does the log need --source? the first record has time, and no"
+        ' "at", "user" or "type"'
+    )
+    (place / "other.jsonl").write_text('{"at": 1, "type": "a", "' + "x" * 300 + '": 1}\n')
+    last = run("other.jsonl").stderr.splitlines()[-1]
+    assert last.endswith('xxx…, and no "user"')
+    assert len(last) < 300
+    (place / "other.jsonl").write_text('{"at": "noon", "user": "ann", "type": "a"}\n')
+    assert run("other.jsonl").stderr.splitlines()[-1].endswith("could be read: does the log need --source?")
 
 
 def test_a_mapping_that_fits_no_record_is_told_what_the_records_have(place):
@@ -243,10 +252,40 @@ def test_the_same_log_gives_the_same_bytes_under_any_hash_seed():
     assert (one.stdout, one.stderr) == (other.stdout, other.stderr)
 
 
-def test_what_is_piped_has_no_escape_codes_and_at_most_80_columns():
+def test_what_is_piped_has_no_escape_codes_and_a_report_of_at_most_80_columns():
     result = proactive("examples/logs/tutor.jsonl", "--rules", "rules")
     assert b"\x1b" not in result.stdout + result.stderr
-    assert max(map(len, result.stdout.decode().splitlines())) <= 80
+    report = result.stdout.decode().split("\n\n")[:2]
+    assert max(map(len, "\n".join(report).splitlines())) <= 80
+
+
+LONG = "a-rule-with-a-name-that-is-really-rather-long: "
+SAID = "none of the 3 message events satisfied the where; event.lvel is missing in all of them"
+
+
+def test_the_cause_of_a_silence_stands_on_one_line_in_a_pipe_and_is_wrapped_on_a_terminal(place):
+    rule = LONG + "{event: message, where: event.lvel > 3}"
+    name, _, trigger = rule.partition(": ")
+    (place / "rules" / "a.yaml").write_text(
+        f"version: 1\nrules:\n  - {{id: {name}, trigger: {{event: {trigger}}}, message: {{type: question, text: x}}}}\n"
+    )
+    words = (place / "log.jsonl", "--rules", place / "rules")
+    assert (LONG + SAID) in proactive(*words).stdout.decode().splitlines()
+    master, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from engine.cli.main import main; main()", "replay", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=terminal,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(terminal)
+    process.wait()
+    shown = os.read(master, 65536).decode().splitlines()
+    os.close(master)
+    assert max(map(len, shown)) <= 80
+    start = shown.index(next(line for line in shown if line.startswith(LONG)))
+    assert " ".join(line.strip() for line in shown[start:]) == LONG + SAID
 
 
 def test_interrupted_it_says_so_without_a_traceback():

@@ -9,7 +9,7 @@ from engine.core.model import OUTCOMES, Decision, Event
 from engine.loading.load import load
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.driver import FaultFound, Replayed
-from engine.replay.report import count_rules, details, rule_table, summary
+from engine.replay.report import claims_row, count_rules, details, rule_table, summary
 from engine.triggers import KINDS
 
 RULES = load(
@@ -105,3 +105,25 @@ def test_the_summary_says_what_was_left_out_and_why():
         "Traceback",
         "RuntimeError: x",
     ]
+
+
+def test_messages_that_are_still_held_are_told_with_what_ends_their_wait():
+    made = [decision(outcome="held"), decision(outcome="held", user="bob")]
+    found = replayed(made)
+    assert summary(found, count_rules(made), BadRecords())[5] == (
+        "still held   2 messages when the log ends; --until TIME lets time run on"
+    )
+    assert "still held   2 messages at that moment" in summary(found, count_rules(made), BadRecords(), until=1)
+    made.append(Decision(1, "bob", "a", 0, "sent", None, {}, was="held"))
+    assert "still held   1 message when the log ends; --until TIME lets time run on" in summary(
+        replayed(made), count_rules(made), BadRecords()
+    )
+
+
+def test_how_many_invariants_hold_is_one_line():
+    assert [claims_row(7, broken) for broken in (0, 1, 7)] == [
+        "invariants   7 hold",
+        "invariants   6 of 7 hold",
+        "invariants   0 of 7 hold",
+    ]
+    assert claims_row(1, 0) == "invariants   1 holds"
