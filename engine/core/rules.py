@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.core.matcher import Matcher
     from engine.core.model import Event
     from engine.core.quiet import QuietHours
+    from engine.core.refusal import Refused
     from engine.core.remembered import Level
     from engine.core.render import Template
     from engine.core.scope import Scope
@@ -245,8 +246,9 @@ class Trigger:
         """Called with ``state.now`` at the moment that `due` named."""
         raise NotImplementedError(f"{self.kind} names moments and does not fire at them")
 
-    def check(self, rules: Mapping[str, Rule]) -> None:
-        """Raise `Refused` where it says something of other rules (all of the folder, by id) that is not so."""
+    def check(self, rules: Mapping[str, Rule]) -> Iterable[Refused]:
+        """All that it says of other rules (all of the folder, by id) and is not so."""
+        return ()
 
     def rebuilt(self, memory: Any, former: UserState, state: UserState) -> Any:
         """What it remembers, from its ``memory`` in the state ``former``, as `state` has to hold it; None for nothing.

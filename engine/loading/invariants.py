@@ -75,6 +75,7 @@ def invariants_shape(per: shapes.Shape) -> shapes.ListOf:
             "name": shapes.Parsed(parse=parse_name, pattern=r"\S", doc="What is claimed, in a sentence."),
         },
         exactly_one=("at_most", "never_during", "check"),
+        needs={"at_most": ("per",), "per": ("at_most",)},
         shorthand="check",
         doc="What must hold whatever users do.",
     )
@@ -97,21 +98,12 @@ def read_invariant(
         entries = {name: child for name, (_, child) in node.entries.items()}
         for rule in scalars(entries.get("rules")):
             check_rule(reader, rule, rule_ids)
-        if values is not INVALID:
-            check_period(reader, node)
         hours = entries.get("never_during")
         if isinstance(hours, Scalar):
             check_quiet_hours(reader, hours, quiet_hours)
     if values is INVALID or len(reader.errors) > errors_before:
         return None
     return make_invariant(values, reader.source.path, node.line)
-
-
-def check_period(reader: Reader, node: tree.Mapping) -> None:
-    if "at_most" in node.entries and "per" not in node.entries:
-        reader.report(node, 'missing key "per", which "at_most" needs', "missing-key")
-    if "per" in node.entries and "at_most" not in node.entries:
-        reader.report(node.entries["per"][0], '"per" belongs to "at_most"', "conflict")
 
 
 def check_quiet_hours(reader: Reader, node: Scalar, known: Collection[str] | None) -> None:

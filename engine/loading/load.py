@@ -309,9 +309,7 @@ class _Folder:
         known = {name: placeholder(name) for kind, name in self.places if kind == "id"}
         rules = known | {rule.id: rule for rule in self.rules}
         for reader, node, trigger in self.written:
-            try:
-                trigger.check(rules)
-            except Refused as refused:
+            for refused in trigger.check(rules):
                 reader.refuse(node, refused)
 
     def read_tests(self, reader: Reader, entries: Entries) -> None:

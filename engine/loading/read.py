@@ -65,6 +65,9 @@ class Reader:
         """Report what a parser or compiler refused, at the character of the text that it names."""
         if isinstance(node, tree.Mapping) and refused.under in node.entries:
             _, node = node.entries[refused.under]
+        if isinstance(node, tree.Sequence) and refused.item is not None:
+            meant = [item for item in node.items if isinstance(item, Scalar) and item.value == refused.item]
+            node = meant[0] if meant else node
         line, column = self.source.locate(node, refused.offset)
         message = with_hint(refused.message, refused.hint)
         self.errors.append(Diagnostic(self.source.path, line, column, message, refused.code))

@@ -113,7 +113,8 @@ def _moment(doc: str) -> shapes.Parsed:
     return shapes.Parsed(parse=parse_moment, pattern=f"^{_WITH_OFFSET}$", examples=("2026-03-27T10:00:00Z",), doc=doc)
 
 
-RULE_ID = shapes.Text(doc="The id of a rule.", length_max=64)
+RULE_ID_MAX = 64
+RULE_ID = shapes.Text(doc="The id of a rule.", length_max=RULE_ID_MAX)
 RULE_IDS = shapes.ListOf(item=RULE_ID, one_will_do=True, length_max=10_000, doc="Ids of rules; all if absent.")
 NAME = shapes.Parsed(parse=parse_name, pattern=r"\S", doc="What is claimed, in a sentence.")
 OUTCOME = shapes.Choice(words=OUTCOMES, doc="What becomes of the candidate.")
@@ -266,10 +267,11 @@ class ScenarioReader:
 
 
 def check_rule(reader: Reader, node: Scalar, rule_ids: Collection[str] | None) -> None:
-    """Report the name of a rule that no file of the folder has."""
-    if rule_ids is None or not isinstance(node.value, str) or node.value in rule_ids:
+    """Report the name of a rule that no file of the folder has. One that is too long has been reported."""
+    name = node.value
+    if rule_ids is None or not isinstance(name, str) or name in rule_ids or len(name) > RULE_ID_MAX:
         return
-    hint = did_you_mean(node.value, rule_ids) or _the_rules_are(sorted(rule_ids))
+    hint = did_you_mean(name, rule_ids) or _the_rules_are(sorted(rule_ids))
     reader.report(node, with_hint(f"unknown rule {found(node)}", hint), "unknown-rule")
 
 

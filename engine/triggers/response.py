@@ -5,12 +5,12 @@ It remembers nothing. Which message an answer belongs to the state knows, and sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.core import shapes
 from engine.core.glance import glance
+from engine.core.names import did_you_mean
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Rule, Trigger
 from engine.core.scope import Scope
@@ -84,26 +84,24 @@ class Response(Trigger):
             return None
         return f"the answer was {glance(answer)}, not {' or '.join(sorted(self.words | self.options))}"
 
-    def check(self, rules: Mapping[str, Rule]) -> None:
+    def check(self, rules: Mapping[str, Rule]) -> Iterator[Refused]:
         rule = rules.get(self.to)
         if rule is None:
-            near = get_close_matches(self.to, sorted(rules), n=1)
-            raise Refused(
-                f'unknown rule "{self.to}"',
-                code="unknown-rule",
-                under="to",
-                hint=f'did you mean "{near[0]}"?' if near else '"to" is the id of a rule of this folder',
-            )
+            hint = did_you_mean(self.to, sorted(rules)) or '"to" is the id of a rule of this folder'
+            yield Refused(f'unknown rule "{self.to}"', code="unknown-rule", under="to", hint=hint)
+            return
         spec = rule.message
         offered = {*spec.options, *[option for variant in spec.variants for option in variant.options]}
-        unknown = sorted(self.options - offered)
-        if unknown and offered:
-            there = ", ".join([f'"{option}"' for option in sorted(offered)])
-            raise Refused(
-                f'"{unknown[0]}" is no option of "{self.to}"',
+        there = ", ".join([f'"{option}"' for option in sorted(offered)])
+        # Where a message offers nothing, people answer in their own words.
+        for option in sorted(self.options - offered) if offered else ():
+            yield Refused(
+                f'"{option}" is no option of "{self.to}"',
                 code="unknown-option",
                 under="is",
-                hint=f"its options are {there}; there are answered, dismissed and ignored besides",
+                item=option,
+                hint=did_you_mean(option, sorted({*offered, *WORDS}))
+                or f"its options are {there}; there are answered, dismissed and ignored besides",
             )
 
 

@@ -23,7 +23,7 @@ OF_THE_SHAPE = {"unknown-key", "missing-key", "wrong-type", "conflict", "bad-id"
 # Right by its shape, wrong by what it says: the grammar of cron, the table of time zones, words that contradict
 # each other, what another place of the file must have, forms of text beyond a regular expression.
 BY_MEANING = {
-    "invariant-per-alone", "invariant-without-per", "test-event-before-the-start", "test-event-of-a-user",
+    "test-event-before-the-start", "test-event-of-a-user",
     "test-expects-too-late",
     "message-question-without-text", "schedule-too-often",
     "keywords-never", "inactivity-after-no-activity", "duration-of-nothing", "duration-of-eleven-years",
