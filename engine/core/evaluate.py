@@ -69,8 +69,9 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         take_preferences(state, event.data)
     elif event.type.startswith(LIFECYCLE_PREFIX):
         event = take_receipt(rules, state, event)
-    waits = state.present_since is None or arrived  # only then can a message wait that was sent to an absent user
-    if not (left or arrived or interest.meters or state.held or (waits and state.messages)):
+    # What was sent to an absent user waits no longer than until they arrive.
+    waits = state.present_since is None and state.messages
+    if not (left or arrived or interest.meters or state.held or waits):
         # Nearly always there is nothing but triggers to ask.
         if not interest.empty:
             candidates = interest.observe(state, Scope(state, event, at, rules.policy))
