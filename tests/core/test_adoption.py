@@ -368,3 +368,17 @@ def test_what_is_held_for_an_absent_user_is_not_sent_once_the_rule_keeps_nothing
         (START + 2 * MINUTE, "cancelled", "held"),
     ]
     assert decisions[-1].reason == Reason("absent")
+
+
+def test_what_was_charged_to_a_budget_that_is_gone_is_forgotten() -> None:
+    def with_budgets(*names: str) -> RuleSet:
+        policy = {"budgets": {name: {"limits": [{"max": 9, "per": "user"}]} for name in names}}
+        rule = {"id": "r", "trigger": {"event": "a"}, "message": {"type": "question", "text": "x"}}
+        return load({"rules.yaml": json.dumps({"version": 1, "rules": [rule], "policy": policy})}, KINDS)
+
+    timeline, state = Timeline(with_budgets("kept", "gone")), UserState("ann")
+    timeline.add(START + MINUTE, with_budgets("kept", "new"))
+    apply(timeline, state, Event("a", "ann", START, {}), [])
+    assert state.spent.keys() == {"kept", "gone"}
+    advance(timeline, state, START + MINUTE, [])
+    assert state.spent.keys() == {"kept"}
