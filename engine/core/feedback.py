@@ -31,7 +31,7 @@ def take_receipt(rules: RuleSet, state: UserState, event: Event) -> Event:
     message_id = _message_of(state, event.data)
     if message_id is None:
         if word == "muted":
-            _mute(state, seen.data.get("rule", event.data.get("rule")))
+            _mute_rule(state, seen.data.get("rule", event.data.get("rule")))
         return seen
     outstanding = state.messages[message_id]
     outstanding.waits = False
@@ -81,16 +81,17 @@ def next_expiry(state: UserState) -> int | None:
 def take_preferences(state: UserState, data: dict[str, Json]) -> None:
     """Remember what the user wishes; each key that is there replaces what was wished before.
 
-    What cannot be meant is passed over: whoever sent it has been told at the door.
+    ``unmute`` and ``mute`` take names from those that are muted, and then add some. What cannot be meant is passed over: whoever sent it has been told at the door.
     """
     wishes = state.preferences or Preferences()
     level = data.get("level")
     if isinstance(level, str) and level in _LEVELS:
         wishes.level = level  # type: ignore[assignment]
-    muted = data.get("muted")
-    if isinstance(muted, list):
-        names = [name for name in muted if isinstance(name, str) and len(name) <= _NAME_LENGTH_MAX]
-        wishes.muted = list(dict.fromkeys(names))[:NAMES_MAX]
+    muted = _names(data["muted"]) if isinstance(data.get("muted"), list) else wishes.muted
+    taken_back = _names(data.get("unmute"))
+    wishes.muted = [name for name in muted if name not in taken_back][:NAMES_MAX]
+    for name in _names(data.get("mute")):
+        _mute(wishes, name)
     snoozed = data.get("snoozed")
     if isinstance(snoozed, dict):
         everything = wishes.snoozed.get("")
@@ -131,7 +132,7 @@ def _about(rules: RuleSet, message_id: str, rule_id: str) -> dict[str, Any]:
 def _feed_back(rules: RuleSet, state: UserState, rule_id: str, word: str) -> None:
     rule, sent = rules.by_id.get(rule_id), state.sent.get(rule_id)
     if word == "muted":
-        _mute(state, rule_id)
+        _mute_rule(state, rule_id)
     elif rule is None or sent is None:
         return
     elif word == "dismissed" and rule.backoff is not None:
@@ -140,12 +141,22 @@ def _feed_back(rules: RuleSet, state: UserState, rule_id: str, word: str) -> Non
         sent.dismissals = 0
 
 
-def _mute(state: UserState, name: Json) -> None:
-    if not isinstance(name, str) or not 0 < len(name) <= _NAME_LENGTH_MAX:
-        return
-    wishes = state.preferences = state.preferences or Preferences()
+def _mute_rule(state: UserState, name: Json) -> None:
+    for rule in _names([name]):
+        state.preferences = state.preferences or Preferences()
+        _mute(state.preferences, rule)
+
+
+def _mute(wishes: Preferences, name: str) -> None:
     if name not in wishes.muted and len(wishes.muted) < NAMES_MAX:
         wishes.muted.append(name)
+
+
+def _names(value: Json) -> list[str]:
+    """The names of a list that can be meant, each once; none for what is no list."""
+    given = value if isinstance(value, list) else []
+    names = [name for name in given if isinstance(name, str) and 0 < len(name) <= _NAME_LENGTH_MAX]
+    return list(dict.fromkeys(names))
 
 
 def _moment(value: Json) -> int | None:

@@ -15,7 +15,7 @@ from engine.transport.decoding import NAME_LENGTH_MAX, WireError, bad_frame, kin
 
 OUTCOMES = ("seen", "engaged", "answered", "dismissed", "muted")
 LEVELS = ("off", "less", "normal", "more")
-PREFERENCES = ("level", "muted", "snoozedUntil", "snoozed")
+PREFERENCES = ("level", "muted", "mute", "unmute", "snoozedUntil", "snoozed")
 # Fields of any frame that say whose it is and when it was said.
 ENVELOPE = ("type", "clientId", "id", "session", "at")
 
@@ -45,8 +45,9 @@ def read_preferences(value: dict[str, Json]) -> dict[str, Json]:
         raise bad_frame(f"expected at least one of {', '.join(PREFERENCES)}, got none")
     if "level" in data:
         _one_of(data, "level", LEVELS)
-    if "muted" in data:
-        _check_muted(data["muted"])
+    for field in ("muted", "mute", "unmute"):
+        if field in data:
+            _check_muted(field, data[field])
     if data.get("snoozedUntil") is not None:
         _check_moment("snoozedUntil", data["snoozedUntil"])
     if "snoozed" in data:
@@ -54,10 +55,10 @@ def read_preferences(value: dict[str, Json]) -> dict[str, Json]:
     return data
 
 
-def _check_muted(muted: Json) -> None:
-    if not isinstance(muted, list):
-        raise bad_frame(f'expected "muted" to be a list of rules and topics, got {kind_of(muted)}')
-    _check_names("muted", muted)
+def _check_muted(field: str, names: Json) -> None:
+    if not isinstance(names, list):
+        raise bad_frame(f'expected "{field}" to be a list of rules and topics, got {kind_of(names)}')
+    _check_names(field, names)
 
 
 def _check_snoozed(snoozed: Json) -> None:

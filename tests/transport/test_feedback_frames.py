@@ -63,6 +63,8 @@ def test_an_outcome_that_cannot_be_meant_is_refused(frame: dict[str, Any], messa
         {"muted": []},
         {"muted": ["idle", "topic", "*"]},
         {"muted": ["m" * 128] * NAMES_MAX},
+        {"mute": ["idle"]},
+        {"unmute": ["idle", "*"], "mute": []},
         {"snoozedUntil": None},
         *({"snoozedUntil": moment} for moment in SNOOZES),
         {"snoozed": {}},
@@ -77,14 +79,17 @@ def test_preferences_are_told_as_they_were_said_and_only_those_that_were(data: d
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        ({}, "expected at least one of level, muted, snoozedUntil, snoozed, got none"),
+        ({}, "expected at least one of level, muted, mute, unmute, snoozedUntil, snoozed, got none"),
         (
             {"snooze": 5},
-            'expected only level, muted, snoozedUntil, snoozed besides type, clientId, id, session, at, got "snooze"',
+            "expected only level, muted, mute, unmute, snoozedUntil, snoozed "
+            'besides type, clientId, id, session, at, got "snooze"',
         ),
         ({"level": "Off"}, 'expected "level" to be off, less, normal or more, got "Off"'),
         ({"level": None}, 'expected "level" to be off, less, normal or more, got null'),
         ({"muted": "idle"}, 'expected "muted" to be a list of rules and topics, got a string'),
+        ({"mute": "idle"}, 'expected "mute" to be a list of rules and topics, got a string'),
+        ({"unmute": [""]}, 'expected the names in "unmute" to be of 1 to 128 characters, got an empty string'),
         ({"muted": [1]}, 'expected the names in "muted" to be of 1 to 128 characters, got a number'),
         ({"muted": [""]}, 'expected the names in "muted" to be of 1 to 128 characters, got an empty string'),
         ({"muted": ["m" * 129]}, 'expected the names in "muted" to be of 1 to 128 characters, got one of 129'),
