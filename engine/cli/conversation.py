@@ -1,7 +1,7 @@
 """What `proactive connect` makes of what is typed and of what the server says. No socket, no terminal.
 
-What is typed answers the newest open question, if there is one, and is a chat message otherwise. A message that
-offers options asks a question, whatever its type is.
+What is typed answers the newest open question, if there is one, and is a chat message otherwise; with that answered the
+one before is open again. A message that offers options asks a question, whatever its type is.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ HELP = """type to chat; with a question open, type a number or your answer
 /chat TEXT             chat, also with a question open
 /event TYPE key=value… an activity event
 /dismiss               put the last message away
-/mute                  no more of the rule that sent it; /unmute takes back every mute
+/mute                  no more of the rule that sent it
+/mute NAME             no more of a rule or topic; /mute all: of anything
+/unmute NAME           hear it again; /unmute takes back every mute
 /snooze 15m            nothing for so long; /snooze tomorrow until eight, /snooze off
 /level LESS            how much to hear: off, less, normal or more
 /quit                  leave"""
 LEVELS = ("off", "less", "normal", "more")
 MORNING = 8  # o'clock, when a snooze until tomorrow ends
+EVERYTHING = "*"  # in place of the name of a rule or topic
+NAME_LENGTH_MAX = 128  # characters of such a name, as the protocol has it
+QUESTIONS_MAX = 10  # that are open at once, the latest: of so many the server remembers that they may be answered
 SHOWN_MAX = 40  # characters of a message by which it is named
 NO_MESSAGES = ("chat_response", "pong", "error")  # frames that nothing becomes of
 REPLIES = ("chat_response", "pong", "error")  # frames that answer one of ours
@@ -76,8 +81,16 @@ class Last:
 
 @dataclass(frozen=True, slots=True)
 class Question:
+    """``expires_at`` is in epoch seconds, None where it stays."""
+
     id: str
     options: tuple[str, ...]
+    text: str = ""
+    rule: str = ""
+    expires_at: float | None = None
+
+    def __str__(self) -> str:
+        return " ".join([self.text, *(f"{number}. {option}" for number, option in enumerate(self.options, 1))])
 
 
 class Conversation:
@@ -89,8 +102,9 @@ class Conversation:
     def __init__(self, client: str, clock: Callable[[], float], zone: tzinfo | None = None) -> None:
         self.client = client
         self.awaited = 0
-        self.question: Question | None = None
+        self.questions: list[Question] = []  # those that are open, the newest last
         self._last: Last | None = None
+        self._answered = ""  # the question that was answered latest: only its rule may still be muted
         self._clock = clock
         self._zone = zone
 
@@ -108,14 +122,18 @@ class Conversation:
         if not text:
             return None
         word, _, rest = text.partition(" ")
-        if word == "/quit":
+        rest = rest.strip()
+        if word == "/quit" and not rest:
             return Quit()
-        if word == "/chat" and rest.strip():
-            return self._chat(rest.strip())
+        if word == "/chat" and rest:
+            return self._chat(rest)
         if word.startswith("/"):
-            return self._command(word, rest.strip())
-        if self.question is not None:
-            return self._answer(self.question, text)
+            return self._command(word, rest)
+        if self.questions:
+            return self._answer(self.questions[-1], text)
+        if text.isascii() and text.isdigit():
+            # Whoever types a number means an option of a question that they take to be open.
+            return Explain(f"no question is open that {text} could answer; to say it all the same: /chat {text}")
         return self._chat(text)
 
     def received(self, text: str) -> Shown | None:
@@ -135,13 +153,18 @@ class Conversation:
         options = tuple(map(str, given)) if isinstance(given, list) else ()
         if kind == "backend_message":
             kind = str(frame.get("messageType"))
+        shown = _text(frame)
+        rule = str(frame.get("rule", ""))
         # Servers of before put a `questionId` into questions alone; it has always been the `id`.
         name = frame.get("questionId", frame.get("id") if options else None)
         if isinstance(name, str):
-            self.question = Question(name, options)
-        shown = _text(frame)
+            expires = frame.get("expiresAt")
+            expires_at = expires if isinstance(expires, int | float) else None
+            self._close(name)
+            self.questions = [*self.questions, Question(name, options, _shortened(shown), rule, expires_at)]
+            del self.questions[:-QUESTIONS_MAX]
         if isinstance(frame.get("id"), str) and frame["type"] not in NO_MESSAGES:
-            self._last = Last(frame["id"], str(frame.get("rule", "")), _shortened(shown))
+            self._last = Last(frame["id"], rule, _shortened(shown))
         return Shown(
             self._time(frame.get("timestamp")),
             printable(LABELS.get(kind, kind)),
@@ -161,43 +184,80 @@ class Conversation:
             text = question.options[number - 1]
         else:
             text = next((option for option in question.options if option.casefold() == text.casefold()), text)
-        self.question = None
+        self._close(question.id)
+        self._answered = question.id
         frame = {"type": "user_response", "questionId": question.id, "response": text, "clientId": self.client}
-        return Send(frame, f"answered: {printable(text)}")
+        return Send(frame, printable(f"answered: {text}{self._still_open()}"))
+
+    def _close(self, question_id: str) -> None:
+        """This question has been answered or put away, and those that nobody waits for any more are as good as that."""
+        now = self._clock()
+        self.questions = [
+            question
+            for question in self.questions
+            if question.id != question_id and (question.expires_at is None or now < question.expires_at)
+        ]
+
+    def _asked(self) -> Last | None:
+        """The message of the newest question that is open."""
+        return Last(self.questions[-1].id, self.questions[-1].rule, self.questions[-1].text) if self.questions else None
+
+    def _still_open(self) -> str:
+        """To stand behind a note: the question that is answered next, where there is one."""
+        return f"; still open: {self.questions[-1]}" if self.questions else ""
 
     def _command(self, word: str, rest: str) -> Send | Explain:
         match word:
             case "/event":
                 return self._event(rest)
-            case "/dismiss":
+            case "/dismiss" if not rest:
                 return self._became("dismissed")
-            case "/mute":
+            case "/mute" if not rest:
                 return self._became("muted")
-            case "/unmute":
-                return self._wish({"muted": []}, "nothing is muted")
+            case "/mute" | "/unmute":
+                return self._mute(word, rest)
             case "/snooze":
                 return self._snooze(rest)
             case "/level" if rest in LEVELS:
                 return self._wish({"level": rest}, f"level: {rest}")
             case "/level":
                 return Explain(f'expected /level {", ".join(LEVELS[:-1])} or {LEVELS[-1]}, got "{rest}"')
-            case "/help":
+            case "/help" if not rest:
                 return Explain(HELP)
-        return Explain(f'there is no "{word}": {HINT}')
+            case "/dismiss" | "/help" | "/quit":
+                return Explain(f'expected nothing behind {word}, got "{printable(rest)}"')
+            case "/chat":
+                return Explain("expected /chat TEXT")
+        return Explain(f'there is no "{printable(word)}": {HINT}')
+
+    def _mute(self, word: str, name: str) -> Send | Explain:
+        """No more of a rule or topic, or of anything; or that taken back."""
+        if len(name) > NAME_LENGTH_MAX:
+            return Explain(f"expected a name of at most {NAME_LENGTH_MAX} characters, got {len(name)}")
+        name = EVERYTHING if name == "all" else name
+        if word == "/mute":
+            note = "everything; /unmute takes it back" if name == EVERYTHING else f"no more of {name}"
+            return self._wish({"mute": [name]}, f"muted: {printable(note)}")
+        if name in ("", EVERYTHING):
+            return self._wish({"muted": []}, "all mutes taken back")
+        return self._wish({"unmute": [name]}, f"no longer muted: {printable(name)}")
 
     def _became(self, outcome: str) -> Send | Explain:
-        """What became of the last message; then another is to be the last."""
+        """What became of the last message; then the question that is still open is the last, or another is to be."""
         last = self._last
+        if last is not None and last.id == self._answered and outcome == "dismissed":
+            last = self._asked()
         if last is None:
             return Explain("there is no message that this could be about")
         if outcome == "muted" and not last.rule:
-            return Explain(f'"{last.text}" is of no rule that could be muted')
-        self._last = None
-        if self.question is not None and self.question.id == last.id:
-            self.question = None
+            return Explain(f'"{last.text}" is of no rule that could be muted; /mute NAME names one')
         note = f"muted: no more of {last.rule}" if outcome == "muted" else f"dismissed: {last.text}"
+        before = len(self.questions)
+        self._close(last.id)
+        still_open = self._still_open() if len(self.questions) < before else ""
+        self._last = self._asked()
         frame = {"type": "outcome", "id": last.id, "outcome": outcome, "clientId": self.client}
-        return Send(frame, printable(note))
+        return Send(frame, printable(note + still_open))
 
     def _snooze(self, rest: str) -> Send | Explain:
         if rest == "off":

@@ -81,7 +81,8 @@ def next_expiry(state: UserState) -> int | None:
 def take_preferences(state: UserState, data: dict[str, Json]) -> None:
     """Remember what the user wishes; each key that is there replaces what was wished before.
 
-    ``unmute`` and ``mute`` take names from those that are muted, and then add some. What cannot be meant is passed over: whoever sent it has been told at the door.
+    ``unmute`` and ``mute`` take names from those that are muted, and then add some. What cannot be meant is passed
+    over: whoever sent it has been told at the door.
     """
     wishes = state.preferences or Preferences()
     level = data.get("level")

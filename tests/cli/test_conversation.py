@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.cli.conversation import Conversation, Explain, Quit, Send, Shown
+from engine.cli.conversation import QUESTIONS_MAX, Conversation, Explain, Quit, Send, Shown
 from engine.transport.wire import read_frame
 
 AT = 36_000  # ten o'clock
@@ -22,10 +22,10 @@ def hear(talk: Conversation, **frame: Any) -> Shown | None:
     return talk.received(json.dumps(frame))
 
 
-def ask(talk: Conversation, *options: str, question: str = "q1") -> Shown | None:
+def ask(talk: Conversation, *options: str, question: str = "q1", **fields: Any) -> Shown | None:
     return hear(
         talk, type="backend_message", messageType="question", message="Well?", timestamp=AT,
-        questionId=question, options=list(options),
+        questionId=question, options=list(options), **fields,
     )  # fmt: skip
 
 
@@ -38,10 +38,21 @@ def chat(message: str) -> Send:
     return Send({"type": "chat_message", "message": message, "clientId": "ann"})
 
 
+def no_question(number: str) -> Explain:
+    return Explain(f"no question is open that {number} could answer; to say it all the same: /chat {number}")
+
+
 def test_what_is_typed_is_chat(talk: Conversation) -> None:
     assert talk.typed("  How do I?  \n") == chat("How do I?")
-    assert talk.typed("1") == chat("1")
     assert talk.typed("   ") is None
+
+
+def test_a_number_alone_is_no_chat_where_no_question_is_open(talk: Conversation) -> None:
+    assert talk.typed("1") == no_question("1")
+    assert talk.awaited == 0
+    for line in ("1 of them", "1.5", "-1", "²"):
+        assert talk.typed(line) == chat(line)
+    assert talk.typed("/chat 1") == chat("1")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +63,7 @@ def test_a_question_is_answered_by_number_or_in_words_and_then_closed(
 ) -> None:
     ask(talk, "Yes please", "Not now")
     assert talk.typed(line) == answer(response)
-    assert talk.typed(line) == chat(line)
+    assert talk.typed(line) == (no_question(line) if line.isdigit() else chat(line))
 
 
 @pytest.mark.parametrize("line", ["0", "3", "99999999999999999999"])
@@ -67,10 +78,68 @@ def test_a_question_without_options_takes_any_words(talk: Conversation) -> None:
     assert talk.typed("7") == answer("7")
 
 
-def test_the_newest_question_is_the_one_that_is_answered(talk: Conversation) -> None:
-    ask(talk, "a", question="q1")
+def noted(said: object) -> str:
+    assert isinstance(said, Send)
+    return said.note
+
+
+def answered(said: object) -> tuple[str, str]:
+    assert isinstance(said, Send)
+    assert said.frame["type"] == "user_response"
+    return said.frame["questionId"], said.frame["response"]
+
+
+def test_with_the_newest_question_answered_the_one_before_is_open_again_and_named(talk: Conversation) -> None:
+    ask(talk, question="q1")
+    ask(talk, "b", "c", question="q2")
+    ask(talk, "d", question="q3")
+    assert talk.typed("1") == Send(answer("d", "q3").frame, "answered: d; still open: Well? 1. b 2. c")
+    assert talk.typed("2") == Send(answer("c", "q2").frame, "answered: c; still open: Well?")
+    assert talk.typed("2") == answer("2", "q1")
+    assert talk.typed("2") == no_question("2")
+
+
+def test_a_question_that_comes_again_is_the_newest_and_open_once(talk: Conversation) -> None:
+    for question in ("q1", "q2", "q1"):
+        ask(talk, "a", question=question)
+    assert answered(talk.typed("1")) == ("q1", "a")
+    assert answered(talk.typed("1")) == ("q2", "a")
+    assert talk.typed("1") == no_question("1")
+
+
+def test_the_latest_ten_questions_are_open(talk: Conversation) -> None:
+    for number in range(QUESTIONS_MAX + 1):
+        ask(talk, "a", question=f"q{number}")
+    for number in range(QUESTIONS_MAX, 0, -1):
+        assert answered(talk.typed("1")) == (f"q{number}", "a")
+    assert talk.typed("1") == no_question("1")
+
+
+@pytest.mark.parametrize(("expires", "note"), [(AT, "answered: b"), (AT + 1, "answered: b; still open: Well? 1. a")])
+def test_a_question_that_has_expired_is_not_open_again(talk: Conversation, expires: int, note: str) -> None:
+    ask(talk, "a", question="q1", expiresAt=expires)
     ask(talk, "b", question="q2")
-    assert talk.typed("1") == answer("b", "q2")
+    assert noted(talk.typed("1")) == note
+
+
+def test_with_the_newest_question_put_away_the_one_before_is_open_and_the_last_message(talk: Conversation) -> None:
+    for name in ("q1", "q2", "q3"):
+        ask(talk, "a", question=name, id=name, rule=f"rule of {name}")
+    assert noted(talk.typed("/dismiss")) == "dismissed: Well?; still open: Well? 1. a"
+    assert noted(talk.typed("/mute")) == "muted: no more of rule of q2; still open: Well? 1. a"
+    assert talk.typed("/dismiss") == Send(outcome("dismissed", "q1"), "dismissed: Well?")
+    assert isinstance(talk.typed("/dismiss"), Explain)
+
+
+def test_what_was_answered_can_be_muted_and_not_dismissed(talk: Conversation) -> None:
+    for name in ("q1", "q2"):
+        ask(talk, "a", question=name, id=name, rule=f"rule of {name}")
+    talk.typed("1")
+    assert talk.typed("/dismiss") == Send(outcome("dismissed", "q1"), "dismissed: Well?")
+    ask(talk, "a", question="q3", id="q3", rule="rule of q3")
+    talk.typed("1")
+    assert talk.typed("/dismiss") == Explain("there is no message that this could be about")
+    assert talk.typed("/mute") == Send(outcome("muted", "q3"), "muted: no more of rule of q3")
 
 
 @pytest.mark.parametrize("kind", ["suggestion", "notification", "question"])
@@ -82,7 +151,7 @@ def test_whatever_offers_options_is_answered_as_a_question_is(
     assert talk.typed("2") == answer("No")
     hear(talk, type="backend_message", messageType=kind, message="Well?", options=["Yes", "No"], **name)
     assert talk.typed("Perhaps") == answer("Perhaps")
-    assert talk.typed("1") == chat("1")
+    assert talk.typed("1") == no_question("1")
 
 
 def test_what_neither_asks_nor_offers_options_leaves_the_question_open(talk: Conversation) -> None:
@@ -132,7 +201,11 @@ def test_an_activity_event_is_typed_with_its_fields(talk: Conversation, line: st
         ("/event x =y", 'expected key=value, got "=y"'),
         ("/event x 'y", "no closing quotation: a quote has to be closed"),
         ("/evnt x", 'there is no "/evnt": type to chat'),
-        ("/chat ", 'there is no "/chat": type to chat'),
+        ("/chat ", "expected /chat TEXT"),
+        ("/dismiss it", 'expected nothing behind /dismiss, got "it"'),
+        ("/help me", 'expected nothing behind /help, got "me"'),
+        ("/quit now", 'expected nothing behind /quit, got "now"'),
+        ("/mute " + "m" * 129, "expected a name of at most 128 characters, got 129"),
         ("/help", "type to chat"),
         ("/dismiss", "there is no message that this could be about"),
         ("/mute", "there is no message that this could be about"),
@@ -170,7 +243,7 @@ def test_the_last_message_is_dismissed_or_its_rule_muted_once(talk: Conversation
 
 def test_what_no_rule_said_can_be_dismissed_and_not_muted(talk: Conversation) -> None:
     tell(talk)
-    assert talk.typed("/mute") == Explain('"Look at" is of no rule that could be muted')
+    assert talk.typed("/mute") == Explain('"Look at" is of no rule that could be muted; /mute NAME names one')
     assert talk.typed("/dismiss") == Send(outcome("dismissed"), "dismissed: Look at")
 
 
@@ -184,7 +257,7 @@ def test_a_message_is_named_by_how_it_begins(talk: Conversation) -> None:
 def test_a_question_that_is_dismissed_is_no_longer_open_and_another_stays(talk: Conversation) -> None:
     hear(talk, type="backend_message", messageType="question", message="Well?", id="q1", questionId="q1", rule="r")
     talk.typed("/dismiss")
-    assert talk.typed("1") == chat("1")
+    assert talk.typed("1") == no_question("1")
     ask(talk, "Yes")
     tell(talk)
     talk.typed("/dismiss")
@@ -195,7 +268,13 @@ def test_a_question_that_is_dismissed_is_no_longer_open_and_another_stays(talk: 
     ("line", "wishes", "note"),
     [
         *((f"/level {level}", {"level": level}, f"level: {level}") for level in ("off", "less", "normal", "more")),
-        ("/unmute", {"muted": []}, "nothing is muted"),
+        ("/mute tests", {"mute": ["tests"]}, "muted: no more of tests"),
+        ("/mute " + "m" * 128, {"mute": ["m" * 128]}, "muted: no more of " + "m" * 128),
+        ("/mute all", {"mute": ["*"]}, "muted: everything; /unmute takes it back"),
+        ("/mute *", {"mute": ["*"]}, "muted: everything; /unmute takes it back"),
+        ("/unmute", {"muted": []}, "all mutes taken back"),
+        ("/unmute all", {"muted": []}, "all mutes taken back"),
+        ("/unmute tests", {"unmute": ["tests"]}, "no longer muted: tests"),
         ("/snooze 15m", {"snoozedUntil": AT + 900}, "snoozed until Thu 10:15:00"),
         ("/snooze 1d", {"snoozedUntil": AT + 86_400}, "snoozed until Fri 10:00:00"),
         ("/snooze tomorrow", {"snoozedUntil": 86_400 + 8 * 3600}, "snoozed until Fri 08:00:00"),
@@ -217,7 +296,10 @@ def test_tomorrow_is_the_next_day_where_the_clocks_change() -> None:
     assert said_before.frame["snoozedUntil"] == 1_774_764_000  # 2026-03-29T08:00:00+02:00
 
 
-@pytest.mark.parametrize("line", ["/dismiss", "/mute", "/unmute", "/snooze 5m", "/snooze off", "/level less"])
+@pytest.mark.parametrize(
+    "line",
+    ["/dismiss", "/mute", "/mute x", "/mute all", "/unmute", "/unmute x", "/snooze 5m", "/snooze off", "/level less"],
+)
 def test_what_a_command_sends_is_a_frame_that_the_server_takes(talk: Conversation, line: str) -> None:
     tell(talk, rule="stuck")
     said = talk.typed(line)
