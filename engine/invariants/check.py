@@ -51,32 +51,46 @@ class Violation:
         return f"{counted(count, 'message')} {within}, at most {self.invariant.count_max}"
 
 
+class Watch:
+    """One user's run, an input at a time: all ``decisions`` so far, and what was sent. As one `run` would have it."""
+
+    def __init__(self, timeline: Timeline, user: str) -> None:
+        self.timeline = timeline
+        self.state = UserState(user)
+        self.decisions: list[Decision] = []
+        self.sendings: list[Sending] = []
+        self._seen = 0
+
+    def apply(self, event: Event) -> None:
+        # What time brings is looked at before the event can change the zone or begin another presence.
+        self.advance(event.at)
+        apply(self.timeline, self.state, event, self.decisions)
+        self._look()
+
+    def advance(self, to: int) -> None:
+        advance(self.timeline, self.state, to, self.decisions)
+        self._look()
+
+    def _look(self) -> None:
+        if self._seen == len(self.decisions):
+            return
+        for decision in self.decisions[self._seen :]:
+            if decision.outcome == "sent":
+                policy = self.timeline.rule_sets[self.timeline.holding(decision.at)].policy
+                zone = user_zone(self.state.attributes, policy)
+                self.sendings.append(Sending(decision, self.state.presence, zone))
+        self._seen = len(self.decisions)
+
+
 def run_watched(
     timeline: Timeline, user: str, events: Iterable[Event], until: int
 ) -> tuple[list[Decision], list[Sending]]:
     """All decisions of the user, and what was sent. The same as one `run`, for time runs the same in any steps."""
-    state = UserState(user)
-    decisions: list[Decision] = []
-    sendings: list[Sending] = []
-    seen = 0
-
-    def look() -> None:
-        nonlocal seen
-        for decision in decisions[seen:]:
-            if decision.outcome == "sent":
-                policy = timeline.rule_sets[timeline.holding(decision.at)].policy
-                sendings.append(Sending(decision, state.presence, user_zone(state.attributes, policy)))
-        seen = len(decisions)
-
+    watch = Watch(timeline, user)
     for event in events:
-        # What time brings is looked at before the event can change the zone or begin another presence.
-        advance(timeline, state, event.at, decisions)
-        look()
-        apply(timeline, state, event, decisions)
-        look()
-    advance(timeline, state, until, decisions)
-    look()
-    return decisions, sendings
+        watch.apply(event)
+    watch.advance(until)
+    return watch.decisions, watch.sendings
 
 
 def violation_of(

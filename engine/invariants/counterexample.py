@@ -35,7 +35,8 @@ class Counterexample:
         for sending in self.violation.sendings:
             decision = sending.decision
             told.append(f"  +{format_duration(decision.at - self.start)} {decision.rule}")
-        return [*told, "as a test:", *(f"  {line}" for line in entry(self).splitlines())]
+        # In a report it stands two deep, which is where an item of `tests:` most often stands, to be pasted as it is.
+        return [*told, "as a test:", *entry(self).splitlines()]
 
 
 def shortened(events: Sequence[Event], breaks: Breaks) -> list[Event]:
@@ -145,8 +146,9 @@ def _flow(value: Json) -> str:
     return _text(value) if isinstance(value, str) else json.dumps(value)
 
 
-# What means itself in YAML without quotes, wherever it stands: words, but none that is a truth value or nothing.
-_PLAIN = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_][A-Za-z0-9_./-]*", re.IGNORECASE)
+# What means itself in YAML without quotes, wherever it stands: words, but none that is a truth value or nothing, to
+# readers of YAML 1.1 either.
+_PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z0-9_./-]*", re.IGNORECASE)
 
 
 def _text(text: str) -> str:

@@ -1,6 +1,7 @@
 """Tries to break the invariants of a rule set: on its own tests, and on streams of events that are made up.
 
-What is found depends on the rules, the seed and the number of examples, not on the machine or the day.
+What is found depends on the rules, the seed and the number of examples, not on the machine or the day. What is
+found is made as short as it can be, by `counterexample`.
 """
 
 from __future__ import annotations
@@ -8,24 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hypothesis import target
-from hypothesis.strategies import SearchStrategy
-
 from engine.core.model import Event
 from engine.core.rules import RuleSet, Timeline
 from engine.invariants.check import Violation, run_watched, silent_rules, violation_of
 from engine.invariants.counterexample import Counterexample, moved, shortened
-from engine.invariants.streams import START, Stream, plain_streams, search, streams
-from engine.invariants.vocabulary import vocabulary_of, whole_vocabulary, with_those_it_names
+from engine.invariants.streams import START, Maker
+from engine.invariants.vocabulary import whole_vocabulary
 from engine.loading.invariants import AtMost, EveryRuleFires, Invariant, NeverDuring
 from engine.loading.scenarios import USER_DEFAULT, Scenario
 from engine.loading.wording import listed
 from engine.scenario import switched
 
 RULE_EXAMPLES_MAX = 200  # of one rule that has not fired yet
-
+FOUND_MAX = 4  # streams that break one invariant: all are made shorter, and the shortest is told
 
 Bound = AtMost | NeverDuring
+Made = tuple[Sequence[Event], int]  # the events of a stream, and until when time ran on
 
 
 @dataclass(slots=True)
@@ -81,33 +80,36 @@ class _Attempt:
                 broken[id(invariant)] = lines
             else:
                 left.append(invariant)
-        strategy = streams(self.rules, whole_vocabulary(self.rules, invariants))
-        while left:
-            found = self.first_broken(left, strategy)
-            if found is None:
-                break
-            invariant, stream = found
-            broken[id(invariant)] = self.example(invariant, stream).lines()
-            left.remove(invariant)
+        for invariant, streams in zip(left, self.streams_that_break(left), strict=True):
+            if streams:
+                examples = [self.example(invariant, events, until) for events, until in streams]
+                shortest = min(examples, key=lambda example: len(example.events))
+                broken[id(invariant)] = shortest.lines()
         return broken
 
-    def first_broken(self, left: Sequence[Bound], strategy: SearchStrategy[Stream]) -> tuple[Bound, Stream] | None:
-        pinned: list[Bound] = []
+    def streams_that_break(self, invariants: Sequence[Bound]) -> list[list[Made]]:
+        """For each of them some of the made-up streams that break it, at most `FOUND_MAX`."""
+        found: list[list[Made]] = [[] for _ in invariants]
+        maker = self.maker(invariants)
+        concerned = [
+            rule for rule in maker.rules if any(invariant.concerns(rule.id) for invariant in invariants)
+        ] or maker.rules
+        counts = {invariant.count_max + 1 for invariant in invariants if isinstance(invariant, AtMost)}
+        for number in range(self.examples if invariants else 0):
+            rules = maker.rules if number % 2 else concerned
+            walk = maker.stream(number, "bounds", rules, repeats=sorted({1, 2, 3, *counts}))
+            self.fired.update(walk.latest)
+            for invariant, streams in zip(invariants, found, strict=True):
+                if len(streams) < FOUND_MAX and violation_of(
+                    invariant, self.timeline, USER_DEFAULT, walk.watch.sendings
+                ):
+                    streams.append((walk.events, walk.at))
+            if all(len(streams) == FOUND_MAX for streams in found):
+                break
+        return found
 
-        def breaks(stream: Stream) -> bool:
-            decisions, sendings = run_watched(self.timeline, USER_DEFAULT, stream.events(), stream.until)
-            self.fired.update(decision.rule for decision in decisions)
-            for invariant in pinned or left:
-                if violation_of(invariant, self.timeline, USER_DEFAULT, sendings) is not None:
-                    # From here on it is made simpler for this one, not for another that it comes upon.
-                    pinned[:] = [invariant]
-                    return True
-            # The more is sent, the nearer to any bound.
-            target(float(len(sendings)), label="messages")
-            return False
-
-        stream = search(strategy, breaks, seed=self.seed, examples=self.examples, shrink=True)
-        return None if stream is None else (pinned[0], stream)
+    def maker(self, invariants: Sequence[Invariant]) -> Maker:
+        return Maker(self.timeline, whole_vocabulary(self.rules, invariants), self.seed)
 
     def broken_by_scenario(self, invariant: Bound) -> list[str]:
         for scenario in self.whole:
@@ -117,15 +119,15 @@ class _Attempt:
                 return [f'broken by the test "{scenario.name}", {scenario.path}:{scenario.line}: {violation.text()}']
         return []
 
-    def example(self, invariant: Bound, stream: Stream) -> Counterexample:
-        length = stream.until - stream.start
+    def example(self, invariant: Bound, made: Sequence[Event], until: int) -> Counterexample:
+        length = until - made[0].at
 
         def violation(events: Sequence[Event]) -> Violation | None:
             # Where the last events are left out, what they let come by their mere lateness comes all the same.
             _, sendings = run_watched(self.timeline, USER_DEFAULT, events, events[0].at + length)
             return violation_of(invariant, self.timeline, USER_DEFAULT, sendings)
 
-        events = shortened(stream.events(), lambda candidate: violation(candidate) is not None)
+        events = shortened(made, lambda candidate: violation(candidate) is not None)
         # The test begins with the first event, on a Monday morning if that will do.
         usual = moved(events, START - events[0].at)
         if violation(usual) is not None:
@@ -136,19 +138,13 @@ class _Attempt:
 
     def silence(self, invariant: EveryRuleFires) -> list[str]:
         """The rules that nothing made fire: neither a test, nor what was made up, nor streams made for them alone."""
+        maker: Maker | None = None
         for name in silent_rules(invariant, self.rules, self.fired):
-            rule = next(rule for rule in self.rules if rule.id == name)
-            vocabulary = vocabulary_of(with_those_it_names(rule, self.rules), self.rules.policy)
-
-            def fires(stream: Stream, name: str = name) -> bool:
-                decisions, _ = run_watched(self.timeline, USER_DEFAULT, stream.events(), stream.until)
-                self.fired.update(decision.rule for decision in decisions)
-                return name in self.fired
-
-            if any(fires(stream) for stream in plain_streams(vocabulary)):
-                continue
-            strategy = streams(self.rules, vocabulary)
-            search(strategy, fires, seed=self.seed, examples=min(self.examples, RULE_EXAMPLES_MAX), shrink=False)
+            maker = maker or self.maker(())
+            for number in range(min(self.examples, RULE_EXAMPLES_MAX)):
+                if name in self.fired:
+                    break
+                self.fired.update(maker.stream(number, name, [self.rules.by_id[name]]).latest)
         silent = silent_rules(invariant, self.rules, self.fired)
         if not silent:
             return []

@@ -52,11 +52,12 @@ class Vocabulary:
     """All that is worth being said in a stream of events. Everything is in an order that depends on the rules alone."""
 
     templates: list[Template] = field(default_factory=list)
-    scripts: list[tuple[Template, ...]] = field(default_factory=list)  # what a trigger names, in its order
+    scripts: dict[str, tuple[Matcher, ...]] = field(default_factory=dict)  # what a trigger names, by its key
     attributes: dict[str, tuple[Json, ...]] = field(default_factory=dict)
     spans: tuple[int, ...] = ()
     times: tuple[int, ...] = (1, 2, 3)
-    options: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of the messages of each rule
+    # What a matcher of a trigger or of a rule's `deliver` asks for: a template for each of its types.
+    by_matcher: dict[Matcher, tuple[Template, ...]] = field(default_factory=dict)
 
 
 def vocabulary_of(rules: Iterable[Rule], policy: Policy) -> Vocabulary:
@@ -79,27 +80,14 @@ def whole_vocabulary(rules: RuleSet, invariants: Iterable[Invariant]) -> Vocabul
     return found
 
 
-def with_those_it_names(rule: Rule, rules: RuleSet) -> list[Rule]:
-    """The rule and those without whose messages it could not fire: a trigger names them, and theirs again others."""
-    by_id = {other.id: other for other in rules}
-    found = {rule.id: rule}
-    for one in (waiting := [rule]):
-        for trigger in one.triggers:
-            for _, value in _slots(trigger):
-                if isinstance(value, str) and value in by_id and value not in found:
-                    found[value] = by_id[value]
-                    waiting.append(by_id[value])
-    return list(found.values())
-
-
 class _Found:
     def __init__(self) -> None:
-        self.templates: dict[tuple[str, str], Template] = {}
-        self.scripts: list[tuple[Template, ...]] = []
+        self.templates: dict[tuple[str, str, str], Template] = {}
+        self.scripts: dict[str, tuple[Matcher, ...]] = {}
         self.attributes: dict[str, list[Json]] = {}
         self.spans: dict[int, None] = dict.fromkeys(SPANS_ALWAYS)
         self.times: dict[int, None] = dict.fromkeys((1, 2, 3))
-        self.options: dict[str, tuple[str, ...]] = {}
+        self.by_matcher: dict[Matcher, tuple[Template, ...]] = {}
         self.matchers: list[Matcher] = []
         self.expressions: list[Expression] = []
         self.fields: list[str] = []
@@ -108,15 +96,14 @@ class _Found:
         templates = list(self.templates.values()) or [Template(ACTIVITY)]
         return Vocabulary(
             templates,
-            list(self.scripts),
+            self.scripts,
             {name: _few(values) for name, values in self.attributes.items()},
             tuple(sorted(list(self.spans)[:SPANS_MAX])),
             tuple(sorted(self.times)),
-            self.options,
+            self.by_matcher,
         )
 
     def add_rule(self, rule: Rule) -> None:
-        self.options[rule.id] = rule.message.options
         conditions = _Reading()
         for condition in rule.conditions:
             conditions.add(condition)
@@ -124,16 +111,16 @@ class _Found:
         for trigger in rule.triggers:
             self.matchers, self.expressions, self.fields = [], [], []
             self.walk_slots(trigger, 0)
-            matchers = self.matchers or [Matcher((ACTIVITY,), None)]
-            named = [self.add_matcher(matcher, trigger, conditions) for matcher in matchers]
-            self.scripts += [tuple(named[:length]) for length in range(2, len(named) + 1)]
+            self.scripts[trigger.key] = tuple(self.matchers)
+            for matcher in self.matchers or [Matcher((ACTIVITY,), None)]:
+                self.add_matcher(matcher, trigger, conditions)
         self.matchers = []
         self.walk(rule, 0)
         for matcher in self.matchers:
             self.add_matcher(matcher, None, _Reading())
 
-    def add_matcher(self, matcher: Matcher, trigger: Trigger | None, conditions: _Reading) -> Template:
-        """Templates for the types that the matcher names; gives that for the first of them."""
+    def add_matcher(self, matcher: Matcher, trigger: Trigger | None, conditions: _Reading) -> None:
+        """Templates for the types that the matcher names."""
         reading = _Reading()
         reading.fields = {name: list(values) for name, values in conditions.fields.items()}
         if matcher.where is not None:
@@ -152,14 +139,13 @@ class _Found:
                 longer = [f"{words[0]} {value}" for value in reading.fields.get(name, ()) if isinstance(value, str)]
                 reading.fields[name] = [*words, *longer]
         fields_of = {name: _few(some) for name, some in reading.fields.items()}
-        keys = [(_some_type(event_type), repr(fields_of)) for event_type in matcher.event_types]
-        for key in keys:
-            name, _ = key
+        of_types = []
+        for name in map(_some_type, matcher.event_types):
+            fitting = _fitting(name, fields_of, matcher, conditions.expressions)
             # Two rules may want the same field of one type to be something else each, and each gets its own.
-            if key not in self.templates:
-                fitting = _fitting(name, fields_of, matcher, conditions.expressions)
-                self.templates[key] = Template(name, fields_of, fitting)
-        return self.templates[keys[0]]
+            key = (name, repr(fields_of), repr(fitting))
+            of_types.append(self.templates.setdefault(key, Template(name, fields_of, fitting)))
+        self.by_matcher[matcher] = tuple(of_types)
 
     def take(self, reading: _Reading) -> None:
         for name, values in reading.attributes.items():

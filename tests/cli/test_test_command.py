@@ -126,6 +126,19 @@ def test_an_invariant_that_is_broken_is_told_with_a_test_that_shows_it(
     assert [event["type"] for event in entry[0]["events"]] == ["a.b", "a.b"]
 
 
+def test_what_is_printed_can_be_pasted_below_the_tests_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = ("invariants:\n  - {at_most: 1, per: 1h}\n", "tests:\n", PASSES)
+    lines = run([folder(tmp_path, *parts)], capsys)[1].splitlines(keepends=True)
+    start = lines.index("  as a test:\n")
+    printed = lines[start + 1 : lines.index("\n", start)]
+    code, told, errors = run([folder(tmp_path, *parts, *printed)], capsys)
+    assert (code, errors) == (1, "")
+    assert "1 test passed, 1 failed" in told
+    assert 'broken by the test "at most 1 message per 1h (found by proactive test)"' in told
+
+
 def test_trying_leaves_nothing_in_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

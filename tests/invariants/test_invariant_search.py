@@ -40,7 +40,7 @@ def tried(found: Loaded, *, seed: int = 0, examples: int = 200) -> list[Finding]
 def printed_test(finding: Finding) -> str:
     """The test that a finding prints."""
     start = finding.lines.index("as a test:")
-    return "\n".join(line.removeprefix("  ") for line in finding.lines[start + 1 :]) + "\n"
+    return "\n".join(finding.lines[start + 1 :]) + "\n"
 
 
 CASES = [
@@ -214,11 +214,15 @@ def test_what_rules_look_at_is_found_wherever_it_stands() -> None:
         "{id: two, trigger: {keywords: {any: [red], field: say, event: said}}, message: {type: question, text: T}}",
         "{id: resting, trigger: {event: unseen}, mode: 'off', message: {type: question, text: T}}",
     ]
-    vocabulary = whole_vocabulary(loaded(rules, ["{at_most: 11, per: 23h}"]).rules, [])
+    found = loaded(rules, ["{at_most: 11, per: 23h}"]).rules
+    vocabulary = whole_vocabulary(found, [])
     templates = {template.type: template for template in vocabulary.templates}
     assert set(templates) == {"x.any", "activity", "file.saved", "said"}
     assert {4, 5} <= set(templates["x.any"].fields["n"])
     assert templates["said"].fields["say"][0] == "red"
     assert 3 in vocabulary.attributes["level"]
     assert {7 * MINUTE, 13 * MINUTE, 17 * MINUTE, 19 * SECOND} <= set(vocabulary.spans)
-    assert vocabulary.options == {"one": ("Aye",), "two": ()}
+    rule_one = found.by_id["one"]
+    assert rule_one.deliver is not None
+    [(saved,)] = [vocabulary.by_matcher[matcher] for matcher in rule_one.deliver.breakpoints]
+    assert saved.type == "file.saved"
