@@ -37,7 +37,10 @@ LOG_CODES = frozenset({"unknown-type", "unknown-field"})
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """``line`` and ``column`` count from 1. ``rule`` is the id of the rule it is about, or "". Sorts as one reads."""
+    """``line`` and ``column`` count from 1. ``rule`` is the id of the rule it is about, or "". Sorts as one reads.
+
+    ``rules`` are the ids of all of them where it is about several, ``rule`` then the first.
+    """
 
     path: str
     line: int
@@ -46,6 +49,7 @@ class Finding:
     code: str
     hint: str = ""
     rule: str = ""
+    rules: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {with_hint(self.message, self.hint)} [{self.code}]"

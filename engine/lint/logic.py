@@ -21,6 +21,7 @@ from engine.core.shapes import NAMESPACES
 from engine.core.state import UserState
 from engine.core.unknown import Unknown
 from engine.lint.constraints import COMPARED, TURNED, Constraints, literal_of, never_false, path_of, tests_of
+from engine.lint.kinds import WORDS, clash, kind_of, kind_of_name, mend
 from engine.lint.types import covers
 from engine.loading.wording import listed, shorten
 
@@ -87,8 +88,11 @@ class Examined:
                 return _denied(_all_of([_denied(self.possible(value)) for value in node.values]))
             case ast.UnaryOp(op=ast.Not()):
                 return _denied(self.possible(node.operand))
-            case ast.Compare(ops=[_]):
-                return self.constant(node) or self.unknown(node) or self.comparison(node)
+            case ast.Compare(ops=ops):
+                known = self.constant(node) or self.unknown(node)
+                if known is not None or self.is_mixed(node):
+                    return known or _ANY  # what never matches has been noted
+                return self.comparison(node) if len(ops) == 1 else _ANY
         return self.constant(node) or self.unknown(node) or _ANY
 
     def constant(self, node: ast.expr) -> Can | None:
@@ -126,6 +130,35 @@ class Examined:
                 return any(self.is_unknown(argument) for argument in node.args)
         return False
 
+    def is_mixed(self, node: ast.Compare) -> bool:
+        """Whether it compares kinds of values that never match; the first such pair is noted."""
+        operands = [node.left, *node.comparators]
+        for operation, left, right in zip(node.ops, operands, node.comparators, strict=False):
+            kind, other, sign = kind_of(left, self.span), kind_of(right, self.span), type(operation)
+            if not clash(kind, sign, other):
+                continue
+            whole = self.source[self.offset(left.col_offset) : self.offset(right.end_col_offset or right.col_offset)]
+            sides = [(self.text(one), of) for one, of in ((left, kind), (right, other)) if of is not None]
+            said = [f"never {name}" if of == "null" else f"{name} is {WORDS[of]}" for name, of in sides]
+            how = "is never false" if sign is ast.NotEq else "never holds"
+            code = "always-holds" if sign is ast.NotEq else "never-holds"
+            hint = self.mended(left, kind, right, other, sign)
+            message = f'"{shorten(whole)}" {how}: {" and ".join(said)}'
+            self.oddities.append(Oddity(code, self.offset(left.col_offset), message, hint))
+            return True
+        return False
+
+    def mended(
+        self, left: ast.expr, kind: str | None, right: ast.expr, other: str | None, sign: type[ast.cmpop]
+    ) -> str:
+        """How to make one kind of the two, by way of the one that is written out."""
+        if kind is None or other is None or sign in (ast.In, ast.NotIn):
+            return ""
+        if "null" in (kind, other):
+            name = self.text(right if kind == "null" else left)
+            return f"write {'' if sign is ast.NotEq else 'not '}defined({name})"
+        return mend(right, other, kind, self.span) or mend(left, kind, other, self.span)
+
     def comparison(self, node: ast.Compare) -> Can:
         """Of a name with a value: whether it can have that value at all."""
         (operation,), (right,) = node.ops, node.comparators
@@ -135,17 +168,21 @@ class Examined:
         path = path_of(left)
         if path is None:
             return _ANY
-        if path in _SPANS:
-            return self.in_span(node, path, sign, right)
         if sign in (ast.In, ast.NotIn) and isinstance(right, ast.List | ast.Tuple):
             for item in right.elts:
                 self.can_be(path, item)
+        elif path in _SPANS:
+            return self.in_span(node, path, sign, right)
         elif sign in (ast.Eq, ast.NotEq):
             self.can_be(path, right)
         return _ANY  # what cannot be has been noted, and then nothing more is said of the whole
 
     def can_be(self, path: str, right: ast.expr) -> bool:
         """Whether the name can have the value; where it cannot, that is noted."""
+        mine, theirs = kind_of_name(path), kind_of(right, self.span)
+        if mine is not None and theirs is not None and mine != theirs:
+            message = f"{path} is {WORDS[mine]} and never {self.text(right)}"
+            return self.impossible(right, message, mend(right, theirs, mine, self.span))
         if not isinstance(right, ast.Constant) or not isinstance(right.value, str):
             return True
         text = right.value

@@ -81,3 +81,36 @@ def test_all_findings_come_in_the_order_in_which_one_reads() -> None:
     )
     assert [(one.line, one.code) for one in found] == [(2, "unused"), (4, "never-speaks"), (5, "always-holds")]
     assert [one.rule for one in found] == ["", "b", "a"]
+
+
+def held_back(count: int, more: str = "") -> str:
+    """Rules whose defaults say once what is not well of each of them."""
+    rules = "".join(f"  - {{id: r{number}, trigger: {{event: e}}, message: hm}}\n" for number in reversed(range(count)))
+    policy = 'policy: {quiet_hours: {nights: {from: "22:00", to: "08:00", then: hold}}}\n'
+    return f"{policy}defaults: {{expires: 15m}}{more}\nrules:\n{rules}"
+
+
+def test_the_same_of_several_rules_at_one_place_is_one_finding_that_names_them() -> None:
+    [found] = findings(held_back(5))
+    assert "those of r4 expire after 15m" in found.message
+    assert found.message.endswith(" (so it is with 5 rules: r4, r3, r2, r1, r0)")
+    assert (found.line, found.code, found.rule, len(found.rules)) == (3, "expires-while-held", "r4", 5)
+    [found] = findings(held_back(6))
+    assert found.message.endswith(" (so it is with 6 rules: r5, r4, r3, r2, r1 …)")
+
+
+def test_of_one_rule_it_is_told_as_ever() -> None:
+    [found] = findings(held_back(1))
+    assert "so it is with" not in found.message
+    assert (found.rule, found.rules) == ("r0", ())
+
+
+def test_what_is_accepted_is_accepted_for_all_of_them() -> None:
+    assert findings(held_back(5, "  # lint: ok expires-while-held")) == ()
+
+
+def test_two_slips_at_one_place_stay_two() -> None:
+    two = 'nights: {from: "22:00", to: "08:00", then: hold}, noon: {from: "12:00", to: "13:00", then: hold}'
+    text = held_back(3).replace('nights: {from: "22:00", to: "08:00", then: hold}', two)
+    assert [one.message[:8] for one in findings(text)] == ['"nights"', '"noon" h']
+    assert all("so it is with 3 rules: r2, r1, r0" in one.message for one in findings(text))
