@@ -17,7 +17,8 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from engine.core.model import Event, Json
+from engine.core.model import Decision, Event, Json
+from engine.core.reasons import explain
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND, format_at
@@ -348,6 +349,7 @@ class Live:
                 rule_id=decision.rule,
                 outcome=decision.outcome,
                 at=format_at(decision.at),
+                **_told(decision),
             )
         for fault in result.faults:
             log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=fault.trace)
@@ -371,6 +373,13 @@ class Live:
                 "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
                 recorded=format_at(latest),
             )
+
+
+def _told(decision: Decision) -> dict[str, str]:
+    """What a decision has besides its outcome, as far as it has it: the line of the log has no empty fields."""
+    reason = None if decision.reason is None else explain(decision.reason)
+    told = {"reason": reason, "was": decision.was, "variant": decision.variant}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _caused_by_receipts(result: TurnResult) -> dict[str, str]:

@@ -36,7 +36,7 @@ class Plan:
     edited. ``rebuilt``: a trigger of it is new or edited and remembers something, which is found out from what users
     have done before. ``fresh``: new, or with an edited trigger, and there is nothing to find out: it begins from the
     anchors of the state. ``off``: turned off. ``dropped``: gone. ``renamed`` are those, of whatever sort, that had
-    another id before: what is remembered of them follows.
+    another id before, each as ``(id, was)``: what is remembered of them follows.
     """
 
     kept: tuple[str, ...]
@@ -45,20 +45,23 @@ class Plan:
     fresh: tuple[str, ...]
     dropped: tuple[str, ...]
     off: tuple[str, ...] = ()
-    renamed: tuple[str, ...] = ()
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         parts = [f"{len(self.kept)} unchanged"]
+        renamed = tuple(f"{name}, was {former}" for name, former in self.renamed)
         for word, ids in (
             ("edited", self.edited),
             ("rebuilt from the log", self.rebuilt),
             ("fresh", self.fresh),
             ("turned off", self.off),
             ("dropped", self.dropped),
-            ("renamed", self.renamed),
+            ("renamed", renamed),
         ):
             if ids:
-                parts.append(f"{len(ids)} {word} ({', '.join(ids[:NAMED_MAX])}{', …' if len(ids) > NAMED_MAX else ''})")
+                between = "; " if word == "renamed" else ", "
+                shown = [*ids[:NAMED_MAX], *(["…"] if len(ids) > NAMED_MAX else [])]
+                parts.append(f"{len(ids)} {word} ({between.join(shown)})")
         return ", ".join(parts)
 
 
@@ -85,7 +88,7 @@ def plan(before: RuleSet, after: RuleSet) -> Plan:
         fresh=tuple(fresh),
         dropped=tuple(name for name in old if name not in after.by_id),
         off=tuple(off),
-        renamed=tuple(rule.id for rule in after if rule.was is not None and rule.was in before.by_id),
+        renamed=tuple((rule.id, rule.was) for rule in after if rule.was is not None and rule.was in before.by_id),
     )
 
 
@@ -182,7 +185,8 @@ class Reloader:
             try:
                 async for state in self._live.present_users():
                     reach.look(state, before, rules)
-                log.info("= rules change", plan=str(found), present=reach.present, whom=str(reach).lstrip("; ") or None)
+                whom = {"whom": text} if (text := str(reach).lstrip("; ")) else {}
+                log.info("= rules change", plan=str(found), present=reach.present, **whom)
                 await self._live.change_rules(rules)
             except StoreError as error:
                 self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+import structlog
 from live_world import START, World, badly_compiled, compiled
 
 from engine.core.model import Event, Message
@@ -23,6 +24,16 @@ rules:
   - {id: seen, trigger: {event: hello}, message: {type: notification, text: hi}}
   - {id: came, trigger: {event: message.delivered}, cooldown: 1h, message: {type: notification, text: it came}}
 """
+HELD = """
+version: 1
+rules:
+  - id: later
+    trigger: {event: saved}
+    condition: default(event.size, 1) < 5
+    cooldown: 10m
+    deliver: {at: closed, within: 1h}
+    message: {type: question, variants: [{id: only, text: later}]}
+"""
 SESSIONS = [("ann", "s1"), ("bob", "s2")]
 BAD = """
 version: 1
@@ -39,6 +50,52 @@ def said(user: str = "ann", event_type: str = "hello", session: str | None = Non
 
 def outgoing(message_id: str, rule: str = "seen") -> OutboxMessage:
     return OutboxMessage("ann", Message(message_id, "question", "ok?"), 0, rule)
+
+
+# What is told of decisions.
+
+
+async def test_a_message_that_was_held_and_then_sent_is_counted_once() -> None:
+    world = await World(compiled(HELD)).start()
+    await world.say(said("ann", "saved"))
+    assert world.live.health()["outcomes"] == {"held": 1}
+    await world.say(said("ann", "closed"))
+    assert world.live.health()["outcomes"] == {"held": 0, "sent": 1}
+    await world.say(said("ann", "saved"))
+    assert world.live.health()["outcomes"] == {"cooldown": 1, "held": 0, "sent": 1}
+
+
+async def test_of_what_was_held_by_an_earlier_process_no_count_is_taken_off() -> None:
+    world = await World(compiled(HELD)).start()
+    await world.say(said("ann", "saved"))
+    await world.restart()
+    await world.say(said("ann", "closed"))
+    assert world.live.health()["outcomes"] == {"sent": 1}
+
+
+async def test_the_log_says_why_and_what_a_decision_replaces_where_there_is_something_to_say() -> None:
+    world = await World(compiled(HELD)).start()
+    with structlog.testing.capture_logs() as lines:
+        for event_type, size in (("saved", 9), ("saved", 1), ("closed", 1), ("saved", 1)):
+            await world.say(said("ann", event_type, size=size))
+    decided = [line for line in lines if line["event"] in ("= decision", "> message")]
+    at = {"user_id": "ann", "rule_id": "later", "at": "2026-03-27T10:00:00.000000Z", "log_level": "info"}
+    until = "2026-03-27T11:00:00.000000Z"
+    assert decided == [
+        {
+            **at, "event": "= decision", "outcome": "condition",
+            "reason": "condition does not hold: default(event.size, 1) < 5",
+        },
+        {
+            **at, "event": "= decision", "outcome": "held", "variant": "only",
+            "reason": f"held for a good moment, until {until} at the latest",
+        },
+        {**at, "event": "> message", "outcome": "sent", "was": "held", "variant": "only"},
+        {
+            **at, "event": "= decision", "outcome": "cooldown",
+            "reason": "cooldown of 10m until 2026-03-27T10:10:00.000000Z",
+        },
+    ]  # fmt: skip
 
 
 # Inputs.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import structlog
 from live_world import START, World, compiled
 
 from engine.core.units import MINUTE
@@ -264,13 +265,13 @@ async def test_a_timer_that_runs_goes_on_through_a_reload(tmp_path: Path, edited
         ),
         (
             PAGE.replace("id: idle,", "id: still, was: idle,"),
-            Plan(("seen",), ("still",), (), (), (), renamed=("still",)),
-            "1 unchanged, 1 edited (still), 1 renamed (still)",
+            Plan(("seen",), ("still",), (), (), (), renamed=(("still", "idle"),)),
+            "1 unchanged, 1 edited (still), 1 renamed (still, was idle)",
         ),
         (
             PAGE.replace("id: idle,", "id: still, was: idle,").replace("5m", "6m"),
-            Plan(("seen",), (), (), ("still",), (), renamed=("still",)),
-            "1 unchanged, 1 fresh (still), 1 renamed (still)",
+            Plan(("seen",), (), (), ("still",), (), renamed=(("still", "idle"),)),
+            "1 unchanged, 1 fresh (still), 1 renamed (still, was idle)",
         ),
     ],
 )
@@ -286,6 +287,12 @@ def test_a_long_plan_names_the_first_five() -> None:
     )
     found = plan(compiled(PAGE), compiled("version: 1\nrules:\n" + rules))
     assert str(found) == "0 unchanged, 6 fresh (r0, r1, r2, r3, r4, …), 2 dropped (idle, seen)"
+
+
+def test_what_is_renamed_is_told_with_what_it_was_of_several_each() -> None:
+    after = PAGE.replace("id: idle,", "id: still, was: idle,").replace("id: seen,", "id: met, was: seen,")
+    shown = "0 unchanged, 2 edited (still, met), 2 renamed (still, was idle; met, was seen)"
+    assert str(plan(compiled(PAGE), compiled(after))) == shown
 
 
 COUNTED = """version: 1
@@ -317,3 +324,23 @@ async def test_a_reload_says_whom_it_concerns(tmp_path: Path) -> None:
     world.now += 90 * MINUTE
     await world.say(Input("ann", "failed", {}), Input("ann", "failed", {}))
     assert world.texts() == [("ann", "hint")]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "whom"),
+    [
+        ("text: hint", "text: tip", {}),
+        ("at_least: 3", "at_least: 4", {"whom": "timers and windows under way of 1 present users: stuck: 1"}),
+    ],
+)
+async def test_the_log_says_whom_a_reload_concerns_where_it_concerns_somebody(
+    was: str, now: str, whom: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text(COUNTED, encoding="utf-8")
+    world = await World(load_folder(tmp_path)).start()
+    await world.say(Input("ann", "failed", {}))
+    (tmp_path / "rules.yaml").write_text(COUNTED.replace(was, now), encoding="utf-8")
+    with structlog.testing.capture_logs() as lines:
+        found = await Reloader(world.live, tmp_path).reload()
+    [line] = [line for line in lines if line["event"] == "= rules change"]
+    assert line == {"event": "= rules change", "log_level": "info", "plan": str(found), "present": 1, **whom}
