@@ -10,9 +10,11 @@ import re
 
 import msgspec
 
+from engine.core.matcher import parse_event_type
 from engine.core.model import Json
 from engine.core.refusal import Refused
 from engine.core.units import SECOND, parse_at
+from engine.core.zones import find_zone
 from engine.storage.base import OutboxMessage
 from engine.transport.decoding import (
     KINDS,
@@ -152,7 +154,18 @@ def _read_type(value: dict[str, Json]) -> str:
         )
     if frame_type in RESERVED_TYPES or frame_type.startswith(RESERVED_PREFIX):
         raise WireError("reserved_type", f'events of type "{frame_type}" are told by the server alone')
+    if not _can_be_named(frame_type):
+        expected = 'words of letters, digits, "_" and "-", joined by ".", ":", "/" or one space'
+        raise bad_frame(f'expected "type" to be {expected}, such as "test.failed", got "{frame_type}"')
     return frame_type
+
+
+def _can_be_named(event_type: str) -> bool:
+    """Whether a rule could name the type. One that none could would be taken in and never heard of again."""
+    try:
+        return not parse_event_type(event_type).endswith("*")
+    except Refused:
+        return False
 
 
 def _read_events(value: dict[str, Json]) -> list[Said]:
@@ -185,8 +198,10 @@ def _read_event(value: dict[str, Json], event_type: str) -> Said:
         _expect(data, "response", str, required=True)
     elif event_type == "outcome":
         event_type, data = read_outcome(value)
-    elif event_type == "preferences":
+    elif event_type in ("preferences", "user.preferences"):
         event_type, data = "user.preferences", read_preferences(value)
+    elif event_type == "user.identify":
+        _check_zone(data.get("timezone"))
     return Said(
         type=event_type,
         data=data,
@@ -206,6 +221,15 @@ def _expect(data: dict[str, Json], name: str, kind: type, *, required: bool = Fa
             "bad_frame",
             f'expected "{name}" to be {KINDS[kind]}, got {kind_of(found) if name in data else "nothing"}',
         )
+
+
+def _check_zone(name: Json) -> None:
+    """Null is none, as where nothing has been said."""
+    if name is None:
+        return
+    if not isinstance(name, str) or find_zone(name) is None:
+        got = f'"{name[:NAME_LENGTH_MAX]}"' if isinstance(name, str) and name else kind_of(name)
+        raise bad_frame(f'expected "timezone" to be an IANA time zone such as "Europe/Paris", got {got}')
 
 
 def _read_name(value: dict[str, Json], name: str) -> str | None:

@@ -108,6 +108,15 @@ async def test_a_broadcast_reaches_who_was_there_over_http(http: aiohttp.ClientS
             '[0]: expected "outcome" to be seen, engaged, answered, dismissed or muted, got "read"',
         ),
         (
+            "POST", "/events", '{"type": "user.identify", "timezone": "Paris", "clientId": "a"}', 400, "bad_frame",
+            'expected "timezone" to be an IANA time zone such as "Europe/Paris", got "Paris"',
+        ),
+        (
+            "POST", "/events", '[{"type": "user.preferences", "theme": "dark", "clientId": "a"}]', 400, "bad_frame",
+            "[0]: expected only level, muted, mute, unmute, snoozedUntil, snoozed "
+            'besides type, clientId, id, session, at, got "theme"',
+        ),
+        (
             "POST", "/messages", "{}", 400, "bad_frame",
             'expected "to" to be {"client": NAME}, {"user": NAME} or {"all": true}',
         ),

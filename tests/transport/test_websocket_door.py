@@ -206,7 +206,19 @@ async def test_a_message_waits_for_its_client_and_comes_once(server: Server, ope
     assert await second.hear() == {"type": "pong"}
 
 
-@pytest.mark.parametrize("bad", ["no json", "[]", '{"type": 5}', '{"type": "session.end"}', b"\x00"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "no json",
+        "[]",
+        '{"type": 5}',
+        '{"type": "session.end"}',
+        '{"type": "file saved!!"}',
+        '{"type": "user.identify", "timezone": "Paris"}',
+        '{"type": "user.preferences", "level": "loud"}',
+        b"\x00",
+    ],
+)
 async def test_a_bad_frame_is_answered_and_closes_nothing(client: Client, bad: str | bytes) -> None:
     await client.socket.send(bad)
     error = await client.hear()

@@ -30,6 +30,8 @@ def nested(levels: int) -> str:
     return '{"type":"x"' + ',"a":{"b":1' * (levels - 1) + "}" * levels
 
 
+NAMEABLE = 'expected "type" to be words of letters, digits, "_" and "-", joined by ".", ":", "/" or one space,'
+ZONE = 'expected "timezone" to be an IANA time zone such as "Europe/Paris",'
 HALF = "expected JSON: half a surrogate pair, which is no character"
 
 
@@ -52,6 +54,11 @@ HALF = "expected JSON: half a surrogate pair, which is no character"
         ),
         ('{"type": "user.identify", "skill": "expert"}', Said("user.identify", {"skill": "expert"})),
         ('{"type": "user.preferences", "level": "off"}', Said("user.preferences", {"level": "off"})),
+        ('{"type": "user.identify", "timezone": "Asia/Kolkata"}', Said("user.identify", {"timezone": "Asia/Kolkata"})),
+        ('{"type": "user.identify", "timezone": null}', Said("user.identify", {"timezone": None})),
+        ('{"type": "moved", "timezone": "Paris"}', Said("moved", {"timezone": "Paris"})),
+        ('{"type": "Hint 2 taken"}', Said("Hint 2 taken", {})),
+        ('{"type": "ide:file/öffnen.now_2-b"}', Said("ide:file/öffnen.now_2-b", {})),
         ('{"type": "sessions"}', Said("sessions", {})),
         (
             '{"type": "outcome", "id": "m1", "outcome": "dismissed", "clientId": "c", "at": 1, "session": "s"}',
@@ -167,6 +174,29 @@ def test_events_stand_together_and_share_the_client_of_their_frame() -> None:
             '{"type": "events", "events": [{"type": "session.end"}]}',
             "reserved_type",
             'events[0]: events of type "session.end" are told by the server alone',
+        ),
+        *(
+            (f'{{"type": "{name}"}}', "bad_frame", f'{NAMEABLE} such as "test.failed", got "{name}"')
+            for name in ("file saved!!", "two  spaces", " x", "x ", "x.", "a..b", "test.*", "*", "a*b", "$x", "a+b")
+        ),
+        (
+            '{"type": "events", "events": [{"type": "x"}, {"type": "x!"}]}',
+            "bad_frame",
+            f'events[1]: {NAMEABLE} such as "test.failed", got "x!"',
+        ),
+        ('{"type": "user.identify", "timezone": "Paris"}', "bad_frame", f'{ZONE} got "Paris"'),
+        ('{"type": "user.identify", "timezone": "europe/paris"}', "bad_frame", f'{ZONE} got "europe/paris"'),
+        ('{"type": "user.identify", "timezone": ""}', "bad_frame", f"{ZONE} got an empty string"),
+        ('{"type": "user.identify", "timezone": 2}', "bad_frame", f"{ZONE} got a number"),
+        (
+            '{"type": "user.preferences", "level": "loud"}',
+            "bad_frame",
+            'expected "level" to be off, less, normal or more, got "loud"',
+        ),
+        (
+            '{"type": "user.preferences"}',
+            "bad_frame",
+            "expected at least one of level, muted, mute, unmute, snoozedUntil, snoozed, got none",
         ),
         ('{"type": "session.start"}', "reserved_type", 'events of type "session.start" are told by the server alone'),
         ('{"type": "message.seen"}', "reserved_type", 'events of type "message.seen" are told by the server alone'),
