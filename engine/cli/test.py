@@ -19,7 +19,7 @@ from engine.loading.load import Loaded
 from engine.loading.scenarios import Scenario
 from engine.scenario import run_scenario
 
-EXAMPLES = 300  # about a second for the rules that are shipped
+EXAMPLES = 200  # about a second for the rules that are shipped
 EXAMPLES_MAX = 1_000_000
 NOTHING_TO_DO = 5  # as pytest has it: that nothing was tested is no success, and no failure either
 

@@ -97,13 +97,12 @@ def violation_of(
     invariant: AtMost | NeverDuring, timeline: Timeline, user: str, sendings: Sequence[Sending]
 ) -> Violation | None:
     """The first time that the user's messages broke it, None where they never did."""
-    mine = [sending for sending in sendings if invariant.concerns(sending.decision.rule)]
     if isinstance(invariant, NeverDuring):
+        mine = [sending for sending in sendings if invariant.concerns(sending.decision.rule)]
         found = [sending for sending in mine if _is_quiet(invariant, timeline, sending)][:1]
-    elif isinstance(invariant.per, int):
-        found = _too_many_in_window(mine, invariant.count_max, invariant.per)
     else:
-        found = _too_many(mine, invariant)
+        found = fullest(invariant, sendings)
+        found = found if len(found) > invariant.count_max else []
     return Violation(invariant, user, tuple(found)) if found else None
 
 
@@ -114,31 +113,38 @@ def _is_quiet(invariant: NeverDuring, timeline: Timeline, sending: Sending) -> b
     return hours is not None and hours.holds(to_datetime(at, sending.zone))
 
 
-def _too_many_in_window(sendings: Sequence[Sending], count_max: int, span: int) -> list[Sending]:
+def fullest(invariant: AtMost, sendings: Iterable[Sending]) -> list[Sending]:
+    """The first period with the most messages that the invariant counts; one too many is enough, it looks no further.
+
+    Of a sliding span as of any period it is what was sent until the last of them.
+    """
     window: deque[Sending] = deque()
-    for sending in sendings:
-        window.append(sending)
-        # The window is (now - D, now]: what was sent exactly D ago is outside.
-        while window[0].decision.at <= sending.decision.at - span:
-            window.popleft()
-        if len(window) > count_max:
-            return list(window)
-    return []
-
-
-def _too_many(sendings: Sequence[Sending], invariant: AtMost) -> list[Sending]:
     periods: dict[Hashable, list[Sending]] = {}
+    found: list[Sending] = []
     for sending in sendings:
-        period: Hashable = None
-        if invariant.per == "session":
-            period = sending.presence
-        elif invariant.per == "day":
-            period = to_datetime(sending.decision.at, sending.zone).date()
-        same = periods.setdefault(period, [])
-        same.append(sending)
-        if len(same) > invariant.count_max:
-            return same
-    return []
+        if not invariant.concerns(sending.decision.rule):
+            continue
+        if isinstance(invariant.per, int):
+            window.append(sending)
+            # The window is (now - D, now]: what was sent exactly D ago is outside.
+            while window[0].decision.at <= sending.decision.at - invariant.per:
+                window.popleft()
+            same: Sequence[Sending] = window
+        else:
+            so_far = periods.setdefault(_period(invariant.per, sending), [])
+            so_far.append(sending)
+            same = so_far
+        if len(same) > len(found):
+            found = list(same)
+        if len(found) > invariant.count_max:
+            break
+    return found
+
+
+def _period(per: str, sending: Sending) -> Hashable:
+    if per == "session":
+        return sending.presence
+    return to_datetime(sending.decision.at, sending.zone).date() if per == "day" else None
 
 
 def silent_rules(invariant: EveryRuleFires, rules: RuleSet, fired: Iterable[str]) -> list[str]:

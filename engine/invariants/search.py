@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.core.model import Event
 from engine.core.rules import RuleSet, Timeline
-from engine.invariants.check import Violation, run_watched, silent_rules, violation_of
+from engine.invariants.check import Violation, fullest, run_watched, silent_rules, violation_of
 from engine.invariants.counterexample import Counterexample, moved, shortened
 from engine.invariants.streams import START, Maker
 from engine.invariants.vocabulary import whole_vocabulary
@@ -95,17 +95,24 @@ class _Attempt:
             rule for rule in maker.rules if any(invariant.concerns(rule.id) for invariant in invariants)
         ] or maker.rules
         counts = {invariant.count_max + 1 for invariant in invariants if isinstance(invariant, AtMost)}
+        nearest: list[tuple[int, Sequence[Event]]] = [(0, ()) for _ in invariants]
         for number in range(self.examples if invariants else 0):
-            rules = maker.rules if number % 2 else concerned
-            walk = maker.stream(number, "bounds", rules, repeats=sorted({1, 2, 3, *counts}))
-            self.fired.update(walk.latest)
-            for invariant, streams in zip(invariants, found, strict=True):
-                if len(streams) < FOUND_MAX and violation_of(
-                    invariant, self.timeline, USER_DEFAULT, walk.watch.sendings
-                ):
-                    streams.append((walk.events, walk.at))
-            if all(len(streams) == FOUND_MAX for streams in found):
+            left = [place for place, streams in enumerate(found) if len(streams) < FOUND_MAX]
+            if not left:
                 break
+            rules = maker.rules if number % 2 else concerned
+            after = nearest[left[number // 3 % len(left)]][1] if number % 3 == 2 else ()
+            walk = maker.stream(number, "bounds", rules, repeats=sorted({1, 2, 3, *counts}), after=after)
+            self.fired.update(walk.latest)
+            for place in left:
+                invariant, sendings = invariants[place], walk.watch.sendings
+                if violation_of(invariant, self.timeline, USER_DEFAULT, sendings) is not None:
+                    found[place].append((walk.events, walk.at))
+                elif isinstance(invariant, AtMost):
+                    most = fullest(invariant, sendings)
+                    if len(most) > nearest[place][0]:
+                        until = most[-1].decision.at
+                        nearest[place] = (len(most), [event for event in walk.events if event.at <= until])
         return found
 
     def maker(self, invariants: Sequence[Invariant]) -> Maker:

@@ -1,7 +1,7 @@
 """Streams of events that may break an invariant: the rules are driven to fire, and what they say is answered.
 
 They are bounded, the simplest come first, and which ones there are depends on the rules, the seed and their number
-alone: neither on the machine nor on what was found in others.
+alone, and not on the machine.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from datetime import datetime
 from random import Random
 
 from engine.core.calendar import moment_of
+from engine.core.model import Event
 from engine.core.rules import Rule, RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import DAY, HOUR, MINUTE, SECOND
@@ -42,18 +43,31 @@ class Maker:
         self.zones = list(dict.fromkeys([rules.policy.zone_name, *ZONES]))
         self.length = max(LENGTH_MIN, 2 * max(vocabulary.spans, default=0))
 
-    def stream(self, number: int, purpose: str, rules: Sequence[Rule], *, repeats: Sequence[int] = (1,)) -> Walk:
-        """A stream that drives some of those rules: one in the first ones, later several, each ``repeats`` times."""
+    def stream(
+        self,
+        number: int,
+        purpose: str,
+        rules: Sequence[Rule],
+        *,
+        repeats: Sequence[int] = (1,),
+        after: Sequence[Event] = (),
+    ) -> Walk:
+        """A stream that drives some of those rules: one in the first ones, later several, each ``repeats`` times.
+
+        It goes on from what happened in another, where ``after`` has the events of that.
+        """
         # A text as the seed means the same to all versions of Python.
         random = Random(f"{self.seed} {purpose} {number}")
         walk = Walk(self.timeline, self.vocabulary, random, start=START, length=self.length)
         steps = min(1 + number // STREAMS_PER_STEP, STEPS_MAX)
-        self._begin(walk, plain=number < STREAMS_PER_STEP)
+        if after:
+            walk.replay(after)
+        self._begin(walk, plain=bool(after) or number < STREAMS_PER_STEP)
         if not rules:
             return walk
         eager = walk.one_of((0.95, 0.95, 0.5, 0.0))
         focus = [walk.one_of(rules) for _ in range(walk.one_of((1, 2, 3, len(rules))))]
-        if number < len(rules):
+        if number < len(rules) and not after:
             # No rule is left to chance.
             focus = [rules[number]]
         for _ in range(steps):

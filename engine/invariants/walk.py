@@ -80,7 +80,9 @@ class Walk:
         self.wait(self.one_of(self.gaps))
 
     def replay(self, events: Sequence[Event]) -> None:
-        """Let the same happen as elsewhere, at the same moments."""
+        """Let the same happen as elsewhere, at the same moments, before anything else."""
+        self.end += events[0].at - self.start
+        self.start = self.at = events[0].at
         for event in events:
             self.wait_until(event.at)
             self.say(event.type, event.data)
