@@ -17,7 +17,7 @@ from engine.core.functions import FUNCTION_NAMES
 from engine.core.gates import GATES
 from engine.core.groups import GROUP_NAME_MAX
 from engine.core.model import MESSAGE_TYPES_TAKEN, OUTCOMES
-from engine.core.remembered import HELD_MAX, MESSAGES_MAX, NAMES_MAX, VALUES_MAX
+from engine.core.remembered import HELD_MAX, MESSAGES_MAX, NAMES_MAX, VALUES_MAX, WAITING_MAX
 from engine.core.rules import HISTORY_EVENTS_MAX
 from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
 from engine.lint.lint import lint
@@ -232,6 +232,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
         "variants of a message": [VARIANTS_MAX],
         "characters of `seed`": [SEED_MAX],
         "messages of a user that may still be answered": [MESSAGES_MAX],
+        "messages of an absent user that wait for them": [WAITING_MAX, MESSAGES_MAX],
         "messages of a user that are held": [HELD_MAX],
         "rules and topics that a user has muted, and as many snoozed": [NAMES_MAX],
         "values of `cooldown_by` that are remembered per rule and user": [VALUES_MAX, GROUP_NAME_MAX],

@@ -96,16 +96,22 @@ def release(
 
 
 def withdraw(rules: RuleSet, state: UserState, scope: Scope, decisions: list[Decision]) -> None:
-    """Take back what the event of the scope cancels: messages that are held, and those that nobody has got yet."""
+    """Take back what the event of the scope cancels: messages that are held, and those that nobody has got yet.
+
+    Of the latter also those that the user does not wish for any more; of the former that is seen when they are sent.
+    """
     for held in state.held:
         rule = rules.by_id.get(held.rule)
         if rule is not None and _is_cancelled(rule, scope):
             _conclude(held, rule, state, scope.at, "cancelled", _cancelled_by(scope), decisions, [])
     for message_id, outstanding in list(state.messages.items()):
         rule = rules.by_id.get(outstanding.rule)
-        if outstanding.waits and rule is not None and _is_cancelled(rule, scope):
+        if not outstanding.waits or rule is None:
+            continue
+        reason = _cancelled_by(scope) if _is_cancelled(rule, scope) else preferences(rule, scope, [])
+        if reason is not None:
             state.drop_message(message_id)
-            decisions.append(_taken_back(message_id, outstanding, rule, scope))
+            decisions.append(_taken_back(message_id, outstanding, rule, scope, reason))
 
 
 def cancel_held(
@@ -198,7 +204,7 @@ def _conclude(
     )  # fmt: skip
 
 
-def _taken_back(message_id: str, outstanding: Outstanding, rule: Rule, scope: Scope) -> Decision:
+def _taken_back(message_id: str, outstanding: Outstanding, rule: Rule, scope: Scope, reason: Reason) -> Decision:
     # Of what was sent nothing but the id is remembered, and nothing else is needed to take it back.
     message = Message(message_id, rule.message.type, "", expires_at=outstanding.expires_at)
     event_id = scope.event.id if scope.event is not None else ""
@@ -208,7 +214,7 @@ def _taken_back(message_id: str, outstanding: Outstanding, rule: Rule, scope: Sc
         rule.id,
         rule.order,
         "cancelled",
-        _cancelled_by(scope),
+        reason,
         {},
         event_id,
         message,

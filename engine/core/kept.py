@@ -18,18 +18,19 @@ from engine.core.units import from_datetime, from_timedelta, to_datetime, to_tim
 from engine.core.zones import find_zone
 
 KEPT_EVENT_BYTES_MAX = 4096
+GROUPED_EVENT_BYTES_MAX = 1024  # of an event that is kept once for every group: there may be a hundred
 KEPT_TEXT_MAX = 512  # characters of one string of an event that is kept cut down
 
 
-def keep(event: Event) -> Event:
-    """The event as a state remembers it: itself, or cut down to `KEPT_EVENT_BYTES_MAX` of data.
+def keep(event: Event, bytes_max: int = KEPT_EVENT_BYTES_MAX) -> Event:
+    """The event as a state remembers it: itself, or cut down to ``bytes_max`` of data.
 
     Cutting twice is the same as cutting once.
     """
-    if size_of(event.data) <= KEPT_EVENT_BYTES_MAX:
+    if size_of(event.data) <= bytes_max:
         return event
     kept: dict[str, Json] = {}
-    room = KEPT_EVENT_BYTES_MAX - 2
+    room = bytes_max - 2
     for name, value in event.data.items():
         if isinstance(value, str):
             value = value[:KEPT_TEXT_MAX]
@@ -40,11 +41,11 @@ def keep(event: Event) -> Event:
     return msgspec.structs.replace(event, data=kept)
 
 
-def kept_event(event: Event | None) -> tuple[Any, ...] | None:
-    """The parts of an event, less its user, cut down; None for None."""
+def kept_event(event: Event | None, bytes_max: int = KEPT_EVENT_BYTES_MAX) -> tuple[Any, ...] | None:
+    """The parts of an event, less its user, cut down as by `keep`; None for None."""
     if event is None:
         return None
-    event = keep(event)
+    event = keep(event, bytes_max)
     return event.type, event.at, event.data, event.id, event.session, event.at_reported
 
 

@@ -15,6 +15,7 @@ Level = Literal["off", "less", "normal", "more"]
 LEVELS: tuple[Level, ...] = ("off", "less", "normal", "more")  # the further, the more a user wants to hear
 
 MESSAGES_MAX = 10  # messages of one user that may still be answered, the latest; and as many that no longer may
+WAITING_MAX = 50  # as many while they wait for a user who is absent
 HELD_MAX = 20  # messages of one user that wait for a good moment
 NAMES_MAX = 100  # rules and topics that one user has muted, and as many that are snoozed
 VALUES_MAX = 100  # values of `cooldown_by` per rule and user, the latest

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.core.kept import keep, kept_event, restored_event, size_of
 from engine.core.model import Event, Json
-from engine.core.remembered import MESSAGES_MAX, Held, Outstanding, Preferences, Sent
+from engine.core.remembered import MESSAGES_MAX, WAITING_MAX, Held, Outstanding, Preferences, Sent
 
 if TYPE_CHECKING:
     from engine.core.dispatch import Soonest
@@ -24,7 +24,9 @@ __all__ = ["Sent", "StateTooLarge", "StateVersionUnknown", "UserState", "is_smal
 
 STATE_VERSION = 2
 FIELD_COUNT = 17  # of an encoded state; one more says that texts of it may stand as bytes
-STATE_BYTES_MAX = 1024 * 1024  # far above what the bounds below allow but for thousands of rules that have all sent
+# Far above what the bounds allow, but for thousands of rules that have all sent, or dozens of which each keeps large
+# events of a hundred groups.
+STATE_BYTES_MAX = 4 * 1024 * 1024
 SESSIONS_MAX = 32  # open sessions of one user at once; beyond it the one open longest is taken as ended
 ATTRIBUTES_MAX = 64
 ATTRIBUTE_BYTES_MAX = 1024  # of one attribute, name and value as JSON; a larger one is not taken over
@@ -129,9 +131,12 @@ class UserState:
     # Most users have none of these, and what is empty is one and the same for all: so they are changed by these alone.
 
     def add_message(self, message_id: str, outstanding: Outstanding) -> None:
-        """A message has been sent that may be answered; the oldest beyond `MESSAGES_MAX` no longer may."""
+        """A message has been sent that may be answered; the oldest beyond `MESSAGES_MAX` no longer may.
+
+        One that waits for an absent user can be taken back as well, so of those there may be `WAITING_MAX`.
+        """
         self.messages = {**self.messages, message_id: outstanding}
-        if len(self.messages) > MESSAGES_MAX:
+        while len(self.messages) > (WAITING_MAX if outstanding.waits else MESSAGES_MAX):
             self.drop_message(next(iter(self.messages)))
 
     def drop_message(self, message_id: str) -> None:

@@ -12,7 +12,7 @@ from engine.core import shapes
 from engine.core.dispatch import ArmedTimer, Watch
 from engine.core.glance import glance
 from engine.core.groups import GROUP_BY, Grouping, touch
-from engine.core.kept import kept_event, restored_event
+from engine.core.kept import GROUPED_EVENT_BYTES_MAX, KEPT_EVENT_BYTES_MAX, kept_event, restored_event
 from engine.core.matcher import Matcher, heard_by, matcher_shape
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
@@ -34,7 +34,7 @@ SHAPE = shapes.Fields(
 class Absence(Trigger):
     """Memory: for each group the event that armed it, in their order."""
 
-    __slots__ = ("after", "facts", "grouping", "no", "within")
+    __slots__ = ("after", "bytes_max", "facts", "grouping", "no", "within")
     kind = "absence"
     has_timer = True
     has_memory = True
@@ -46,6 +46,7 @@ class Absence(Trigger):
         self.no = no
         self.within = within
         self.grouping = grouping
+        self.bytes_max = KEPT_EVENT_BYTES_MAX if grouping is None else GROUPED_EVENT_BYTES_MAX
         self.facts = {"waited": to_timedelta(within)}
 
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
@@ -67,9 +68,9 @@ class Absence(Trigger):
             self._disarm(state, groups, (name,))
         if arms and (not groups or name not in groups):
             if groups:
-                touch(groups, name, kept_event(event))
+                touch(groups, name, kept_event(event, self.bytes_max))
             else:
-                state.memory[self.key] = {name: kept_event(event)}
+                state.memory[self.key] = {name: kept_event(event, self.bytes_max)}
             state.wake_by(state.now + self.within)
         return None
 
@@ -104,13 +105,19 @@ class Absence(Trigger):
         groups = state.memory.get(self.key)
         if groups is None:
             return "not armed"
-        name, parts = next(iter(groups.items()))
+        # The first of them is due first, unless one was armed at this very moment: that event is what is asked about.
+        name, parts = next(reversed(groups.items()))
+        if parts[1] != at:
+            name, parts = next(iter(groups.items()))
         of = "" if self.grouping is None else f", for {glance(self.grouping.facts(name)['group'])}"
         return f"armed, {format_duration(at - parts[1])} of {format_duration(self.within)}{of}"
 
     def missed(self, scope: Scope) -> str | None:
         event = scope.event
-        return self.after.missed(scope) if event is not None and self.after.covers(event.type) else None
+        if event is None or not self.after.covers(event.type):
+            return None
+        ungrouped = None if self.grouping is None else self.grouping.missed(event, "group_by")
+        return ungrouped or self.after.missed(scope)
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> ArmedTimer:

@@ -12,7 +12,7 @@ from typing import Any
 from engine.core import shapes
 from engine.core.glance import glance
 from engine.core.groups import GROUP_BY, GROUPS_MAX, Grouping, touch
-from engine.core.kept import keep
+from engine.core.kept import GROUPED_EVENT_BYTES_MAX, KEPT_EVENT_BYTES_MAX, keep
 from engine.core.matcher import MATCHER, Matcher, heard_by, matcher_shape
 from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
@@ -48,7 +48,7 @@ Step = list[Any]
 class Sequence(Trigger):
     """Memory: for each group the matches with one step done, with two, and so on; each a list of events."""
 
-    __slots__ = ("grouping", "groups_max", "steps", "within", "without")
+    __slots__ = ("bytes_max", "grouping", "groups_max", "steps", "within", "without")
     kind = "sequence"
     has_memory = True
 
@@ -61,6 +61,7 @@ class Sequence(Trigger):
         self.within = within
         self.without = without
         self.grouping = grouping
+        self.bytes_max = KEPT_EVENT_BYTES_MAX if grouping is None else GROUPED_EVENT_BYTES_MAX
         kept = len(steps) * (len(steps) - 1) // 2  # one event of the match with one step done, two of the next …
         self.groups_max = min(GROUPS_MAX, EVENTS_MAX // kept)
 
@@ -88,7 +89,7 @@ class Sequence(Trigger):
         # From the last step to the first: an event completes at most one step of a match.
         for place in range(len(done), -1, -1):
             if steps[place].matches(scope):
-                step = step or [event.type, event.at, keep(event).data]
+                step = step or [event.type, event.at, keep(event, self.bytes_max).data]
                 match = [*done[place - 1], step] if place else [step]
                 if place == len(steps) - 1:
                     self._discard(state, groups, name)
@@ -112,14 +113,28 @@ class Sequence(Trigger):
         return {"steps": steps} if self.grouping is None else {"steps": steps, **self.grouping.facts(name)}
 
     def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
-        best, of = 0, ""
-        for name, done in state.memory.get(self.key, {}).items():
-            # Of each match the first step: what began too long ago cannot be completed any more.
-            alive = [place for place, match in enumerate(done, 1) if match[0][1] + self.within >= at]
-            if alive and alive[-1] > best:
-                best = alive[-1]
-                of = "" if self.grouping is None else f" of {glance(self.grouping.facts(name)['group'])}"
-        return f"{best} of {len(self.steps)} steps in {format_duration(self.within)}{of}"
+        # Of each match the first step: what began too long ago cannot be completed any more.
+        best = {
+            name: max([place for place, match in enumerate(done, 1) if match[0][1] + self.within >= at], default=0)
+            for name, done in state.memory.get(self.key, {}).items()
+        }
+        # The latest group, which stands last, or where nothing of it can be completed, whichever came furthest.
+        name = next(reversed(best), None)
+        if name is not None and not best[name]:
+            name = max(best, key=best.__getitem__)
+        of = "" if not name or self.grouping is None else f" of {glance(self.grouping.facts(name)['group'])}"
+        return f"{best.get(name or '', 0)} of {len(self.steps)} steps in {format_duration(self.within)}{of}"
+
+    def missed(self, scope: Scope) -> str | None:
+        event = scope.event
+        steps = [] if event is None else [step for step in self.steps if step.covers(event.type)]
+        if event is None or not steps:
+            return None
+        ungrouped = None if self.grouping is None else self.grouping.missed(event, "group_by")
+        if ungrouped is not None:
+            return ungrouped
+        missed = [step.missed(scope) for step in steps]
+        return None if None in missed else missed[0]
 
 
 def _build(values: dict[str, Any], key: str) -> Sequence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.core.evaluate import run
 from engine.core.model import Decision, Event
 from engine.core.outgoing import spend
-from engine.core.remembered import MESSAGES_MAX, VALUES_MAX
+from engine.core.remembered import MESSAGES_MAX, VALUES_MAX, WAITING_MAX
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import HOUR, MINUTE, SECOND, parse_at
@@ -83,3 +83,19 @@ def test_a_budget_that_is_emptied_takes_no_room() -> None:
     rules = rule_set("trigger: {event: e}", "{budgets: {b: {limits: {max: 3, per: user}, reset_on: f}}}")
     state, _ = happened(rules, event(0), event(1, "f"))
     assert dict(state.spent) == {}
+
+
+def test_what_waits_for_an_absent_user_can_be_taken_back_beyond_the_latest_few() -> None:
+    rules = rule_set("offline: keep, deliver: {cancel_on: message.done}, trigger: {event: message.report}")
+    reports = [event(number, "message.report") for number in range(WAITING_MAX + 1)]
+    state, decisions = happened(rules, *reports, event(WAITING_MAX + 1, "message.done"))
+    taken_back = [decision for decision in decisions if decision.outcome == "cancelled"]
+    assert len(taken_back) == WAITING_MAX
+    assert dict(state.messages) == {}
+
+
+def test_once_somebody_has_come_the_latest_few_may_be_answered() -> None:
+    rules = rule_set("offline: keep, trigger: {event: [message.report, e]}")
+    reports = [event(number, "message.report") for number in range(WAITING_MAX)]
+    state, _ = happened(rules, *reports, event(WAITING_MAX, "e"))
+    assert len(state.messages) == MESSAGES_MAX

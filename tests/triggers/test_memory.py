@@ -78,3 +78,33 @@ def test_what_was_armed_before_the_user_left_is_not_armed_though_the_past_begins
     timeline.add(naive.START + MINUTE, rule_set("{absence: {after: a, no: b, within: 3m}}"))
     made = decisions_of(timeline, events, naive.START + 2 * SPAN)
     assert [decision.event_id for decision in made] == ([] if left else ["e1"])
+
+
+LARGE = """
+version: 1
+rules:
+"""
+
+
+def test_the_large_events_of_many_groups_of_many_rules_do_not_make_a_state_too_large() -> None:
+    """A user whose state cannot be written is stuck: not even the end of their session would be taken in."""
+    kinds = (
+        "{sequence: {steps: [a, b], within: 1d, group_by: g}}",
+        "{sequence: {steps: [a, b, c], within: 1d, group_by: g}}",
+        "{absence: {after: a, no: b, within: 1d, group_by: g}}",
+    )
+    rules = "".join(
+        f"  - {{id: r{number}, trigger: {kinds[number % 3]}, message: {{type: question, text: x}}}}\n"
+        for number in range(24)
+    )
+    timeline = Timeline(load({"rules.yaml": LARGE + rules}, KINDS))
+    text = "x" * 1000
+    state = UserState("ann")
+    events = [
+        Event("ab"[number % 2], "ann", number, {"g": number // 2, **{f"field{place}": text for place in range(8)}})
+        for number in range(240)
+    ]
+    # The first steps of all groups come before the second ones.
+    run(timeline, state, sorted(events, key=lambda event: event.type), 240, [])
+    assert len(state.memory) >= 16
+    assert UserState.decode(state.encode()).encode() == state.encode()
