@@ -38,10 +38,12 @@ from engine.storage.base import Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
-from engine.transport.decoding import NAME_LENGTH_MAX
+from engine.transport.bodies import read_given
+from engine.transport.decoding import NAME_LENGTH_MAX, WireError
 from engine.transport.desk import Desk, ResponseHook, Sent
 from engine.transport.http import HttpDoor
 from engine.transport.hub import Hub
+from engine.transport.session import to_input
 from engine.transport.websocket import Keepalive, WebSocketDoor
 from engine.transport.wire import encode
 
@@ -209,6 +211,21 @@ class Server:
         """As `send_frame_to_client`, to everybody."""
         kind, fields = _taken_apart(frame)
         return await self._send(None, kind, "", (), fields)
+
+    async def record_event(self, client_id: str, event: dict[str, Json] | list[dict[str, Json]]) -> list[str]:
+        """Let this have happened to a client now, as ``POST /events`` does; the ids, once it is durable and evaluated.
+
+        One event, ``{"type": "test.failed", "test": "t1"}``, or several, of which all are taken or none. Raises
+        `ValueError` for one that cannot be meant, in the words of the protocol; `StoreError`, `Overloaded`: then
+        nothing has happened.
+        """
+        _, desk, _, _ = self._parts()
+        _check_name("client_id", client_id)
+        try:
+            given = read_given(client_id, event)
+        except WireError as error:
+            raise ValueError(error.message) from None
+        return await desk.record([to_input(said, client_id, said.session) for said in given]) if given else []
 
     async def health(self) -> dict[str, Json]:
         """What ``GET /healthz`` says. ``degraded``: it serves, and somebody should look."""

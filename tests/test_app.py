@@ -15,7 +15,7 @@ from engine import Server
 from engine.app import StartError
 from engine.loading.diagnostic import RuleErrors
 from engine.settings import Settings
-from engine.storage.base import StoreUnusable
+from engine.storage.base import StoreError, StoreUnusable
 
 WITHIN_S = 20.0
 
@@ -77,6 +77,76 @@ async def test_frames_of_the_applications_own_travel_as_they_are(server: Server)
         await server.broadcast_frame({"type": "confetti", "message": "Well done"})
         heard = await hear(ann)
         assert (heard["type"], heard["message"]) == ("confetti", "Well done")
+
+
+async def test_an_event_of_the_application_is_durable_and_evaluated_when_its_id_is_told(server: Server) -> None:
+    async with connect(server.ws_url) as ann, connect(server.ws_url) as bob:
+        await name(ann, "ann")
+        await name(bob, "bob")
+        assert await server.record_event("ann", {"type": "test.failed", "test": "t1", "id": 7}) == ["7"]
+        assert (await server.health())["live"]["outcomes"] == {"sent": 1}
+        assert (await hear(ann))["message"] == "t1 fails. Want a hint?"
+        await name(bob, "bob")
+
+
+async def test_events_of_the_application_happen_all_or_none(server: Server) -> None:
+    events: list[dict[str, Any]] = [{"type": "a", "id": "e1"}, {"type": "b", "clientId": "ann", "session": "s"}]
+    ids = await server.record_event("ann", events)
+    assert (ids[0], len(ids)) == ("e1", 2)
+    with pytest.raises(ValueError, match=r'^\[1\]: expected a field "type", found none$'):
+        await server.record_event("ann", [{"type": "c"}, {}])
+    assert await server.record_event("ann", []) == []
+    assert len(await server.record_event("ann", [{"type": "x"}] * 500)) == 500
+    assert (await server.health())["live"]["events"] == 502
+
+
+async def test_an_answer_that_the_application_tells_reaches_its_hook(start_server: Any) -> None:
+    heard = []
+
+    async def on_user_response(client_id: str, question_id: str, response: str) -> None:
+        heard.append((client_id, question_id, response))
+
+    server = await start_server(on_user_response=on_user_response)
+    await server.record_event("ann", {"type": "user_response", "questionId": "q", "response": "Yes"})
+    assert heard == [("ann", "q", "Yes")]
+
+
+async def test_what_the_application_records_outlives_the_server(start_server: Any) -> None:
+    server = await start_server()
+    await server.record_event("ann", {"type": "test.failed", "test": "t1"})
+    await server.stop()
+    with pytest.raises(StoreError, match="the server is stopping"):
+        await server.record_event("ann", {"type": "too.late"})
+    async with connect((await start_server()).ws_url) as ann:
+        await ann.send('{"type": "ping", "clientId": "ann"}')
+        assert (await hear(ann))["message"] == "t1 fails. Want a hint?"
+
+
+@pytest.mark.parametrize(
+    ("client_id", "event", "error", "why"),
+    [
+        ("", {"type": "x"}, ValueError, "expected client_id to have 1 to 128 characters, got 0"),
+        (5, {"type": "x"}, TypeError, "expected client_id to be text, got 5"),
+        ("ann", "x", ValueError, "expected a JSON object, got a string"),
+        ("ann", {}, ValueError, 'expected a field "type", found none'),
+        ("ann", {"type": "session.end"}, ValueError, 'events of type "session.end" are told by the server alone'),
+        ("ann", {"type": "ping"}, ValueError, 'expected an event, got a frame of type "ping", which is none'),
+        ("ann", {"type": "x", "n": 2**64}, ValueError, "expected integers of at most 64 bits, got one of 65"),
+        ("ann", {"type": "x", "y": object()}, TypeError, "Encoding objects of type object is unsupported"),
+        (
+            "ann", [{"type": "x"}, {"type": "x", "clientId": "bob"}], ValueError,
+            'expected no other "clientId" in event 1 than "ann", got "bob"',
+        ),
+        ("ann", [{"type": "x"}] * 501, ValueError, "expected at most 500 events in one request, got 501"),
+    ],
+)  # fmt: skip
+async def test_an_event_that_cannot_be_meant_is_refused_in_the_words_of_the_protocol(
+    server: Server, client_id: Any, event: Any, error: type[Exception], why: str
+) -> None:
+    with pytest.raises(error) as refused:
+        await server.record_event(client_id, event)
+    assert str(refused.value) == why
+    assert (await server.health())["live"]["events"] == 0
 
 
 @pytest.mark.parametrize("frame", [{}, {"type": ""}, {"type": 5}])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError, bad_frame, check_bounds, decode_json
-from engine.transport.wire import EVENTS_MAX, Ping, Said, read_event, read_frame, read_value
+from engine.transport.wire import EVENTS_MAX, Ping, Said, encode, read_event, read_frame, read_value
 
 MESSAGE_TEXT_MAX = 16 * 1024  # characters
 OPTIONS_MAX = 20
@@ -58,6 +58,18 @@ def read_events(body: bytes) -> list[Said]:
             said.append(read_event(item))
         except WireError as error:
             raise WireError(error.code, f"[{number}]: {error.message}") from None
+    return said
+
+
+def read_given(client: str, events: Json) -> list[Said]:
+    """Events that a program gives as values, of one client: one, a list, or an ``events`` frame.
+
+    They are taken as `read_events` takes them. Raises `WireError`, and what `encode` raises for what is no JSON.
+    """
+    said = read_events(encode(events).encode())
+    for number, item in enumerate(said):
+        if item.client not in (None, client):
+            raise bad_frame(f'expected no other "clientId" in event {number} than "{client}", got "{item.client}"')
     return said
 
 

@@ -79,7 +79,12 @@ class Desk:
         self._in_replies: set[str] = set()  # messages on their way out of the outbox with a reply
 
     async def submit(self, inputs: list[Input]) -> list[str]:
-        """Durable, evaluated, the ids known; the application's hook has been told. Raises `WireError`.
+        """As `record`, for a client. Raises `WireError`."""
+        with told_to_client():
+            return await self.record(inputs)
+
+    async def record(self, inputs: list[Input]) -> list[str]:
+        """Durable, evaluated, the ids known; the application's hook has been told. Raises `Overloaded`, `StoreError`.
 
         A ``user_response`` is an activity and, right after it, what became of the message that it answers.
         """
@@ -90,8 +95,7 @@ class Desk:
             told.append(item)
             if item.type == "user_response":
                 told.append(_as_answered(item))
-        with told_to_client():
-            ids = await self._live.submit(told)
+        ids = await self._live.submit(told)
         for item in inputs:
             log.debug("< event", type=item.type, user_id=item.user)
             if item.type == "user_response" and self._on_user_response is not None:
