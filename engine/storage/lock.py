@@ -40,7 +40,7 @@ class FileLock:
                 holder = file.read(20).strip()
                 file.close()
                 process = f" (process {holder})" if holder else ""
-                advice = "stop it, or name another file with --store"
+                advice = "stop it, or name another file as the store (--store, or store in settings and programs)"
                 raise StoreUnusable(f'"{self._database}" is in use by another server{process}: {advice}') from None
         file.seek(0)
         file.truncate()

@@ -30,7 +30,8 @@ def test_a_lock_that_is_held_is_refused_and_says_by_whom(tmp_path: Path) -> None
     with pytest.raises(StoreUnusable) as refused:
         second.take()
     assert str(refused.value) == (
-        f'"{path}" is in use by another server (process {os.getpid()}): stop it, or name another file with --store'
+        f'"{path}" is in use by another server (process {os.getpid()}): stop it, '
+        "or name another file as the store (--store, or store in settings and programs)"
     )
     first.release()
     second.take()
