@@ -6,6 +6,7 @@ Nothing that would have fired before the change ever fires.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from engine.core.delivery import cancel_held
 from engine.core.model import Decision, Event, Reason
@@ -41,17 +42,32 @@ def _find_out(
 ) -> None:
     """Remember for the fresh triggers what they would if these rules had held all along: the past is run once more,
     for a user of whom nothing is known, and nothing that is said is heard."""
+    timeline = Timeline(rules)
     former = UserState(state.user)
     try:
-        run(Timeline(rules), former, past, moment - 1, [])
+        run(timeline, former, past, moment - 1, [])
     except Exception:
-        # An event on which evaluation raises has been set aside before; with it in the way, memory begins empty.
-        return
+        former = _with_care(timeline, state.user, past, moment, run)
     for rule in rules:
         for trigger in rule.triggers:
             memory = former.memory.get(trigger.key) if trigger.key in fresh else None
             if memory is not None:
                 _take_over(trigger, memory, former, state)
+
+
+def _with_care(timeline: Timeline, user: str, past: Sequence[Event], moment: int, run: Run) -> UserState:
+    """The same, less the events on which evaluation raises: they are set aside wherever they come."""
+    before = UserState(user).encode()
+    for event in past:
+        state = UserState.decode(before)
+        with suppress(Exception):
+            run(timeline, state, (event,), event.at, [])
+            before = state.encode()
+    state = UserState.decode(before)
+    with suppress(Exception):
+        run(timeline, state, (), moment - 1, [])
+        return state
+    return UserState.decode(before)  # time itself cannot pass for this user
 
 
 def _take_over(trigger: Trigger, memory: object, former: UserState, state: UserState) -> None:
