@@ -30,11 +30,22 @@ class RuleCount:
 
 
 def count_rules(decisions: Iterable[Decision]) -> dict[str, RuleCount]:
+    """By rule. ``decisions`` are in the order in which they were made.
+
+    A message that was held under the rule's former id counts for that, for there its candidate was made.
+    """
     counts: dict[str, RuleCount] = {}
+    held_by: dict[str, str] = {}  # id of a message that is held → the rule that holds it
     for decision in decisions:
-        count = counts.get(decision.rule)
+        name = decision.rule
+        if decision.message is not None:
+            if decision.outcome == "held":
+                held_by[decision.message.id] = name
+            elif decision.was == "held":
+                name = held_by.pop(decision.message.id, name)
+        count = counts.get(name)
         if count is None:
-            count = counts[decision.rule] = RuleCount()
+            count = counts[name] = RuleCount()
         count.outcomes[decision.outcome] += 1
         if decision.was is not None:
             # The same candidate as before, which has come further.

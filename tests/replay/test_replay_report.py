@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.model import OUTCOMES, Decision, Event
+from engine.core.model import OUTCOMES, Decision, Event, Message
 from engine.loading.load import load
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.driver import FaultFound, Replayed
@@ -55,6 +55,16 @@ def test_a_row_for_every_rule_and_a_long_name_is_not_cut():
         "                                 1          0        0  absent 1",
         "gone                             1          1        1  no longer a rule",
     ]
+
+
+def test_a_message_that_was_held_counts_once_and_for_the_rule_as_it_was_called_then():
+    message = Message("m1", "question", "x")
+    held = Decision(0, "ann", "was-a", 0, "held", None, {}, message=message)
+    sent = Decision(1, "ann", "a", 0, "sent", None, {}, message=message, was="held")
+    counts = count_rules([held, sent])
+    assert {name: +count.outcomes for name, count in counts.items()} == {"was-a": {"sent": 1}}
+    assert counts["was-a"].candidates == 1
+    assert counts["was-a"].reached == {"ann"}
 
 
 def test_a_folder_without_rules_says_so():
