@@ -110,9 +110,22 @@ class Grouping:
             name = _as_json([_settled(value) for value in values])
         return name if len(name) <= GROUP_NAME_MAX else None
 
+    def missed(self, event: Event, key: str) -> str | None:
+        """Why the event has no name, None where it has one; ``key`` is what asks for the fields. For display alone."""
+        if self.name(event) is not None:
+            return None
+        lacking = [field for field in self.fields if value_of(event, field) is MISSING]
+        if not lacking:
+            return f"what it has as {' and '.join(self.fields)} is too long to be told apart by {key}"
+        return f"it has no field {_listed(lacking)}, by which {key} tells events apart"
+
     def facts(self, name: str) -> dict[str, Any]:
         """``trigger.group``: the value, or the list of values where there are several fields."""
         return {"group": name[1:] if name.startswith('"') else json.loads(name)}
+
+
+def _listed(fields: Sequence[str]) -> str:
+    return " and ".join([f'"{field}"' for field in fields])
 
 
 def touch(groups: dict[str, Any], name: str, memory: Any, groups_max: int = GROUPS_MAX) -> None:

@@ -121,7 +121,11 @@ class Count(Trigger):
             name: sum(1 for moment in _moments(window) if moment > at - self.within)
             for name, window in state.memory.get(self.key, {}).items()
         }
-        name = max(counts, key=counts.__getitem__, default=None)
+        # The latest group, which stands last: an event of this very moment is of it. Where it has nothing in the
+        # window any more, whichever came furthest.
+        name = next(reversed(counts), None)
+        if name is not None and not counts[name]:
+            name = max(counts, key=counts.__getitem__)
         of = "" if name is None or self.grouping is None else f" of {glance(self.grouping.facts(name)['group'])}"
         return f"{counts.get(name or '', 0)} of {self.count} in {format_duration(self.within)}{of}"
 
@@ -129,7 +133,8 @@ class Count(Trigger):
         event = scope.event
         if event is None or not self.matcher.covers(event.type):
             return None
-        return _ungrouped(self.grouping, event) or self.matcher.missed(scope)
+        ungrouped = None if self.grouping is None else self.grouping.missed(event, "group_by")
+        return ungrouped or self.matcher.missed(scope)
 
 
 class CountDistinct(Count):
@@ -146,7 +151,7 @@ class CountDistinct(Count):
         event = scope.event
         if event is None or not self.matcher.covers(event.type):
             return None
-        return super().missed(scope) or _ungrouped(self.distinct, event)
+        return super().missed(scope) or self.distinct.missed(event, "distinct")
 
     def _with(self, window: Any, event: Event, now: int) -> Any:
         value = self.distinct.name(event)
@@ -160,13 +165,6 @@ class CountDistinct(Count):
             del window[first]
         window[value] = now
         return window
-
-
-def _ungrouped(grouping: Grouping | None, event: Event) -> str | None:
-    """That an event cannot be told apart by its fields, for display."""
-    if grouping is None or grouping.name(event) is not None:
-        return None
-    return f"it has no value that can be told apart by {' and '.join(grouping.fields)}"
 
 
 def _moments(window: Any) -> Iterable[int]:

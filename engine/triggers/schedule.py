@@ -110,7 +110,9 @@ class CalendarSchedule(Trigger):
 
     def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
         moment = self.calendar.next_after(at, self._zone(state, policy))
-        return "it comes no more" if moment is None else f"it comes next at {format_at(moment)}"
+        if moment is None:
+            return "it comes no more"
+        return f"it comes next in {format_duration(moment - at)}, at {format_at(moment).replace('.000000Z', 'Z')}"
 
     @classmethod
     def index_timers(cls, watches: Sequence[Watch]) -> CalendarIndex:
