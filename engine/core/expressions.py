@@ -33,7 +33,8 @@ from engine.core.conjuncts import required_equality
 from engine.core.expression_text import NESTING_MAX, Prepared, prepare
 from engine.core.functions import FUNCTION_NAMES, FUNCTIONS, SPECIAL_FUNCTIONS, compile_regex, search
 from engine.core.model import Json
-from engine.core.names import check_field, check_namespace, did_you_mean
+from engine.core.names import check_field, check_namespace
+from engine.core.near_words import did_you_mean
 from engine.core.operands import NAMES_SHOWN_MAX, Names, named_operands
 from engine.core.operations import INT_MAX, INT_MIN, negative, positive
 from engine.core.reading import read_field, read_index, read_member, read_namespace

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from difflib import get_close_matches
+from collections.abc import Collection
 
+from engine.core.near_words import did_you_mean
 from engine.core.refusal import Refused
 from engine.core.scope import NOW_FIELDS, SESSION_FIELDS
 from engine.core.shapes import NAMESPACES
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``did you mean "event"?``, or "" where no known name is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f'did you mean "{near[0]}"?' if near else ""
 
 
 def check_namespace(name: str, namespaces: Collection[str]) -> None:

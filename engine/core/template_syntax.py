@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import nodes
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
-from engine.core.names import check_field, did_you_mean
+from engine.core.names import check_field
+from engine.core.near_words import did_you_mean
 from engine.core.refusal import Refused
 from engine.core.shapes import NAMESPACES
 from engine.core.template_bounds import INTEGER_MAX

@@ -15,15 +15,23 @@ from engine.core.expressions import compile_expression
 from engine.core.refusal import Refused
 from engine.core.render import compile_template, compile_tree
 from engine.loading import tree
-from engine.loading.belonging import Entries, gathered, has_key, put_inside
+from engine.loading.belonging import Entries, gathered, put_inside
 from engine.loading.diagnostic import Diagnostic
+from engine.loading.keys import (
+    form_of,
+    missing_choice,
+    missing_company,
+    missing_keys,
+    together,
+    unknown_key,
+    wrong_shorthand,
+)
 from engine.loading.tree import Broken, Node, Scalar, Tree
 from engine.loading.wording import (
     did_you_mean,
     expected_mapping,
     found,
     listed,
-    nearest,
     shorten,
     with_hint,
 )
@@ -279,6 +287,10 @@ class Reader:
         return INVALID if any(value is INVALID for value in (*names, *values.values())) else values
 
     def fields(self, node: Node, shape: shapes.Fields) -> Any:
+        if shape.shorthand is not None and not isinstance(node, tree.Mapping):
+            wrong = wrong_shorthand(node, shape)
+            if wrong:
+                return self.report(node, wrong, "bad-value")
         errors_before = len(self.errors)
         entries = self.entries(node, shape)
         if isinstance(entries, Invalid):
@@ -301,7 +313,8 @@ class Reader:
         if not isinstance(node, tree.Mapping):
             if shape.shorthand is not None:
                 return {shape.shorthand: node}
-            return self.expected(node, expected_mapping(shape))
+            form = form_of(shape, node) if isinstance(node, Scalar) else ""
+            return self.expected(node, expected_mapping(shape), f"write {form}" if form else "")
         node = gathered(node, shape)
         entries: Entries = {}
         has_unknown = False
@@ -310,56 +323,17 @@ class Reader:
                 entries[name] = (key, value)
                 continue
             has_unknown = True
-            near = nearest(name, [other for other in shape.keys if other not in node.entries])
-            hint = f'did you mean "{near}"?' if near else f"the keys are {listed(tuple(shape.keys), 'and')}"
-            self.report(key, with_hint(f'unknown key "{shorten(name)}"', hint), "unknown-key")
-            if near:
-                entries.setdefault(near, (key, value))
-        self.missing_keys(node, entries, shape)
+            complaint, meant = unknown_key(name, key, node, shape)
+            self.report(*complaint)
+            if meant:
+                entries.setdefault(meant, (key, value))
+        complaints = list(missing_keys(node, entries, shape))
         # Where one of many keys must stand, what is unknown may have been meant.
-        if not has_unknown and not self.missing_choice(node, entries, shape):
-            self.missing_company(entries, shape)
-        self.together(entries, shape)
+        if not has_unknown:
+            complaints += list(missing_choice(node, entries, shape)) or missing_company(entries, shape)
+        for complaint in (*complaints, *together(entries, shape)):
+            self.report(*complaint)
         return {name: value for name, (_, value) in put_inside(entries, shape).items()}
-
-    def missing_keys(self, node: Node, entries: Entries, shape: shapes.Fields) -> None:
-        for name in shape.required:
-            if name not in entries:
-                only = shape.keys[name]
-                fixed = isinstance(only, shapes.Integer) and only.minimum == only.maximum
-                hint = f'write "{name}: {only.minimum}"' if fixed and isinstance(only, shapes.Integer) else ""
-                self.report(node, with_hint(f'missing key "{name}"', hint), "missing-key")
-
-    def missing_choice(self, node: Node, entries: Entries, shape: shapes.Fields) -> bool:
-        missing = False
-        for names, count in ((shape.exactly_one, "one"), (shape.at_least_one, "at least one")):
-            if names and not any(name in entries for name in names):
-                self.report(node, f"missing key: expected {count} of {listed(names, 'and')}", "missing-key")
-                missing = True
-        return missing
-
-    def missing_company(self, entries: Entries, shape: shapes.Fields) -> None:
-        missed: set[tuple[str, ...]] = set()  # so that it is said once
-        for name, others in shape.needs.items():
-            if name in entries and others not in missed and not any(other in entries for other in others):
-                missed.add(others)
-                key, _ = entries[name]
-                self.report(key, f'missing key {listed(others, "or")}, which "{name}" needs', "missing-key")
-
-    def together(self, entries: Entries, shape: shapes.Fields) -> None:
-        for names in (shape.exactly_one, shape.at_most_one):
-            written = [name for name in entries if name in names]
-            for name in written[1:]:
-                key, _ = entries[name]
-                message = f'"{written[0]}" and "{name}" cannot stand together; one of them is enough'
-                if shape.one_of_list:
-                    message += f", or write a list: [{{{written[0]}: …}}, {{{name}: …}}]"
-                self.report(key, message, "conflict")
-        for name, owner in shape.inside.items():
-            if name in entries and owner in entries and has_key(entries[owner][1], name):
-                key, _ = entries[name]
-                message = f'"{name}" stands in the {owner} as well; one of them is enough'
-                self.report(key, message, "conflict")
 
 
 READERS: dict[type[shapes.Shape], Callable[[Reader, Node, Any], Any]] = {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.core import shapes
+from engine.core.near_words import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from engine.loading.tree import Node
 
+# Near words belong to what is said to authors, wherever they are looked for.
+__all__ = ["did_you_mean", "expected_mapping", "found", "listed", "nearest", "shorten", "with_hint"]
+
 SHOWN_MAX = 60  # characters of what was written that a message repeats
 LISTED_MAX = 12  # names that a message lists
-NEAR = 0.7  # as difflib measures: "tirgger" is near "trigger" (0.86), "colour" is not near "holdout" (0.62)
 
 
 def shorten(text: str) -> str:
@@ -38,10 +40,10 @@ def found(node: Node) -> str:
     return shorten(node.written) or "nothing"
 
 
-def listed(words: Sequence[str], last: str) -> str:
+def listed(words: Sequence[str], last: str, most: int = LISTED_MAX) -> str:
     """``"a", "b" or "c"``, cut short where there are very many."""
-    quoted = [f'"{word}"' for word in words[:LISTED_MAX]]
-    if len(words) > LISTED_MAX:
+    quoted = [f'"{word}"' for word in words[:most]]
+    if len(words) > most:
         return ", ".join(quoted) + " …"
     return f" {last} ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else "".join(quoted)
 
@@ -51,22 +53,6 @@ def with_hint(message: str, hint: str) -> str:
     if not hint:
         return message
     return message + (", " if hint.startswith("did you mean") else "; ") + hint
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that the author may have meant, or None. Ties go to the first by name."""
-    names = sorted(known)
-    plain = {name.replace("_", "").lower(): name for name in names}
-    same = plain.get(word.replace("-", "").replace("_", "").replace(" ", "").lower())
-    if same is not None:
-        return same
-    near = get_close_matches(word[:SHOWN_MAX].lower(), names, n=1, cutoff=NEAR)
-    return near[0] if near else None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = nearest(word, known)
-    return f'did you mean "{near}"?' if near else ""
 
 
 def expected_mapping(shape: shapes.Fields) -> str:

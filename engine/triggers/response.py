@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.core import shapes
 from engine.core.glance import glance
-from engine.core.names import did_you_mean
+from engine.core.near_words import did_you_mean
 from engine.core.refusal import Refused
 from engine.core.rules import Fired, Rule, Trigger
 from engine.core.scope import Scope
@@ -77,8 +77,10 @@ class Response(Trigger):
 
     def missed(self, scope: Scope) -> str | None:
         event = scope.event
-        if event is None or event.data.get("rule") != self.to:
-            return "it was about another message"
+        about = None if event is None else event.data.get("rule")
+        if event is None or about != self.to:
+            # Where no such message is open an answer loses its rule: `engine.core.feedback`.
+            return f"it was about no open message of {self.to}" + (f", but of {about}" if about is not None else "")
         answer = event.data.get("response")
         if _SAYS.get(event.type) in self.words or (isinstance(answer, str) and answer in self.options):
             return None
