@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from engine.core.evaluate import advance, apply
 from engine.core.feedback import seen_by_rules
-from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
+from engine.core.model import LIFECYCLE_PREFIX, Decision, Event, Reason
 from engine.core.reasons import explain
 from engine.core.rules import Policy, Rule, Timeline, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState
-from engine.core.units import format_duration
+from engine.core.units import AT_MAX, format_at, format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class NearMiss:
     decision: Decision | None
     progress: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """As text, a line each."""
-        told = [] if self.decision is None else [f"the nearest candidate {self._when()}: {ended(self.decision)}"]
+    def lines(self, start: int) -> list[str]:
+        """As text, a line each; moments are told from ``start`` on."""
+        told = [] if self.decision is None else [f"the nearest candidate {self._when()}: {ended(self.decision, start)}"]
         if self.decision is None:
             told.append(f"{self.rule} had no candidate")
         return told + list(self.progress)
@@ -44,22 +44,45 @@ class NearMiss:
         return f"{format_duration(abs(apart))} {'later' if apart > 0 else 'earlier'}"
 
 
-def ended(decision: Decision) -> str:
-    """What became of a candidate and why: ``cooldown: cooldown of 20m until …``."""
+def ended(decision: Decision, start: int) -> str:
+    """What became of a candidate and why: ``absent: the user has no open session``. Moments are told from ``start`` on.
+
+    Where the reason begins with the very outcome, it is not said twice: ``cooldown of 20m until +35m``.
+    """
     text = decision.outcome if decision.was is None else f"{decision.outcome}, after it was {decision.was}"
-    return text if decision.reason is None else f"{text}: {explain(decision.reason)}"
+    if decision.reason is None:
+        return text
+    reason = _counted(explain(decision.reason), decision.reason, start)
+    return reason if reason.startswith(text.replace("_", " ") + " ") else f"{text}: {reason}"
+
+
+def _counted(text: str, reason: Reason, start: int) -> str:
+    """The reason, with the moments that it refers to counted from the start, as a test has them."""
+    for ref in reason.refs:
+        # Whether a number is a moment the text says: it has it written out.
+        if isinstance(ref, int) and start <= ref <= AT_MAX:
+            text = text.replace(format_at(ref), f"+{format_duration(ref - start)}")
+    return text
 
 
 def nearest_miss(
-    timeline: Timeline, rule: Rule, events: Sequence[Event], at: int, decisions: Sequence[Decision]
+    timeline: Timeline,
+    rule: Rule,
+    events: Sequence[Event],
+    at: int,
+    decisions: Sequence[Decision],
+    off: str = "it is off",
 ) -> NearMiss:
-    """Of one user, whose ``events`` are in order of time; ``decisions`` are those of theirs that count."""
+    """Of one user, whose ``events`` are in order of time; ``decisions`` are those of theirs that count.
+
+    ``off`` is what to say of a rule that is off.
+    """
     mine = [decision for decision in decisions if decision.rule == rule.id]
     nearest = min(mine, key=lambda decision: abs(decision.at - at), default=None)
     if nearest is not None and nearest.at == at:
         return NearMiss(rule.id, at, nearest, ())
     if rule.mode == "off":
-        return NearMiss(rule.id, at, nearest, ("it is off",))
+        return NearMiss(rule.id, at, nearest, (off,))
     return NearMiss(rule.id, at, nearest, tuple(progress(timeline, rule, events, at)))
 
 

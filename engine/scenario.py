@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from engine.core.model import Decision
-from engine.core.rules import RuleSet, Timeline
+from engine.core.model import Decision, Outcome
+from engine.core.reasons import explain
+from engine.core.rules import Rule, RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import format_duration
 from engine.isolation import evaluate_user
@@ -51,7 +52,7 @@ class Result:
         return told
 
     def _table(self) -> list[str]:
-        cells = [(row, _expected(row.expected, self.scenario), _sent(row.sent, self.scenario)) for row in self.rows]
+        cells = [(row, _expected(row.expected, self.scenario), _sent(row, self.scenario)) for row in self.rows]
         width = max(len("expected"), *(len(expected) for _, expected, _ in cells))
         told = [f"  {'expected':<{width}}  got"]
         for row, expected, sent in cells:
@@ -139,41 +140,54 @@ def _trace(timeline: Timeline, scenario: Scenario, rule_id: str, at: int, decisi
     rest = [
         decision for decision in decisions if (decision.at, decision.rule) not in kept or decision.outcome != "sent"
     ]
-    return nearest_miss(timeline, rule, scenario.events, at, rest).lines()
+    return _miss(timeline, scenario, rule, at, rest)
+
+
+def _miss(timeline: Timeline, scenario: Scenario, rule: Rule, at: int, decisions: Sequence[Decision]) -> list[str]:
+    left_out = scenario.rules is not None and rule.id not in scenario.rules
+    off = 'it is not among the "rules" of this test' if left_out else 'it is off, "mode: off"'
+    return nearest_miss(timeline, rule, scenario.events, at, decisions, off).lines(scenario.start)
 
 
 def _unwanted(scenario: Scenario, decisions: Sequence[Decision]) -> list[str]:
     return [
-        f"line {pattern.line}: expected no {_pattern(pattern, scenario)}, got one "
-        f"at {_offset(decision.at, scenario)}: {ended(decision)}"
+        f"line {pattern.line}: expected {_pattern(pattern, scenario, wanted=False)}, "
+        f"got at {_offset(decision.at, scenario)}: {ended(decision, scenario.start)}"
         for pattern in scenario.expect_not
         for decision in decisions
-        if matches(pattern, decision)
+        if matches(pattern, decision, scenario.start)
     ]
 
 
 def _unmet(timeline: Timeline, scenario: Scenario, decisions: Sequence[Decision]) -> list[str]:
     told = []
     for pattern in scenario.expect_outcomes:
-        if any(matches(pattern, decision) for decision in decisions):
+        if any(matches(pattern, decision, scenario.start) for decision in decisions):
             continue
-        told.append(f"line {pattern.line}: expected {_pattern(pattern, scenario)}, got none")
+        told.append(f"line {pattern.line}: expected {_pattern(pattern, scenario, wanted=True)}, got none")
         at = scenario.until if pattern.at is None else pattern.at
         rule = next(rule for rule in timeline.latest if rule.id == pattern.rule)
-        told += [f"    {line}" for line in nearest_miss(timeline, rule, scenario.events, at, decisions).lines()]
+        told += [f"    {line}" for line in _miss(timeline, scenario, rule, at, decisions)]
     return told
 
 
-def matches(pattern: Pattern, decision: Decision) -> bool:
+def matches(pattern: Pattern, decision: Decision, start: int) -> bool:
+    """``start``: that of the test. A part of the reason counts as it is told by a test, and as it is recorded."""
     if decision.rule != pattern.rule or pattern.outcome not in (None, decision.outcome):
         return False
     if pattern.at not in (None, decision.at):
         return False
-    return pattern.reason_contains is None or pattern.reason_contains in ended(decision)
+    part = pattern.reason_contains
+    recorded = "" if decision.reason is None else f"{decision.outcome}: {explain(decision.reason)}"
+    return part is None or part in recorded or part in ended(decision, start)
 
 
-def _pattern(pattern: Pattern, scenario: Scenario) -> str:
-    what = f"{pattern.outcome or 'candidate'} of {pattern.rule}"
+def _pattern(pattern: Pattern, scenario: Scenario, *, wanted: bool) -> str:
+    rule, outcome = pattern.rule, pattern.outcome
+    if outcome in _VERBS:
+        what = f"{rule} {'to be' if wanted else 'not to be'} {outcome}"
+    else:
+        what = f"{'a' if wanted else 'no'} candidate of {rule}" + (f" to end as {outcome}" if outcome else "")
     at = "" if pattern.at is None else f" at {_offset(pattern.at, scenario)}"
     reason = "" if pattern.reason_contains is None else f' because of "{pattern.reason_contains}"'
     return what + at + reason
@@ -183,20 +197,31 @@ def _offset(at: int, scenario: Scenario) -> str:
     return f"+{format_duration(at - scenario.start)}"
 
 
+# The outcomes that say of a message what was done with it.
+_VERBS: tuple[Outcome, ...] = ("sent", "held", "cancelled")
+
+
 def _expected(expected: Expected | None, scenario: Scenario) -> str:
     if expected is None:
         return ""
     wanted = [expected.type, *(f'"…{shorten(part)}…"' for part in expected.contains)]
     if expected.text is not None:
         wanted.append(f'"{shorten(expected.text)}"')
+    if expected.options is not None:
+        wanted.append(_list(expected.options))
+    if expected.variant is not None:
+        wanted.append(f"variant {expected.variant}")
     return " ".join([_offset(expected.at, scenario), expected.rule, *filter(None, wanted)])
 
 
-def _sent(decision: Decision | None, scenario: Scenario) -> str:
+def _sent(row: Row, scenario: Scenario) -> str:
+    decision = row.sent
     if decision is None or decision.message is None:
         return ""
     message = decision.message
-    return f'{_offset(decision.at, scenario)} {decision.rule} {message.type} "{shorten(message.text)}"'
+    told = f'{_offset(decision.at, scenario)} {decision.rule} {message.type} "{shorten(message.text)}"'
+    # Most often nobody asks for the options, and they are long.
+    return told if row.expected is None or row.expected.options is None else f"{told} {_list(message.options)}"
 
 
 def _list(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from engine.near import progress
 from engine.triggers import KINDS
 
 START = parse_at("2026-03-27T10:00:00Z")
+AT = START + 9 * SECOND
 RULES = """
 version: 1
 rules:
@@ -43,14 +44,18 @@ def asked(timeline: Timeline) -> str:
 
 
 def told(timeline: Timeline, rule: str, *events: Event) -> list[str]:
-    return progress(timeline, timeline.latest.by_id[rule], [happened("e", 0), *events], START + 9 * SECOND)
+    return progress(timeline, timeline.latest.by_id[rule], [happened("e", 0), *events], AT)
 
 
 def test_an_answer_is_told_of_by_the_message_that_it_names(timeline: Timeline, asked: str) -> None:
     answer = happened("message.answered", 1, message_id=asked, response="No")
     assert told(timeline, "glad", answer) == ['response: 1 message.answered came, and the answer was "No", not Yes']
     other = happened("message.answered", 1, message_id="other", response="No")
-    assert told(timeline, "glad", other) == ["response: 1 message.answered came, and it was about another message"]
+    assert told(timeline, "glad", other) == [
+        "response: 1 message.answered came, and it was about no open message of ask"
+    ]
+    nobody_asked = progress(timeline, timeline.latest.by_id["glad"], [happened("message.answered", 1, rule="ask")], AT)
+    assert nobody_asked[0] == "response: 1 message.answered came, and it was about no open message of ask"
 
 
 def test_a_where_reads_what_rules_are_told_of_the_message(timeline: Timeline, asked: str) -> None:

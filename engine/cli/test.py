@@ -96,7 +96,14 @@ def _try_to_break(rules: str, loaded: Loaded, invariants: list[Invariant], seed:
     from engine.invariants.search import try_to_break
 
     began = time.perf_counter()
-    findings = try_to_break(loaded.rules, invariants, loaded.scenarios, seed=seed, examples=examples)
+    findings = try_to_break(
+        loaded.rules,
+        invariants,
+        loaded.scenarios,
+        seed=seed,
+        examples=examples,
+        shown=lambda path: opened_as(rules, path),
+    )
     each = (time.perf_counter() - began) / len(findings)  # they are tried together
     return [
         Checked(

@@ -6,7 +6,7 @@ found is made as short as it can be, by `counterexample`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.model import Event
@@ -36,10 +36,19 @@ class Finding:
 
 
 def try_to_break(
-    rules: RuleSet, invariants: Sequence[Invariant], scenarios: Sequence[Scenario], *, seed: int, examples: int
+    rules: RuleSet,
+    invariants: Sequence[Invariant],
+    scenarios: Sequence[Scenario],
+    *,
+    seed: int,
+    examples: int,
+    shown: Callable[[str], str] = str,
 ) -> list[Finding]:
-    """A finding for each invariant, in their order. The scenarios are tried before anything is made up."""
-    attempt = _Attempt(rules, seed, examples)
+    """A finding for each invariant, in their order. The scenarios are tried before anything is made up.
+
+    ``shown`` makes of the path of a file what its reader calls it.
+    """
+    attempt = _Attempt(rules, seed, examples, shown)
     attempt.run_scenarios(scenarios)
     bounds = [invariant for invariant in invariants if not isinstance(invariant, EveryRuleFires)]
     broken = attempt.break_bounds(bounds)
@@ -53,11 +62,12 @@ def try_to_break(
 
 
 class _Attempt:
-    def __init__(self, rules: RuleSet, seed: int, examples: int) -> None:
+    def __init__(self, rules: RuleSet, seed: int, examples: int, shown: Callable[[str], str]) -> None:
         self.rules = rules
         self.timeline = Timeline(rules)
         self.seed = seed
         self.examples = examples
+        self.shown = shown
         self.fired: set[str] = set()
         self.whole: list[Scenario] = []
 
@@ -123,7 +133,8 @@ class _Attempt:
             _, sendings = run_watched(self.timeline, scenario.user, scenario.events, scenario.until)
             violation = violation_of(invariant, self.timeline, scenario.user, sendings)
             if violation is not None:
-                return [f'broken by the test "{scenario.name}", {scenario.path}:{scenario.line}: {violation.text()}']
+                place = f"{self.shown(scenario.path)}:{scenario.line}"
+                return [f'broken by the test "{scenario.name}", {place}: {violation.text()}']
         return []
 
     def example(self, invariant: Bound, made: Sequence[Event], until: int) -> Counterexample:

@@ -136,7 +136,7 @@ def test_what_is_printed_can_be_pasted_below_the_tests_as_it_is(
     code, told, errors = run([folder(tmp_path, *parts, *printed)], capsys)
     assert (code, errors) == (1, "")
     assert "1 test passed, 1 failed" in told
-    assert 'broken by the test "at most 1 message per 1h (found by proactive test)"' in told
+    assert f'broken by the test "at most 1 message per 1h (found by proactive test)", {tmp_path}/a.yaml:8: ' in told
 
 
 def test_trying_leaves_nothing_in_the_folder(

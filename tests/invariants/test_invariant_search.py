@@ -86,7 +86,7 @@ def test_what_breaks_an_invariant_is_found_is_minimal_and_shows_the_same_when_it
     # It fails, for the message that is too many, and breaks the invariant by itself.
     result = run_scenario(pasted.rules, scenario)
     assert result.broken
-    assert all(" expected no sent of " in line for line in result.broken)
+    assert all(" not to be sent at " in line for line in result.broken)
     [again] = tried(pasted, examples=1)
     assert again.lines[0].startswith(f'broken by the test "{scenario.name}", a.yaml:')
 
