@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from fractions import Fraction
 from functools import lru_cache
 
 from engine.core.refusal import Refused
@@ -17,6 +18,21 @@ DAY = 24 * HOUR
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND}
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 DURATION_MAX = 3660 * DAY  # ten years: longer is surely a slip of the pen, and keeps every sum far below 2**63
+
+# What people write where they mean a unit.
+_UNIT_OF = {
+    **UNITS,
+    **dict.fromkeys(("w", "week", "weeks"), 7 * DAY),
+    **dict.fromkeys(("day", "days"), DAY),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), HOUR),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), MINUTE),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), SECOND),
+    **dict.fromkeys(("msec", "milliseconds"), MILLISECOND),
+}
+_UNIT = "|".join(sorted(_UNIT_OF, key=len, reverse=True))
+_MEANT = re.compile(rf"(\d+(?:\.\d+)?|) *({_UNIT})(?![a-z])", re.ASCII)
+_MEANT_WHOLE = re.compile(rf"(?:week|day|hour|minute|second)|(?:\d+(?:\.\d+)? *(?:{_UNIT})(?![a-z])[ ,]*)+", re.ASCII)
+MEANT_MAX = 40  # characters of a text that may be meant as a duration
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
@@ -32,7 +48,7 @@ def parse_duration(text: str) -> int:
     """
     match = DURATION.fullmatch(text)
     if not text or match is None:
-        raise Refused(f'expected a duration such as "90s", "5m" or "1h30m", got "{text}"')
+        raise Refused(f'expected a duration such as "90s", "5m" or "1h30m", got "{text}"', hint=meant_duration(text))
     days, hours, minutes, seconds, millis = (int(part) if part else 0 for part in match.groups())
     span = days * DAY + hours * HOUR + minutes * MINUTE + seconds * SECOND + millis * MILLISECOND
     if span == 0:
@@ -40,6 +56,21 @@ def parse_duration(text: str) -> int:
     if span > DURATION_MAX:
         raise Refused(f'expected a duration of at most {DURATION_MAX // DAY}d, got "{text}"')
     return span
+
+
+def meant_duration(text: str) -> str:
+    """A hint for a text that is no duration and may be meant as one: ``1w``, ``90 min``, ``1.5h``, ``week``, ``5``."""
+    words = text.strip().lower()
+    if len(words) > MEANT_MAX:
+        return ""
+    if words.isascii() and words.isdecimal():
+        spans = [f'"{words}{unit}"' for unit in ("s", "m") if 0 < int(words) * UNITS[unit] <= DURATION_MAX]
+        return f"did you mean {' or '.join(spans)}?" if spans else ""
+    span = Fraction()
+    for number, unit in _MEANT.findall(words) if _MEANT_WHOLE.fullmatch(words) else ():
+        span += Fraction(number or 1) * _UNIT_OF[unit]
+    is_right = 0 < span <= DURATION_MAX and span % MILLISECOND == 0
+    return f'did you mean "{format_duration(int(span))}"?' if is_right else ""
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from engine.core import shapes
@@ -29,6 +30,7 @@ SEED_MAX = 256
 _PERIODS: dict[str, Per] = {"session": "session", "day": "day", "user": "user"}
 _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
 _PERCENT = re.compile(r"(100(?:\.0{1,4})?|\d{1,2}(?:\.\d{1,4})?) ?%", re.ASCII)
+_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,6})?|\.\d{1,6}", re.ASCII)
 NONE = "none"  # in place of a name: of none of them
 
 
@@ -38,17 +40,29 @@ def parse_per(text: str) -> Per:
         return period
     try:
         return parse_duration(text)
-    except Refused:
+    except Refused as refused:
         expected = 'a duration such as "90s", "5m" or "1h30m", "session", "day" or "user"'
-        raise Refused(f'expected {expected}, got "{text}"') from None
+        raise Refused(f'expected {expected}, got "{text}"', hint=refused.hint) from None
 
 
 def parse_percent(text: str) -> float:
     """``"10%"`` to 0.1; from 0% to 100%, with up to four digits behind the point."""
     match = _PERCENT.fullmatch(text)
     if match is None:
-        raise Refused(f'expected a percentage from "0%" to "100%", got "{text[:80]}"')
+        raise Refused(f'expected a percentage from "0%" to "100%", got "{text[:80]}"', hint=_meant_percent(text))
     return float(match.group(1)) / 100
+
+
+def _meant_percent(text: str) -> str:
+    """A hint for a share that was written as a number: 0.1 and 10 are 10%, 1 may be either."""
+    if not _NUMBER.fullmatch(text):
+        return ""
+    number = Decimal(text)
+    # One is all of them, or one in a hundred.
+    shares = ([number] if number >= 1 else []) + ([number * 100] if number <= 1 else [])
+    written = [f"{share.normalize():f}%" for share in shares]
+    right = [f'"{share}"' for share in written if _PERCENT.fullmatch(share)]
+    return f"did you mean {' or '.join(right)}?" if right else ""
 
 
 def is_name(text: str) -> bool:

@@ -13,27 +13,15 @@ from engine.core.template_filters import FILTERS
     [
         ("tirgger", "trigger"), ("triger", "trigger"), ("triggers", "trigger"), ("policies", "policy"),
         ("cool-down", "cooldown"), ("Quiet Hours", "quiet_hours"), ("nwo", "now"), ("lenght", "len"),
-        ("inactive", "inactivity"), ("attenton", "attention"), ("inarow", "in-a-row"), ("onn", "on"), ("returned", "returned_after"),
+        ("inactive", "inactivity"), ("attenton", "attention"), ("inarow", "in-a-row"), ("onn", "on"),
+        ("returned", "returned_after"),
         # A guess that is far misleads.
         ("quiet_for", None), ("colour", None), ("off", None), ("", None), ("x" * 10_000, None),
     ],
 )  # fmt: skip
 def test_a_word_is_near_where_few_slips_lead_to_it(word: str, near: str | None) -> None:
-    known = [
-        "trigger",
-        "policy",
-        "cooldown",
-        "quiet_hours",
-        "now",
-        "len",
-        "inactivity",
-        "attention",
-        "in-a-row",
-        "on",
-        "returned_after",
-        "holdout",
-    ]
-    assert nearest(word, known) == near
+    known = "trigger policy cooldown quiet_hours now len inactivity attention in-a-row on returned_after holdout"
+    assert nearest(word, known.split()) == near
 
 
 def test_no_filter_is_near_one_that_templates_have_not() -> None:

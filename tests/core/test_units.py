@@ -23,6 +23,7 @@ from engine.core.units import (
     format_duration,
     from_datetime,
     from_timedelta,
+    meant_duration,
     parse_at,
     parse_duration,
     to_datetime,
@@ -223,3 +224,19 @@ def test_a_moment_is_the_same_in_every_zone(at: int, name: str) -> None:
 def test_moments_are_exact_where_floats_are_not() -> None:
     assert to_datetime(AT_MAX) == datetime(8999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     assert to_datetime(AT_MAX) - to_datetime(AT_MAX - 1) == timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1w", ["7d"]), ("2 weeks", ["14d"]), ("90 min", ["1h30m"]), ("1.5h", ["1h30m"]), ("30m1h", ["1h30m"]),
+        ("1 hour, 5 minutes", ["1h5m"]), ("week", ["7d"]), ("5", ["5s", "5m"]), ("5270401", ["5270401s"]),
+        ("0", []), ("9999999999", []), ("1h30", []), ("5mm", []), ("m", []), ("0.0001ms", []), ("600w", []),
+        ("\u0665", []), ("5 minutes" + " " * 40, ["5m"]), ("1m " * 20, []),
+    ],
+)  # fmt: skip
+def test_what_is_no_duration_may_be_meant_as_one(text: str, meant: list[str]) -> None:
+    spans = " or ".join(f'"{span}"' for span in meant)
+    assert meant_duration(text) == (f"did you mean {spans}?" if meant else "")
+    for span in meant:
+        parse_duration(span)
