@@ -97,6 +97,17 @@ class ListOf(Shape):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrNone(Shape):
+    """As ``item``, or the word ``none``, read as None: it means that the key, and a default of it, were not written.
+
+    ``is_default``: where the defaults themselves stand, of which there are none to take back, the word is an error.
+    """
+
+    item: Shape
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MapOf(Shape):
     """A mapping from free names to values of one shape. ``names`` is the grammar of the names, None for any."""
 

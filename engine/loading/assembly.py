@@ -15,7 +15,7 @@ from engine.core.rules import Backoff, Cap, Delivery, MessageSpec, Policy, Rule,
 from engine.loading import tree
 from engine.loading.language import DATA_KEYS_TAKEN, MESSAGE, TEXT_TYPES
 from engine.loading.policy import NONE, is_name
-from engine.loading.read import Reader
+from engine.loading.read import Reader, is_none
 from engine.loading.tree import Node, Scalar
 from engine.loading.wording import did_you_mean, found, listed, with_hint
 
@@ -117,7 +117,8 @@ def check_rule(reader: Reader, node: Node, entries: Entries, inherited: Collecti
         check_data_keys(reader, message)
         check_variants(reader, message)
     if inherited is not None:
-        check_company(reader, node, entries, {*entries, *inherited})
+        said = {name: value for name, value in entries.items() if not is_none(value)}
+        check_company(reader, node, said, {*said, *(name for name in inherited if name not in entries)})
 
 
 def check_defaults(reader: Reader, node: Node, rules: Iterable[Node]) -> None:
@@ -125,7 +126,13 @@ def check_defaults(reader: Reader, node: Node, rules: Iterable[Node]) -> None:
     if not isinstance(node, tree.Mapping):
         return
     entries = {name: value for name, (_, value) in node.entries.items()}
-    written = {name for rule in rules if isinstance(rule, tree.Mapping) for name in rule.entries}
+    written = {
+        name
+        for rule in rules
+        if isinstance(rule, tree.Mapping)
+        for name, (_, value) in rule.entries.items()
+        if not is_none(value)
+    }
     check_company(reader, node, entries, {*entries, *written})
 
 

@@ -15,7 +15,7 @@ from engine.core import shapes
 from engine.core.model import Json
 from engine.loading import tree
 from engine.loading.belonging import gathered, put_inside
-from engine.loading.read import Reader
+from engine.loading.read import Reader, is_none
 from engine.loading.tree import Node, Scalar
 
 # A quoted text, which stays as it is, or white space, which is one space.
@@ -34,13 +34,22 @@ def digest(written: Json, *, size: int) -> str:
 
 
 def canonical(node: Node, shape: shapes.Shape, reader: Reader) -> Json:
-    """Durations in microseconds, lists of words inserted, shorthands written out, the keys in order."""
+    """Durations in microseconds, lists of words inserted, shorthands written out, the keys in order.
+
+    A key that takes a default back is as if it had not been written.
+    """
     if isinstance(shape, shapes.Fields):
         if isinstance(node, tree.Mapping):
             entries = {name: value for name, (_, value) in put_inside(gathered(node, shape).entries, shape).items()}
         else:
             entries = {str(shape.shorthand): node}
-        return {name: canonical(entries[name], shape.keys[name], reader) for name in sorted(entries)}
+        return {
+            name: canonical(entries[name], shape.keys[name], reader)
+            for name in sorted(entries)
+            if not (isinstance(shape.keys[name], shapes.OrNone) and is_none(entries[name]))
+        }
+    if isinstance(shape, shapes.OrNone):
+        return canonical(node, shape.item, reader)
     if isinstance(shape, shapes.ListOf):
         items = node.items if isinstance(node, tree.Sequence) else (node,)
         return [canonical(item, shape.item, reader) for item in items]

@@ -74,6 +74,8 @@ def mapping_of(shape: shapes.Shape) -> shapes.Fields | None:
     """The shape of a mapping that a single value of this shape is, None where it is none."""
     if isinstance(shape, shapes.ListOf):
         return mapping_of(shape.item) if shape.one_will_do else None
+    if isinstance(shape, shapes.OrNone):
+        return mapping_of(shape.item)
     return shape if isinstance(shape, shapes.Fields) else None
 
 

@@ -225,6 +225,21 @@ DEFAULTS: dict[str, shapes.Shape] = {
     "deliver": DELIVER,
 }
 
+# Defaults that a rule takes back with `none`. The others have a word that says what holds without them.
+TAKEN_BACK = (
+    "cooldown", "max", "warmup", "expires", "cooldown_by", "on_dismiss", "on_answer", "topic", "holdout", "deliver",
+)  # fmt: skip
+
+
+def or_none(name: str, *, is_default: bool) -> shapes.Shape:
+    """The shape of a key that has a default, among the defaults and in a rule."""
+    shape = DEFAULTS[name]
+    if name not in TAKEN_BACK:
+        return shape
+    doc = shape.doc if is_default else f"{shape.doc} Or none, whatever the defaults say."
+    return shapes.OrNone(item=shape, is_default=is_default, doc=doc)
+
+
 POLICY = shapes.Fields(
     keys={
         "timezone": shapes.Parsed(
@@ -282,7 +297,7 @@ def rule_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
             "condition": CONDITION,
             "message": MESSAGE,
             "variants": VARIANTS,
-            **DEFAULTS,
+            **{name: or_none(name, is_default=False) for name in DEFAULTS},
             "was": shapes.Parsed(
                 parse=parse_id, pattern=f"^{_ID}$", doc="The id that the rule had before; what is remembered follows."
             ),
@@ -302,7 +317,10 @@ def file_shape(kinds: Mapping[str, shapes.Kind]) -> shapes.Fields:
                 doc="Whether the file is a whole of its own, left out where a folder is read; false if absent."
             ),
             "lists": LISTS,
-            "defaults": shapes.Fields(keys=DEFAULTS, doc="For the rules of this file; a rule overrides them."),
+            "defaults": shapes.Fields(
+                keys={name: or_none(name, is_default=True) for name in DEFAULTS},
+                doc="For the rules of this file; a rule overrides them.",
+            ),
             "rules": shapes.ListOf(
                 item=rule_shape(kinds), length_min=0, length_max=RULES_MAX, doc="The rules, in order."
             ),

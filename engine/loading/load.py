@@ -275,16 +275,17 @@ class _Folder:
         is_broken = not rule_id or triggers is None or any(value is INVALID for value in values.values())
         if is_broken or len(reader.errors) > errors_before:
             return None
-        written = defaults.written | canonical(node, self.rule_shape, reader)
+        own = {key: value for key, value in values.items() if value is not None}
+        written = {key: value for key, value in defaults.written.items() if key not in values or key in own}
         return make_rule(
-            {**defaults.values, **values},
+            {**{key: value for key, value in defaults.values.items() if key not in values}, **own},
             self.policy,
             id=rule_id,
             order=len(self.rules),
             path=reader.source.path,
             line=node.line,
             triggers=triggers,
-            written=digest(written, size=16),
+            written=digest(written | canonical(node, self.rule_shape, reader), size=16),
         )
 
     def read_former(self, reader: Reader, node: Node, was: Any, rule_id: str) -> None:

@@ -26,6 +26,7 @@ from engine.loading.keys import (
     unknown_key,
     wrong_shorthand,
 )
+from engine.loading.policy import NONE
 from engine.loading.tree import Broken, Node, Scalar, Tree
 from engine.loading.wording import (
     did_you_mean,
@@ -50,6 +51,11 @@ class Invalid:
 
 
 INVALID: Final = Invalid()
+
+
+def is_none(node: Node) -> bool:
+    """Whether the word stands there that takes a default back."""
+    return isinstance(node, Scalar) and node.value == NONE
 
 
 class Reader:
@@ -279,6 +285,14 @@ class Reader:
         values = tuple([self.read(item, shape.item) for item in items])
         return values if ok and not any(value is INVALID for value in values) else INVALID
 
+    def or_none(self, node: Node, shape: shapes.OrNone) -> Any:
+        if not is_none(node):
+            return self.read(node, shape.item)
+        if not shape.is_default:
+            return None
+        hint = "leave the key out; in a rule it takes a default back"
+        return self.report(node, with_hint(f'"{NONE}" means nothing among the defaults', hint), "bad-value")
+
     def map_of(self, node: Node, shape: shapes.MapOf) -> Any:
         if not isinstance(node, tree.Mapping):
             return self.expected(node, "a mapping")
@@ -348,6 +362,7 @@ READERS: dict[type[shapes.Shape], Callable[[Reader, Node, Any], Any]] = {
     shapes.Words: Reader.words,
     shapes.ListOf: Reader.list_of,
     shapes.MapOf: Reader.map_of,
+    shapes.OrNone: Reader.or_none,
     shapes.TemplateTree: Reader.template_tree,
     shapes.Fields: Reader.fields,
 }

@@ -14,6 +14,7 @@ from typing import Any
 from engine.core import shapes
 from engine.core.model import Json
 from engine.loading.language import file_shape
+from engine.loading.policy import NONE
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NOT_BLANK = r"\S"
@@ -53,6 +54,10 @@ def _form(shape: shapes.Shape) -> dict[str, Json]:
             return {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
         case shapes.ListOf():
             return _list(shape)
+        case shapes.OrNone():
+            if shape.is_default:
+                return {**_form(shape.item), "not": {"const": NONE}}
+            return {"anyOf": [{"const": NONE}, _form(shape.item)]}
         case shapes.MapOf():
             names = {} if shape.names is None else {"propertyNames": _form(shape.names)}
             return {"type": "object", **names, "additionalProperties": schema_of(shape.item)}

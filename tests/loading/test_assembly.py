@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from engine.core.quiet import QuietHours
 from engine.core.rules import Backoff, Budget, Cap, Limit, Policy, Rule
 from engine.core.units import DAY, HOUR, MINUTE, SECOND
 from engine.loading import tree
-from engine.loading.language import DEFAULTS, file_shape
+from engine.loading.language import DEFAULTS, TAKEN_BACK, file_shape
 from engine.loading.tree import Node, parse_tree
 from engine.triggers import KINDS
 
@@ -281,3 +282,34 @@ def test_a_policy_that_changed_is_the_one_that_the_rules_have() -> None:
 def test_all_that_a_rule_may_have_by_default_is_in_the_good_file() -> None:
     root: Any = parse_tree("x", text_of(HERE / "good" / "all-by-default.yaml")).root
     assert set(root.entries["defaults"][1].entries) == set(DEFAULTS)
+
+
+BY_DEFAULT = """\
+  cooldown: 10m
+  cooldown_by: test
+  on_dismiss: {cooldown: x2}
+  on_answer: reset
+  max: {max: 2, per: session}
+  warmup: 1m
+  expires: 5m
+  topic: tests
+  holdout: 10%
+  deliver: {at: file.saved, within: 1m}
+"""
+
+
+def test_what_is_taken_back_is_as_if_it_had_not_been_written() -> None:
+    bare = load_texts(file_of(rule())).rules[0]
+    none = [f"{name}: none" for name in TAKEN_BACK]
+    for defaults in ("", f"defaults:\n{BY_DEFAULT}"):
+        taken = load_texts(file_of(rule(extra="\n    ".join(none))) + defaults).rules[0]
+        # Compiled templates and triggers are the same only as themselves; `written` has what they say.
+        assert replace(taken, message=bare.message, triggers=bare.triggers) == bare
+
+
+# What needs `cooldown` or `on_dismiss` cannot stand among defaults without it.
+@pytest.mark.parametrize("name", sorted({*TAKEN_BACK} - {"cooldown", "on_dismiss"}))
+def test_one_default_is_taken_back_and_no_other(name: str) -> None:
+    others = "".join(line + "\n" for line in BY_DEFAULT.splitlines() if not line.startswith(f"  {name}:"))
+    without = file_of(rule()) + f"defaults:\n{others}"
+    assert written(file_of(rule(extra=f"{name}: none")) + f"defaults:\n{BY_DEFAULT}") == written(without)

@@ -32,7 +32,7 @@ BY_MEANING = {
     "budget-none-beside-others", "quiet-hours-none-beside-others", "quiet-hours-none-then-hold",
     "policy-quiet-hours-of-nothing", "policy-wrong-and-used", "was-the-same", "was-twice", "was-an-id",
     "cooldown-by-without-cooldown", "on-answer-without-on-dismiss", "on-dismiss-without-cooldown",
-    "on-dismiss-in-defaults-without-cooldown",
+    "on-dismiss-in-defaults-without-cooldown", "none-takes-back-what-is-needed",
 }  # fmt: skip
 
 
