@@ -14,7 +14,7 @@ from engine.core.model import LIFECYCLE_PREFIX, Json
 from engine.core.rules import Rule, Trigger
 from engine.core.units import SECOND
 from engine.invariants.vocabulary import ACTIVITY, Template
-from engine.invariants.walk import SOMETHING_ELSE, Walk
+from engine.invariants.walk import EVENTS_MAX, SOMETHING_ELSE, Walk
 
 CHAIN_MAX = 8  # answers to answers to messages
 SILENCES_MAX = 4  # moments on which something that is held may be sent
@@ -122,7 +122,7 @@ def _count(walk: Walk, trigger: Any, depth: int) -> None:
     apart = _short(walk, trigger.within // trigger.count)
     data = _grouped(walk, trigger.matcher, fields)
     distinct = getattr(trigger, "distinct", None)
-    for number in range(trigger.count):
+    for number in range(min(trigger.count, EVENTS_MAX)):
         if number:
             walk.wait(apart)
         if distinct is not None:

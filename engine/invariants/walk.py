@@ -160,7 +160,7 @@ class Walk:
         """What the condition is about, as far as its text says so: what was done, the time, or the user."""
         if "session.events" in condition:
             times = self.vocabulary.times
-            for _ in range(max(times) if self.chance(0.5) else self.one_of(times)):
+            for _ in range(min(max(times) if self.chance(0.5) else self.one_of(times), EVENTS_MAX)):
                 self.say(ACTIVITY)
         elif "session." in condition or "now." in condition:
             if not self.state.sessions:

@@ -122,6 +122,21 @@ def test_what_cannot_happen_is_not_found(keys: str, invariant: str) -> None:
     assert finding.lines == []
 
 
+def test_once_every_rule_has_fired_no_more_is_made_up() -> None:
+    # With so many streams it would not end today.
+    [finding] = tried(loaded([HELD, *TALK[1:]], ["every_rule_fires"]), seed=0, examples=10**9)
+    assert finding.lines == []
+
+
+def test_a_bound_that_is_nearly_broken_is_gone_on_from() -> None:
+    """Eight rules of which each speaks once: no stream that drives a few of them is enough."""
+    rules = [
+        f"{{id: r{number}, trigger: {{event: e{number}}}, max: {{max: 1, per: user}}, {SAYS}}}" for number in range(8)
+    ]
+    [finding] = tried(loaded(rules, ["{at_most: 7, per: 1h}"]), seed=0, examples=100)
+    assert sum("{after:" in line for line in finding.lines) == 8
+
+
 def test_streams_are_bounded_and_follow_from_their_number() -> None:
     found = loaded([HELD, *TALK[1:]], ["{at_most: 2, per: 1h}"], NIGHTS).rules
     for number in range(0, 300, 7):
