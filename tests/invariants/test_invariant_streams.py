@@ -55,6 +55,16 @@ def test_a_conversation_is_had_about_a_message_that_waited_for_a_good_moment(see
     assert sum("{after:" in line for line in limit.lines) == 5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_good_moment_is_brought_about(seed: int) -> None:
+    dropped = HELD.replace("within: 90s", "within: 20s, otherwise: drop").replace(
+        "test.failed", "test.failed, where: event.n > 41"
+    )
+    found = loaded([dropped, *TALK[1:]], ["{at_most: 2, per: 1h}"])
+    [limit] = tried(found, seed=seed, examples=FEW)
+    assert sum("{after:" in line for line in limit.lines) == 6
+
+
 @pytest.mark.parametrize(
     "rule",
     [
