@@ -167,10 +167,11 @@ class Kind:
 
     ``build`` takes the dict that was read by ``shape`` and the trigger's key (see `rules.Trigger`); it may raise
     `Refused` for what no single key can know. ``facts`` are the names that ``trigger.NAME`` offers, each with
-    its meaning, for `check` and for the documentation.
+    its meaning, for `check` and for the documentation. ``names_rules``: its triggers speak of other rules.
     """
 
     name: str
     shape: Fields
     build: Callable[[dict[str, Any], str], Any]
     facts: Mapping[str, str] = field(default_factory=dict)
+    names_rules: bool = False

@@ -16,6 +16,7 @@ from engine.loading import tree
 from engine.loading.language import DATA_KEYS_TAKEN, MESSAGE, TEXT_TYPES
 from engine.loading.policy import NONE, is_name
 from engine.loading.read import Reader, is_none
+from engine.loading.readable import Names
 from engine.loading.tree import Node, Scalar
 from engine.loading.wording import did_you_mean, found, listed, with_hint
 
@@ -63,9 +64,9 @@ def make_rule(values: Mapping[str, Any], policy: Policy, **place: Any) -> Rule:
     )  # fmt: skip
 
 
-def placeholder(rule_id: str) -> Rule:
-    """A rule of which nothing is known but its id."""
-    return Rule(rule_id, 0, "", 0, (), MessageSpec("", NO_TEXT))
+def placeholder(rule_id: str, options: tuple[str, ...]) -> Rule:
+    """A rule of which nothing is known but its id, and what it offers if that can be told."""
+    return Rule(rule_id, 0, "", 0, (), MessageSpec("", NO_TEXT, options=options))
 
 
 def make_message(values: Mapping[str, Any]) -> MessageSpec:
@@ -191,22 +192,25 @@ def variants_of(message: tree.Mapping) -> Iterator[tree.Mapping]:
             yield item
 
 
-def check_names(reader: Reader, entries: Entries, policy: Policy) -> None:
+def check_names(reader: Reader, entries: Entries, names: Names) -> None:
     """Report budgets and quiet hours that the policy does not have. For a rule and for defaults."""
-    check_known(reader, entries.get("budget"), policy.budgets, "budget", "unknown-budget")
+    check_known(reader, entries.get("budget"), names["budgets"], "budget", "unknown-budget")
     quiet = entries.get("quiet_hours")
     if not isinstance(quiet, tree.Mapping):
-        check_known(reader, quiet, policy.quiet_hours, "quiet hours", "unknown-quiet-hours")
+        check_known(reader, quiet, names["quiet_hours"], "quiet hours", "unknown-quiet-hours")
         return
-    _, names = quiet.entries.get("in", (None, None))
-    check_known(reader, names, policy.quiet_hours, "quiet hours", "unknown-quiet-hours")
-    if isinstance(names, Scalar) and names.value == NONE and "then" in quiet.entries:
+    _, kept = quiet.entries.get("in", (None, None))
+    check_known(reader, kept, names["quiet_hours"], "quiet hours", "unknown-quiet-hours")
+    if isinstance(kept, Scalar) and kept.value == NONE and "then" in quiet.entries:
         key, _ = quiet.entries["then"]
         reader.report(key, f'"then" says what becomes of messages in quiet hours, and "in" says {NONE}', "conflict")
 
 
-def check_known(reader: Reader, node: Node | None, known: Collection[str], what: str, code: str) -> None:
-    """Report names that are not ``known``, and `NONE` beside others. What can be no name has been reported."""
+def check_known(reader: Reader, node: Node | None, known: Collection[str] | None, what: str, code: str) -> None:
+    """Report names that are not ``known``, None for any, and `NONE` beside others.
+
+    What can be no name has been reported.
+    """
     items = [
         item
         for item in (node.items if isinstance(node, tree.Sequence) else (node,))
@@ -217,7 +221,7 @@ def check_known(reader: Reader, node: Node | None, known: Collection[str], what:
         if item.written == NONE:
             if not is_alone:
                 reader.report(item, f'"{NONE}" cannot stand beside others', "conflict")
-        elif item.written not in known:
+        elif known is not None and item.written not in known:
             near = did_you_mean(item.written, known)
             there = f"the policy has {listed(list(known), 'and')}" if known else f"the policy has no {what}"
             reader.report(item, with_hint(f"unknown {what} {found(item)}", near or there), code)

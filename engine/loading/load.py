@@ -12,7 +12,7 @@ from engine.core.model import Json, derive_id
 from engine.core.refusal import Refused
 from engine.core.rules import Policy, Rule, RuleSet, Trigger
 from engine.core.units import MINUTE
-from engine.loading import tree
+from engine.loading import readable, tree
 from engine.loading.assembly import check_defaults, check_names, check_rule, make_rule, placeholder
 from engine.loading.belonging import gathered
 from engine.loading.diagnostic import RuleErrors
@@ -90,7 +90,8 @@ def _assemble(files: Files, sources: Mapping[str, str], kinds: Mapping[str, shap
         folder.read_lists(reader, entries)
     if any(reader.source.root is None for reader, _ in files):
         # What is missing may stand in the file that could not be read at all.
-        folder.lists_are_whole = folder.policy_is_whole = folder.ids_are_whole = False
+        folder.lists_are_whole = folder.ids_are_whole = False
+        folder.names = readable.NAMES_UNKNOWN
     for reader, entries in files:
         folder.read_policy(reader, entries)
     for reader, entries in files:
@@ -126,9 +127,10 @@ class _Folder:
         self.lists: dict[str, tuple[str, ...]] = {}
         self.policy = Policy()
         self.lists_are_whole = True  # whether a list that is not among them is an error
-        self.policy_is_whole = True  # whether a name that it does not have is an error
+        self.names = readable.NO_NAMES  # those of the policy; one that is not among them is an error
         self.ids_are_whole = True  # whether an id that no rule has is an error
         self.written: list[tuple[Reader, Node, Trigger]] = []
+        self.offers: dict[str, tuple[str, ...]] = {}  # the options of every rule, also of those that are wrong
         self.former: dict[str, tuple[Reader, Node]] = {}  # every `was`, and where it stands
         self.rules: list[Rule] = []
         self.scenarios: list[Scenario] = []
@@ -191,8 +193,8 @@ class _Folder:
         if node is None:
             return
         values = reader.read(node, POLICY)
+        self.names = readable.joined(self.names, readable.names_of_policy(reader, node))
         if not self.first(reader, node, "policy", "") or values is INVALID or not isinstance(node, tree.Mapping):
-            self.policy_is_whole = False
             return
         zone_node = node.entries.get("timezone")
         zone_name = zone_node[1].written if zone_node and isinstance(zone_node[1], Scalar) else "Etc/UTC"
@@ -220,7 +222,6 @@ class _Folder:
                 made[name] = make(name, values[key][name])
             except Refused as refused:
                 reader.refuse(value, refused)
-                self.policy_is_whole = False
         return made
 
     def read_rules(self, reader: Reader, entries: Entries) -> None:
@@ -239,8 +240,8 @@ class _Folder:
     def read_defaults(self, reader: Reader, node: Node, rules: Iterable[Node]) -> _Defaults:
         shape = self.file_shape.keys["defaults"]
         values = reader.read(node, shape)
-        if self.policy_is_whole and isinstance(node, tree.Mapping):
-            check_names(reader, {name: value for name, (_, value) in node.entries.items()}, self.policy)
+        if isinstance(node, tree.Mapping):
+            check_names(reader, {name: value for name, (_, value) in node.entries.items()}, self.names)
         if values is INVALID:
             return _Defaults(is_whole=False)
         check_defaults(reader, node, rules)
@@ -259,6 +260,7 @@ class _Folder:
             if not isinstance(read, Invalid):
                 rule_id = read
                 self.first(reader, entries["id"], "id", rule_id)
+                self.offers.setdefault(rule_id, readable.offered(entries))
         self.ids_are_whole &= rule_id != ""
         triggers = self.read_triggers(reader, entries["trigger"], rule_id) if "trigger" in entries else None
         reader.trigger_facts = None if triggers is None else self.facts(triggers)
@@ -268,8 +270,7 @@ class _Folder:
             if key not in ("id", "trigger")
         }
         check_rule(reader, node, entries, defaults.values if defaults.is_whole else None)
-        if self.policy_is_whole:
-            check_names(reader, entries, self.policy)
+        check_names(reader, entries, self.names)
         if "was" in entries and rule_id:
             self.read_former(reader, entries["was"], values["was"], rule_id)
         is_broken = not rule_id or triggers is None or any(value is INVALID for value in values.values())
@@ -306,8 +307,8 @@ class _Folder:
                 reader.report(node, f"{found(node)} is the id of a rule that there is", "conflict")
         if not self.ids_are_whole:
             return
-        # Of a rule that is wrong no more is known than that there is one.
-        known = {name: placeholder(name) for kind, name in self.places if kind == "id"}
+        # Of a rule that is wrong no more is known than that there is one, and what it offers.
+        known = {name: placeholder(name, options) for name, options in self.offers.items()}
         rules = known | {rule.id: rule for rule in self.rules}
         for reader, node, trigger in self.written:
             for refused in trigger.check(rules):
@@ -316,17 +317,19 @@ class _Folder:
     def read_tests(self, reader: Reader, entries: Entries) -> None:
         """The tests and invariants of a file."""
         rule_ids = frozenset(name for kind, name in self.places if kind == "id") if self.ids_are_whole else None
-        quiet_hours = frozenset(self.policy.quiet_hours) if self.policy_is_whole else None
+        quiet_hours = self.names["quiet_hours"]
         tests = ScenarioReader(reader, rule_ids)
         for item in self.items_of(reader, entries, "tests") or ():
             scenario = tests.read(item)
-            if scenario is not None and self.first(reader, item, "test", scenario.name):
+            name = readable.name_of(item)
+            if name is not None and self.first(reader, item, "test", name) and scenario is not None:
                 self.scenarios.append(scenario)
         shape = self.file_shape.keys["invariants"]
         assert isinstance(shape, shapes.ListOf)
         for item in self.items_of(reader, entries, "invariants") or ():
             invariant = read_invariant(reader, item, shape.item, rule_ids, quiet_hours)
-            if invariant is not None and self.first(reader, item, "invariant", invariant.name):
+            name = readable.name_of(item) if invariant is None else invariant.name
+            if name is not None and self.first(reader, item, "invariant", name) and invariant is not None:
                 self.invariants.append(invariant)
 
     def items_of(self, reader: Reader, entries: Entries, name: str) -> tuple[Node, ...] | None:
@@ -363,6 +366,8 @@ class _Folder:
     def read_trigger(self, reader: Reader, node: Node, rule_id: str) -> Trigger | None:
         values = reader.read(node, self.trigger_shape)
         if values is INVALID or not isinstance(node, tree.Mapping):
+            speaking = readable.trigger_naming_rules(reader, node, self.trigger_shape, self.kinds)
+            self.written += [] if speaking is None else [(reader, *speaking)]
             return None
         ((name, read),) = values.items()
         kind = self.kinds[name]

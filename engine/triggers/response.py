@@ -117,4 +117,5 @@ KIND = shapes.Kind(
     SHAPE,
     _build,
     facts={"response": "the text of the answer, or `dismissed` or `ignored`"},
+    names_rules=True,
 )

@@ -155,15 +155,55 @@ def test_the_policy_may_stand_in_any_file_of_the_folder() -> None:
         ("policy: [", ["yaml-syntax"]),
         ("policy: {}\npolicy: {}\n", ["repeated-key", "unknown-budget", "unknown-quiet-hours"]),
         ("policy:\n", ["wrong-type"]),
-        ("policy: {simultaneous: 0}\n", ["bad-value"]),
-        ("policy: {budgets: {attention: 5}}\n", ["wrong-type"]),
-        ("policy: {budgets: {none: {limits: {max: 1, per: day}}}}\n", ["bad-value"]),
-        ('policy: {quiet_hours: {nights: {from: "22:00", to: "22:00"}}}\n', ["bad-value"]),
+        ("policy: {simultaneous: 0}\n", ["bad-value", "unknown-budget", "unknown-quiet-hours"]),
+        ("policy: {budgest: {attention: 5}}\n", ["unknown-key", "wrong-type", "unknown-quiet-hours"]),
+        ("policy: {limits: {}}\n", ["unknown-key"]),
+        ("policy: {limits: {}, budgets: {}}\n", ["unknown-key", "unknown-budget"]),
+        ("policy: {budgets: 5}\n", ["wrong-type", "unknown-quiet-hours"]),
+        ("policy: {budgets: {attention: 5}}\n", ["wrong-type", "unknown-quiet-hours"]),
+        ("policy: {budgets: {none: {limits: {max: 1, per: day}}}}\n", ["bad-value", "unknown-quiet-hours"]),
+        ('policy: {quiet_hours: {nights: {from: "22:00", to: "22:00"}}}\n', ["bad-value", "unknown-budget"]),
         ("policies: {}\n", ["unknown-key", "unknown-budget", "unknown-quiet-hours"]),
     ],
 )
-def test_of_a_policy_that_is_wrong_no_name_is_unknown(policy: str, expected: list[str]) -> None:
+def test_of_a_policy_that_is_wrong_the_names_are_known_that_can_be_read(policy: str, expected: list[str]) -> None:
     assert codes(ALONE + policy, NAMES) == expected
+
+
+@pytest.mark.parametrize(
+    ("trigger", "extra", "message", "expected"),
+    [
+        # Of the rule that is answered and of the one that answers anything else may be wrong.
+        ("{to: hello, is: Yes pleas}", "colour: red", "", ["unknown-key", "unknown-option"]),
+        ("{to: hello, is: Yes pleas}", "", "", ["unknown-option"]),
+        ("{to: inarow, colour: red}", "", "", ["unknown-rule", "unknown-key"]),
+        ("{to: hello, is: Yes pleas, colour: red}", "", "", ["unknown-option", "unknown-key"]),
+        ("{to: 5, is: Yes pleas}", "", "", ["wrong-type"]),
+        ("{is: Yes pleas}", "", "", ["missing-key"]),
+        ("{to: hello, is: Yes pleas}", "", ", txt: Hm", ["unknown-key"]),
+        ("{to: hello, is: Yes pleas}", "", ", fallback: 5", ["wrong-type", "unknown-option"]),
+        ("{to: hello, is: Yes pleas}", "", ", variants: 5", ["conflict", "wrong-type"]),
+        ("{to: hello, is: Yes pleas}", "", ", variants: [{id: a, text: T, options: [5]}]", ["conflict", "wrong-type"]),
+    ],
+)
+def test_what_rules_say_of_each_other_is_looked_at_where_something_else_is_wrong(
+    trigger: str, extra: str, message: str, expected: list[str]
+) -> None:
+    offers = rule("hello", extra=extra).replace("text: Well?", f"text: Well?, options: [Yes please]{message}")
+    assert codes(file_of(offers, rule("other", trigger=f"{{response: {trigger}}}"))) == expected
+
+
+def test_names_are_repeated_also_where_the_first_or_the_second_is_wrong() -> None:
+    wrong = "{name: one, events: [], expect: [], colour: red}"
+    right = "{name: one, events: [], expect: []}"
+    for first, second, expected in (
+        (wrong, right, ["unknown-key", "repeated-test"]),
+        (right, wrong, ["repeated-test", "unknown-key"]),
+    ):
+        assert codes(f"{ALONE}rules: []\ntests:\n  - {first}\n  - {second}\n") == expected
+    first, second = "{at_most: 1, per: week, name: a}", "{at_most: 2, per: day, name: a}"
+    expected = ["bad-value", "repeated-invariant"]
+    assert codes(f"{ALONE}rules: []\ninvariants:\n  - {first}\n  - {second}\n") == expected
 
 
 def test_of_two_policies_either_may_have_the_name() -> None:
