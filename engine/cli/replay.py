@@ -177,7 +177,7 @@ class _Run:
             lines.append(claims_row(len(self.invariants), len(broken)))
         if not replayed.faults:  # an event that was left out may be the one that a rule waited for
             seen = events if self.until is None else [event for event in events if event.at <= self.until]
-            causes = explain_silence(timeline, seen, counts, made)
+            causes = explain_silence(timeline, seen, counts, made, self.until)
             lines += ["", *fitted(causes, err=self.decisions == STDIN)] if causes else []
         lines += ["", *(line for one in broken for line in one)] if broken else []
         self.say("\n".join(lines))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from operator import attrgetter
 
 from engine.core.groups import MISSING, value_of
-from engine.core.model import Event
+from engine.core.model import LIFECYCLE_PREFIX, Event
 from engine.loading.wording import listed, nearest, shorten
 
+MESSAGE_EVENTS = frozenset(
+    f"{LIFECYCLE_PREFIX}{word}"
+    for word in ("delivered", "seen", "engaged", "answered", "dismissed", "muted", "expired")
+)
 FIELDS_MAX = 1000  # names that are kept to find near ones among
 
 
@@ -37,11 +42,21 @@ class Census:
         wanted = frozenset(types)
         return (event for event in self.events if event.type in wanted)
 
+    def first(self, types: Sequence[str], most: int) -> Sequence[Event]:
+        """The first events of the types, at most so many: in the order of the log, where there are more of them."""
+        if len(types) == 1:
+            return self.by_type.get(types[0], [])[:most]
+        if sum(self.counts[name] for name in types) <= most:
+            return [event for name in types for event in self.by_type[name]]
+        return list(islice(self.of(types), most))
+
     def no_type(self, patterns: Sequence[str]) -> str:
         """That the log has none of the types, with a near name that it has."""
         text = f"the log has no event of type {listed(patterns, 'or')}"
         known = [name for name in self.counts if name.isprintable()]
-        near = [name for name in (nearest(pattern, known) for pattern in patterns if "*" not in pattern) if name]
+        # What becomes of messages has fixed names: one that the log has not is no slip for another.
+        plain = [pattern for pattern in patterns if "*" not in pattern and pattern not in MESSAGE_EVENTS]
+        near = [name for name in (nearest(pattern, known) for pattern in plain) if name]
         return f'{text}; did you mean "{shorten(near[0])}"?' if near else text
 
     def has_field(self, types: Iterable[str], field: str) -> bool:

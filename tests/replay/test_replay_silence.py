@@ -9,6 +9,7 @@ from engine.core.rules import Timeline
 from engine.core.units import MINUTE
 from engine.loading.load import load
 from engine.replay.driver import replay
+from engine.replay.furthest import EVENTS_MIN
 from engine.replay.report import count_rules
 from engine.replay.silence import SAMPLE_MAX, explain_silence
 from engine.triggers import KINDS
@@ -53,7 +54,10 @@ def said(timeline: Timeline, events: list[Event] = LOG) -> str:
         ("{event: test.passed, where: event.zzz > 1}",
          "none of 1 test.passed events satisfied the where; event.zzz is missing in it"),
         ("{event: test.failed, where: user.skill == 'x'}", "none of the 2 test.failed events satisfied the where"),
-        ("{event: 'test.*', where: event.failed > 5}", "none of the 3 events satisfied the where"),
+        ("{event: 'test.*', where: event.failed > 5}",
+         "none of the 3 events satisfied the where; event.failed was 1 or 2"),
+        ("{event: test.failed, where: event.test == \"z\"}",
+         'none of the 2 test.failed events satisfied the where; event.test was "a" or "b"'),
         ("{inactivity: 5m}", "nobody was idle for 5m while present"),
         ("{inactivity: {for: 5m, after: test.failed}}", 'nobody was idle for 5m after "test.failed" while present'),
         ("{schedule: {cron: '0 0 1 1 *'}}", "no time of it came while somebody was present"),
@@ -63,6 +67,120 @@ def said(timeline: Timeline, events: list[Event] = LOG) -> str:
 )  # fmt: skip
 def test_a_rule_without_candidates_says_why(trigger: str, text: str) -> None:
     assert said(rules(trigger)) == text
+
+
+def failing(*minutes: int, user: str = "ann", **data: object) -> list[Event]:
+    return [Event("test.failed", user, minute * MINUTE, {"test": "a", "n": minute, **data}) for minute in minutes]
+
+
+COUNT = "{{count: {{event: test.failed, at_least: 3, within: 10m, {}}}}}"
+STEPS = "{sequence: {steps: [a, b, c], within: 5m}}"
+ABSENCE = "{absence: {after: a, no: b, within: 5m}}"
+
+
+LEFT = [Event("session.start", "ann", 0, {}, "", "s"), Event("session.end", "ann", MINUTE, {}, "", "s")]
+
+
+def some(types: str, user: str = "ann") -> list[Event]:
+    """An event of each type, one a minute; a point is a minute without."""
+    return [Event(name, user, at * MINUTE, {}) for at, name in enumerate(types) if name != "."]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "events", "text"),
+    [
+        (COUNT.format(""), failing(0, 9), "at most 2 of 3 in 10m"),
+        (COUNT.format(""), [*failing(0, 9), *failing(1, user="bob")], "at most 2 of 3 in 10m"),
+        (COUNT.format(""), failing(0, 10, 20, 30), "at most 1 of 3 in 10m"),
+        (COUNT.format("group_by: test"), [*failing(0), *failing(1, 2, test="b")], 'at most 2 of 3 in 10m of "b"'),
+        (COUNT.format("group_by: tset"), failing(0, 1, 2, 3),
+         'none of the 4 test.failed events has the field "tset" that it is grouped by; did you mean "test"?'),
+        (COUNT.format("group_by: lvl"), failing(0),
+         'none of 1 test.failed events has the field "lvl" that it is grouped by'),
+        (COUNT.format("group_by: lvl"), [*failing(0, 1, lvl=1), *failing(2, 3)],
+         'at most 2 of 3 in 10m of 1; 2 of 4 test.failed events have no "lvl" and do not count'),
+        (COUNT.format("distinct: lvl"), failing(0),
+         'none of 1 test.failed events has the field "lvl" whose values it counts'),
+        (COUNT.format("distinct: test"), failing(0, 1, 2), "at most 1 of 3 in 10m"),
+        (COUNT.format("where: event.test == \"3\""), failing(0, 1, 2, test=3),
+         "none of the 3 test.failed events satisfied the where; event.test was 3"),
+        (COUNT.format("where: event.n > 7, group_by: lvl"), [*failing(0, lvl=1), *failing(1)],
+         'none of the 2 test.failed events satisfied the where; event.n was 0 or 1 and has "lvl"'),
+        (COUNT.format("where: session.age > 1m"), failing(0, 1, 2, 3), "at most 2 of 3 in 10m"),
+        (STEPS, some("ab"), 'the log has no event of type "c"'),
+        (STEPS, some("cba"), "at most 1 of 3 steps in 5m"),
+        (STEPS, some("cab"), "at most 2 of 3 steps in 5m"),
+        (STEPS, some("ab....c"), "at most 2 of 3 steps in 5m"),
+        (ABSENCE, some("a...b"), '"b" always came within 5m'),
+        (ABSENCE, some("a...b.a...ba...b"), '"b" always came within 5m'),
+        (ABSENCE, some("a...b.a"), 'each time "b" came or the log ended within 5m'),
+        (ABSENCE, [*LEFT[:1], *some("a"), *LEFT[1:]],
+         "each time the user left within 5m"),
+        (ABSENCE, some("b"), 'the log has no event of type "a"'),
+        ("{absence: {after: {event: a, where: event.x == 1}, no: b, within: 5m}}", some("a.b"),
+         "none of 1 a events satisfied the where; event.x is missing in it"),
+        ("{session: {lasted: 1h}}", some("a.........a"), "no session lasted 1h; the longest 10m"),
+        ("{session: {lasted: 1h}}", [*some("a"), *some("." * 100 + "a", "bob")],
+         "no session lasted 1h; the longest 30m"),
+        ("{session: {returned_after: 2d}}", some("a" + "." * 89 + "a"),
+         "nobody came back after 2d away; the longest was 1h"),
+        ("{session: {returned_after: 2d}}", some("aaa"), "nobody who had left came back"),
+        ("{session: end}", some("aaa"), "no session ended"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_came_near_says_how_near(trigger: str, events: list[Event], text: str) -> None:
+    assert said(rules(trigger), events) == text
+
+
+def test_of_many_values_the_most_frequent_are_shown() -> None:
+    events = [*failing(*range(8)), *failing(7)]
+    found = said(rules("{event: test.failed, where: event.n > 10}"), events)
+    assert found.endswith("; event.n was 7, 0, 1, 2, 3 …")
+
+
+@pytest.mark.parametrize(
+    ("answers", "log", "text"),
+    [
+        ("", ["nothing"], '"asks" sent nothing that could be answered'),
+        ("", ["ask"], 'the only message of "asks" was not answered; the log has no event of type "message.answered"'),
+        ("", ["ask", "ask", "message.delivered"],
+         'none of the 2 messages of "asks" was answered; the log has no event of type "message.answered"'),
+        ("is: ignored", ["ask"], 'the only message of "asks" was not ignored, for they never expire'),
+        ("is: ['Yes', dismissed]", ["ask", "message.answered", "message.dismissed"],
+         'the only message of "asks" was not answered "Yes" or dismissed'),
+    ],
+)  # fmt: skip
+def test_a_rule_that_waits_for_an_answer_says_what_there_was_to_answer(answers: str, log: list[str], text: str) -> None:
+    asks = "{id: asks, trigger: {event: ask}, message: {type: question, text: x, options: ['Yes', 'No']}}"
+    then = f"{{id: r, trigger: {{response: {{to: asks, {answers}}}}}, message: {{type: question, text: x}}}}"
+    timeline = Timeline(load({"a.yaml": f"version: 1\nrules:\n  - {asks}\n  - {then}\n"}, KINDS))
+    events = [Event(name, "ann", at * MINUTE, {}) for at, name in enumerate(log)]
+    made = replay(events, timeline).decisions()
+    lines = explain_silence(timeline, events, count_rules(made), made)
+    assert lines[-1] == f"r: {text}"
+
+
+def test_messages_expire_by_themselves_and_not_by_the_log() -> None:
+    events = [Event("message.delivered", "ann", 0, {})]
+    assert said(rules("{event: message.expired}"), events) == "no message expired"
+    assert said(rules("{count: {event: message.expired, at_least: 2, within: 5m}}"), events) == ""
+    assert said(rules("{event: message.dismissed}"), events) == 'the log has no event of type "message.dismissed"'
+
+
+def test_of_a_large_log_a_share_is_looked_at_and_that_is_said() -> None:
+    events = [Event("e", f"u{at // 2}", at, {}) for at in range(EVENTS_MIN)]
+    count = "{count: {event: e, at_least: 3, within: 5m}}"
+    assert said(rules(count), events) == "at most 2 of 3 in 5m"
+    events.append(Event("e", "ann", EVENTS_MIN, {}))
+    assert said(rules(count), events) == f"at most 2 of 3 in 5m (as far as {EVENTS_MIN:,} of the events show)"
+    assert said(rules("{session: {lasted: 1h}}"), events).endswith(f"(as far as {EVENTS_MIN:,} of the events show)")
+
+
+def test_time_runs_on_for_the_near_misses_too() -> None:
+    timeline = rules("{session: {lasted: 25m}}")
+    made = replay(LOG, timeline, 20 * MINUTE).decisions()
+    lines = explain_silence(timeline, LOG, count_rules(made), made, 20 * MINUTE)
+    assert lines == ["r: no session lasted 25m; the longest 20m"]
 
 
 def test_a_rule_that_is_off_says_only_that() -> None:
