@@ -20,6 +20,7 @@ from engine.core.shapes import NAMESPACES
 from engine.core.template_bounds import INTEGER_MAX
 from engine.core.template_filters import FILTERS, LOOP_METHODS, STRING_METHODS, TESTS
 from engine.core.template_sandbox import SANDBOX
+from engine.core.template_wording import reworded
 
 # Of the syntax tree. Low enough that neither Jinja's compiler nor Python's comes near its own limit, wherever
 # it is called from: a template must be refused on every machine or on none.
@@ -66,10 +67,7 @@ def parse(source: str, trigger_facts: Collection[str] | None) -> tuple[nodes.Tem
         tree = SANDBOX.parse(source)
         stored = _stored_names(tree)
     except TemplateSyntaxError as trouble:
-        message = (trouble.message or "this is no template").rstrip(".")
-        raise Refused(
-            message[:1].lower() + message[1:], code="bad-template", offset=where.line(trouble.lineno)
-        ) from None
+        raise _in_our_words(trouble, where) from None
     except (RecursionError, MemoryError):
         raise Refused("the template is nested too deeply", code="bad-template") from None
     except Refused:
@@ -79,6 +77,16 @@ def parse(source: str, trigger_facts: Collection[str] | None) -> tuple[nodes.Tem
     checker = _Checker(where, stored, trigger_facts)
     checker.check(tree, depth=0, loops=0)
     return tree, tuple(name for name in NAMESPACES if name in checker.namespaces)
+
+
+def _in_our_words(trouble: TemplateSyntaxError, where: _Where) -> Refused:
+    message = trouble.message or "this is no template"
+    refused = reworded(message) or Refused(message[:1].lower() + message[1:].rstrip("."))
+    refused.code = "bad-template"
+    # Jinja counts every line break as one character.
+    if not refused.offset or "\r" in where.source:
+        refused.offset = where.line(trouble.lineno)
+    return refused
 
 
 class _Where:
