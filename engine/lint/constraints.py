@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from engine.core.expression_text import prepare
 from engine.core.model import plain
 from engine.core.shapes import NAMESPACES
 
@@ -19,7 +20,7 @@ COMPARED: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = MappingProxyTyp
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 })  # fmt: skip
-_ORDERED = frozenset({"number", "duration"})
+ORDERED = frozenset({"number", "duration"})
 Span = Callable[[ast.expr], timedelta | None]
 
 
@@ -98,21 +99,44 @@ def literal_of(node: ast.expr, span: Span) -> Literal | None:
     return None
 
 
-def tests_of(node: ast.expr, span: Span) -> list[Test]:
-    """The comparisons of names with literals that all have to hold for this one to hold; a chain gives several."""
+def tests_of(node: ast.expr, span: Span, ordered: frozenset[str]) -> list[Test]:
+    """The comparisons of names with literals that all have to hold for this one to hold; a chain gives several.
+
+    Of ``<`` and the like only those with literals of the kinds ``ordered``.
+    """
     if not isinstance(node, ast.Compare):
         return []
     tests = []
     left = node.left
     for operation, right in zip(node.ops, node.comparators, strict=True):
-        test = _test(left, type(operation), right, span)
+        test = _test(left, type(operation), right, span, ordered)
         if test is not None:
             tests.append(test)
         left = right
     return tests
 
 
-def _test(left: ast.expr, sign: type[ast.cmpop], right: ast.expr, span: Span) -> Test | None:
+def tests_in(source: str) -> list[tuple[Test, int, str]]:
+    """All comparisons of names with literals in an expression, wherever they stand, each with its offset and text."""
+    prepared = prepare(source)
+    lead = len(prepared.text) - len(prepared.text.lstrip(" "))
+    encoded = prepared.text[lead:].encode()
+
+    def offset(byte: int) -> int:
+        return lead + len(encoded[:byte].decode())
+
+    def span(node: ast.expr) -> timedelta | None:
+        return prepared.durations.get(offset(node.col_offset)) if isinstance(node, ast.Name) else None
+
+    found = []
+    for node in ast.walk(ast.parse(prepared.text[lead:], mode="eval").body):
+        if isinstance(node, ast.Compare):
+            start, end = offset(node.col_offset), offset(node.end_col_offset or node.col_offset)
+            found += [(test, start, source[start:end]) for test in tests_of(node, span, ORDERED | {"text"})]
+    return found
+
+
+def _test(left: ast.expr, sign: type[ast.cmpop], right: ast.expr, span: Span, ordered: frozenset[str]) -> Test | None:
     path = path_of(left)
     if sign in (ast.In, ast.NotIn):
         if path is None or not isinstance(right, ast.List | ast.Tuple):
@@ -126,7 +150,7 @@ def _test(left: ast.expr, sign: type[ast.cmpop], right: ast.expr, span: Span) ->
     literal = literal_of(right, span)
     if path is None or literal is None or sign not in COMPARED:
         return None
-    if sign not in (ast.Eq, ast.NotEq) and literal.kind not in _ORDERED:
+    if sign not in (ast.Eq, ast.NotEq) and literal.kind not in ordered:
         return None
     return Test(path, sign, (literal,))
 
@@ -162,7 +186,7 @@ def _compatible(wanted: Test, other: Test) -> bool:
 def _exclude(one: Test, other: Test) -> bool:
     """Whether two tests of one name with an order leave no number between them."""
     (mine, *_), (theirs, *_) = one.literals, other.literals
-    if mine.kind != theirs.kind or mine.kind not in _ORDERED:
+    if mine.kind != theirs.kind or mine.kind not in ORDERED:
         return False
     if one.sign in (ast.Lt, ast.LtE):
         one, other, mine, theirs = other, one, theirs, mine

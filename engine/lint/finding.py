@@ -13,6 +13,7 @@ CODES: Mapping[str, str] = MappingProxyType({
     "limit-never-binds": "a cap, a cooldown or a limit of a budget that others, or the triggers, always keep",
     "never-speaks": "a rule none of whose candidates can become a message",
     "unreachable-rule": "a rule that only answers to rules that never speak, or to itself",
+    "answers-itself": "rules that answer themselves, or each other, without end",
     "always-outranked": "a rule that another, which always speaks at the same moment, leaves no turn",
     "always-quiet": "a schedule, or a whole rule, that lies in quiet hours from end to end",
     "never-fires": "a trigger that cannot fire",
@@ -29,10 +30,11 @@ CODES: Mapping[str, str] = MappingProxyType({
     "unused": "a budget, quiet hours, a list or defaults that no rule uses",
     "unknown-type": "an event type that no event of the logs has",
     "unknown-field": "a field that no event of the rule's types has, or an attribute that no user has, in the logs",
+    "other-kind": "a comparison with another kind of value than the logs have",
     "unused-accept": "a comment that accepts a finding which is not there",
 })  # fmt: skip
 # Those that only a look at logs can find.
-LOG_CODES = frozenset({"unknown-type", "unknown-field"})
+LOG_CODES = frozenset({"unknown-type", "unknown-field", "other-kind"})
 
 
 @dataclass(frozen=True, slots=True, order=True)

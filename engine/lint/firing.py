@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from engine.core.matcher import Matcher
 from engine.core.rules import Rule, Trigger
@@ -141,11 +141,7 @@ def _covered_types(reading: Reading, rule: Rule) -> Iterator[Finding]:
 def _unreachable(reading: Reading) -> Iterator[Finding]:
     """Rules that only respond, and only to rules of which the same is true."""
     live = {rule.id: rule for rule in reading.rules if rule.mode != "off"}
-    reached: set[str] = set()
-    before = -1
-    while len(reached) != before:
-        before = len(reached)
-        reached |= {rule.id for rule in live.values() if any(_can_come(trigger, reached) for trigger in rule.triggers)}
+    reached = reached_rules(reading.rules)
     for rule in live.values():
         targets = [trigger.to for trigger in rule.triggers if isinstance(trigger, Response)]
         # Where a rule that is answered is off, that has been said of the trigger.
@@ -155,6 +151,17 @@ def _unreachable(reading: Reading) -> Iterator[Finding]:
         message = f"{rule.id} only responds to {ring}, so the first message is never sent"
         hint = "give one of them another trigger"
         yield reading.found("unreachable-rule", reading.of_rule(rule, "trigger"), message, hint, rule)
+
+
+def reached_rules(rules: Iterable[Rule]) -> set[str]:
+    """The rules that are on and that something else makes fire than answers to rules of which the same is not true."""
+    live = [rule for rule in rules if rule.mode != "off"]
+    reached: set[str] = set()
+    before = -1
+    while len(reached) != before:
+        before = len(reached)
+        reached |= {rule.id for rule in live if any(_can_come(trigger, reached) for trigger in rule.triggers)}
+    return reached
 
 
 def _can_come(trigger: Trigger, reached: set[str]) -> bool:

@@ -7,13 +7,13 @@ users.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from engine.core.refusal import Refused
 from engine.core.scope import NOW_FIELDS
 from engine.core.units import format_duration, parse_duration
-from engine.lint.constraints import Span, literal_of, path_of
+from engine.lint.constraints import Span, Test, literal_of, path_of
 
 _OF_NOW = {f"now.{name}": "text" if name in ("weekday", "date") else "number" for name in NOW_FIELDS}
 KINDS_OF_NAMES: Mapping[str, str] = MappingProxyType({
@@ -37,7 +37,7 @@ _MADE: Mapping[tuple[str, str, str], str] = {
 }  # fmt: skip
 WORDS: Mapping[str, str] = {
     "duration": "a duration", "number": "a number", "text": "text", "moment": "a moment", "list": "a list",
-    "truth": "a truth value", "null": "null",
+    "truth": "a truth value", "null": "null", "mapping": "a mapping",
 }  # fmt: skip
 _ORDERED = frozenset({"duration", "number", "text", "moment"})
 _HOLDING = frozenset({"text", "list"})  # what `in` can look into
@@ -94,6 +94,18 @@ def mend(node: ast.expr, kind: str, wanted: str, span: Span) -> str:
         return 'a moment has the fields of "now": hour, weekday, date and so on'
     if wanted == "list" and kind == "text":
         return 'look it up with "in"'
+    return ""
+
+
+def as_kind(test: Test, kinds: Collection[str]) -> str:
+    """The test's only literal as it is written to be of the only kind there is; "" where there is no saying."""
+    if len(kinds) != 1 or len(test.literals) != 1:
+        return ""
+    (kind,), (literal,) = kinds, test.literals
+    if kind == "number" and literal.kind == "text" and _is_number(literal.value):
+        return f"{literal.value} without the quotes"
+    if kind == "text" and literal.kind == "number":
+        return f'"{literal}", or compare float({test.path})'
     return ""
 
 

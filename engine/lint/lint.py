@@ -9,6 +9,7 @@ from dataclasses import replace
 from engine.core.rules import RuleSet
 from engine.lint.accepted import Accepted
 from engine.lint.calendars import check_calendars
+from engine.lint.circles import check_circles
 from engine.lint.conditions import check_conditions
 from engine.lint.finding import CODES, LOG_CODES, Finding
 from engine.lint.firing import check_firing
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     check_calendars,
     check_outranking,
     check_firing,
+    check_circles,
     check_words,
     check_conditions,
     check_unused,

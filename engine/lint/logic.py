@@ -20,7 +20,7 @@ from engine.core.scope import WEEKDAYS, Scope
 from engine.core.shapes import NAMESPACES
 from engine.core.state import UserState
 from engine.core.unknown import Unknown
-from engine.lint.constraints import COMPARED, TURNED, Constraints, literal_of, never_false, path_of, tests_of
+from engine.lint.constraints import COMPARED, ORDERED, TURNED, Constraints, literal_of, never_false, path_of, tests_of
 from engine.lint.kinds import WORDS, clash, kind_of, kind_of_name, mend
 from engine.lint.types import covers
 from engine.loading.wording import listed, shorten
@@ -224,7 +224,9 @@ def examine(sources: Sequence[str], known: Known) -> Iterator[tuple[int, Oddity]
         is_clean = is_clean and not oddities
         yield from ((number, oddity) for oddity in oddities)
         for conjunct in _flattened(examined.root, ast.And) if is_clean else ():
-            clash = next((clash for test in tests_of(conjunct, examined.span) if (clash := together.add(test))), None)
+            clash = next(
+                (clash for test in tests_of(conjunct, examined.span, ORDERED) if (clash := together.add(test))), None
+            )
             if clash is not None:
                 yield number, Oddity("never-holds", examined.offset(conjunct.col_offset), f"this never holds: {clash}")
                 return
@@ -243,7 +245,7 @@ def _alone(examined: Examined) -> Iterator[Oddity]:
     else:
         for conjunct in _flattened(root, ast.And):
             either = list(_flattened(conjunct, ast.Or))
-            tests = [tests_of(part, examined.span) for part in either]
+            tests = [tests_of(part, examined.span, ORDERED) for part in either]
             one_each = [test[0] for test in tests if len(test) == 1]
             if len(either) > 1 and (why := never_false(one_each)):
                 yield Oddity("always-holds", examined.offset(conjunct.col_offset), f"this is never false: {why}")

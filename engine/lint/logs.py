@@ -12,12 +12,15 @@ from engine.core.render import Template
 from engine.core.rules import Rule, RuleSet, Trigger
 from engine.core.scope import EVENT_RESERVED
 from engine.lint.conditions import event_types_of
+from engine.lint.constraints import tests_in
 from engine.lint.finding import Finding
+from engine.lint.kinds import WORDS, as_kind
 from engine.lint.lint import Check
 from engine.lint.matchers import matchers_of, matchers_of_policy
 from engine.lint.named import read_by_expression, read_by_template, templates_in
 from engine.lint.places import Key, Place, Reading
-from engine.loading.wording import listed, nearest
+from engine.loading.tree import Node
+from engine.loading.wording import listed, nearest, shorten
 from engine.replay.census import Census
 from engine.triggers.absence import Absence
 from engine.triggers.count import Count, CountDistinct
@@ -48,6 +51,7 @@ def log_check(census: Census) -> Check:
                 yield from _types(reading, written.matcher, reading.of_rule(rule, *written.keys), census, rule)
             for asked in _asked(reading, rule, census):
                 yield from _field(reading, rule, census, asked)
+            yield from _kinds(reading, rule, census)
             for name, place in _user_fields(reading, rule):
                 if name not in attributes and name != "id":
                     near = nearest(name, attributes)
@@ -128,6 +132,39 @@ def _fired_by(trigger: Trigger, census: Census) -> tuple[str, ...] | None:
         case Absence():
             return tuple(census.types(trigger.after.event_types))
     return () if trigger.kind == "schedule" else None
+
+
+def _kinds(reading: Reading, rule: Rule, census: Census) -> Iterator[Finding]:
+    """Comparisons of fields with what they cannot equal, for the log has other kinds of values in them."""
+    for written in matchers_of(rule):
+        if written.matcher.where is not None:
+            node = reading.where_node(rule, written.keys)
+            types = tuple(census.types(written.matcher.event_types))
+            yield from _kinds_in(reading, rule, census, written.matcher.where.source, types, node)
+    known = [_fired_by(trigger, census) for trigger in rule.triggers]
+    if None not in known:
+        types = tuple(dict.fromkeys(name for own in known for name in own or ()))
+        for number, condition in enumerate(rule.conditions):
+            node = reading.node(rule, "condition", number)
+            yield from _kinds_in(reading, rule, census, condition.source, types, node)
+
+
+def _kinds_in(
+    reading: Reading, rule: Rule, census: Census, source: str, types: tuple[str, ...], node: Node | None
+) -> Iterator[Finding]:
+    for test, offset, text in tests_in(source):
+        namespace, _, field = test.path.partition(".")
+        if namespace != "event" or "[" in field or field.partition(".")[0] in EVENT_RESERVED:
+            continue
+        found = census.kinds(types, field)
+        kinds = {literal.kind for literal in test.literals}
+        if not found or kinds & found or "null" in kinds:
+            continue
+        met = " or ".join(sorted(WORDS[kind] for kind in found))
+        values = " and ".join(sorted(WORDS[kind] for kind in kinds))
+        message = f'"{shorten(text)}" compares {values} with what is {met} in every event of the log that has it'
+        hint = f"write {field_hint}" if (field_hint := as_kind(test, found)) else ""
+        yield reading.found("other-kind", reading.of_text(rule.path, node, offset), message, hint, rule)
 
 
 def _trigger_fields(trigger: Trigger) -> Iterator[tuple[str, list[Matcher], Key]]:

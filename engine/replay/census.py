@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 
@@ -16,6 +16,11 @@ MESSAGE_EVENTS = frozenset(
     for word in ("delivered", "seen", "engaged", "answered", "dismissed", "muted", "expired")
 )
 FIELDS_MAX = 1000  # names that are kept to find near ones among
+
+
+_KINDS: Mapping[type, str] = {
+    str: "text", int: "number", float: "number", bool: "truth", list: "list", dict: "mapping",
+}  # fmt: skip
 
 
 class Census:
@@ -62,6 +67,13 @@ class Census:
     def has_field(self, types: Iterable[str], field: str) -> bool:
         """Whether any event of the types has a value, or null, at the path of ``field``."""
         return any(value_of(event, field) is not MISSING for name in types for event in self.by_type.get(name, ()))
+
+    def kinds(self, types: Iterable[str], field: str) -> frozenset[str]:
+        """The kinds of the values, but null, at the path of ``field`` in all events of the types: "text", "number" …"""
+        found = {
+            type(value_of(event, field)) for name in types for event in self.by_type.get(name, ())
+        }  # types of values are few, however many events there are
+        return frozenset(_KINDS[kind] for kind in found if kind in _KINDS)
 
     def fields(self, types: Iterable[str]) -> list[str]:
         """The names of the data fields of such events, as far as they are few enough to be meant one by one."""

@@ -86,13 +86,13 @@ def test_what_the_log_does_not_have_is_found(line: str, found: str) -> None:
     "line",
     [
         "trigger: {event: [test.run, test.failed]}",
-        "trigger: {event: message.answered}",
-        "trigger: {event: test.*}, condition: event.context.file == 1 and event.took == null",
+        "trigger: {event: message.answered}, cooldown: 1m",
+        'trigger: {event: test.*}, condition: event.context.file == "a.py" and event.took == null',
         "trigger: {event: test.failed}, condition: event.type == 'test.failed' or event.id == event.session",
         "trigger: {event: test.failed}, condition: defined(event.n) and event.n > 3",
         "trigger: {event: test.failed}, condition: 'default(user.level, 3) > 2 and user.id != \"x\"'",
         "trigger: [{event: test.failed}, {response: {to: b}}], condition: event.response == 1",
-        "trigger: {inactivity: 5m}, condition: event.test == 1",
+        "trigger: {inactivity: 5m}, condition: event.test == 't'",
         "trigger: {event: nothing}, mode: off",
         "trigger: {count: {event: test.failed, at_least: 2, within: 5m, group_by: [test, context.file]}}",
     ],
@@ -133,3 +133,36 @@ def test_what_nobody_names_is_counted_the_most_frequent_first() -> None:
     loaded = rules("id: a, trigger: {event: test.failed}, message: hm")
     counted = Census([*census().events, Event("file.saved", "bob", 0, {})])
     assert unseen_types(loaded, counted) == [("file.saved", 2), ("test.passed", 1), ("chat_message", 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("trigger: {event: {event: e, where: event.level == '3'}}",
+         "\"event.level == '3'\" compares text with what is a number in every event of the log that has it; write 3"
+         " without the quotes [other-kind]"),
+        ("trigger: {event: e}, condition: 3 < event.name or event.x",
+         '"3 < event.name" compares a number with what is text in every event of the log that has it; write "3", or'
+         " compare float(event.name) [other-kind]"),
+        ("trigger: {count: {event: e, where: event.level >= 'a', at_least: 2, within: 5m}}",
+         "\"event.level >= 'a'\" compares text with what is a number in every event of the log that has it"
+         " [other-kind]"),
+        ("trigger: {event: e}, condition: \"event.level in ['1', '2']\"",
+         "\"event.level in ['1', '2']\" compares text with what is a number in every event of the log that has it"
+         " [other-kind]"),
+        ("trigger: {event: e}, condition: event.level == 3", ""),
+        ("trigger: {event: e}, condition: event.mixed == 3 or event.mixed == 'x' or event.none == 3", ""),
+        ("trigger: {event: e}, condition: event.level == null or event.level != event.name", ""),
+        ("trigger: {event: [e, f]}, condition: event.level == '3'", ""),
+        ("trigger: {schedule: {every: 5m}}, condition: user.level == '3'", ""),
+    ],
+)  # fmt: skip
+def test_another_kind_of_value_than_the_log_has_is_found(line: str, found: str) -> None:
+    events = [
+        Event("user.identify", "ann", 0, {"level": 3}),
+        Event("e", "ann", 1, {"level": 3, "name": "x", "mixed": 3, "none": None, "x": True}),
+        Event("e", "ann", 2, {"level": 2.5, "mixed": "x", "level2": 1}),
+        Event("f", "ann", 3, {"level": "3"}),
+    ]
+    all_found = lint(rules(f"id: a, message: hm, {line}"), [log_check(Census(events))])
+    assert "".join(str(one).partition(": ")[2] for one in all_found) == found
