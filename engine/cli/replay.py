@@ -33,6 +33,7 @@ from engine.replay.recording import Recording, RecordingUnusable, read_recording
 from engine.replay.report import claims_row, count_rules, details, rule_table, summary
 from engine.replay.silence import explain_silence
 from engine.replay.table import UnknownColumn
+from engine.replay.trial import trial_table
 from engine.replay.verify import compare, verified
 from engine.settings import read_settings
 from engine.storage.base import StoreError
@@ -175,6 +176,9 @@ class _Run:
         lines = [*rule_table(timeline.latest, counts), "", *summary(replayed, counts, bad, self.until)]
         if self.invariants and not replayed.faults:
             lines.append(claims_row(len(self.invariants), len(broken)))
+        end = self.until if self.until is not None else replayed.last or 0
+        trial = trial_table(timeline.latest, replayed.by_user, events, end)
+        lines += ["", *trial] if trial else []
         if not replayed.faults:  # an event that was left out may be the one that a rule waited for
             seen = events if self.until is None else [event for event in events if event.at <= self.until]
             causes = explain_silence(timeline, seen, counts, made, self.until)
