@@ -6,7 +6,7 @@ alone, and not on the machine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from random import Random
 
@@ -24,6 +24,8 @@ STEPS_MAX = 24
 STREAMS_PER_STEP = 6  # so many streams of one step, then as many of two …
 LENGTH_MIN = 2 * DAY  # a stream may be as long as that, or twice as long as any span that matters
 TIMES_MAX = 50
+FIRES_MAX = 100  # of the busiest schedule, as long as a session is kept open for its own sake
+PRESENCE_MIN = HOUR
 GAPS_NONE = (0,)
 GAPS_SHORT = (0, SECOND, SECOND, MINUTE)
 ZONES = ("Etc/UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
@@ -42,6 +44,8 @@ class Maker:
         self.starts = starts(rules)
         self.zones = list(dict.fromkeys([rules.policy.zone_name, *ZONES]))
         self.length = max(LENGTH_MIN, 2 * max(vocabulary.spans, default=0))
+        interval = shortest_interval(rules)
+        self.presence = self.length if interval is None else max(PRESENCE_MIN, FIRES_MAX * interval)
 
     def stream(
         self,
@@ -58,7 +62,7 @@ class Maker:
         """
         # A text as the seed means the same to all versions of Python.
         random = Random(f"{self.seed} {purpose} {number}")
-        walk = Walk(self.timeline, self.vocabulary, random, start=START, length=self.length)
+        walk = Walk(self.timeline, self.vocabulary, random, start=START, length=self.length, presence=self.presence)
         steps = min(1 + number // STREAMS_PER_STEP, STEPS_MAX)
         if after:
             walk.replay(after)
@@ -115,11 +119,30 @@ def starts(rules: RuleSet) -> list[int]:
             local = datetime(2026, 1, 5, minute // 60 % 24, minute % 60)
             moment = moment_of(local, zone)
             found.update(dict.fromkeys([moment - MINUTE, moment, moment + MINUTE, moment + 5 * DAY]))
-    present = UserState("")
-    present.now = present.present_since = START
+    for dues in _dues(rules):
+        found[dues[0] - MINUTE] = None
+    return list(found)
+
+
+def shortest_interval(rules: RuleSet) -> int | None:
+    """How often the busiest schedule comes, None where none does so twice."""
+    return min([dues[1] - dues[0] for dues in _dues(rules) if len(dues) > 1], default=None)
+
+
+def _dues(rules: RuleSet) -> Iterator[list[int]]:
+    """The first two moments at which each trigger comes by itself, for somebody who is there and does nothing."""
     for rule in rules:
         for trigger in rule.triggers if rule.mode != "off" else ():
-            due = trigger.due(present, rules.policy) if trigger.has_timer and not trigger.has_memory else None
-            if due is not None:
-                found[due - MINUTE] = None
-    return list(found)
+            if not trigger.has_timer or trigger.has_memory:
+                continue
+            present = UserState("")
+            present.now = present.present_since = START
+            dues = []
+            for _ in range(2):
+                due = trigger.due(present, rules.policy)
+                if due is None:
+                    break
+                dues.append(due)
+                present.now = due
+            if dues:
+                yield dues

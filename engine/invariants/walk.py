@@ -34,7 +34,10 @@ class Walk:
     ``fresh`` are messages that were sent and that nobody has looked at, the latest last.
     """
 
-    def __init__(self, timeline: Timeline, vocabulary: Vocabulary, random: Random, *, start: int, length: int) -> None:
+    def __init__(
+        self, timeline: Timeline, vocabulary: Vocabulary, random: Random, *, start: int, length: int, presence: int
+    ) -> None:
+        """``presence``: how long the user waits in all with a session open, before they end it."""
         self.rules: RuleSet = timeline.latest
         self.vocabulary = vocabulary
         self.random = random
@@ -45,6 +48,7 @@ class Walk:
         self.fresh: list[Sending] = []
         self.latest: dict[str, Decision] = {}  # of each rule
         self.gaps: Sequence[int] = (0,)
+        self.presence_left = presence
         self._seen = (0, 0)
 
     @property
@@ -71,8 +75,18 @@ class Walk:
         """Let time run to a moment, if it is still to come."""
         if self.over or moment <= self.at:
             return
-        self.at = min(moment, self.end)
-        self.watch.advance(self.at)
+        moment = min(moment, self.end)
+        stays = self.at + self.presence_left
+        if self.state.sessions and moment > stays:
+            self._run_to(stays)
+            self.say("session.end")
+        self._run_to(moment)
+
+    def _run_to(self, moment: int) -> None:
+        if self.state.present_since is not None:
+            self.presence_left = max(self.presence_left - (moment - self.at), 0)
+        self.at = moment
+        self.watch.advance(moment)
         self._look()
 
     def pause(self) -> None:

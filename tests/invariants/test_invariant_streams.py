@@ -158,3 +158,13 @@ def test_streams_are_bounded_and_follow_from_their_number() -> None:
         assert len(walk.events) <= EVENTS_MAX
         assert walk.events == sorted(walk.events, key=lambda event: event.at)
         assert parse_at("2026-01-01T00:00:00Z") < walk.start <= walk.at <= walk.end <= walk.start + 3 * DAY
+
+
+@pytest.mark.parametrize("interval", ["1s", "1m"])
+def test_a_schedule_that_comes_all_the_time_does_not_make_streams_long(interval: str) -> None:
+    rules = [f"{{id: s, trigger: {{schedule: {{every: {interval}}}}}, {SAYS}}}"]
+    rules.append(f"{{id: back, trigger: {{session: {{returned_after: 9d}}}}, {SAYS}}}")
+    found = loaded(rules, ["every_rule_fires"]).rules
+    maker = Maker(Timeline(found), whole_vocabulary(found, ()), 0)
+    # Two days with a session open would be 172,800 of them.
+    assert max(len(maker.stream(number, "it", maker.rules).watch.decisions) for number in range(60)) < 20_000
