@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from engine.core.delivery import cancel_held
-from engine.core.model import Decision, Event, Reason
+from engine.core.delivery import cancel_unsendable
+from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline, Trigger, renamed_key
 from engine.core.state import GONE_RULES_MAX, UserState
 
@@ -31,7 +31,7 @@ def adopt(timeline: Timeline, index: int, state: UserState, decisions: list[Deci
         del state.memory[key]
     state.steady = None
     _forget_the_gone(rules, state)
-    cancel_held(state, rules, moment, Reason("rule_gone"), decisions, all=True)
+    cancel_unsendable(state, rules, moment, decisions)
     fresh = timeline.fresh(index)
     if fresh and timeline.history is not None:
         _find_out(rules, fresh, state, timeline.history(state.user, moment), moment, run)

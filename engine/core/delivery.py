@@ -114,18 +114,20 @@ def withdraw(rules: RuleSet, state: UserState, scope: Scope, decisions: list[Dec
             decisions.append(_taken_back(message_id, outstanding, rule, scope, reason))
 
 
-def cancel_held(
-    state: UserState, rules: RuleSet, at: int, reason: Reason, decisions: list[Decision], *, all: bool
-) -> None:
-    """Cancel what is held: ``all`` of it whose rule is gone or sends no more, else all that is not kept offline.
-
-    ``at`` is the moment, which the user's clock may still be just short of.
-    """
+def cancel_unsendable(state: UserState, rules: RuleSet, at: int, decisions: list[Decision]) -> None:
+    """Cancel what is held whose rule is gone or sends no more. ``at`` may be just after the user's clock."""
     for held in state.held:
         rule = rules.by_id.get(held.rule)
-        goes = (rule is None or rule.mode != "live") if all else (rule is None or not rule.keeps_offline)
-        if goes:
-            _conclude(held, rule, state, at, "cancelled", reason, decisions, [])
+        if rule is None or rule.mode != "live":
+            _conclude(held, rule, state, at, "cancelled", Reason("rule_gone"), decisions, [])
+
+
+def cancel_unkept(state: UserState, rules: RuleSet, decisions: list[Decision]) -> None:
+    """The user has left: cancel what is held whose rule does not speak to those who are absent."""
+    for held in state.held:
+        rule = rules.by_id.get(held.rule)
+        if rule is None or not rule.keeps_offline:
+            _conclude(held, rule, state, state.now, "cancelled", Reason("absent"), decisions, [])
 
 
 def _look(

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.core.adoption import adopt
-from engine.core.delivery import cancel_held, release, soonest_delivery, withdraw
+from engine.core.delivery import cancel_unkept, release, soonest_delivery, withdraw
 from engine.core.dispatch import Interest, Watch, observe_each
 from engine.core.feedback import expire, next_expiry, take_preferences, take_receipt
-from engine.core.model import LIFECYCLE_PREFIX, Decision, Event, Reason
+from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
 from engine.core.outgoing import spend
 from engine.core.rules import RuleSet, Timeline
 from engine.core.scope import Scope
@@ -268,6 +268,6 @@ def _leave(rules: RuleSet, state: UserState, event: Event | None, decisions: lis
     state.idle_since = None
     state.last_activity = None
     if state.held:
-        cancel_held(state, rules, state.now, Reason("absent"), decisions, all=False)
+        cancel_unkept(state, rules, decisions)
     _set_wake(rules, state)
     return candidates
