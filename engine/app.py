@@ -33,7 +33,7 @@ from engine.logs import configure_logs
 from engine.reload import Reloader
 from engine.responders import echo, plain
 from engine.responders.base import Responder, check_responder
-from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings
+from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings, shown_host
 from engine.storage.base import Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
@@ -170,11 +170,11 @@ class Server:
 
     @property
     def ws_url(self) -> str:
-        return f"ws://{_shown_host(self.settings.host)}:{self._ws_port}"
+        return f"ws://{shown_host(self.settings.host)}:{self._ws_port}"
 
     @property
     def http_url(self) -> str:
-        return f"http://{_shown_host(self.settings.host)}:{self._http_port}"
+        return f"http://{shown_host(self.settings.host)}:{self._http_port}"
 
     @property
     def rules(self) -> RuleSet:
@@ -318,10 +318,6 @@ class Server:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _shown_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _check_text(name: str, value: object) -> None:

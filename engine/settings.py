@@ -80,6 +80,11 @@ def parse_host(text: str) -> str:
     )
 
 
+def shown_host(host: str) -> str:
+    """As it stands in a URL (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def parse_store(text: str) -> str:
     """``"sqlite:PATH"`` or ``"memory:"``, as `open_store` takes them. Raises `Refused`."""
     kind, colon, path = text.partition(":")

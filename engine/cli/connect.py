@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.frames import CloseCode
 
+from engine.cli.address import address_of_server
 from engine.cli.conversation import HINT, Conversation, Explain, Quit, Send
 from engine.cli.screen import End, Screen
 
@@ -40,18 +42,22 @@ class _Leave(Exception):
 
 def connect(
     client_id: Annotated[str | None, typer.Option(help="Who to be; a new client unless told.")] = None,
-    url: Annotated[str, typer.Option(help="Address of the server.")] = "ws://127.0.0.1:7778",
+    url: Annotated[str | None, typer.Option(help="Address of the server; by the settings unless told.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
 ) -> None:
     """Talk to a running server from the terminal.
 
     Shows what the backend sends and sends what is typed. A question, and whatever else offers options, is answered by
     the number of an option or in your own words; /help lists how to dismiss, mute and snooze. Lines may also come
     through a pipe: the client leaves when they end and are answered.
+
+    The server is looked for where serve would start it: by --url, else by the environment (PROACTIVE_WS_PORT), else by
+    the settings file, else at ws://127.0.0.1:7778.
     """
     client = client_id or f"terminal-{secrets.token_hex(3)}"
     if not _is_unicode(client):
         raise typer.BadParameter("expected a client id in UTF-8")
-    terminal = _Terminal(client, url)
+    terminal = _Terminal(client, url or address_of_server("ws", config, "--url"))
     try:
         code = asyncio.run(terminal.run())
     except KeyboardInterrupt:
@@ -102,7 +108,7 @@ class _Terminal:
                 why = f"nobody is listening at {self.url}" if isinstance(error, OSError) else str(error)
                 if not self.screen.is_typed_at:
                     # What came through a pipe has nobody who would wait with it.
-                    self.say(f"{why}; start the server with: proactive serve")
+                    self.say(f"{why}; start the server with: proactive serve, or name another address with --url")
                     return 1
             # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
             pause_s = random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**attempt))

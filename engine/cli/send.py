@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 import aiohttp
 import typer
+
+from engine.cli.address import address_of_server
 
 TIMEOUT_S = 10.0
 
 
 def send(
     text: Annotated[str, typer.Argument(help="What to say.")],
-    to: Annotated[str, typer.Option(metavar="CLIENT|all", help="A client's id, or all for everybody.")],
+    to: Annotated[
+        str | None, typer.Option(metavar="CLIENT|all", help="Needed: a client's id, or all for everybody.")
+    ] = None,
     type: Annotated[str, typer.Option(help="question, suggestion, notification, or any other word.")] = "notification",
     option: Annotated[list[str] | None, typer.Option(help="A choice to offer; may be repeated.")] = None,
-    http: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:7777",
+    http: Annotated[str | None, typer.Option(help="Address of the server; by the settings unless told.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
 ) -> None:
     """Send a message to a client of a running server, or to all.
 
-    A client who is not connected gets it on coming back.
+    --to CLIENT names one; who is not connected gets it on coming back. --to all is for everybody who is connected now,
+    or was there over HTTP within ten minutes.
+
+    The server is looked for where serve would start it: by --http, else by the environment (PROACTIVE_HTTP_PORT), else
+    by the settings file, else at http://127.0.0.1:7777.
     """
+    if to is None:
+        raise typer.BadParameter(
+            "say to whom: --to CLIENT for one client, --to all for everybody who is connected", param_hint="'--to'"
+        )
+    http = http or address_of_server("http", config, "--http")
     message = {
         "to": {"all": True} if to == "all" else {"client": to},
         "type": type,
@@ -33,7 +48,8 @@ def send(
     except aiohttp.InvalidURL:
         raise _failed(f'expected an address such as "http://127.0.0.1:7777", got "{http}"') from None
     except aiohttp.ClientConnectorError:
-        raise _failed(f"nobody is listening at {http}; start the server with: proactive serve") from None
+        why = "start the server with: proactive serve, or name another address with --http"
+        raise _failed(f"nobody is listening at {http}; {why}") from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise _failed(f"no proactive server answers at {http}: {error or 'no answer in time'}") from None
     if status != 202:

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()"]
 WITHIN_S = 30.0
-START = "start the server with: proactive serve"
+START = "start the server with: proactive serve, or name another address with --url"
 RULES = """\
 version: 1
 rules:
@@ -236,9 +236,9 @@ def test_send_to_nobody_says_so(start: Start, served: Served) -> None:
     [
         (
             ["send", "--to", "all", "x", "--http"],
-            "proactive send: nobody is listening at {url}; start the server with: proactive serve\n",
+            f"proactive send: nobody is listening at {{url}}; {START.replace('--url', '--http')}\n",
         ),
-        (["connect", "--url"], "[nobody is listening at {url}; start the server with: proactive serve]\n"),
+        (["connect", "--url"], f"[nobody is listening at {{url}}; {START}]\n"),
     ],
 )
 def test_where_nobody_listens_is_told_in_a_line(start: Start, words: list[str], error: str) -> None:
@@ -258,6 +258,48 @@ def test_an_address_that_is_none_is_told_in_a_line(start: Start, words: list[str
     code, out, err = finish(start(*words), "")
     assert (code, out) == (1, "")
     assert err.startswith(error)
+
+
+def test_clients_look_for_the_server_where_the_settings_put_it(start: Start, tmp_path: Path) -> None:
+    config = f"ws_port: {free_port()}\nhttp_port: {free_port()}\nstore: 'memory:'\n"
+    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
+    Served(start("serve"))
+    assert finish(start("send", "--to", "ann", "Well?"))[:2] == (0, "ann is not connected; the message waits\n")
+    code, out, _ = finish(start("connect", "--client-id", "ann"), "")
+    assert code == 0
+    assert "note Well?" in out
+    (tmp_path / "config.yaml").rename(tmp_path / "elsewhere.yaml")
+    assert finish(start("send", "--to", "ann", "Well?", "--config", "elsewhere.yaml"))[0] == 0
+    assert "note Well?" in finish(start("connect", "--client-id", "ann", "--config", "elsewhere.yaml"), "")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "option"), [(["connect"], "--url"), (["send", "--to", "all", "x"], "--http")], ids=["connect", "send"]
+)
+def test_settings_that_do_not_say_where_the_server_is_are_told_with_the_option_that_does(
+    start: Start, tmp_path: Path, words: list[str], option: str
+) -> None:
+    name = "ws_port" if option == "--url" else "http_port"
+    (tmp_path / "config.yaml").write_text(f"{name}: 0\n", encoding="utf-8")
+    told = (
+        f"{name} is 0 in the settings, which is any that was free: give the address that serve printed with {option}\n"
+    )
+    assert finish(start(*words), "") == (1, "", told)
+    (tmp_path / "config.yaml").write_text("prots: 1\n", encoding="utf-8")
+    code, _, err = finish(start(*words), "")
+    assert code == 1
+    assert err.startswith('config.yaml:1:1: unknown key "prots"')
+    assert err.endswith(f"1 error in 1 file; {option} takes an address and reads no settings\n")
+    # What is given is not looked for.
+    url = f"{'ws' if option == '--url' else 'http'}://127.0.0.1:{free_port()}"
+    assert f"nobody is listening at {url}" in finish(start(*words, option, url), "")[2]
+
+
+def test_send_without_a_receiver_says_how_to_reach_one_and_all(start: Start) -> None:
+    code, out, err = finish(start("send", "x"))
+    assert (code, out) == (2, "")
+    told = " ".join(err.replace("│", " ").split())
+    assert "say to whom: --to CLIENT for one client, --to all for everybody who is connected" in told
 
 
 def test_what_was_acknowledged_outlives_kill_9(start: Start, served: Served, tmp_path: Path) -> None:

@@ -1,0 +1,37 @@
+"""Where a running server is to be found by the commands that talk to it: what `serve` would have read, they read too.
+
+It opens no connection, and knows no frames.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from engine.settings import SettingsErrors, read_settings, shown_host
+
+Scheme = Literal["ws", "http"]
+
+
+def address_of_server(scheme: Scheme, config: Path | None, option: str) -> str:
+    """By the settings file and the environment. Ends the command where they cannot be meant or do not name the port.
+
+    ``option`` is the one by which the address can be given instead, for the message.
+    """
+    try:
+        settings = read_settings(config, os.environ)
+    except SettingsErrors as errors:
+        for diagnostic in errors.diagnostics:
+            typer.echo(diagnostic, err=True)
+        typer.echo(f"{errors.summary}; {option} takes an address and reads no settings", err=True)
+        raise typer.Exit(1) from None
+    port = settings.ws_port if scheme == "ws" else settings.http_port
+    if port == 0:
+        name = f"{scheme}_port"
+        why = f"{name} is 0 in the settings, which is any that was free"
+        typer.echo(f"{why}: give the address that serve printed with {option}", err=True)
+        raise typer.Exit(1)
+    return f"{scheme}://{shown_host(settings.host)}:{port}"
