@@ -116,6 +116,7 @@ class Dispatch:
 
     __slots__ = (
         "_exact", "_indexes", "_interests", "_meters", "_prefixes", "_steady", "_timers", "arrivals", "departures",
+        "departures_by_key",
         "idle_min",
     )  # fmt: skip
 
@@ -127,6 +128,7 @@ class Dispatch:
         timers: dict[type[Trigger], list[Watch]] = {}
         spans = []
         arrivals, departures = [], []
+        self.departures_by_key: dict[str, Watch] = {}
         for rule in rules:
             for position, trigger in enumerate(rule.triggers):
                 watch = Watch(rule.order, position, rule, trigger)
@@ -141,6 +143,8 @@ class Dispatch:
                     spans.append(trigger.idle_span)
                 if trigger.presence == "arrival":
                     arrivals.append(watch)
+                elif trigger.presence == "departure" and trigger.has_memory:
+                    self.departures_by_key[trigger.key] = watch
                 elif trigger.presence == "departure":
                     departures.append(watch)
         self.arrivals = tuple(arrivals)
@@ -206,6 +210,16 @@ class Dispatch:
         if places not in self._indexes:
             self._indexes[places] = kind.index_events(watches)
         return self._indexes[places]
+
+
+def observe_departure(dispatch: Dispatch, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:
+    """Ask those who look on when presence ends: of the triggers that remember things, those that remember something."""
+    hits = observe_each(dispatch.departures, state, scope)
+    forgetful = dispatch.departures_by_key
+    if forgetful:
+        # A list, for they may forget it.
+        hits += observe_each([forgetful[key] for key in state.memory if key in forgetful], state, scope)
+    return hits
 
 
 def observe_each(watches: Iterable[Watch], state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:

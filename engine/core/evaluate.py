@@ -19,7 +19,7 @@ import msgspec
 
 from engine.core.adoption import adopt
 from engine.core.delivery import cancel_unkept, release, soonest_delivery, withdraw
-from engine.core.dispatch import Interest, Watch, observe_each
+from engine.core.dispatch import Interest, Watch, observe_departure, observe_each
 from engine.core.feedback import expire, next_expiry, take_preferences, take_receipt
 from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
 from engine.core.outgoing import spend
@@ -260,9 +260,8 @@ def _leave(rules: RuleSet, state: UserState, event: Event | None, decisions: lis
     state.present_since = None
     state.left_at = state.now
     state.steady = None
-    candidates: Candidates = []
-    if rules.dispatch.departures:
-        candidates = observe_each(rules.dispatch.departures, state, Scope(state, event, state.now, rules.policy))
+    scope = Scope(state, event, state.now, rules.policy)
+    candidates: Candidates = observe_departure(rules.dispatch, state, scope)
     state.opened_by = None
     state.session_events = 0
     state.idle_since = None

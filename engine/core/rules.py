@@ -209,7 +209,8 @@ class Trigger:
       key, so its memory never meets a meaning that it was not made for. When a rule set with a new key begins
       to hold, what the trigger would remember is found out from the user's past events (`rebuilt`).
     * ``presence`` asks for more: to `observe` (also) the event with which presence begins or ends, or None as the
-      event where it ends by itself. `UserState.present_since` is then None already.
+      event where it ends by itself. `UserState.present_since` is then None already. A trigger that has memory is
+      asked at the end only while it remembers something.
     """
 
     __slots__ = ("equality", "event_types", "idle_span", "key", "presence")
