@@ -66,7 +66,10 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("ws_port: 65536\n", "1:10: expected a whole number from 0 to 65535, got 65536 [bad-value]"),
         ("http_port: many\n", '1:12: expected a whole number from 0 to 65535, got "many" [wrong-type]'),
         ("responder: openai\n", '1:12: expected "plain" or "echo", got "openai" [bad-value]'),
-        ("answer_timeout: 30\n", '1:17: expected a duration such as "90s", "5m" or "1h30m", got 30, did you mean "30s" or "30m"? [bad-value]'),
+        (
+            "answer_timeout: 30\n",
+            '1:17: expected a duration such as "90s", "5m" or "1h30m", got 30, did you mean "30s" or "30m"? [bad-value]',
+        ),
         (
             "store: redis://localhost\n",
             '1:8: expected a store such as "sqlite:proactive.db", got "redis://localhost" [bad-value]',
