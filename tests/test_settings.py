@@ -68,7 +68,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("responder: openai\n", '1:12: expected "plain" or "echo", got "openai" [bad-value]'),
         (
             "answer_timeout: 30\n",
-            '1:17: expected a duration such as "90s", "5m" or "1h30m", got 30, did you mean "30s" or "30m"? [bad-value]',
+            '1:17: expected a duration such as "90s", "5m" or "1h30m", got 30, '
+            'did you mean "30s" or "30m"? [bad-value]',
         ),
         (
             "store: redis://localhost\n",
