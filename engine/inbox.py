@@ -28,6 +28,7 @@ DELIVERED = "message.delivered"  # the type of a receipt
 QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it clients are refused
 RECEIPTS_MAX = 10_000  # receipts that wait; beyond it they are dropped
 TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
+RECEIPTS_WAIT_MAX = 8_000  # receipts that wait while timers are due and nothing else waits
 RECEIPTS_TURN_MAX = 500  # receipts of one turn, besides its inputs
 CHAIN_MAX = 10  # receipts of which each made a rule say what the next is about
 RECEIPTED_MAX = 20_000  # messages by which one that is handed over twice is recognised
@@ -110,10 +111,16 @@ class Inbox:
         if dropped:
             log.warning("! receipts lost", messages=dropped, error=f"{RECEIPTS_MAX} wait already")
 
-    def take(self) -> list[Request]:
-        """What the next turn holds: receipts first, then at least one request, if there is any."""
+    def take(self, *, timers_due: bool = False) -> list[Request]:
+        """What the next turn holds: receipts first, then at least one request, if there is any.
+
+        While ``timers_due`` and nothing else waits, receipts wait as well, unless most of their room is taken: somebody
+        is to be spoken to at that moment, and nobody sees when a receipt is taken in.
+        """
         taken: list[Request] = []
-        receipts = [self._receipts.popleft() for _ in range(min(RECEIPTS_TURN_MAX, len(self._receipts)))]
+        wait = timers_due and not self._requests and len(self._receipts) < RECEIPTS_WAIT_MAX
+        number = 0 if wait else min(RECEIPTS_TURN_MAX, len(self._receipts))
+        receipts = [self._receipts.popleft() for _ in range(number)]
         if receipts:
             # No input is put off by it: time goes no further than to the first that waits.
             latest = self._requests[0].entries[0].at if self._requests and self._requests[0].entries else None

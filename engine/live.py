@@ -284,7 +284,7 @@ class Live:
         if self._stale.until is not None and now >= self._stale.until:
             self._end_stale_sessions()
         async with self._one_at_a_time:
-            taken = self._inbox.take()
+            taken = self._inbox.take(timers_due=self._next_wake is not None and self._next_wake <= now)
             entries = [entry for request in taken for entry in request.entries]
             horizon = entries[-1].at if self._inbox.has_requests and entries else now
             due = self._next_wake is not None and self._next_wake <= horizon

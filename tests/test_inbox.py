@@ -11,6 +11,7 @@ from engine.inbox import (
     RECEIPTED_MAX,
     RECEIPTS_MAX,
     RECEIPTS_TURN_MAX,
+    RECEIPTS_WAIT_MAX,
     TURN_MAX,
     Inbox,
     Overloaded,
@@ -80,6 +81,18 @@ async def test_a_receipt_is_stamped_no_later_than_the_first_that_waits(waits_sin
     inbox.put_receipts(handed(1), 9, {})
     (entry,) = inbox.take()[0].entries
     assert entry == Entry("event", at, "ann", Event("message.delivered", "ann", at, {"message_id": "m1"}))
+
+
+async def test_receipts_wait_for_timers_that_are_due_unless_an_input_waits_or_they_become_many() -> None:
+    inbox = Inbox()
+    inbox.put_receipts(handed(1), 5, {})
+    assert inbox.take(timers_due=True) == []
+    inbox.put([said(6)])
+    assert [len(request.entries) for request in inbox.take(timers_due=True)] == [1, 1]
+    inbox.put_receipts(handed(*range(2, RECEIPTS_WAIT_MAX + 1)), 7, {})
+    assert inbox.take(timers_due=True) == []
+    inbox.put_receipts(handed(RECEIPTS_WAIT_MAX + 1), 8, {})
+    assert [len(request.entries) for request in inbox.take(timers_due=True)] == [RECEIPTS_TURN_MAX]
 
 
 async def test_a_message_has_one_receipt_and_one_of_no_rule_has_none() -> None:
