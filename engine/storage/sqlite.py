@@ -34,7 +34,7 @@ from engine.storage.base import (
 from engine.storage.codec import decode_entry, decode_message
 from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
 from engine.storage.sqlite_rows import entry_row, fault_row, from_name, outgoing_row, to_name
-from engine.storage.sqlite_schema import Durability, connect
+from engine.storage.sqlite_schema import Durability, connect, transaction
 
 BUSY_TIMEOUT_MS = 5_000  # how long a call waits while another process writes
 TRACE_LENGTH_MAX = 16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
@@ -198,16 +198,8 @@ class SqliteStore:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        db = self._db
-        db.execute(begin)
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            # After some errors, a full disk among them, SQLite has rolled back by itself.
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+        with transaction(self._db, begin):
+            yield self._db
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

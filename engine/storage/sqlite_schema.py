@@ -6,7 +6,8 @@ Everything SQLite-specific that is not a query of the running store is here; `sq
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -204,8 +205,7 @@ def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
 
 def _make(db: sqlite3.Connection, path: Path, partition_count: int) -> None:
     """Make the tables; where somebody else did so a moment ago, theirs stand."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         if not _is_ours(db, path):
             for statement in SCHEMA.split(";\n"):
                 db.execute(statement)
@@ -214,24 +214,27 @@ def _make(db: sqlite3.Connection, path: Path, partition_count: int) -> None:
             db.executemany("INSERT INTO partitions VALUES (?, 0, 0, -1)", rows)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def _upgrade(db: sqlite3.Connection) -> None:
     """Bring a file of an earlier version up to this one, all or nothing; of two who try at once the second waits."""
     if _version(db) == SCHEMA_VERSION:
         return
-    db.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(db):
         for version in range(_version(db) + 1, SCHEMA_VERSION + 1):
             db.execute(UPGRADES[version])
             db.execute(f"PRAGMA user_version = {version}")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """All or nothing; by default nobody else writes beside it, from its first statement on."""
+    db.execute(begin)
+    try:
+        yield
         db.execute("COMMIT")
     except BaseException:
+        # After some errors, a full disk among them, SQLite has rolled back by itself.
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
