@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.core.gates import condition, preferences, presence, quiet_hours, simultaneous
+from engine.core.gates import condition, cooldown_value, preferences, presence, quiet_hours, simultaneous
 from engine.core.kept import frozen_facts, keep, thawed_facts
 from engine.core.model import Decision, Message, Outcome, Reason
 from engine.core.outgoing import write_down
-from engine.core.quiet import holding, quiet_until
+from engine.core.quiet import quiet_until
 from engine.core.remembered import Held, Outstanding
 from engine.core.rules import Delivery, Rule, RuleSet
 from engine.core.scope import Scope
@@ -191,10 +191,7 @@ def _conclude(
     """The held message comes to its outcome."""
     state.drop_held(held)
     if outcome == "sent" and rule is not None:
-        value = None if rule.cooldown_by is None else ""
-        if rule.cooldown_by is not None and held.event is not None:
-            value = rule.cooldown_by.name(held.event) or ""
-        write_down(rule, state, at, value, held.message)
+        write_down(rule, state, at, cooldown_value(rule, held.event), held.message)
         sent_now.append(rule.id)
     order = -1 if rule is None else rule.order
     event_id = held.event.id if held.event is not None else ""
@@ -230,9 +227,10 @@ def _cancelled_by(scope: Scope) -> Reason:
 
 def _quiet_until(rule: Rule, scope: Scope) -> int | None:
     """Until when quiet hours hold a message of the rule back; None where they do not."""
-    if not rule.quiet_hours or rule.urgent or holding(rule.quiet_hours, scope.at, scope.zone) is None:
+    if not rule.quiet_hours or rule.urgent:
         return None
-    return quiet_until(rule.quiet_hours, scope.at, scope.zone)
+    until = quiet_until(rule.quiet_hours, scope.at, scope.zone)
+    return None if until == scope.at else until
 
 
 def _is_breakpoint(spec: Delivery, scope: Scope) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 from engine.core.adoption import adopt
 from engine.core.delivery import cancel_unkept, release, soonest_delivery, withdraw
 from engine.core.dispatch import Interest, Watch, observe_departure, observe_each
-from engine.core.feedback import expire, next_expiry, take_preferences, take_receipt
+from engine.core.feedback import expire, take_preferences, take_receipt
 from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
 from engine.core.outgoing import spend
 from engine.core.rules import RuleSet, Timeline
@@ -84,7 +84,6 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
     if arrived:
         for outstanding in state.messages.values():
             outstanding.waits = False
-    if arrived and rules.dispatch.arrivals:
         candidates += observe_each(rules.dispatch.arrivals, state, Scope(state, event, at, rules.policy))
     if candidates:
         settle(candidates, state, rules.policy, decisions, sent_now)
@@ -156,7 +155,7 @@ def _wake_up(rules: RuleSet, state: UserState, moment: int, decisions: list[Deci
             fired = watch.trigger.fire(state, rules.policy)
             if fired is not None:
                 candidates.append((watch, fired))
-    if delivery == moment and next_expiry(state) is not None:
+    if delivery == moment:
         for event in expire(rules, state):
             interest = rules.dispatch.interest(event.type)
             candidates += _react(rules, interest, state, event, decisions, sent_now)

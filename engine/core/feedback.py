@@ -74,10 +74,6 @@ def expire(rules: RuleSet, state: UserState) -> list[Event]:
     return events
 
 
-def next_expiry(state: UserState) -> int | None:
-    return min([m.expires_at for m in state.messages.values() if m.expires_at is not None], default=None)
-
-
 def take_preferences(state: UserState, data: dict[str, Json]) -> None:
     """Remember what the user wishes; each key that is there replaces what was wished before.
 

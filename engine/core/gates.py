@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from engine.core.expressions import Unknown
-from engine.core.model import Outcome, Reason, derive_fraction
+from engine.core.model import Event, Outcome, Reason, derive_fraction
 from engine.core.operands import seen
 from engine.core.quiet import holding, quiet_until
 from engine.core.remembered import HELD_MAX, LEVELS, VALUES_MAX, Level, Preferences, Sent
@@ -89,7 +89,7 @@ def _cooldown(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     last: int | None = sent.last
     if rule.cooldown_by is not None:
         by_value = sent.by_value or {}
-        last = by_value.get(cooldown_value(rule, scope) or "")
+        last = by_value.get(cooldown_value(rule, scope.event) or "")
         if last is None and len(by_value) >= VALUES_MAX:
             # It may be one that had to be forgotten: then it was sent no later than the oldest that is known.
             last = next(iter(by_value.values()))
@@ -102,11 +102,11 @@ def _cooldown(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     return Reason("cooldown", (span, last + span))
 
 
-def cooldown_value(rule: Rule, scope: Scope) -> str | None:
+def cooldown_value(rule: Rule, event: Event | None) -> str | None:
     """The value of ``cooldown_by`` that the event has; "" where it has none, None where the rule names no field."""
     if rule.cooldown_by is None:
         return None
-    return (rule.cooldown_by.name(scope.event) if scope.event is not None else None) or ""
+    return (rule.cooldown_by.name(event) if event is not None else None) or ""
 
 
 def cooldown_of(rule: Rule, sent: Sent) -> int:

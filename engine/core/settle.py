@@ -58,7 +58,7 @@ def _decide(rule: Rule, scope: Scope, sent_now: list[str]) -> Decision:
     except RenderFailed as failure:
         return _decision(rule, scope, "render_error", Reason("render", (failure.reason,)))
     if rule.mode == "shadow":
-        write_down(rule, scope.state, scope.at, cooldown_value(rule, scope))
+        write_down(rule, scope.state, scope.at, cooldown_value(rule, scope.event))
         return _decision(rule, scope, "shadow", reason, message, variant)
     wait = wait_for(rule, scope)
     full = None if wait is None else no_room(rule, scope)
@@ -66,7 +66,7 @@ def _decide(rule: Rule, scope: Scope, sent_now: list[str]) -> Decision:
         return _decision(rule, scope, "expired", full, message, variant)
     charge(rule, scope)
     if wait is None:
-        write_down(rule, scope.state, scope.at, cooldown_value(rule, scope), message)
+        write_down(rule, scope.state, scope.at, cooldown_value(rule, scope.event), message)
         sent_now.append(rule.id)
         return _decision(rule, scope, "sent", reason, message, variant)
     drawn = (None, None) if variant is None else (variant.id, variant.share)
