@@ -51,26 +51,15 @@ def lint(
 def _with_logs(loaded: RuleSet, logs: list[str], source: str | None) -> tuple[tuple[Finding, ...], list[str]]:
     """What is found with a look at the logs, and what is to be told of them."""
     # Only now, for most have no log to look at.
-    from engine.cli.logs import read_all, stop
+    from engine.cli.logs import read_all, stopped_by_unreadable
     from engine.lint.logs import log_check, unseen_types
     from engine.replay.census import Census
-    from engine.replay.recording import RecordingUnusable
-    from engine.replay.table import UnknownColumn
-    from engine.storage.base import StoreError
 
     try:
-        census = Census(read_all(logs, source))
+        with stopped_by_unreadable(source, ", ".join(logs)):
+            census = Census(read_all(logs, source))
     except RuleErrors as errors:
         _refuse(errors)
-    except UnknownColumn as unknown:
-        place = unknown.place
-        stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
-    except OSError as error:
-        if error.filename is None:
-            raise
-        stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
-    except (StoreError, RecordingUnusable) as error:
-        stop(f"{', '.join(logs)}: {error}")
     return find(loaded, [log_check(census)]), _told(unseen_types(loaded, census))
 
 

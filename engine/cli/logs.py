@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
@@ -14,9 +15,11 @@ from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN, is_store
 from engine.replay.mapping import Source
 from engine.replay.reading import read_logs
-from engine.replay.recording import read_recording
+from engine.replay.recording import RecordingUnusable, read_recording
 from engine.replay.report import details
 from engine.replay.source import parse_source
+from engine.replay.table import UnknownColumn
+from engine.storage.base import StoreError
 
 SOURCE_BYTES_MAX = 1024 * 1024
 
@@ -25,6 +28,22 @@ def stop(message: str, code: int = 2) -> NoReturn:
     """End the command with a line on the error stream."""
     typer.echo(message, err=True)
     raise typer.Exit(code) from None
+
+
+@contextmanager
+def stopped_by_unreadable(source: str | None, named: str) -> Iterator[None]:
+    """Stop where a log, its mapping or a store cannot be read; ``named`` are the stores that may be meant."""
+    try:
+        yield
+    except UnknownColumn as unknown:
+        place = unknown.place
+        stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
+    except (StoreError, RecordingUnusable) as error:
+        stop(f"{named}: {error}")
 
 
 def check_logs(logs: Sequence[str], source: str | None) -> None:

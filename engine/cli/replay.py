@@ -14,7 +14,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from engine.cli.lines import fitted
-from engine.cli.logs import check_logs, read_source, stop
+from engine.cli.logs import check_logs, read_source, stop, stopped_by_unreadable
 from engine.core.model import Decision, Event
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
@@ -29,14 +29,12 @@ from engine.replay.claims import broken_invariants
 from engine.replay.driver import replay as replay_events
 from engine.replay.mapping import Source
 from engine.replay.reading import read_logs
-from engine.replay.recording import Recording, RecordingUnusable, read_recording, recorded_rules
+from engine.replay.recording import Recording, read_recording, recorded_rules
 from engine.replay.report import claims_row, count_rules, details, rule_table, summary
 from engine.replay.silence import explain_silence
-from engine.replay.table import UnknownColumn
 from engine.replay.trial import trial_table
 from engine.replay.verify import compare, verified
 from engine.settings import read_settings
-from engine.storage.base import StoreError
 from engine.storage.codec import encode_decision
 from engine.triggers import KINDS
 
@@ -68,7 +66,8 @@ def replay(
     run = _Run(rules, config, source, decisions, strict, verify)
     try:
         run.until = None if until is None else parse_at(until)
-        run.start(logs)
+        with stopped_by_unreadable(source, logs[0]):
+            run.start(logs)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
@@ -77,17 +76,8 @@ def replay(
             typer.echo(diagnostic, err=True)
         typer.echo(errors.summary, err=True)
         raise typer.Exit(1) from None
-    except UnknownColumn as unknown:
-        place = unknown.place
-        stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
     except Refused as refused:
         stop(f"--until: {refused.message}")
-    except OSError as error:
-        if error.filename is None:
-            raise
-        stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
-    except (StoreError, RecordingUnusable) as error:
-        stop(f"{logs[0]}: {error}")
 
 
 @dataclass(slots=True)
