@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import naive
+import one_rule
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.evaluate import apply
 from engine.core.groups import GROUPS_MAX
-from engine.core.model import Decision, Event
-from engine.core.rules import RuleSet, Timeline
-from engine.core.state import STATE_BYTES_MAX, UserState
+from engine.core.model import Event
+from engine.core.rules import RuleSet
+from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import MINUTE, from_datetime
 from engine.loading.diagnostic import RuleErrors
-from engine.loading.load import load
-from engine.triggers import KINDS
 from engine.triggers.count import COUNT_MAX, MOMENTS_MAX, VALUES_MAX
 
 WITHIN = 3 * MINUTE
 
 
-@cache
 def rule_set(written: str) -> RuleSet:
-    page = f"""
-version: 1
-policy: {{simultaneous: 100}}
-rules: [{{id: many, trigger: {{count: {{{written}}}}}, message: {{type: question, text: x}}}}]
-"""
-    return load({"rules.yaml": page}, KINDS)
-
-
-def decisions_of(rules: RuleSet, events: list[Event], *, written: bool = False) -> tuple[list[Decision], UserState]:
-    """``written``: the state is written and read again between any two events."""
-    state, decisions = UserState("ann"), list[Decision]()
-    for event in events:
-        apply(Timeline(rules), state, event, decisions)
-        if written:
-            state = UserState.decode(state.encode())
-    return decisions, state
+    return one_rule.rule_set("many", "count", written)
 
 
 @settings(max_examples=400, deadline=None)
@@ -57,7 +38,7 @@ def test_it_counts_as_the_page_says(
     events: list[Event], count: int, distinct: bool, group_by: str, reset_on: str, written: bool
 ) -> None:
     parts = (f"event: a, at_least: {count}, within: 3m", group_by, reset_on, "distinct: v" if distinct else "")
-    decisions, _ = decisions_of(rule_set(", ".join(filter(None, parts))), events, written=written)
+    decisions, _ = one_rule.decisions_of(rule_set(", ".join(filter(None, parts))), events, written=written)
 
     def resets(event: Event) -> bool:
         return event.type == "b" if reset_on == "reset_on: b" else bool(reset_on) and event.data["n"] == 2
@@ -90,9 +71,9 @@ def opened(number: int, **data: Any) -> Event:
 
 def test_nothing_is_remembered_once_the_window_is_empty() -> None:
     rules = rule_set("event: a, at_least: 2, within: 3m, group_by: g, reset_on: b")
-    _, state = decisions_of(rules, [opened(0, g="x"), opened(1, g="x")])
+    _, state = one_rule.decisions_of(rules, [opened(0, g="x"), opened(1, g="x")])
     assert state.memory == {}
-    _, state = decisions_of(rules, [opened(0, g="x"), Event("b", "ann", naive.START, {"g": "x"})])
+    _, state = one_rule.decisions_of(rules, [opened(0, g="x"), Event("b", "ann", naive.START, {"g": "x"})])
     assert state.memory == {}
 
 
@@ -103,7 +84,7 @@ def test_beyond_the_bound_the_group_left_alone_longest_is_forgotten(others: int,
     events = [opened(0, g="x"), opened(1, g="first"), opened(2, g="x")]
     events += [opened(3 + number, g=number) for number in range(others - 1)]
     events += [opened(1000, g="last"), opened(1001, g="x")] if not fires else [opened(1001, g="x")]
-    decisions, _ = decisions_of(rules, events)
+    decisions, _ = one_rule.decisions_of(rules, events)
     assert bool(decisions) == fires
 
 
@@ -113,7 +94,7 @@ def test_the_memory_of_one_trigger_is_bounded_however_far_it_counts(distinct: st
     values = range(COUNT_MAX - 1)
     groups = range(remembered // COUNT_MAX + 1)
     events = [opened(0, g=f"{number}" + "g" * 250, v=f"{value:0255}") for number in groups for value in values]
-    decisions, state = decisions_of(rules, events)
+    decisions, state = one_rule.decisions_of(rules, events)
     assert decisions == []
     (memory,) = state.memory.values()
     assert sum(map(len, memory.values())) == remembered // COUNT_MAX * (COUNT_MAX - 1)

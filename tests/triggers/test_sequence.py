@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import naive
+import one_rule
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.evaluate import apply
-from engine.core.model import Decision, Event
-from engine.core.rules import RuleSet, Timeline
-from engine.core.state import STATE_BYTES_MAX, UserState
+from engine.core.model import Event
+from engine.core.rules import RuleSet
+from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import MINUTE, from_datetime
 from engine.loading.diagnostic import RuleErrors
-from engine.loading.load import load
-from engine.triggers import KINDS
 from engine.triggers.sequence import EVENTS_MAX, STEPS_MAX
 
 WITHIN = 3 * MINUTE
@@ -34,24 +30,8 @@ WITHOUT: dict[str, naive.Test] = {
 }
 
 
-@cache
 def rule_set(written: str) -> RuleSet:
-    page = f"""
-version: 1
-policy: {{simultaneous: 100}}
-rules: [{{id: steps, trigger: {{sequence: {{{written}}}}}, message: {{type: question, text: x}}}}]
-"""
-    return load({"rules.yaml": page}, KINDS)
-
-
-def decisions_of(rules: RuleSet, events: list[Event], *, written: bool = False) -> tuple[list[Decision], UserState]:
-    """``written``: the state is written and read again between any two events."""
-    state, decisions = UserState("ann"), list[Decision]()
-    for event in events:
-        apply(Timeline(rules), state, event, decisions)
-        if written:
-            state = UserState.decode(state.encode())
-    return decisions, state
+    return one_rule.rule_set("steps", "sequence", written)
 
 
 @settings(max_examples=500, deadline=None)
@@ -68,7 +48,7 @@ def test_a_match_is_found_whenever_any_choice_of_events_is_one(
     parts = [f"steps: [{', '.join(steps)}], within: 3m"]
     parts += [f"without: {without}"] if without else []
     parts += ["group_by: g"] if grouped else []
-    decisions, _ = decisions_of(rule_set(", ".join(parts)), events, written=written)
+    decisions, _ = one_rule.decisions_of(rule_set(", ".join(parts)), events, written=written)
     expected = naive.sequence_firings(
         events,
         [STEPS[step] for step in steps],
@@ -104,9 +84,9 @@ def test_nothing_is_remembered_once_nothing_is_done() -> None:
         happened("c", g="x"),
         happened("b", WITHIN + 1, g="x"),
     ):
-        _, state = decisions_of(rules, [happened("a", g="x"), last])
+        _, state = one_rule.decisions_of(rules, [happened("a", g="x"), last])
         assert state.memory == {}
-    _, state = decisions_of(rules, [happened("a", g="x"), happened("b", WITHIN + 1, g="y")])
+    _, state = one_rule.decisions_of(rules, [happened("a", g="x"), happened("b", WITHIN + 1, g="y")])
     assert len(state.memory) == 1
 
 
@@ -118,7 +98,7 @@ def test_the_memory_of_one_trigger_is_bounded_however_large_the_events(steps: in
         for group in range(120)
         for step in range(steps - 1)
     ]
-    decisions, state = decisions_of(rules, events)
+    decisions, state = one_rule.decisions_of(rules, events)
     assert decisions == []
     (memory,) = state.memory.values()
     kept = sum(len(match) for done in memory.values() for match in done)
@@ -129,8 +109,8 @@ def test_the_memory_of_one_trigger_is_bounded_however_large_the_events(steps: in
 def test_a_step_of_many_fields_is_shown_cut_down_whether_the_state_was_written_or_not() -> None:
     rules = rule_set("steps: [a, b], within: 3m")
     events = [happened("a", text="x" * 6000), happened("b", 1, text="y" * 6000)]
-    in_memory, _ = decisions_of(rules, events)
-    read_again, _ = decisions_of(rules, events, written=True)
+    in_memory, _ = one_rule.decisions_of(rules, events)
+    read_again, _ = one_rule.decisions_of(rules, events, written=True)
     assert in_memory == read_again
     assert [len(step["text"]) for step in in_memory[0].trigger["steps"]] == [512, 512]
 
