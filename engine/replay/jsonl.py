@@ -8,7 +8,7 @@ expect, so the careful one is the meaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any
@@ -40,9 +40,21 @@ def read_jsonl(
     log: str, source: Source | None, bad: BadRecords, events: list[Event], progress: Progress | None = None
 ) -> None:
     """Append the events of a log, in the order of its lines: of the engine's own form if there is no source."""
+    for batch in jsonl_batches(log, source, bad, progress):
+        events += batch
+
+
+def jsonl_batches(
+    log: str, source: Source | None, bad: BadRecords, progress: Progress | None = None
+) -> Iterator[list[Event]]:
+    """The events of a log, in the order of its lines, some thousands at a time: those of one block of its bytes.
+
+    They are of the engine's own form if there is no source.
+    """
     read = own_line() if source is None else mapped_line(source)
-    append = events.append
     for first, lines in read_lines(log, bad, progress):
+        batch: list[Event] = []
+        append = batch.append
         for number, line in enumerate(lines, first):
             try:
                 # As many brackets take at least so much room, and most lines are shorter.
@@ -56,6 +68,8 @@ def read_jsonl(
             except msgspec.MsgspecError as error:
                 if line.strip():
                     bad.add(log, number, BadLine("not JSON", str(error)), line)
+        if batch:
+            yield batch
 
 
 def _no_own(line: bytes) -> str:
