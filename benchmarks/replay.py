@@ -27,8 +27,9 @@ from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
 from engine.folder import load_folder
+from engine.replay.activity import group
 from engine.replay.bad_records import BadRecords
-from engine.replay.driver import group, replay
+from engine.replay.driver import replay
 from engine.replay.reading import read_logs
 from engine.replay.source import parse_source
 from engine.states import StatesAtHand

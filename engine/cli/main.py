@@ -26,6 +26,12 @@ COMMANDS = {
     "schedule": "Show when the schedules of the rules will come.",
     "schema": "Print the JSON Schema of a rule file.",
     "replay": "Run rules over a recorded log and report what they would have sent.",
+    "diff": "Compare what two rule sets would have sent to the people of a log.",
+    "why": "Say why a rule fired or did not, and what would have made it fire.",
+    "sweep": "Try values in the rules, and show what each would have sent.",
+    "capture": "Make a rule test of something that happened.",
+    "import": "Write logs of other makers in the engine's own form.",
+    "simulate": "Write a log of people who do not exist, for somebody who has none.",
     "serve": "Run the live server.",
     "connect": "Talk to a running server from the terminal.",
     "send": "Send a message to a client of a running server, or to all.",
@@ -55,7 +61,9 @@ def app_for(words: Sequence[str]) -> typer.Typer:
 
 
 def load_command(name: str) -> Callable[..., Any]:
-    function: Callable[..., Any] = getattr(import_module(f"engine.cli.{name}"), name)
+    # A module cannot be called `import`.
+    module = "import_logs" if name == "import" else name
+    function: Callable[..., Any] = getattr(import_module(f"engine.cli.{module}"), module)
     return function
 
 

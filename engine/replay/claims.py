@@ -11,7 +11,8 @@ from engine.invariants.check import Sending, Violation, may_break, run_watched, 
 from engine.loading.diagnostic import counted
 from engine.loading.invariants import EveryRuleFires, Invariant
 from engine.loading.wording import listed
-from engine.replay.driver import Replayed, group
+from engine.replay.activity import group
+from engine.replay.driver import Replayed
 
 USERS_SHOWN_MAX = 5
 MOMENTS_SHOWN_MAX = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,7 @@ from engine.core.model import Decision, Event
 from engine.core.rules import HISTORY_EVENTS_MAX, History, Timeline
 from engine.core.state import UserState
 from engine.isolation import Evaluated, evaluate_user
+from engine.replay.activity import Activity, at_of, in_memory
 
 # A fault repeats the evaluation of its stretch only.
 STRETCH_EVENTS = 100
@@ -29,6 +30,23 @@ class FaultFound:
     user: str
     event: Event | None
     trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One user, run to ``end``: the events that counted, and what came of them under each of the timelines."""
+
+    user: str
+    events: Sequence[Event]
+    end: int
+    evaluated: Sequence[Evaluated]
+
+    def faults(self, place: int = 0) -> list[FaultFound]:
+        """What the engine failed on under the timeline of that place."""
+        return [
+            FaultFound(self.user, None if index is None else self.events[index], trace)
+            for index, trace in self.evaluated[place].faults
+        ]
 
 
 @dataclass(slots=True)
@@ -54,91 +72,87 @@ class Replayed:
         return made
 
 
-def group(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Each user's events by moment, at equal moments in the order given."""
-    users: dict[str, list[Event]] = {}
-    for event in events:
-        mine = users.get(event.user)
-        if mine is None:
-            users[event.user] = [event]
-        else:
-            mine.append(event)
-    for mine in users.values():
-        mine.sort(key=_at)
-    return users
+def run_users(
+    activity: Activity,
+    timelines: Sequence[Timeline],
+    until: int | None = None,
+    progress: Progress | None = None,
+    came_to: Callable[[str], int] | None = None,
+) -> Iterator[Ran]:
+    """Run every user's events under each of the timelines, then their time: to ``until``, or else to the last event
+    of all.
 
-
-_at = attrgetter("at")
+    Events after ``until`` are left out, and users who have no others. ``came_to`` says of each user how far time came
+    where that is known better; a user's own last event is never after it. Users do not know of each other, so one
+    after the other is the same as all at once, and needs room for one user. ``progress`` is told of the events that
+    were run, once for all timelines.
+    """
+    end = until if until is not None else activity.last or 0
+    untold = 0
+    for user, events in activity:
+        mine = events
+        if until is not None and mine[-1].at > until:
+            mine = mine[: bisect_left(mine, until + 1, key=at_of)]
+            if not mine:
+                continue
+        to = end if came_to is None or until is not None else max(mine[-1].at, came_to(user))
+        yield Ran(user, mine, to, [_run_user(timeline, user, mine, to) for timeline in timelines])
+        untold += len(mine)
+        if progress is not None and untold >= PROGRESS_EVENTS:
+            progress(untold)
+            untold = 0
 
 
 def replay(
-    events: Iterable[Event],
+    events: Iterable[Event] | Activity,
     timeline: Timeline,
     until: int | None = None,
     progress: Progress | None = None,
     came_to: Callable[[str], int] | None = None,
 ) -> Replayed:
-    """Run every user's events, then their time: to ``until``, or else to the last event of all.
-
-    Events after ``until`` are left out. ``came_to`` says of each user how far time came where that is known
-    better; a user's own last event is never after it. Users do not know of each other, so one after the other
-    is the same as all at once, and needs room for one state.
-    """
-    users = group(events)
+    """Run one timeline as `run_users` does, and keep all decisions."""
+    activity = events if isinstance(events, Activity) else in_memory(events)
     replayed = Replayed()
-    if until is not None:
-        count = sum(map(len, users.values()))
-        users = _cut(users, until)
-        replayed.left_out = count - sum(map(len, users.values()))
-    timeline.history = _history(users)
-    replayed.users = len(users)
-    replayed.first = min((mine[0].at for mine in users.values()), default=None)
-    replayed.last = max((mine[-1].at for mine in users.values()), default=None)
-    end = until if until is not None else replayed.last or 0
-    reported = 0
-    for user, mine in users.items():
-        to = end if came_to is None or until is not None else max(mine[-1].at, came_to(user))
-        evaluated = _replay_user(timeline, user, mine, to)
-        replayed.events += len(mine)
-        if evaluated.decisions:
-            replayed.by_user[user] = evaluated.decisions
-        for place, trace in evaluated.faults:
-            replayed.faults.append(FaultFound(user, None if place is None else mine[place], trace))
-        if progress is not None and replayed.events - reported >= PROGRESS_EVENTS:
-            progress(replayed.events - reported)
-            reported = replayed.events
+    for ran in run_users(activity, [timeline], until, progress, came_to):
+        replayed.users += 1
+        replayed.events += len(ran.events)
+        replayed.first = _earlier(replayed.first, ran.events[0].at)
+        replayed.last = max(replayed.last or 0, ran.events[-1].at)
+        if ran.evaluated[0].decisions:
+            replayed.by_user[ran.user] = ran.evaluated[0].decisions
+        if ran.evaluated[0].faults:
+            replayed.faults += ran.faults()
+    replayed.left_out = activity.events - replayed.events
     return replayed
 
 
-def _history(users: Mapping[str, list[Event]]) -> History:
-    """What these users have done before a moment, as rules that begin to hold then are told of it."""
-
-    def history(user: str, moment: int) -> list[Event]:
-        mine = users[user]
-        end = bisect_left(mine, moment, key=_at)
-        return mine[max(end - HISTORY_EVENTS_MAX, 0) : end]
-
-    return history
+def _earlier(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)
 
 
-def _cut(users: Mapping[str, list[Event]], until: int) -> dict[str, list[Event]]:
-    """The same less the events after ``until``, and less the users who have no others."""
-    kept = {user: [event for event in mine if event.at <= until] for user, mine in users.items()}
-    return {user: mine for user, mine in kept.items() if mine}
-
-
-def _replay_user(timeline: Timeline, user: str, events: Sequence[Event], until: int) -> Evaluated:
+def _run_user(timeline: Timeline, user: str, events: Sequence[Event], until: int) -> Evaluated:
+    timeline.history = _history(events)
     state = UserState(user)
     decisions: list[Decision] = []
     try:
         run(timeline, state, events, until, decisions)
     except Exception:
         # A fault of ours: go again with care, which finds the event and records the trace.
-        return _replay_with_care(timeline, user, events, until)
+        return _run_with_care(timeline, user, events, until)
     return Evaluated(state, decisions)
 
 
-def _replay_with_care(timeline: Timeline, user: str, events: Sequence[Event], until: int) -> Evaluated:
+def _history(events: Sequence[Event]) -> History:
+    """What this user has done before a moment, as rules that begin to hold then are told of it."""
+
+    def history(user: str, moment: int) -> Sequence[Event]:
+        end = bisect_left(events, moment, key=at_of)
+        return events[max(end - HISTORY_EVENTS_MAX, 0) : end]
+
+    return history
+
+
+def _run_with_care(timeline: Timeline, user: str, events: Sequence[Event], until: int) -> Evaluated:
     """The same in stretches, each begun again from a copy of the state where an event of it has to be left out."""
     whole = Evaluated(UserState(user), [])
     for start in range(0, len(events), STRETCH_EVENTS):

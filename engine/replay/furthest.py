@@ -16,8 +16,8 @@ from engine.core.rules import Policy, Rule, RuleSet, Timeline, Trigger
 from engine.core.state import UserState
 from engine.core.units import format_duration
 from engine.loading.wording import listed
+from engine.replay.activity import group
 from engine.replay.census import Census
-from engine.replay.driver import group
 from engine.triggers.absence import Absence
 from engine.triggers.count import Count
 from engine.triggers.sequence import Sequence as Steps

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
 from engine.core.remembered import MESSAGES_MAX
 from engine.core.rules import Rule
-from engine.replay.driver import group
+from engine.replay.activity import group
 
 FATES = ("answered", "dismissed", "ignored")
 NAME_WIDTH = 22

@@ -305,6 +305,7 @@ def test_interrupted_it_says_so_without_a_traceback():
 # The signal is raised by the process itself, at the moment at which it asks for input.
 INTERRUPTED = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started deaf to it
 from engine.cli.main import main
 class Interrupting:
     def read(self, size):

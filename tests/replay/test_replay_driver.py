@@ -13,7 +13,8 @@ from engine.core.rules import Fired, Rule, RuleSet, Timeline, Trigger
 from engine.core.units import MINUTE, SECOND
 from engine.loading.load import load
 from engine.replay import driver
-from engine.replay.driver import group, replay
+from engine.replay.activity import group
+from engine.replay.driver import replay
 from engine.storage.codec import encode_decision
 from engine.triggers import KINDS
 

@@ -17,8 +17,9 @@ import pytest
 from engine.core.rules import Timeline
 from engine.core.units import MILLISECOND, MINUTE
 from engine.loading.load import load
+from engine.replay.activity import group
 from engine.replay.bad_records import BadRecords
-from engine.replay.driver import group, replay
+from engine.replay.driver import replay
 from engine.replay.reading import read_logs
 from engine.replay.report import count_rules
 from engine.replay.source import parse_source

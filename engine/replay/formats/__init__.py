@@ -1,0 +1,1 @@
+"""Logs of other makers to events: one file per format, and a table of them (`registry`)."""
