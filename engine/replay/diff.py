@@ -166,9 +166,7 @@ def compare_rules(
         old = [_under(decision, after.renamed) for decision in user.evaluated[0].decisions]
         new = user.evaluated[1].decisions
         for name in {decision.rule for decision in chain(old, new)} - by_rule.keys():
-            # Of the past of a recording, gone before either of the two.
-            by_rule[name] = RuleDiff(name, "gone")
-            diff.rules.append(by_rule[name])
+            by_rule[name] = RuleDiff(name, "gone")  # of the past of a recording
         changes, unchanged = changes_of(old, new, by_rule, moved_within)
         diff.unchanged += unchanged
         _count_sides(diff, by_rule, old, new)
@@ -178,7 +176,7 @@ def compare_rules(
             if len(kept) >= 2 * USERS_KEPT:
                 kept = _most_changed(kept)
     diff.users = _most_changed(kept)
-    diff.rules.sort(key=lambda one: one.edit == "gone")
+    diff.rules = [by_rule[name] for name in told] + [by_rule[name] for name in sorted(by_rule.keys() - told.keys())]
     return diff
 
 
@@ -244,8 +242,8 @@ def _pairs(mine: Sequence[Decision], theirs: Sequence[Decision], within: int) ->
     pairs = _matched(mine, theirs, at_of)
     left, right = _without(mine, pairs, 0), _without(theirs, pairs, 1)
     if left and right:
-        named = [[it for it in side if it.event_id] for side in (left, right)]
-        same_cause = _matched(*named, attrgetter("event_id"))
+        caused = [it for it in left if it.event_id], [it for it in right if it.event_id]
+        same_cause = _matched(caused[0], caused[1], attrgetter("event_id"))
         pairs += same_cause
         left, right = _without(left, same_cause, 0), _without(right, same_cause, 1)
     near = [
