@@ -1,4 +1,4 @@
-"""The bytes of a log, in blocks: a file or standard input, plain or gzip. Knows nothing of what they say.
+"""The bytes of a log, in blocks: a file or standard input, plain or packed. Knows nothing of what they say.
 
 Whatever is wrong with the bytes themselves (a damaged gzip, text that is not UTF-8, a line without end) is a
 bad record, and what could be read counts.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, Protocol
 
 from engine.replay.bad_records import BadLine, BadRecords
 
@@ -32,21 +33,76 @@ def is_store(log: str) -> bool:
         return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
 
 
-def read_blocks(log: str, progress: Progress | None = None) -> Iterator[bytes]:
-    """The log's bytes, unpacked where they are gzip (by the first two bytes, whatever the name is).
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
-    Raises OSError where the file cannot be read, and `BadLine` where a gzip breaks off or is damaged: what
+
+class Once(str):
+    """A log that can be read once, such as standard input: its name as messages have it, and its bytes.
+
+    Its beginning may be looked at before it is read.
+    """
+
+    _stream: Readable
+    _kept: list[bytes]
+
+    def __new__(cls, name: str, stream: Readable) -> Once:
+        once = super().__new__(cls, name)
+        once._stream = stream
+        once._kept = []
+        return once
+
+    def peek(self) -> Iterator[bytes]:
+        """The first blocks, which are kept to be read."""
+        yield from list(self._kept)
+        for block in _raw_blocks(self._stream, None):
+            self._kept.append(block)
+            yield block
+
+    def read(self, progress: Progress | None) -> Iterator[bytes]:
+        while self._kept:
+            block = self._kept.pop(0)
+            if progress is not None:
+                progress(len(block))
+            yield block
+        yield from _raw_blocks(self._stream, progress)
+
+
+def read_blocks(log: str, progress: Progress | None = None) -> Generator[bytes, None, None]:
+    """The log's bytes, unpacked where they are packed (by the first bytes, whatever the name is).
+
+    Raises OSError where the file cannot be read, and `BadLine` where what is packed breaks off or is damaged: what
     was yielded before that was read.
     """
-    if log == STDIN:
-        yield from _unpack(sys.stdin.buffer, progress)
-        return
-    with open(log, "rb") as stream:
-        yield from _unpack(stream, progress)
+    with _opened(log, progress) as raw:
+        yield from _unpack(raw)
 
 
-def _unpack(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
-    raw = _raw_blocks(stream, progress)
+def read_head(log: str, size: int) -> bytes:
+    """The first ``size`` bytes, unpacked, or all where they are fewer; the log can be read from its beginning after
+    that, so standard input comes as `Once`. What is damaged is told by whoever reads on. Raises OSError.
+    """
+    start = b""
+    with suppress(BadLine), closing(_unpack(log.peek()) if isinstance(log, Once) else read_blocks(log)) as blocks:
+        for block in blocks:
+            start += block
+            if len(start) >= size + len(BOM):
+                break
+    return start.removeprefix(BOM)[:size]
+
+
+@contextmanager
+def _opened(log: str, progress: Progress | None) -> Iterator[Iterator[bytes]]:
+    if isinstance(log, Once):
+        yield log.read(progress)
+    elif log == STDIN:
+        yield _raw_blocks(sys.stdin.buffer, progress)
+    else:
+        with open(log, "rb") as stream:
+            yield _raw_blocks(stream, progress)
+
+
+def _unpack(raw: Iterator[bytes]) -> Generator[bytes, None, None]:
     first = next(raw, b"")
     # A pipe may hand over its first byte alone.
     while len(first) < len(GZIP_MAGIC) and (more := next(raw, b"")):
@@ -63,7 +119,7 @@ def _unpack(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
         raise BadLine("damaged gzip", str(error)) from None
 
 
-def _raw_blocks(stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
+def _raw_blocks(stream: Readable, progress: Progress | None) -> Iterator[bytes]:
     while block := stream.read(BLOCK_BYTES):
         if progress is not None:
             progress(len(block))

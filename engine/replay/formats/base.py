@@ -18,6 +18,7 @@ from engine.replay.mapping import Source
 Clock = Literal["server", "client"]
 HEAD_BYTES = 64 * 1024  # of a log, unpacked, by which its format is recognised
 BATCH_EVENTS = 5000  # that a reader hands over at once, about
+FILES_MAX = 10_000  # of a folder, whose names are looked at
 
 
 @dataclass(frozen=True, slots=True)

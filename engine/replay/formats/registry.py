@@ -1,0 +1,55 @@
+"""The formats that are known, and which of them a log is of. It reads the beginning of a log and no more."""
+
+from __future__ import annotations
+
+import os
+
+from engine.core.refusal import Refused
+from engine.loading.wording import did_you_mean, listed, with_hint
+from engine.replay.blocks import read_head
+from engine.replay.formats.base import FILES_MAX, HEAD_BYTES, Format, Head
+
+# In the order of their names.
+FORMATS: tuple[Format, ...] = ()
+OWN = "jsonl"  # the name of the engine's own form
+
+
+def format_named(name: str) -> Format | None:
+    """The format that ``--format`` says, None for the engine's own form. Raises `Refused`."""
+    names = [OWN, *(known.name for known in FORMATS)]
+    if name == OWN:
+        return None
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    hint = did_you_mean(name, names)
+    raise Refused(with_hint(f'expected a format: {listed(names, "or", most=len(names))}, got "{name}"', hint))
+
+
+def recognise(head: Head) -> Format | None:
+    """The format that a log begins like, None where it may be of the engine's own form or of none.
+
+    Raises `Refused` where there are several, so that the user decides.
+    """
+    found = [known for known in FORMATS if known.recognises(head)]
+    if len(found) > 1:
+        names = [known.name for known in found]
+        raise Refused(f"{head.name}: it looks like {listed(names, 'and')}; say which it is with --format")
+    return found[0] if found else None
+
+
+def reader_of(log: str, name: str | None = None) -> Format | None:
+    """What reads that log: the format of that name, or else the one that it begins like; None is the engine's own form.
+
+    ``log`` is what `engine.replay.members.logs_in` gives. Raises `Refused`, and OSError.
+    """
+    return recognise(head_of(log)) if name is None else format_named(name)
+
+
+def head_of(log: str) -> Head:
+    """Raises OSError."""
+    if os.path.isdir(log):
+        with os.scandir(log) as entries:
+            files = [entry.name for _, entry in zip(range(FILES_MAX), entries, strict=False)]
+        return Head(log, files=frozenset(files), is_folder=True)
+    return Head(log, read_head(log, HEAD_BYTES))
