@@ -1,17 +1,17 @@
 """JSON lines to events: the engine's own form (rules-language, section 2), and any other by a mapping.
 
-Two ways lead from a line to an event. The careful one decodes the whole record and looks; the fast one has a
-decoder made for just the fields in question. The fast one hands over to the careful one whatever it does not
-expect, so the careful one is the meaning.
+Two ways lead from lines to events. The careful one decodes a whole record and looks; the fast one decodes many lines at
+once to just the fields in question, and leaves to the careful one whatever it does not expect. So the careful one is
+the meaning.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
-from typing import Any
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,6 +24,10 @@ from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
 
 ReadLine = Callable[[bytes], Event]  # raises `BadLine`, or what msgspec raises for a line that is not JSON
+ReadLines = Callable[[list[bytes]], Sequence[Event | None]]  # None for a line that has to be read with care
+
+# Lines that are decoded at once: one that is odd makes all of them be read with care.
+PIECE_LINES = 100
 
 # Of lists and objects within each other, the record itself counted: more than anybody writes, and so few that neither
 # reading nor judging comes near the interpreter's own limit, which differs between machines.
@@ -34,6 +38,8 @@ _OPENING, _CLOSING = b"[{", b"]}"
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 _decode_json = msgspec.json.Decoder().decode
+
+Record = TypeVar("Record")
 
 
 def read_jsonl(
@@ -51,25 +57,46 @@ def jsonl_batches(
 
     They are of the engine's own form if there is no source.
     """
-    read = own_line() if source is None else mapped_line(source)
+    form = own_form() if source is None else mapped_form(source)
     for first, lines in read_lines(log, bad, progress):
         batch: list[Event] = []
-        append = batch.append
-        for number, line in enumerate(lines, first):
-            try:
-                # As many brackets take at least so much room, and most lines are shorter.
-                if len(line) > 2 * DEPTH_MAX:
-                    check_depth(line)
-                append(read(line))
-            except BadLine as trouble:
-                if not bad.total:
-                    bad.misses = _no_own(line) if source is None else _misses(source, line)
-                bad.add(log, number, trouble, line)
-            except msgspec.MsgspecError as error:
-                if line.strip():
-                    bad.add(log, number, BadLine("not JSON", str(error)), line)
+        for start in range(0, len(lines), PIECE_LINES):
+            piece = lines[start : start + PIECE_LINES]
+            events = form.read_many(piece)
+            if not all(events):
+                events = _with_care(piece, events, form.read, _Place(log, first + start, source, bad))
+            batch += events  # type: ignore[arg-type]  # all of them are events by now
         if batch:
             yield batch
+
+
+class _Place(NamedTuple):
+    """Where lines stand, the first of them in line ``number``, and where to write down what is wrong with them."""
+
+    log: str
+    number: int
+    source: Source | None
+    bad: BadRecords
+
+
+def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLine, place: _Place) -> list[Event]:
+    """The events of the lines, of which some have been read already."""
+    log, first, source, bad = place
+    read_now: list[Event] = []
+    for number, (line, event) in enumerate(zip(lines, events, strict=True), first):
+        try:
+            if event is None:
+                check_depth(line)
+                event = read(line)
+            read_now.append(event)
+        except BadLine as trouble:
+            if not bad.total:
+                bad.misses = _no_own(line) if source is None else _misses(source, line)
+            bad.add(log, number, trouble, line)
+        except msgspec.MsgspecError as error:
+            if line.strip():
+                bad.add(log, number, BadLine("not JSON", str(error)), line)
+    return read_now
 
 
 def _no_own(line: bytes) -> str:
@@ -125,25 +152,33 @@ def _record(line: bytes) -> dict[str, Json]:
     return record
 
 
+class Form(NamedTuple):
+    """The two ways from lines to events: one line with care, and many of which few are odd."""
+
+    read: ReadLine
+    read_many: ReadLines
+
+
 class _Own(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    at: Any = None
-    user: Any = None
-    type: Any = None
-    session: Any = None
-    id: Any = None
-    data: Any = None
+    """A record as nearly all of them are; any other is read with care."""
+
+    at: str | float | int
+    user: Annotated[str, msgspec.Meta(min_length=1)]
+    type: Annotated[str, msgspec.Meta(min_length=1)]
+    data: dict[str, Any]
+    session: str | None = None
+    id: str | None = None
 
 
 OWN_FIELDS = frozenset(_Own.__struct_fields__)
 
 
-def own_line() -> ReadLine:
-    """Reads a line of the engine's own form. Fields beside ``data`` are data too; ``data`` wins over them."""
+def own_form() -> Form:
+    """Reads lines of the engine's own form. Fields beside ``data`` are data too; ``data`` wins over them."""
     stamps = Stamps()
-    parse_at = stamps.parse
-    decode = msgspec.json.Decoder(_Own).decode
+    decode = msgspec.json.Decoder(_Own).decode_lines
 
-    def read_carefully(line: bytes) -> Event:
+    def read(line: bytes) -> Event:
         record = _record(line)
         data = record.get("data")
         if data is None:
@@ -154,35 +189,40 @@ def own_line() -> ReadLine:
         further = {name: value for name, value in record.items() if name not in OWN_FIELDS}
         return make_event(stamps, get("at"), get("user"), get("type"), get("session"), get("id"), {**further, **data})
 
-    def read(line: bytes) -> Event:
-        try:
-            own = decode(line)
-        except msgspec.ValidationError:
-            return read_carefully(line)
-        user, event_type, session, event_id, data = own.user, own.type, own.session, own.id, own.data
-        if (
-            type(user) is str and user
-            and type(event_type) is str and event_type
-            and type(data) is dict
-            and (session is None or (type(session) is str and session))
-            and (event_id is None or type(event_id) is str)
-        ):  # fmt: skip
-            try:
-                return Event(event_type, user, parse_at(own.at), data, event_id or "", session)
-            except ValueError:
-                pass  # no time or a bad one: the careful way says which
-        return read_carefully(line)
+    def read_many(lines: list[bytes]) -> Sequence[Event | None]:
+        records = _decoded(decode, lines)
+        if records is None:
+            return [None] * len(lines)
+        moments = stamps.parse_all([own.at for own in records])
+        return [
+            None if at is None else Event(own.type, own.user, at, own.data, own.id or "", own.session or None)
+            for own, at in zip(records, moments, strict=True)
+        ]
 
-    return read
+    return Form(read, read_many)
 
 
-def mapped_line(source: Source) -> ReadLine:
-    """Reads a line of a foreign log as the mapping says."""
+def _decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> list[Record] | None:
+    """A record for each line, or None where any of them is not what the decoder is made for."""
+    try:
+        for line in lines:
+            # As many brackets take at least so much room, and most lines are shorter.
+            if len(line) > 2 * DEPTH_MAX:
+                check_depth(line)
+        records = decode(b"\n".join(lines))
+    except (BadLine, msgspec.MsgspecError):
+        return None
+    # As many records as lines: none of the lines is blank, and none of the records goes over several.
+    return records if len(records) == len(lines) else None
+
+
+def mapped_form(source: Source) -> Form:
+    """Reads lines of a foreign log as the mapping says."""
     careful = _careful(source)
     fields = _fields(source)
     if source.data is None or fields is None:
-        return careful
-    return _fast(source, fields, careful)
+        return Form(careful, lambda lines: [None] * len(lines))
+    return Form(careful, _fast(source, fields))
 
 
 def _careful(source: Source) -> ReadLine:
@@ -246,50 +286,51 @@ def _fields(source: Source) -> dict[str, Any] | None:
 _LEAF: dict[str, Any] = {"": None}  # known by identity, never changed
 
 
-def _fast(source: Source, fields: dict[str, Any], careful: ReadLine) -> ReadLine:
+def _fast(source: Source, fields: dict[str, Any]) -> ReadLines:
     attributes: dict[str, str] = {}
-    decode = msgspec.json.Decoder(_struct(fields, "", "", attributes)).decode
+    decode = msgspec.json.Decoder(_struct(fields, "", "", attributes)).decode_lines
     places = [*_main_places(source), *(source.data or {}).values()]
     # A constant has no field; it takes the place of what is not there.
     get = attrgetter(*(_ABSENT if place.path is None else attributes[place.path] for place in places))
-    main_constants = [place.value for place in _main_places(source)]
-    has_constants = any(value is not None for value in main_constants)
+    constants = [place.value for place in places]
+    has_constants = any(value is not None for value in constants)
     names = tuple(source.data or {})
-    constants = {
-        name: place.value
-        for name, place in (source.data or {}).items()
-        if place.path is None and place.value is not None
-    }
     stamps = Stamps(source.zone)
-    parse_at = stamps.parse
 
-    def read(line: bytes) -> Event:
+    def read_many(lines: list[bytes]) -> Sequence[Event | None]:
+        records = _decoded(decode, lines)
         try:
-            found = get(decode(line))
-        except (msgspec.ValidationError, AttributeError):
-            return careful(line)  # such as text where an object was expected on the way
-        at, user, event_type, session, event_id, *values = found
+            found: list[Sequence[Json]] = list(map(get, records or ()))
+        except AttributeError:
+            records = None  # such as text where an object was expected on the way
+        if records is None:
+            return [None] * len(lines)
         if has_constants:
-            at, user, event_type, session, event_id = [
-                constant if value is None else value for value, constant in zip(found, main_constants, strict=False)
-            ]
-        data = {}
-        for name, value in zip(names, values, strict=False):
-            if value is not None:
-                data[name] = value  # noqa: PERF403  # a comprehension is one more call for each record
-        if constants:
-            data |= constants
-        if type(user) is type(event_type) is str and user and event_type:
-            try:
-                moment = parse_at(at)
-            except ValueError:
-                pass  # no time or a bad one: the careful way says which
-            else:
-                if event_id is None and (session is None or (type(session) is str and session)):
-                    return Event(event_type, user, moment, data, "", session)
-        return make_event(stamps, at, user, event_type, session, event_id, data)
+            found = [_filled(values, constants) for values in found]
+        events: list[Event | None] = []
+        moments = stamps.parse_all([values[0] for values in found])
+        for at, (_, user, event_type, session, event_id, *values) in zip(moments, found, strict=True):
+            event = None
+            if (
+                at is not None
+                and type(user) is str and user
+                and type(event_type) is str and event_type
+                and (session is None or type(session) is str)
+                and (event_id is None or type(event_id) is str)
+            ):  # fmt: skip
+                data = {}
+                for name, value in zip(names, values, strict=False):
+                    if value is not None:
+                        data[name] = value  # noqa: PERF403  # a comprehension is one more call for each record
+                event = Event(event_type, user, at, data, event_id or "", session or None)
+            events.append(event)
+        return events
 
-    return read
+    return read_many
+
+
+def _filled(values: Sequence[Json], constants: list[Json]) -> list[Json]:
+    return [constant if value is None else value for value, constant in zip(values, constants, strict=True)]
 
 
 _ABSENT = "absent"  # an attribute of the class: no field of a record can fill it

@@ -14,21 +14,24 @@ from hypothesis import strategies as st
 from engine.core.model import Event
 from engine.replay import jsonl
 from engine.replay.bad_records import BadLine, BadRecords
-from engine.replay.jsonl import mapped_line, own_line, read_jsonl
+from engine.replay.jsonl import jsonl_batches, mapped_form, own_form, read_jsonl
 from engine.replay.mapping import Place, Source
 
 AT = 1_774_605_600_250_000  # 2026-03-27T10:00:00.250Z
 
 
-def read(reader, line):
+def read(form, line):
+    """The event of a line or the reason why there is none, by both ways, which must agree."""
     if not isinstance(line, bytes):
         line = json.dumps(line).encode()
     try:
-        return reader(line)
+        event = form.read(line)
     except BadLine as trouble:
-        return trouble.reason
+        event = trouble.reason
     except msgspec.MsgspecError:
-        return "not JSON"
+        event = "not JSON"
+    assert form.read_many([line]) in ([None], [event])
+    return event
 
 
 OWN = {"at": "2026-03-27T10:00:00.250Z", "user": "ann", "type": "t"}
@@ -80,7 +83,52 @@ OWN = {"at": "2026-03-27T10:00:00.250Z", "user": "ann", "type": "t"}
     ],
 )
 def test_a_line_of_the_engines_own_form(line, expected):
-    assert read(own_line(), line) == expected
+    assert read(own_form(), line) == expected
+
+
+USUAL = [
+    {**OWN, "id": "e1", "session": "s1", "data": {"n": 1}},
+    {**OWN, "at": "2026-03-27 10:00:00.25", "data": {}},
+    {**OWN, "at": 1774605600.25, "data": {}, "id": None, "session": ""},
+]
+
+
+def test_what_is_usual_takes_the_fast_way():
+    for record in USUAL:
+        form = own_form()
+        line = json.dumps(record).encode()
+        assert form.read_many([line] * 3) == [form.read(line)] * 3
+    mapping = source(data={"level": Place("data.level"), "kind": Place(None, "chat")})
+    form, line = mapped_form(mapping), json.dumps(RECORD).encode()
+    assert form.read_many([line] * 3) == [form.read(line)] * 3
+
+
+@pytest.mark.parametrize("size", [1, jsonl.PIECE_LINES - 1, jsonl.PIECE_LINES, jsonl.PIECE_LINES + 1])
+@pytest.mark.parametrize(
+    "odd",
+    [b"", b"{", b"\t", b"[]", b'{"at": 0,', json.dumps({**OWN, "at": 1e17}).encode(), json.dumps(OWN).encode() * 2],
+)
+def test_one_odd_line_among_many_is_the_only_bad_one_wherever_it_stands(tmp_path, size, odd):
+    log = tmp_path / "log.jsonl"
+    usual = json.dumps(USUAL[0]).encode()
+    for place in (0, size // 2, size - 1):
+        lines = [usual] * size
+        lines[place] = odd
+        log.write_bytes(b"\n".join(lines))
+        bad = BadRecords()
+        events = [event for batch in jsonl_batches(str(log), None, bad) for event in batch]
+        assert events == [own_form().read(usual)] * (size - 1)
+        assert [record.line for record in bad.shown] == ([place + 1] if odd.strip() else [])
+
+
+def test_a_record_over_two_lines_is_two_bad_ones(tmp_path):
+    log = tmp_path / "log.jsonl"
+    usual = json.dumps(USUAL[0]).encode()
+    log.write_bytes(usual + b"\n" + usual.replace(b",", b",\n", 1) + b"\n" + usual + b"\n\n")
+    bad, events = BadRecords(), []
+    read_jsonl(str(log), None, bad, events)
+    assert len(events) == 2
+    assert [record.line for record in bad.shown] == [2, 3]
 
 
 def test_blank_lines_are_no_records(tmp_path):
@@ -142,8 +190,7 @@ RECORD = {"time": "2026-03-27T10:00:00.250Z", "user": "ann", "type": "t", "n": N
 def test_a_line_of_another_form(mapping, record, expected):
     if isinstance(expected, Event) and mapping.data is None:
         expected = Event("t", "ann", AT, {name: value for name, value in expected.data.items() if value is not None})
-    assert read(mapped_line(mapping), record) == expected
-    assert read(jsonl._careful(mapping), record) == expected
+    assert read(mapped_form(mapping), record) == expected
 
 
 NAMES = st.sampled_from(["time", "user", "type", "session", "id", "data", "level", "absent", "f0", "é", ""])
@@ -190,9 +237,10 @@ PLACES = st.builds(Place, path=PATHS) | VALUES.map(lambda value: Place(None, val
     ),
 )
 def test_the_fast_way_is_the_careful_way(mapping, records):
-    fast, careful = mapped_line(mapping), jsonl._careful(mapping)
-    for record in records:
-        assert read(fast, record) == read(careful, record)
+    form = mapped_form(mapping)
+    lines = [json.dumps(record).encode() for record in records]
+    for line, event in zip(lines, form.read_many(lines), strict=True):
+        assert event is None or event == read(form, line)
 
 
 @given(
@@ -214,9 +262,9 @@ def test_the_engines_own_form_as_a_mapping_of_itself_gives_the_same(record):
     data = record.get("data")
     if "more" in record or (data is not None and not isinstance(data, dict)):
         return
-    found = read(own_line(), record)
+    found = read(own_form(), record)
     mapping = Source(at=Place("at"), user=Place("user"), type=Place("type"), session=Place("session"), id=Place("id"))
-    mapped = read(mapped_line(mapping), record)
+    mapped = read(mapped_form(mapping), record)
     if isinstance(found, Event):
         assert msgspec.structs.replace(found, data={}) == mapped
     else:
