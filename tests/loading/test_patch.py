@@ -11,7 +11,7 @@ from engine.core.refusal import Refused
 from engine.core.units import format_duration, parse_duration
 from engine.loading import tree
 from engine.loading.load import load
-from engine.loading.patch import patch, written
+from engine.loading.patch import patch, value_at, written
 from engine.loading.tree import Node, Scalar, parse_tree
 from engine.triggers import KINDS
 
@@ -235,3 +235,19 @@ def test_what_is_patched_is_what_the_rules_then_have(count: int, seconds: int) -
     (loaded,) = load({"a.yaml": text}, KINDS).rules
     assert loaded.cooldown == parse_duration(f"{seconds}s"), format_duration(loaded.cooldown or 0)
     assert loaded.triggers[0].count == count
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "value"),
+    [
+        ("cooldown: '5m'", "stuck.cooldown", '"5m"'),
+        ("max: {max: 1, per: day}", "stuck.max", "{max: 1, per: day}"),
+        ("trigger: {inactivity: 5m}", "stuck.trigger.inactivity.for", "5m"),
+        ("trigger: {inactivity: {for: 5m, after: a}}", "stuck.trigger.inactivity", "5m"),
+        ("trigger: {inactivity: 5m}", "stuck.trigger.inactivity.after", None),
+        ("priority: 1", "stuck.cooldown", None),
+        ("priority: 1", "stuck.deliver.within", None),
+    ],
+)
+def test_what_is_written_can_be_asked(line: str, path: str, value: str | None) -> None:
+    assert value_at({"a.yaml": rule(line)}, path, KINDS) == value
