@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import io
 import sys
-import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Protocol
 
 from engine.replay.bad_records import BadLine, BadRecords
+from engine.replay.unpack import BLOCK_BYTES, unpack
 
-BLOCK_BYTES = 1 << 20
 LINE_BYTES_MAX = 16 << 20
-GZIP_MAGIC = b"\x1f\x8b"
 SQLITE_MAGIC = b"SQLite format 3\x00"  # sqlite.org/fileformat.html, section 1.3
 BOM = b"\xef\xbb\xbf"
 STDIN = "-"
@@ -75,7 +73,7 @@ def read_blocks(log: str, progress: Progress | None = None) -> Generator[bytes, 
     was yielded before that was read.
     """
     with _opened(log, progress) as raw:
-        yield from _unpack(raw)
+        yield from unpack(raw)
 
 
 def read_head(log: str, size: int) -> bytes:
@@ -83,7 +81,7 @@ def read_head(log: str, size: int) -> bytes:
     that, so standard input comes as `Once`. What is damaged is told by whoever reads on. Raises OSError.
     """
     start = b""
-    with suppress(BadLine), closing(_unpack(log.peek()) if isinstance(log, Once) else read_blocks(log)) as blocks:
+    with suppress(BadLine), closing(unpack(log.peek()) if isinstance(log, Once) else read_blocks(log)) as blocks:
         for block in blocks:
             start += block
             if len(start) >= size + len(BOM):
@@ -102,71 +100,11 @@ def _opened(log: str, progress: Progress | None) -> Iterator[Iterator[bytes]]:
             yield _raw_blocks(stream, progress)
 
 
-def _unpack(raw: Iterator[bytes]) -> Generator[bytes, None, None]:
-    first = next(raw, b"")
-    # A pipe may hand over its first byte alone.
-    while len(first) < len(GZIP_MAGIC) and (more := next(raw, b"")):
-        first += more
-    if not first.startswith(GZIP_MAGIC):
-        yield first
-        yield from raw
-        return
-    try:
-        yield from _gunzip(first, raw)
-    except EOFError:
-        raise BadLine("truncated gzip", "the rest of the file is missing") from None
-    except zlib.error as error:
-        raise BadLine("damaged gzip", str(error)) from None
-
-
 def _raw_blocks(stream: Readable, progress: Progress | None) -> Iterator[bytes]:
     while block := stream.read(BLOCK_BYTES):
         if progress is not None:
             progress(len(block))
         yield block
-
-
-def _gunzip(first: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
-    """All members of a gzip file (RFC 1952, section 2.2), at most `BLOCK_BYTES` at a time."""
-    unpack = zlib.decompressobj(wbits=31)
-    packed: bytes = first
-    while True:
-        if packed:
-            before = unpack.copy()
-            try:
-                block = unpack.decompress(packed, BLOCK_BYTES)
-            except zlib.error:
-                yield _before_damage(before, packed)
-                raise
-            packed = unpack.unconsumed_tail
-            if block:
-                yield block
-        if unpack.eof:
-            # Zeros may pad the last member; anything else is the next member.
-            packed = unpack.unused_data.lstrip(b"\0")
-            while not packed:
-                more = next(raw, None)
-                if more is None:
-                    return
-                packed = more.lstrip(b"\0")
-            unpack = zlib.decompressobj(wbits=31)
-        elif not packed:
-            more = next(raw, None)
-            if more is None:
-                raise EOFError
-            packed = more
-
-
-def _before_damage(unpack: zlib._Decompress, packed: bytes) -> bytes:
-    """What comes out before the damage, byte by byte: a call that meets it keeps back what it had unpacked."""
-    found = bytearray()
-    try:
-        while packed:
-            found += unpack.decompress(packed, 1)
-            packed = unpack.unconsumed_tail
-    except zlib.error:
-        pass
-    return bytes(found)
 
 
 def read_lines(log: str, bad: BadRecords, progress: Progress | None = None) -> Iterator[tuple[int, list[bytes]]]:

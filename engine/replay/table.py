@@ -14,10 +14,11 @@ from difflib import get_close_matches
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
-from engine.replay.blocks import BLOCK_BYTES, BlockStream, Progress
+from engine.replay.blocks import BlockStream, Progress
 from engine.replay.mapping import Place, Source
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
+from engine.replay.unpack import BLOCK_BYTES
 
 # Nine digits and more are an epoch number; eight can be a date without dashes (20260327).
 EPOCH = re.compile(r"\d{9,}(\.\d+)?", re.ASCII)

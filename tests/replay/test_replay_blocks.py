@@ -10,7 +10,8 @@ import pytest
 
 from engine.replay import blocks
 from engine.replay.bad_records import BadRecords
-from engine.replay.blocks import BLOCK_BYTES, LINE_BYTES_MAX, is_store, read_lines
+from engine.replay.blocks import LINE_BYTES_MAX, is_store, read_lines
+from engine.replay.unpack import BLOCK_BYTES
 
 
 def lines_of(path):
