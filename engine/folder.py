@@ -64,7 +64,7 @@ def read_folder(path: str | Path) -> dict[str, str]:
                 continue
             # One byte more than is allowed, so that the loader sees that it is too many.
             with (base / name).open("rb") as stream:
-                sources[name] = _decode(stream.read(FILE_BYTES_MAX + 1), name)
+                sources[name] = text_of(stream.read(FILE_BYTES_MAX + 1), name)
         except OSError as error:
             errors.append(Diagnostic(name, 0, 0, f"cannot be read: {_reason(error)}", "unreadable"))
         except RuleErrors as refused:
@@ -104,13 +104,17 @@ def _names(root: Path) -> list[str]:
     names = []
     for folder, inner, files in os.walk(root, onerror=_raise):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
-        shown = [name for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
-        names.extend([(Path(folder) / name).relative_to(root).as_posix() for name in shown])
+        names.extend([(Path(folder) / name).relative_to(root).as_posix() for name in files if is_rule_file(name)])
     if not names:
         raise _refused(root, f"no rule files in {root.as_posix()}; they end in .yaml or .yml", "no-rules")
     if len(names) > FILES_MAX:
         raise _refused(root, f"expected at most {FILES_MAX} rule files, got {len(names)}", "too-large")
     return sorted(names)
+
+
+def is_rule_file(name: str) -> bool:
+    """By its name within the folder: no part of it begins with a dot."""
+    return name.endswith(SUFFIXES) and not any(part.startswith(".") for part in name.split("/"))
 
 
 def _refused(path: Path, message: str, code: str) -> RuleErrors:
@@ -131,7 +135,7 @@ def _reason(error: OSError) -> str:
     return (error.strerror or "unknown error").lower()
 
 
-def _decode(content: bytes, name: str) -> str:
+def text_of(content: bytes, name: str) -> str:
     """UTF-8 to text; raises `RuleErrors` with the place of the first byte that is none."""
     try:
         return content.decode("utf-8")

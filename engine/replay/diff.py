@@ -16,9 +16,9 @@ from operator import attrgetter
 from typing import Literal
 
 from engine.core.model import Decision
-from engine.core.reasons import explain
 from engine.core.rules import Rule, RuleSet
-from engine.core.units import MINUTE
+from engine.core.units import AT_MAX, MINUTE
+from engine.near import ended
 from engine.replay.activity import at_of
 from engine.replay.driver import Ran
 
@@ -34,7 +34,8 @@ CHANGES_KEPT = 200  # of one user
 @dataclass(frozen=True, slots=True)
 class Change:
     """One message that is not as it was. ``why`` says of one that was gained or lost what had become of it at its
-    moment under the other rules, and of one that was moved why it did not come when it used to; "" where it is plain.
+    moment under the other rules, and of one that was moved why it did not come when it used to; "" where it is plain. ``cause`` is the outcome alone, to be
+    counted.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Change:
     before: Decision | None
     after: Decision | None
     why: str = ""
+    cause: str = ""
 
     @property
     def at(self) -> int:
@@ -206,22 +208,20 @@ def changes_of(
         paired = {id(decision) for pair in pairs for decision in pair}
         for one, other in pairs:
             if one.at != other.at:
-                why = _fate(new, name, one, rules[name].edit == "gone")
-                changes.append(Change("moved", name, one, other, f"then: {why}"))
+                why, cause = _fate(new, name, one, rules[name].edit == "gone")
+                changes.append(Change("moved", name, one, other, f"then: {why}", cause))
             elif _wording(one) != _wording(other):
                 changes.append(Change("reworded", name, one, other))
             else:
                 unchanged += 1
-        changes += [
-            Change("lost", name, one, None, f"now: {_fate(new, name, one, rules[name].edit == 'gone')}")
-            for one in mine
-            if id(one) not in paired
-        ]
-        changes += [
-            Change("gained", name, None, other, f"before: {_fate(old, name, other, rules[name].edit == 'new')}")
-            for other in theirs
-            if id(other) not in paired
-        ]
+        for one in mine:
+            if id(one) not in paired:
+                why, cause = _fate(new, name, one, rules[name].edit == "gone")
+                changes.append(Change("lost", name, one, None, f"now: {why}", cause))
+        for other in theirs:
+            if id(other) not in paired:
+                why, cause = _fate(old, name, other, rules[name].edit == "new")
+                changes.append(Change("gained", name, None, other, f"before: {why}", cause))
     changes.sort(key=lambda change: (change.at, change.rule))
     return changes, unchanged
 
@@ -287,16 +287,15 @@ def _wording(decision: Decision) -> tuple[object, ...]:
     return message.type, message.text, message.options, message.data
 
 
-def _fate(decisions: Sequence[Decision], rule: str, said: Decision, is_missing: bool) -> str:
-    """What became of the rule's candidate at the moment of the message, under the other rules."""
+def _fate(decisions: Sequence[Decision], rule: str, said: Decision, is_missing: bool) -> tuple[str, str]:
+    """What became of the rule's candidate at the moment of the message under the other rules, and its outcome."""
     if is_missing:
-        return "no such rule"
+        return "no such rule", "no such rule"
     # The last of a moment: what was held then has gone on.
     found = [it for it in decisions if it.rule == rule and it.at == said.at]
     if not found:
-        return "no candidate"
-    last = found[-1]
-    return last.outcome if last.reason is None else f"{last.outcome}: {explain(last.reason)}"
+        return "no candidate", "no candidate"
+    return ended(found[-1], AT_MAX + 1), found[-1].outcome
 
 
 def _count_run(diff: Diff, ran: Ran) -> None:
@@ -332,13 +331,8 @@ def _count_changes(diff: Diff, by_rule: Mapping[str, RuleDiff], changes: Sequenc
         for one in (by_rule[change.rule], diff.total):
             one.changes[change.kind] += 1
             if change.kind in one.causes:
-                one.causes[change.kind][_cause(change.why)] += 1
+                one.causes[change.kind][change.cause] += 1
     for rule, kind in {(change.rule, change.kind) for change in changes}:
         by_rule[rule].users[kind] += 1
     for kind in {change.kind for change in changes}:
         diff.total.users[kind] += 1
-
-
-def _cause(why: str) -> str:
-    """``cooldown`` of ``before: cooldown: cooldown of 20m until …``: what can be counted."""
-    return why.partition(": ")[2].partition(":")[0]
