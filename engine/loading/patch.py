@@ -45,7 +45,7 @@ def value_at(sources: Mapping[str, str], path: str, kinds: Mapping[str, shapes.K
 
     Raises `Refused` as `patch` does.
     """
-    name, edit = find(sources, path, Scalar("", "", "'", 0, 0, None), file_shape(kinds))
+    _, edit = find(sources, path, Scalar("", "", "'", 0, 0, None), file_shape(kinds))
     return None if edit.key is not None or edit.is_within else written(edit.span.node)
 
 
