@@ -20,7 +20,7 @@ from engine.loading.patch import patch, value_at
 from engine.loading.places import POLICY
 from engine.replay.activity import Activity
 from engine.replay.driver import FaultFound, Progress, Ran, run_users
-from engine.replay.presence import present_for, presence_timeline
+from engine.replay.presence import presence_timeline, present_for
 from engine.replay.ranges import Setting, grid
 from engine.triggers import KINDS
 
