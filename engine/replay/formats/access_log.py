@@ -30,9 +30,9 @@ _LINE = re.compile(
 )
 _TIME = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)", re.ASCII)
 _MONTHS = {
-    name: f"{number:02}"
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
-}
+    "Jan": "01", "Feb": "02", "Mar": "03", "Apr": "04", "May": "05", "Jun": "06",
+    "Jul": "07", "Aug": "08", "Sep": "09", "Oct": "10", "Nov": "11", "Dec": "12",
+}  # fmt: skip
 _REQUEST = re.compile(r"([A-Z]{1,20}) (\S+)(?: HTTP/[\d.]{1,5})?", re.ASCII)
 _ESCAPED = re.compile(r'\\(["\\])')
 

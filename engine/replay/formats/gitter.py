@@ -1,4 +1,7 @@
-"""Text of Gitter rooms: ``[2026-03-27 10:00:00] <ann> text``, in as many lines as the message has. It interprets none."""
+"""Text of Gitter rooms: ``[2026-03-27 10:00:00] <ann> text``, in as many lines as the message has.
+
+It does not look into what is said.
+"""
 
 from __future__ import annotations
 
