@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from engine.core.model import Event, Json
+from engine.core.refusal import Refused
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import Progress
 from engine.replay.mapping import Source
@@ -19,6 +20,10 @@ Clock = Literal["server", "client"]
 HEAD_BYTES = 64 * 1024  # of a log, unpacked, by which its format is recognised
 BATCH_EVENTS = 5000  # that a reader hands over at once, about
 FILES_MAX = 10_000  # of a folder, whose names are looked at
+
+
+class UnknownForm(Refused):
+    """It cannot be told how a log is to be read: of which format it is, of which day, what its columns mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,6 @@ class Format(Protocol):
     ) -> Iterator[list[Event]]:
         """The events, in batches, in the order of the log. What cannot be read of it is counted in ``bad``.
 
-        Raises OSError where the log cannot be opened.
+        Raises OSError where the log cannot be opened, and `UnknownForm` where it lacks what the user has to say.
         """
         ...

@@ -15,7 +15,7 @@ from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Settings, UnknownForm
 from engine.replay.formats.texts import named_after, read_texts
 from engine.replay.stamps import Stamps
 
@@ -55,7 +55,7 @@ class Irc:
     def read(
         self, log: str, settings: Settings, bad: BadRecords, progress: Progress | None = None
     ) -> Iterator[list[Event]]:
-        """As every format, and raises `Refused` where nothing says of which day the times are."""
+        """As every format, and raises `UnknownForm` where nothing says of which day the times are."""
         return read_texts(log, _Lines(log, settings), bad, progress)
 
 
@@ -111,7 +111,7 @@ class _Lines:
     def _moment(self, day: str | None, clock: int, twelve: bool) -> int:
         if day is None:
             if self._clock.day is None:
-                raise Refused(
+                raise UnknownForm(
                     f"{self._log}: the log has times and no day; say it with --day, such as --day 2026-03-27, "
                     "or call the log after its day"
                 )

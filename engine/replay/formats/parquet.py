@@ -16,12 +16,11 @@ from importlib import import_module
 from typing import Any
 
 from engine.core.model import Event, Json
-from engine.core.refusal import Refused
 from engine.core.units import SECOND, format_at, from_datetime, from_timedelta
 from engine.loading.wording import listed
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import BATCH_EVENTS, Head, Settings
+from engine.replay.formats.base import BATCH_EVENTS, Head, Settings, UnknownForm
 from engine.replay.mapping import Place, Source
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -48,10 +47,10 @@ class Parquet:
     def read(
         self, log: str, settings: Settings, bad: BadRecords, progress: Progress | None = None
     ) -> Iterator[list[Event]]:
-        """As every format. Raises `Refused` where pyarrow is missing, the log is no plain file, or a column is."""
+        """As every format. Raises `UnknownForm` where pyarrow is missing, the log is no plain file, or a column is."""
         with open(log, "rb") as stream:
             if stream.read(len(MAGIC)) != MAGIC:
-                raise Refused(f"{log}: a Parquet file can be read only as it is: unpack it, and name it as a file")
+                raise UnknownForm(f"{log}: a Parquet file can be read only as it is: unpack it, and name it as a file")
         pyarrow = _pyarrow(log)
         try:
             file = import_module("pyarrow.parquet").ParquetFile(log, pre_buffer=False, memory_map=False)
@@ -67,7 +66,7 @@ def _pyarrow(log: str) -> Any:
     try:
         return import_module("pyarrow")
     except ImportError:
-        raise Refused(
+        raise UnknownForm(
             f'{log}: to read Parquet pyarrow must be installed: pip install "proactive-engine[parquet]"'
         ) from None
 
@@ -143,7 +142,7 @@ def _reader(log: str, columns: list[str], settings: Settings) -> ReadRow:
         return _mapped(log, columns, settings.source)
     lacking = [name for name in NEEDED if name not in columns]
     if lacking:
-        raise Refused(
+        raise UnknownForm(
             f"{log}: the log has no column {listed(lacking, 'or')}; it has {listed(columns, 'and')}; "
             "--source says what its columns mean"
         )

@@ -7,11 +7,16 @@ import os
 from engine.core.refusal import Refused
 from engine.loading.wording import did_you_mean, listed, with_hint
 from engine.replay.blocks import read_head
+from engine.replay.formats.access_log import AccessLog
 from engine.replay.formats.base import FILES_MAX, HEAD_BYTES, Format, Head
+from engine.replay.formats.gitter import Gitter
+from engine.replay.formats.irc import Irc
+from engine.replay.formats.parquet import Parquet
 
 # In the order of their names.
-FORMATS: tuple[Format, ...] = ()
+FORMATS: tuple[Format, ...] = (AccessLog(), Gitter(), Irc(), Parquet())
 OWN = "jsonl"  # the name of the engine's own form
+MAPPED: tuple[Format, ...] = (Parquet(),)  # what a mapping may be of, beside JSON lines, JSON and CSV
 
 
 def format_named(name: str) -> Format | None:
@@ -44,6 +49,15 @@ def reader_of(log: str, name: str | None = None) -> Format | None:
     ``log`` is what `engine.replay.members.logs_in` gives. Raises `Refused`, and OSError.
     """
     return recognise(head_of(log)) if name is None else format_named(name)
+
+
+def mapped_reader_of(log: str) -> Format | None:
+    """What reads that log by a mapping, where it begins like none of those that mappings themselves tell of.
+
+    Raises OSError.
+    """
+    head = head_of(log)
+    return next((known for known in MAPPED if known.recognises(head)), None)
 
 
 def head_of(log: str) -> Head:
