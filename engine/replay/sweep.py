@@ -15,6 +15,7 @@ from engine.core.model import Decision, Event
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
 from engine.core.units import HOUR, SECOND
+from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.load import load
 from engine.loading.patch import patch, value_at
 from engine.loading.places import POLICY
@@ -115,8 +116,9 @@ class Point:
 class Sweep:
     """The points in the order of the grid; the rules as they are come first where they are none of its points.
 
-    ``now`` are the values that are written now. ``users`` and ``events`` are those that were run, ``of_users`` those
-    there are: where it is more, the run was broken off. ``first`` and ``last`` are moments of events.
+    ``now`` are the values that are written now. ``users`` and ``events`` are those that were run; ``of_users`` are those
+    of the log, also those who come after ``until``. ``first`` and ``last`` are moments of events. ``is_partial``: it was
+    broken off before all were run.
     """
 
     settings: tuple[Setting, ...]
@@ -128,15 +130,15 @@ class Sweep:
     events: int
     first: int | None
     last: int | None
-    until: int | None
+    until: int | None = None
+    is_partial: bool = False
     faults: tuple[FaultFound, ...] = ()
 
 
-def trials(sources: Mapping[str, str], settings: Sequence[Setting]) -> list[Trial]:
-    """The rules of every point, loaded. Raises `Refused`, and `RuleErrors` for rules that cannot be so."""
+def trials(base: RuleSet, settings: Sequence[Setting]) -> list[Trial]:
+    """The rules of every point, from those that there are. Raises `Refused`, also for what no rules can be made of."""
     points = grid(settings)
-    base = load(sources, KINDS)
-    now = tuple(value_at(sources, setting.path, KINDS) for setting in settings)
+    sources = base.sources
     made = []
     for values in points:
         changed, policies = dict(sources), dict(sources)
@@ -144,13 +146,23 @@ def trials(sources: Mapping[str, str], settings: Sequence[Setting]) -> list[Tria
             changed = patch(changed, setting.path, value, KINDS)
             if setting.path.startswith(f"{POLICY}.") and POLICY not in base.by_id:
                 policies = patch(policies, setting.path, value, KINDS)
-        rules = load(changed, KINDS)
+        rules = _loaded(changed, [f"{one.path}={value}" for one, value in zip(settings, values, strict=True)])
         # What a rule had by default may be written in it without changing anything.
         is_now = changed == sources or (policies == sources and _written(rules) == _written(base))
         made.append(Trial(values, rules, is_now))
     if not any(trial.is_now for trial in made):
+        now = tuple(value_at(sources, setting.path, KINDS) for setting in settings)
         made.insert(0, Trial(now, base, is_now=True, is_asked=False))
     return made
+
+
+def _loaded(sources: Mapping[str, str], told: Sequence[str]) -> RuleSet:
+    try:
+        return load(sources, KINDS)
+    except RuleErrors as errors:
+        first = errors.diagnostics[0]
+        more = f" (and {counted(len(errors.diagnostics) - 1, 'more')})" if len(errors.diagnostics) > 1 else ""
+        raise Refused(f"{' '.join(told)}: {first.message}{more}", code=first.code) from None
 
 
 def _written(rules: RuleSet) -> list[str]:
@@ -225,11 +237,12 @@ class Sweeper:
                 tally.breakpoint += is_after(breaks, decision.at, near)
         tally.users += sent > 0
 
-    def result(self, of_users: int, until: int | None) -> Sweep:
+    def result(self, of_users: int, until: int | None = None, *, is_partial: bool = False) -> Sweep:
         """All that was counted so far."""
         return Sweep(
             self.settings, self.now, tuple(map(self._point, self.tried, self._tallies)), self.moments,
-            self._users, of_users, self._events, self._first, self._last, until, tuple(self._faults),
+            self._users, of_users, self._events, self._first, self._last, until, is_partial,
+            tuple(self._faults),
         )  # fmt: skip
 
     def _point(self, trial: Trial, tally: _Tally) -> Point:
@@ -267,15 +280,13 @@ def is_after(moments: Sequence[int], at: int, near: int) -> bool:
     return place > 0 and at - moments[place - 1] < near
 
 
-def sweeper(sources: Mapping[str, str], settings: Sequence[Setting], moments: Moments | None = None) -> Sweeper:
-    """All is ready to be run. Without ``moments`` those that suit the rules. Raises `Refused` and `RuleErrors`."""
+def sweeper(base: RuleSet, settings: Sequence[Setting], moments: Moments | None = None) -> Sweeper:
+    """All is ready to be run. Without ``moments`` those that suit the rules. Raises `Refused`."""
     if not settings:
         raise Refused("expected something to set")
-    tried = trials(sources, settings)
-    now = tuple(value_at(sources, setting.path, KINDS) for setting in settings)
-    if moments is None:
-        moments = Moments(breakpoints=breakpoints_of(load(sources, KINDS)))
-    return Sweeper(settings, tried, moments, now)
+    now = tuple(value_at(base.sources, setting.path, KINDS) for setting in settings)
+    suited = Moments(breakpoints=breakpoints_of(base)) if moments is None else moments
+    return Sweeper(settings, trials(base, settings), suited, now)
 
 
 def sweep(
