@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from engine.cli.lines import fitted
+from engine.cli.options import Clock, Day, Format, Source, User, Zone
 from engine.core.rules import RuleSet
 from engine.folder import load_folder_with_tests, opened_as
 from engine.lint.finding import Finding
@@ -16,6 +17,9 @@ from engine.loading.diagnostic import RuleErrors, counted
 
 TYPES_SHOWN_MAX = 20
 
+# What the user says of the logs, in the order of `engine.cli.logs.LogOptions`.
+Chosen = tuple[str | None, str | None, str | None, str | None, str, str | None]
+
 
 def lint(
     rules: Annotated[str, typer.Argument(metavar="RULES", help="A folder of rules, or one rule file.")] = "rules",
@@ -23,7 +27,12 @@ def lint(
         list[str] | None,
         typer.Option(metavar="LOG", help="Look for what the rules ask for in this log, or store; may be repeated."),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Mapping for logs of another form.")] = None,
+    source: Source = None,
+    format: Format = None,
+    user_at: User = None,
+    timezone: Zone = None,
+    clock: Clock = "server",
+    day: Day = None,
 ) -> None:
     r"""Report what the rules say that is legal and cannot be meant.
 
@@ -36,7 +45,8 @@ def lint(
         _refuse(errors)
     # Those that stand apart are looked at each by itself, and the log is not theirs.
     apart = [finding for alone in loaded.apart.values() for finding in find(alone.rules)]
-    found, unseen = (find(loaded.rules), []) if not log else _with_logs(loaded.rules, log, source)
+    chosen = (source, format, user_at, timezone, clock, day)
+    found, unseen = (find(loaded.rules), []) if not log else _with_logs(loaded.rules, log, chosen)
     found = (*found, *apart)
     for finding in found:
         typer.echo(finding.at(opened_as(rules, finding.path)))
@@ -48,16 +58,17 @@ def lint(
         raise typer.Exit(1)
 
 
-def _with_logs(loaded: RuleSet, logs: list[str], source: str | None) -> tuple[tuple[Finding, ...], list[str]]:
+def _with_logs(loaded: RuleSet, logs: list[str], chosen: Chosen) -> tuple[tuple[Finding, ...], list[str]]:
     """What is found with a look at the logs, and what is to be told of them."""
     # Only now, for most have no log to look at.
-    from engine.cli.logs import read_all, stopped_by_unreadable
+    from engine.cli.logs import LogOptions, read_all, stopped_by_unreadable
     from engine.lint.logs import log_check, unseen_types
     from engine.replay.census import Census
 
     try:
-        with stopped_by_unreadable(source, ", ".join(logs)):
-            census = Census(read_all(logs, source))
+        options = LogOptions(*chosen)
+        with stopped_by_unreadable(options.source, ", ".join(logs)):
+            census = Census(read_all(logs, options))
     except RuleErrors as errors:
         _refuse(errors)
     return find(loaded, [log_check(census)]), _told(unseen_types(loaded, census))

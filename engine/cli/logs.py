@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date
 from typing import NoReturn
 
 import typer
 
+from engine.cli.progress import progress_bar
 from engine.core.model import Event
+from engine.core.refusal import Refused
+from engine.core.zones import parse_zone
 from engine.loading.diagnostic import counted
 from engine.replay.activity import Activity, in_memory
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN, is_store
+from engine.replay.formats.base import Settings, UnknownForm
 from engine.replay.mapping import Source
-from engine.replay.reading import read_logs
+from engine.replay.reading import collector_paused, event_batches
 from engine.replay.recording import Recording, RecordingUnusable, read_recording
 from engine.replay.report import details
 from engine.replay.source import parse_source
@@ -24,6 +30,7 @@ from engine.replay.table import UnknownColumn
 from engine.storage.base import StoreError
 
 SOURCE_BYTES_MAX = 1024 * 1024
+STDIN_TWICE = "standard input can be read only once"
 
 
 def stop(message: str, code: int = 2) -> NoReturn:
@@ -40,21 +47,14 @@ def stopped_by_unreadable(source: str | None, named: str) -> Iterator[None]:
     except UnknownColumn as unknown:
         place = unknown.place
         stop(f"{source}:{place.line}:{place.column}: {unknown.message} [{unknown.code}]")
+    except UnknownForm as unknown:
+        stop(unknown.message)
     except OSError as error:
         if error.filename is None:
             raise
         stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
     except (StoreError, RecordingUnusable) as error:
         stop(f"{named}: {error}")
-
-
-def check_logs(logs: Sequence[str], source: str | None) -> None:
-    """Stop where standard input would be read twice, or a CSV log has no mapping."""
-    if logs.count(STDIN) > 1:
-        stop("standard input can be read only once")
-    for log in logs if source is None else ():
-        if log.lower().removesuffix(".gz").endswith(".csv"):
-            stop(f"{log}: a CSV log needs --source, which says what its columns mean")
 
 
 def read_source(source: str | None) -> Source | None:
@@ -81,6 +81,26 @@ class LogOptions:
     day: str | None = None
     memory: str | None = None
 
+    def settings(self) -> Settings:
+        """For the readers. Stops where an option is not understood, raises what `read_source` does."""
+        if self.clock not in ("server", "client"):
+            stop(f'--clock: expected server or client, got "{self.clock}"')
+        try:
+            zone = UTC if self.zone is None else parse_zone(self.zone)
+        except Refused as refused:
+            stop(f"--timezone: {refused.message}")
+        try:
+            day = None if self.day is None else date.fromisoformat(self.day)
+        except ValueError:
+            stop(f'--day: expected a date such as "2026-03-30", got "{self.day}"')
+        return Settings(
+            source=read_source(self.source),
+            zone=zone,
+            user=self.user,
+            clock="client" if self.clock == "client" else "server",
+            day=day,
+        )
+
 
 @dataclass(slots=True)
 class Opened:
@@ -96,51 +116,74 @@ class Opened:
         return None if self.recording is None else self.recording.time_came_to
 
 
-def open_logs(logs: Sequence[str], options: LogOptions) -> Opened:
-    """Read logs, or one store. Stops where nothing can be read of them, and raises what `stopped_by_unreadable` takes.
+def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False, code: int = 2) -> Opened:
+    """Read logs, or one store. Raises what `stopped_by_unreadable` takes.
 
-    What cannot be read of them is counted in ``bad``, for the command to tell.
+    What cannot be read of them is counted in ``bad``, for the command to tell. Where it is all that there is, and with
+    ``strict`` where it is anything, the command is stopped with ``code``.
     """
-    stores = [log for log in logs if is_store(log)]
-    if stores and len(logs) > 1:
-        stop(f"{stores[0]}: a store is replayed alone, without other logs")
-    if stores and options.source is not None:
-        stop("--source is for logs; a store needs no mapping")
-    check_logs(logs, options.source)
     bad = BadRecords()
-    if stores:
-        recording = asyncio.run(read_recording(stores[0]))
+    if find_store(logs, options) is not None:
+        recording = asyncio.run(read_recording(logs[0]))
         return Opened(in_memory(recording.events), bad, recording)
-    activity = in_memory(read_logs(logs, read_source(options.source), bad))
-    if not activity.events:
-        stop_empty(bad, options.source)
+    settings = options.settings()
+    with progress_bar("reading", size_of(logs), "bytes") as progress, collector_paused():
+        batches = event_batches(logs, settings, options.format, bad, progress)
+        activity = in_memory(event for batch in batches for event in batch)
+    if bad.total and (strict or not activity.events):
+        stop_at_bad(bad, settings.source, code, strict)
     return Opened(activity, bad)
 
 
-def stop_empty(bad: BadRecords, source: str | None) -> NoReturn:
-    """Stop since nothing could be read, and say why."""
+def find_store(logs: Sequence[str], options: LogOptions) -> str | None:
+    """The store among the logs. Stops where it is not alone, or standard input would be read twice."""
+    if logs.count(STDIN) > 1:
+        stop(STDIN_TWICE)
+    store = next((log for log in logs if is_store(log)), None)
+    if store is None:
+        return None
+    if len(logs) > 1:
+        stop(f"{store}: a store is replayed alone, without other logs")
+    if options.source is not None:
+        stop("--source is for logs; a store needs no mapping")
+    if options.format is not None:
+        stop("--format is for logs; a store has its own")
+    return store
+
+
+def size_of(logs: Sequence[str]) -> int | None:
+    """How many bytes are to be read; None where that is not known."""
+    return sum(map(os.path.getsize, logs)) if all(map(os.path.isfile, logs)) else None
+
+
+def stop_at_bad(bad: BadRecords, source: Source | None, code: int, strict: bool = False) -> NoReturn:
+    """Stop since nothing could be read, or not all, which a strict user takes as an error; and say why."""
     for line in details(bad, []):
         typer.echo(line, err=True)
     why = bad.misses or ("does the log need --source?" if source is None else "")
-    hint = f": {why}" if bad.total and why else ""
-    stop(f"{counted(bad.total, 'bad record')}; no record could be read{hint}")
+    hint = "" if strict else "; no record could be read" + (f": {why}" if why else "")
+    stop(f"{counted(bad.total, 'bad record')}{hint}", code)
 
 
-def read_all(logs: Sequence[str], source: str | None) -> list[Event]:
-    """The events of logs and of stores, in the order of ``logs``; what cannot be read of them is counted on the
-    error stream. Stops where there is nothing at all. Raises what the readers of logs and stores raise.
+def read_all(logs: Sequence[str], options: LogOptions) -> list[Event]:
+    """The events of logs and of stores, in the order of ``logs``, all of them in memory; what cannot be read of them
+    is told on the error stream. Stops where there is nothing at all. Raises what `stopped_by_unreadable` takes.
     """
-    check_logs(logs, source)
-    mapping = read_source(source)
+    if logs.count(STDIN) > 1:
+        stop(STDIN_TWICE)
+    settings = options.settings()
     bad = BadRecords()
     events: list[Event] = []
     for log in logs:
         if is_store(log):
             events += asyncio.run(read_recording(log)).events
         else:
-            events += read_logs([log], mapping, bad)
+            for batch in event_batches([log], settings, options.format, bad):
+                events += batch
+    if not events:
+        if bad.total:
+            stop_at_bad(bad, settings.source, code=2)
+        stop(f"{', '.join(logs)}: there is nothing in it")
     for line in details(bad, []):
         typer.echo(line, err=True)
-    if not events:
-        stop_empty(bad, source)
     return events

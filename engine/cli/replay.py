@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -14,22 +11,21 @@ from typing import Annotated, BinaryIO
 import typer
 
 from engine.cli.lines import fitted
-from engine.cli.logs import check_logs, read_source, stop, stopped_by_unreadable
-from engine.core.model import Decision, Event
+from engine.cli.logs import LogOptions, Opened, find_store, open_logs, stop, stopped_by_unreadable
+from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
+from engine.cli.progress import progress_bar
+from engine.core.model import Decision
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
 from engine.core.units import parse_at
 from engine.folder import load_folder_with_tests, opened_as
-from engine.loading.diagnostic import RuleErrors, counted
+from engine.loading.diagnostic import RuleErrors
 from engine.loading.invariants import Invariant
 from engine.loading.load import load_with_tests
-from engine.replay.bad_records import BadRecords
-from engine.replay.blocks import STDIN, is_store
+from engine.replay.blocks import STDIN
 from engine.replay.claims import broken_invariants
 from engine.replay.driver import replay as replay_events
-from engine.replay.mapping import Source
-from engine.replay.reading import read_logs
-from engine.replay.recording import Recording, read_recording, recorded_rules
+from engine.replay.recording import Recording, recorded_rules
 from engine.replay.report import claims_row, count_rules, details, rule_table, summary
 from engine.replay.silence import explain_silence
 from engine.replay.trial import trial_table
@@ -42,16 +38,17 @@ LINES_AT_ONCE = 5000
 
 
 def replay(
-    logs: Annotated[
-        list[str],
-        typer.Argument(metavar="LOG…", help="Logs (.jsonl, .csv, also .gz; - is standard input), or a store."),
-    ],
-    rules: Annotated[str | None, typer.Option(help="Folder of rules, or one rule file.  [default: rules]")] = None,
-    config: Annotated[str | None, typer.Option(help="Settings that name the folder of rules.")] = None,
-    source: Annotated[str | None, typer.Option(help="Mapping for a log of another form.")] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Let time run to here, not to the log's end.")
-    ] = None,
+    logs: Logs,
+    rules: Rules = None,
+    config: Config = None,
+    source: Source = None,
+    format: Format = None,
+    user_at: User = None,
+    timezone: Zone = None,
+    clock: Clock = "server",
+    day: Day = None,
+    memory: Memory = None,
+    until: Until = None,
     decisions: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every decision there; - to print.")
     ] = None,
@@ -60,10 +57,12 @@ def replay(
 ) -> None:
     """Run rules over a recorded log and report what they would have sent.
 
-    A log is JSON lines, or anything that --source maps to it, or the SQLite file of a server; of that, the rules
-    are the recorded ones unless others are named. The exit code is 1 where something went wrong.
+    A log is JSON lines, or of a format that is recognised, or anything that --source maps to it, or the SQLite file of
+    a server; of that, the rules are the recorded ones unless others are named. The exit code is 1 where something went
+    wrong.
     """
-    run = _Run(rules, config, source, decisions, strict, verify)
+    options = LogOptions(source, format, user_at, timezone, clock, day, memory)
+    run = _Run(rules, config, options, decisions, strict, verify)
     try:
         run.until = None if until is None else parse_at(until)
         with stopped_by_unreadable(source, logs[0]):
@@ -86,7 +85,7 @@ class _Run:
 
     rules: str | None
     config: str | None
-    source: str | None
+    options: LogOptions
     decisions: str | None
     strict: bool
     verify: bool
@@ -94,29 +93,21 @@ class _Run:
     invariants: tuple[Invariant, ...] = ()
 
     def start(self, logs: list[str]) -> None:
-        stores = [log for log in logs if is_store(log)]
-        self.check(logs, stores)
-        bad = BadRecords()
-        recording: Recording | None = None
-        if stores:
-            recording = asyncio.run(read_recording(stores[0]))
-            timeline = self.recorded_rules(recording) if self.rules is self.config is None else self.named_rules()
-            events = recording.events
-        else:
-            timeline = self.named_rules()
-            events = self.read(logs, read_source(self.source), bad)
-        self.judge(timeline, events, bad, recording)
+        store = find_store(logs, self.options)
+        self.check(logs, store)
+        # Rules that are wrong are told before a large log is read.
+        timeline = None if store is not None and self.rules is self.config is None else self.named_rules()
+        opened = open_logs(logs, self.options, strict=self.strict, code=1)
+        if timeline is None:
+            assert opened.recording is not None  # for there is a store
+            timeline = self.recorded_rules(opened.recording)
+        self.judge(timeline, opened)
 
-    def check(self, logs: list[str], stores: list[str]) -> None:
-        if stores and len(logs) > 1:
-            stop(f"{stores[0]}: a store is replayed alone, without other logs")
-        if stores and self.source is not None:
-            stop("--source is for logs; a store needs no mapping")
-        if self.verify and not stores:
+    def check(self, logs: list[str], store: str | None) -> None:
+        if self.verify and store is None:
             stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")
         if self.verify and (self.rules or self.config or self.until is not None):
             stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
-        check_logs(logs, self.source)
         if self.decisions not in (None, STDIN):
             self.check_output(Path(str(self.decisions)), logs)
 
@@ -139,23 +130,12 @@ class _Run:
         self.invariants = load_with_tests(timeline.latest.sources, KINDS).invariants
         return timeline
 
-    def read(self, logs: list[str], source: Source | None, bad: BadRecords) -> list[Event]:
-        size = None if STDIN in logs else sum(os.path.getsize(log) for log in logs)
-        with _progress("reading", size) as progress:
-            events = read_logs(logs, source, bad, progress)
-        if bad.total and (self.strict or not events):
-            for line in details(bad, []):
-                typer.echo(line, err=True)
-            why = bad.misses or ("does the log need --source?" if source is None else "")
-            hint = "" if self.strict else "; no record could be read" + (f": {why}" if why else "")
-            stop(f"{counted(bad.total, 'bad record')}{hint}", code=1)
-        return events
-
-    def judge(self, timeline: Timeline, events: list[Event], bad: BadRecords, recording: Recording | None) -> None:
+    def judge(self, timeline: Timeline, opened: Opened) -> None:
         gc.freeze()  # the events stay to the end; the collector need not look at them again and again
-        came_to = None if recording is None else recording.time_came_to
-        with _progress("replaying", len(events)) as progress:
-            replayed = replay_events(events, timeline, self.until, progress, came_to)
+        bad, recording, came_to = opened.bad, opened.recording, opened.came_to
+        events = [event for _, mine in opened.activity for event in mine]
+        with progress_bar("replaying", len(events)) as progress:
+            replayed = replay_events(opened.activity, timeline, self.until, progress, came_to)
         made = replayed.decisions()
         if self.decisions is not None:
             _write(self.decisions, made)
@@ -204,32 +184,3 @@ def _write_lines(stream: BinaryIO, made: list[Decision]) -> None:
         stretch = made[start : start + LINES_AT_ONCE]
         stream.write(b"".join(encode_decision(decision) + b"\n" for decision in stretch))
     stream.flush()
-
-
-@contextmanager
-def _progress(title: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
-    """A bar on the error stream where a person sees it; None where nobody does."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description:<9}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=total, rate="")
-
-        def advance(count: int) -> None:
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            unit = "MB/s" if title == "reading" else "events/s"
-            shown = "" if not speed else f"{speed / 1e6:,.1f} {unit}" if unit == "MB/s" else f"{speed:,.0f} {unit}"
-            bar.update(task, advance=count, rate=shown)
-
-        yield advance

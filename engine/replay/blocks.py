@@ -7,6 +7,8 @@ bad record, and what could be read counts.
 from __future__ import annotations
 
 import io
+import os
+import stat
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,7 +27,8 @@ Progress = Callable[[int], None]  # told how many more bytes of the file have be
 
 def is_store(log: str) -> bool:
     """Whether it is a SQLite file, by its first 16 bytes; its name does not matter. Raises OSError."""
-    if log == STDIN:
+    # What is no file, such as a pipe, could be read only once.
+    if log == STDIN or not stat.S_ISREG(os.stat(log).st_mode):
         return False
     with open(log, "rb") as stream:
         return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 
 from engine.core.model import Event, Json
@@ -24,6 +24,8 @@ from engine.replay.unpack import BLOCK_BYTES
 EPOCH = re.compile(r"\d{9,}(\.\d+)?", re.ASCII)
 BROKEN_TEXT = re.compile("[\udc80-\udcff]")  # what is left of bytes that are not UTF-8
 
+BATCH_ROWS = 5000
+
 Row = list[str]
 
 
@@ -35,11 +37,12 @@ class UnknownColumn(Refused):
         self.place = place
 
 
-def read_csv(log: str, source: Source, bad: BadRecords, events: list[Event], progress: Progress | None = None) -> None:
-    """Append the events of a log, in the order of its rows. Raises `UnknownColumn`.
+def csv_batches(log: str, source: Source, bad: BadRecords, progress: Progress | None = None) -> Iterator[list[Event]]:
+    """The events of a log, in the order of its rows, some thousands at a time. Raises `UnknownColumn`.
 
     A row whose number of cells is not the header's is a bad record: nobody can tell which cell is missing.
     """
+    batch: list[Event] = []
     stream = BlockStream(log, progress)
     text = io.TextIOWrapper(
         io.BufferedReader(stream, BLOCK_BYTES), encoding="utf-8-sig", errors="surrogateescape", newline=""
@@ -56,7 +59,10 @@ def read_csv(log: str, source: Source, bad: BadRecords, events: list[Event], pro
             if row and header is None:
                 header, read = row, _row_reader(source, row)
             elif row and read is not None:
-                events.append(read(row))
+                batch.append(read(row))
+                if len(batch) == BATCH_ROWS:
+                    yield batch
+                    batch = []
         except StopIteration:
             break
         except csv.Error as error:
@@ -67,6 +73,8 @@ def read_csv(log: str, source: Source, bad: BadRecords, events: list[Event], pro
         line = rows.line_num + 1
     if stream.damage is not None:
         bad.add(log, line, stream.damage)
+    if batch:
+        yield batch
 
 
 def _row_reader(source: Source, header: Row) -> Callable[[Row], Event]:

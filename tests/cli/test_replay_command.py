@@ -179,7 +179,6 @@ def test_a_mapping_under_which_nothing_is_json_is_not_asked_for_again(place):
     ("words", "error"),
     [
         (("gone.jsonl",), "gone.jsonl: no such file or directory"),
-        (("rules",), "rules: is a directory"),
         (("log.jsonl", "--source", "gone.yaml"), "gone.yaml: no such file or directory"),
         (("chat.csv",), "chat.csv: a CSV log needs --source, which says what its columns mean"),
         (("chat.csv.gz",), "chat.csv.gz: a CSV log needs --source, which says what its columns mean"),

@@ -9,7 +9,7 @@ import pytest
 from engine.core.model import Event
 from engine.replay.bad_records import BadRecords
 from engine.replay.mapping import Place, Source
-from engine.replay.table import UnknownColumn, read_csv
+from engine.replay.table import UnknownColumn, csv_batches
 
 AT = 1_774_605_600_000_000  # 2026-03-27T10:00:00Z
 WHO = Source(at=Place("time"), user=Place("who"), type=Place("what"), data={"text": Place("text")}, format="csv")
@@ -19,7 +19,8 @@ def read(tmp_path, content, source=WHO, name="log.csv"):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     bad, events = BadRecords(), []
-    read_csv(str(path), source, bad, events)
+    for batch in csv_batches(str(path), source, bad):
+        events += batch
     return events, [(record.line, record.reason) for record in bad.shown]
 
 
