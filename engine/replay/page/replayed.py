@@ -1,0 +1,238 @@
+"""The report of a dry run: from gathered figures to the sections of a page. It gathers nothing and reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.core.model import OUTCOMES, Json
+from engine.core.rules import Rule, RuleSet
+from engine.core.units import DAY, MILLISECOND, SECOND, format_at, format_duration
+from engine.loading.diagnostic import counted
+from engine.replay.page.document import Card, Document, Section, write
+from engine.replay.page.gather import SENT_COUNTED_MAX, Gathered, RuleFigures
+from engine.replay.page.markup import EMPTY, Cell, Column, Html, said, table
+from engine.replay.page.over_time import days, days_data, hours, hours_data, week
+
+CHART_RULES_MAX = 40  # bars; the table has all rules
+# Where messages per user go beyond this, bars stand for more than one number.
+SINGLE_BARS_MAX = 20
+STEPS = (1, 2, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a report was made from. ``bad`` are the records that could not be read, by reason; ``synthetic`` says that
+    the log is nobody's, ``partial`` how far the run came before it was broken off; "" for neither.
+    """
+
+    logs: Sequence[str] = ()
+    rules: str = ""
+    bad: Mapping[str, int] = field(default_factory=dict)
+    until: int | None = None
+    left_out: int = 0
+    synthetic: str = ""
+    partial: str = ""
+
+    def labels(self) -> list[str]:
+        found = [f"Partial: {self.partial}"] if self.partial else []
+        return found + ([f"Synthetic: {self.synthetic}"] if self.synthetic else [])
+
+    def origin(self) -> list[tuple[str, str]]:
+        found = [("Log" if len(self.logs) == 1 else "Logs", ", ".join(self.logs))] if self.logs else []
+        return found + ([("Rules", self.rules)] if self.rules else [])
+
+
+def replay_page(gathered: Gathered, rules: RuleSet, about: About) -> bytes:
+    """The whole file. ``rules`` are those that held last; rules of the past stand below them."""
+    ranked = _in_order(gathered.rules, rules)
+    sections = [
+        _outcomes(ranked),
+        hours(gathered, rules.policy),
+        week(gathered),
+        days(gathered.days),
+        _per_user(gathered),
+        _timelines(gathered),
+    ]
+    shown_rules = _busy(ranked)
+    data = {
+        "outcomes": list(OUTCOMES),
+        "rules": [[name, figures.users, figures.outcomes] for name, figures in shown_rules],
+        "hours": hours_data(gathered, rules.policy),
+        "days": days_data(gathered.days),
+        "perUser": _per_user_data(gathered),
+        "timelines": _timelines_data(gathered),
+    }
+    document = Document("Dry run", about.labels(), about.origin(), _cards(gathered, about), sections, data)
+    return write(document)
+
+
+def _in_order(figures: Mapping[str, RuleFigures], rules: Iterable[Rule]) -> list[tuple[str, RuleFigures]]:
+    names = [rule.id for rule in rules]
+    names += sorted(figures.keys() - set(names))
+    return [(name, figures.get(name) or RuleFigures()) for name in names]
+
+
+def _busy(ranked: Sequence[tuple[str, RuleFigures]]) -> list[tuple[str, RuleFigures]]:
+    """Those on the chart: all, or where there are too many those with the most candidates, in the same order."""
+    most = sorted(range(len(ranked)), key=lambda place: (-ranked[place][1].candidates, place))[:CHART_RULES_MAX]
+    return [ranked[place] for place in sorted(most)]
+
+
+def _cards(gathered: Gathered, about: About) -> list[Card]:
+    reached = f"{gathered.reached / gathered.users:.1%} of the users" if gathered.users else ""
+    rate = f"{gathered.sent / gathered.user_days:,.2f}" if gathered.user_days else "0"
+    bad = sum(about.bad.values())
+    reasons = ", ".join([f"{reason} {count:,}" for reason, count in about.bad.items()])
+    cards = [
+        Card("Events", f"{gathered.events:,}", _span(gathered)),
+        Card("Users", f"{gathered.users:,}"),
+        Card("Messages", f"{gathered.sent:,}", f"of {counted(gathered.candidates, 'candidate')}"),
+        Card("Reached", f"{gathered.reached:,}", reached),
+        Card(
+            "Messages per user and day", rate, f"over {counted(gathered.user_days, 'day')} on which a user was active"
+        ),
+        Card("Bad records", f"{bad:,}", reasons),
+    ]
+    if about.until is not None:
+        left_out = f"{counted(about.left_out, 'event')} after it left out" if about.left_out else ""
+        cards.append(Card("Time ran to", moment(about.until), left_out))
+    if gathered.faults:
+        cards.append(Card("Faults", f"{gathered.faults:,}", "events left out, because the engine failed on them"))
+    return cards
+
+
+def _span(gathered: Gathered) -> str:
+    if gathered.first is None or gathered.last is None:
+        return ""
+    span = gathered.last - gathered.first
+    length = f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span - span % SECOND)
+    return f"{moment(gathered.first)} to {moment(gathered.last)}, {length}"
+
+
+def moment(at: int) -> str:
+    """As the tables of the commands show it."""
+    return format_at(at).replace(".000000Z", "Z")
+
+
+def _outcomes(ranked: Sequence[tuple[str, RuleFigures]]) -> Section:
+    used = [place for place in range(len(OUTCOMES)) if any(figures.outcomes[place] for _, figures in ranked)]
+    columns = [
+        Column("rule", user_text=True),
+        Column("candidates", numeric=True),
+        Column("users reached", numeric=True),
+        *[Column(OUTCOMES[place], numeric=True) for place in used],
+    ]
+    rows: list[list[Cell]] = [
+        [name, figures.candidates, figures.users, *[figures.outcomes[place] for place in used]]
+        for name, figures in ranked
+    ]
+    fired = any(figures.candidates for _, figures in ranked)
+    lead = "What became of each rule's candidates: a message, or the gate at which it ended."
+    if len(ranked) > CHART_RULES_MAX:
+        lead += (
+            f" The chart has the {CHART_RULES_MAX} of {len(ranked):,} rules with the most candidates, the table all."
+        )
+    return Section(
+        "outcomes",
+        "Outcomes per rule",
+        lead,
+        "outcomes" if fired else "",
+        Html(
+            '<p class="controls" role="group" aria-label="Scale">'
+            '<button type="button" data-scale="count" aria-pressed="true">Numbers</button>'
+            '<button type="button" data-scale="share" aria-pressed="false">Shares</button></p>'
+        ),
+        EMPTY if fired else said("No rule had a candidate."),
+        table("Outcomes per rule", columns, rows) if ranked else EMPTY,
+    )
+
+
+def _per_user(gathered: Gathered) -> Section:
+    columns = [Column("messages"), Column("users", numeric=True), Column("share of users", numeric=True)]
+    bars = _per_user_data(gathered)
+    rows: list[list[Cell]] = [[name, count, f"{count / gathered.users:.1%}"] for name, count in bars]
+    lead = "How many users got how many messages over the whole log."
+    return Section(
+        "per-user",
+        "Messages per user",
+        lead,
+        "perUser" if bars else "",
+        content=EMPTY if bars else said("The log has no users."),
+        tables=table("Messages per user", columns, rows) if bars else EMPTY,
+    )
+
+
+def _per_user_data(gathered: Gathered) -> list[tuple[str, int]]:
+    """``(messages, users)``: number by number, or from 1, 2, 5, 10, 20 … up to before the next."""
+    counts = gathered.per_user
+    if not counts:
+        return []
+    most = max(counts)
+    if most <= SINGLE_BARS_MAX:
+        return [(str(number), counts[number]) for number in range(most + 1)]
+    starts = [0, 1, *[step * 10**power for power in range(5) for step in STEPS if 1 < step * 10**power <= most]]
+    bars = []
+    for start, following in zip(starts, [*starts[1:], None], strict=True):
+        end = following - 1 if following is not None else most
+        users = sum(count for number, count in counts.items() if start <= number <= end)
+        name = f"{start:,}" if start == end else f"{start:,}–{end:,}"
+        bars.append((name if end < SENT_COUNTED_MAX else f"{start:,} or more", users))
+    return bars
+
+
+def _timelines(gathered: Gathered) -> Section:
+    columns = [
+        Column("user", user_text=True),
+        *[Column(name, numeric=True) for name in ("messages", "other decisions", "events", "marks on the chart")],
+    ]
+    rows: list[list[Cell]] = [
+        [one.user, one.sent, one.mark_count - one.sent, one.event_count, len(one.events) + len(one.marks)]
+        for one in gathered.busiest
+    ]
+    lead = (
+        "Events are dots, coloured by their type; messages are flags; what was held or kept back is grey, its reason"
+        " comes when you point at it. Zoom by the slider, by two fingers, or by Ctrl and the wheel. On the keyboard the"
+        " arrows go from mark to mark and from user to user, + and − zoom. Times are UTC."
+    )
+    if len(gathered.busiest) < gathered.users:
+        lead = f"The {len(gathered.busiest)} with the most messages, then events. {lead}"
+    picker = (
+        '<p class="controls"><label for="timeline-user">Show</label> <select id="timeline-user"></select>'
+        ' <button type="button" id="timeline-reset">Whole time</button></p>'
+    )
+    detail = '<div id="timeline-mark" class="mark" role="status" aria-live="polite"></div>'
+    return Section(
+        "timelines",
+        "The busiest users",
+        lead,
+        "timelines" if gathered.busiest else "",
+        Html(picker),
+        Html(detail) if gathered.busiest else said("The log has no users."),
+        Html(table("The busiest users", columns, rows) + '<div id="timeline-table"></div>') if rows else EMPTY,
+    )
+
+
+def _timelines_data(gathered: Gathered) -> Json:
+    """Users with their marks, names and texts by their places in lists, moments in milliseconds."""
+    names: dict[str, int] = {}
+
+    def place(name: str) -> int:
+        return names.setdefault(name, len(names))
+
+    users = [
+        {
+            "user": one.user,
+            "of": [one.event_count, one.mark_count],
+            "events": [[at // MILLISECOND, place(name)] for at, name in one.events],
+            "marks": [
+                [
+                    mark.at // MILLISECOND,
+                    *map(place, (mark.rule, mark.outcome, mark.was, mark.reason, mark.text)),
+                ]
+                for mark in one.marks
+            ],
+        }
+        for one in gathered.busiest
+    ]
+    return {"users": users, "names": list(names)}
