@@ -11,7 +11,7 @@ from engine.core.refusal import Refused
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import Progress
 from engine.replay.formats.base import Settings, UnknownForm
-from engine.replay.formats.registry import mapped_reader_of, reader_of
+from engine.replay.formats.registry import OWN, mapped_reader_of, reader_of
 from engine.replay.jsonl import jsonl_batches
 from engine.replay.mapping import Source
 from engine.replay.members import logs_in
@@ -28,26 +28,33 @@ def event_batches(
     `UnknownColumn`.
     """
     for name in logs:
-        for log in logs_in(name, bad, progress):
-            yield from _batches_of(log, settings, form, bad, progress)
+        for _, batches in opened_logs(name, settings, form, bad, progress):
+            yield from batches
 
 
-def _batches_of(
-    log: str, settings: Settings, form: str | None, bad: BadRecords, progress: Progress | None
-) -> Iterator[list[Event]]:
+def opened_logs(
+    name: str, settings: Settings, form: str | None, bad: BadRecords, progress: Progress | None = None
+) -> Iterator[tuple[str, Iterator[list[Event]]]]:
+    """The logs that one name stands for, each with the name of its format and its events, as `event_batches` has them.
+
+    Each has to be read before the next is asked for.
+    """
     source = settings.source
-    try:
-        reader = mapped_reader_of(log) if source is not None and form is None else reader_of(log, form)
-    except Refused as refused:
-        where = "" if form is None else "--format: "
-        raise UnknownForm(where + refused.message, code=refused.code) from None
-    if reader is not None:
-        return reader.read(log, settings, bad, progress)
-    if source is None and form is None and log.lower().removesuffix(".gz").removesuffix(".zst").endswith(".csv"):
-        raise UnknownForm(f"{log}: a CSV log needs --source, which says what its columns mean")
-    if source is not None and source.format == "csv":
-        return csv_batches(log, source, bad, progress)
-    return jsonl_batches(log, source, bad, progress)
+    for log in logs_in(name, bad, progress):
+        try:
+            reader = mapped_reader_of(log) if source is not None and form is None else reader_of(log, form)
+        except Refused as refused:
+            where = "" if form is None else "--format: "
+            raise UnknownForm(where + refused.message, code=refused.code) from None
+        if reader is not None:
+            yield reader.name, reader.read(log, settings, bad, progress)
+            continue
+        if source is None and form is None and log.lower().removesuffix(".gz").removesuffix(".zst").endswith(".csv"):
+            raise UnknownForm(f"{log}: a CSV log needs --source, which says what its columns mean")
+        if source is not None and source.format == "csv":
+            yield source.format, csv_batches(log, source, bad, progress)
+        else:
+            yield OWN if source is None else source.format, jsonl_batches(log, source, bad, progress)
 
 
 def read_logs(

@@ -83,7 +83,7 @@ class _Lines:
             return None
         match = _LINE.fullmatch(line)
         if match is None:
-            raise BadLine("no time")
+            raise BadLine("no time", "the server says it" if line.startswith("===") else "")
         channel, day, hour, minute, second, meridiem, said = match.groups()
         at = self._moment(day, self._seconds(hour, minute, second, meridiem), twelve=meridiem is not None)
         session = channel or self._name
