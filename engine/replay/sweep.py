@@ -116,9 +116,9 @@ class Point:
 class Sweep:
     """The points in the order of the grid; the rules as they are come first where they are none of its points.
 
-    ``now`` are the values that are written now. ``users`` and ``events`` are those that were run; ``of_users`` are those
-    of the log, also those who come after ``until``. ``first`` and ``last`` are moments of events. ``is_partial``: it was
-    broken off before all were run.
+    ``now`` are the values that are written now. ``users`` and ``events`` are those that were run, ``of_users`` those of
+    the log, also who comes after ``until``. ``first`` and ``last`` are moments of events. ``is_partial``: it was broken
+    off before all were run.
     """
 
     settings: tuple[Setting, ...]
