@@ -39,7 +39,10 @@ def read_revision(reference: str, path: str | Path) -> Revision:
     ``reference`` is whatever git takes for a commit (``HEAD~2``, ``origin/main``, a tag). Raises `NoRevision`, and
     `RuleErrors` where the revision has no rule files there, or some that are not UTF-8.
     """
-    top, within = _place_of(Path(path))
+    try:
+        top, within = _place_of(Path(path))
+    except NoRevision as missing:
+        raise NoRevision(f'"{reference}" is no folder of rules, and for a git revision {missing}') from None
     try:
         commit = _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
     except subprocess.CalledProcessError:

@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_pages import ROOT, check_commands, furnish, run
 from pages import blocks_of
 
 from engine.replay.source import SHAPE
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "replay.md"
 BLOCKS = blocks_of(PAGE)
 TEXT = PAGE.read_text("utf-8")
-PROACTIVE = f"""#!{sys.executable}
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from engine.cli.main import main
-main()
-"""
 NOT_RUN = {"proactive replay proactive.db": "it needs what a server has recorded; the README's test runs one"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "proactive"
-    command.write_text(PROACTIVE, encoding="utf-8")
-    command.chmod(0o755)
-    shutil.copytree(ROOT / "rules", tmp_path / "rules")
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    for block in BLOCKS:
-        if block.word:
-            path = tmp_path / block.word
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
+    furnish(tmp_path, BLOCKS)
     return tmp_path
 
 
-def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(
-        ["sh", "-e", "-c", command],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_the_commands_print_what_the_page_says(folder: Path) -> None:
-    for block, following in zip(BLOCKS, [*BLOCKS[1:], None], strict=True):
-        if block.language == "sh":
-            commands = [line for line in block.text.splitlines() if line not in NOT_RUN]
-            done = run(folder, "\n".join(commands))
-            assert done.returncode == 0, done.stderr
-            if following is not None and following.language == "text":
-                assert done.stdout == following.text, str(block)
+    check_commands(folder, BLOCKS, NOT_RUN)
 
 
 def test_the_log_of_the_own_form_is_read_whole(folder: Path) -> None:

@@ -33,9 +33,8 @@ CHANGES_KEPT = 200  # of one user
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One message that is not as it was. ``why`` says of one that was gained or lost what had become of it at its
-    moment under the other rules, and of one that was moved why it did not come when it used to; "" where it is plain. ``cause`` is the outcome alone, to be
-    counted.
+    """One message that is not as it was. ``why`` says what became of the candidate at the moment of a message that was
+    gained or lost, or at the former moment of one that was moved, under the other rules; ``cause`` is that outcome.
     """
 
     kind: Kind

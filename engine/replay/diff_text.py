@@ -125,7 +125,8 @@ def people(diff: Diff, most: int) -> list[str]:
 def change_lines(change: Change) -> list[str]:
     """What is different of a message: when, of which rule, what it says, and why."""
     mark = MARKS[change.kind]
-    head = f"{mark} {moment(change.at)} {change.rule}"
+    at = change.at if change.before is None else change.before.at
+    head = f"{mark} {moment(at)} {change.rule}"
     before, after = text_of(change.before), text_of(change.after)
     if change.kind == "moved":
         head += f" {apart(change)}"
@@ -155,12 +156,12 @@ def wording_lines(change: Change) -> list[str]:
 
 
 def apart(change: Change) -> str:
-    """``comes 5m later, 2026-03-27T10:05:00Z``."""
+    """``comes 5m later, at 2026-03-27T10:05:00Z``."""
     assert change.before is not None
     assert change.after is not None
     span = change.after.at - change.before.at
     word = "later" if span > 0 else "earlier"
-    return f"comes {format_duration(abs(span))} {word}, {moment(change.after.at)}"
+    return f"comes {format_duration(abs(span))} {word}, at {moment(change.after.at)}"
 
 
 def text_of(decision: Decision | None) -> str:
@@ -211,7 +212,7 @@ def _verdict(diff: Diff) -> str:
     told = [f"{diff.total.changes[kind]:,} {kind}" for kind in KINDS_OF_CHANGE if diff.total.changes[kind]]
     return (
         f"**{diff.changed_users:,} of {counted(diff.run_users, 'user')} would notice**: "
-        f"{', '.join(told)}; {diff.unchanged:,} messages as before."
+        f"{', '.join(told)}; {counted(diff.unchanged, 'message')} as before."
     )
 
 
