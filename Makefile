@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench bench-peers lock clean
 
 help:  ## Say what there is.
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
@@ -26,11 +26,14 @@ check: $(VENV)/installed  ## Report every error of the rule files.
 bench: $(VENV)/installed-dev  ## Measure the dry run; takes a few minutes.
 	$(BIN)/python benchmarks/replay.py
 
+bench-peers: $(VENV)/installed  ## Race other engines with the same rules; installs them, takes a few minutes.
+	$(BIN)/python -m benchmarks.peers.run
+
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
 	scripts/lock.sh $(BIN)/python
 
 clean:  ## Remove the environment and all that tools have left; never a database.
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers benchmarks/peers/node/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: scripts/make_venv.sh
