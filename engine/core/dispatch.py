@@ -6,15 +6,16 @@ An index, made once per rule set; it only ever answers, and the same question al
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.core.model import is_activity
+from engine.core.scope import Scope
 
 if TYPE_CHECKING:
     from engine.core.matcher import Matcher
+    from engine.core.model import Event
     from engine.core.rules import Budget, Fired, Policy, Rule, Trigger
-    from engine.core.scope import Scope
     from engine.core.state import UserState
 
 INTERESTS_MAX = 4096  # event types whose interest is remembered; those beyond are worked out each time
@@ -43,7 +44,7 @@ Soonest = tuple[int | None, Sequence[Watch]]
 class EventIndex(Protocol):
     """Many triggers of one kind, asked at once: one pass over the event for all of them."""
 
-    def observe(self, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]: ...
+    def observe(self, state: UserState, event: Event, policy: Policy) -> list[tuple[Watch, Fired]]: ...
 
 
 class TimerIndex(Protocol):
@@ -63,10 +64,11 @@ class Interest:
 
     ``always`` are asked at every such event. ``by_field`` holds, for a data field, the triggers by the literal
     that the field must equal. ``indexes`` answer for whole kinds. ``meters`` are the budgets that look at it, those
-    that it may empty first.
+    that it may empty first. ``does_more``: it is no activity, or it does more than to be that and to be shown to
+    triggers.
     """
 
-    __slots__ = ("activity", "always", "by_field", "empty", "indexes", "meters")
+    __slots__ = ("activity", "always", "by_field", "does_more", "empty", "indexes", "meters")
 
     def __init__(
         self,
@@ -82,48 +84,62 @@ class Interest:
         self.by_field = by_field
         self.indexes = indexes
         self.empty = not (always or by_field or indexes)
+        self.does_more = bool(not activity or meters)
 
-    def observe(self, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:
-        """Offer the event of the scope to all who care. In no particular order: `settle` sorts."""
-        hits: list[tuple[Watch, Fired]] = []
-        for watch in self.always:
-            fired = watch.trigger.observe(state, scope)
-            if fired is not None:
-                hits.append((watch, fired))
-        if self.by_field:
-            data = scope.event.data  # type: ignore[union-attr]  # an interest is only asked about an event
-            for name, table in self.by_field:
-                value = data.get(name)
-                # Tables hold text alone: a list or an object could not be looked up, and 1 must not find True.
-                if type(value) is str:
-                    for watch in table.get(value, ()):
-                        fired = watch.trigger.observe(state, scope)
-                        if fired is not None:
-                            hits.append((watch, fired))
+    def observe(self, state: UserState, event: Event, policy: Policy) -> list[tuple[Watch, Fired]]:
+        """Offer the event, which happens now, to all who care. In no particular order: `settle` sorts."""
+        asked = self.always
+        for name, table in self.by_field:
+            value = event.data.get(name)
+            # Tables hold text alone: a list or an object could not be looked up.
+            if value.__class__ is str and value in table:
+                asked += table[value]
+        hits = observe_each(asked, state, Scope(state, event, state.now, policy)) if asked else []
         for index in self.indexes:
-            found = index.observe(state, scope)
-            if found:
-                hits += found
+            hits += index.observe(state, event, policy)
         return hits
 
 
 _SILENT = {True: Interest(True), False: Interest(False)}
 
 
+class Interests(dict[str, Interest]):
+    """Who cares for events of each type: found out when it is first asked about, and remembered.
+
+    Those types that nobody cares for have their own bound, so that no number of them crowds out the others.
+    """
+
+    __slots__ = ("_silent", "_work_out")
+
+    def __init__(self, work_out: Callable[[str], Interest]) -> None:
+        self._work_out = work_out
+        self._silent = 0
+
+    def __missing__(self, event_type: str) -> Interest:
+        found = self._work_out(event_type)
+        silent = found is _SILENT[found.activity]
+        if (self._silent if silent else len(self) - self._silent) < INTERESTS_MAX:
+            self[event_type] = found
+            self._silent += silent
+        return found
+
+
 class Dispatch:
-    """The index of a rule set. ``idle_min`` is the shortest span of inactivity that any trigger waits for;
-    ``arrivals`` and ``departures`` are the triggers that look on when presence begins and ends."""
+    """The index of a rule set. ``interests``: who cares for events of which type.
+
+    ``idle_min`` is the shortest span of inactivity that any trigger waits for; ``arrivals`` and ``departures`` are the
+    triggers that look on when presence begins and ends.
+    """
 
     __slots__ = (
-        "_exact", "_indexes", "_interests", "_meters", "_prefixes", "_steady", "_timers", "arrivals", "departures",
-        "departures_by_key",
-        "idle_min",
+        "_exact", "_indexes", "_meters", "_prefixes", "_steady", "_timers", "arrivals", "departures",
+        "departures_by_key", "idle_min", "interests",
     )  # fmt: skip
 
     def __init__(self, rules: Iterable[Rule], policy: Policy) -> None:
         self._exact: dict[str, list[Watch]] = {}
         self._prefixes: dict[str, list[Watch]] = {}
-        self._interests: dict[str, Interest] = {}
+        self.interests = Interests(self._work_out)
         self._indexes: dict[tuple[int, ...], EventIndex] = {}
         timers: dict[type[Trigger], list[Watch]] = {}
         spans = []
@@ -157,15 +173,6 @@ class Dispatch:
         self._steady = tuple(index for index in indexes if index.steady)
         self._timers = tuple(index for index in indexes if not index.steady)
         self.idle_min = min(spans, default=None)
-
-    def interest(self, event_type: str) -> Interest:
-        """Who cares for events of this type."""
-        found = self._interests.get(event_type)
-        if found is None:
-            found = self._work_out(event_type)
-            if (found.meters or not found.empty) and len(self._interests) < INTERESTS_MAX:
-                self._interests[event_type] = found
-        return found
 
     def soonest(self, state: UserState, policy: Policy) -> Soonest:
         """The soonest moment after ``state.now`` at which a timer fires if nothing else happens, and all of them."""

@@ -43,22 +43,45 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         reported = event.at if event.at_reported is None else event.at_reported
         at = state.now
         event = msgspec.structs.replace(event, at=at, at_reported=reported)
+    wake = state.wake
+    if state.rules_since >= timeline.since and (wake is None or wake > at):
+        rules = timeline.latest
+    else:
+        rules = _come_to(timeline, state, at, decisions)
+    state.now = at
+    interest = rules.dispatch.interests[event.type]
+    if state.present_since is None or state.held or interest.does_more:
+        _happen(rules, interest, state, event, decisions)
+        return
+    # Nearly always a user who is there does something, and there are only triggers to ask.
+    _be_active(rules, state, event)
+    if not interest.empty:
+        candidates = interest.observe(state, event, rules.policy)
+        if candidates:
+            settle(candidates, state, rules.policy, decisions)
+
+
+def _come_to(timeline: Timeline, state: UserState, at: int, decisions: list[Decision]) -> RuleSet:
+    """Let time run to ``at``; the rule set that the user has adopted by then."""
     if state.now < 0:
         index = timeline.holding(at)
         state.rules_since = timeline.moments[index]
-        rules = timeline.rule_sets[index]
-    else:
-        wake = state.wake
-        if (wake is not None and wake <= at) or timeline.moments[-1] > state.rules_since:
-            advance(timeline, state, at, decisions)
-        # Nearly always the latest holds, and then nothing has to be looked up.
-        place = -1 if timeline.moments[-1] <= state.rules_since else timeline.holding(state.rules_since)
-        rules = timeline.rule_sets[place]
-    state.now = at
-    interest = rules.dispatch.interest(event.type)
+        return timeline.rule_sets[index]
+    advance(timeline, state, at, decisions)
+    return timeline.rule_sets[timeline.holding(state.rules_since)]
+
+
+def _happen(rules: RuleSet, interest: Interest, state: UserState, event: Event, decisions: list[Decision]) -> None:
+    """Let the event happen, whatever it is, at ``state.now``."""
     arrived = left = False
     if interest.activity:
-        arrived = _be_active(rules, state, event)
+        arrived = state.present_since is None
+        if arrived:
+            state.implicit_since = state.now
+            _arrive(state, event)
+        _be_active(rules, state, event)
+        if arrived:
+            _set_wake(rules, state)
     elif event.type == "session.start":
         arrived = _start_session(rules, state, event)
     elif event.type == "session.end":
@@ -69,22 +92,14 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
         take_preferences(state, event.data)
     elif event.type.startswith(LIFECYCLE_PREFIX):
         event = take_receipt(rules, state, event)
-    # What was sent to an absent user waits no longer than until they arrive.
-    waits = state.present_since is None and state.messages
-    if not (left or arrived or interest.meters or state.held or waits):
-        # Nearly always there is nothing but triggers to ask.
-        if not interest.empty:
-            candidates = interest.observe(state, Scope(state, event, at, rules.policy))
-            if candidates:
-                settle(candidates, state, rules.policy, decisions)
-        return
     sent_now: list[str] = []
     candidates = _leave(rules, state, event, decisions) if left else []
     candidates += _react(rules, interest, state, event, decisions, sent_now)
     if arrived:
+        # What was sent to an absent user waits no longer than until they arrive.
         for outstanding in state.messages.values():
             outstanding.waits = False
-        candidates += observe_each(rules.dispatch.arrivals, state, Scope(state, event, at, rules.policy))
+        candidates += observe_each(rules.dispatch.arrivals, state, Scope(state, event, state.now, rules.policy))
     if candidates:
         settle(candidates, state, rules.policy, decisions, sent_now)
 
@@ -104,7 +119,7 @@ def _react(
         withdraw(rules, state, scope, decisions)
     if state.held:
         release(rules, state, scope, decisions, sent_now)
-    return [] if interest.empty else interest.observe(state, scope)
+    return interest.observe(state, event, rules.policy)
 
 
 def advance(timeline: Timeline, state: UserState, to: int, decisions: list[Decision]) -> None:
@@ -157,7 +172,7 @@ def _wake_up(rules: RuleSet, state: UserState, moment: int, decisions: list[Deci
                 candidates.append((watch, fired))
     if delivery == moment:
         for event in expire(rules, state):
-            interest = rules.dispatch.interest(event.type)
+            interest = rules.dispatch.interests[event.type]
             candidates += _react(rules, interest, state, event, decisions, sent_now)
     settle(candidates, state, rules.policy, decisions, sent_now)
     if ends == moment:
@@ -192,24 +207,17 @@ def _implicit_end(rules: RuleSet, state: UserState) -> int | None:
     return max(state.idle_since + rules.policy.session_timeout, state.now + 1)
 
 
-def _be_active(rules: RuleSet, state: UserState, event: Event) -> bool:
-    """The user does something; whether presence begins with it."""
+def _be_active(rules: RuleSet, state: UserState, event: Event) -> None:
+    """The user, who is present, does something."""
     at = state.now
-    arrived = state.present_since is None
-    if arrived:
-        state.implicit_since = at
-        _arrive(state, event)
     state.session_events += 1
     state.activity_count += 1
     state.last_activity = event
     state.idle_since = at
-    if arrived:
-        _set_wake(rules, state)
     # Deadlines that were armed can only have moved later. Of those that activity arms, this is the earliest.
     span = rules.dispatch.idle_min
-    if span is not None and (state.wake is None or at + span < state.wake):
-        state.wake = at + span
-    return arrived
+    if span is not None:
+        state.wake_by(at + span)
 
 
 def _start_session(rules: RuleSet, state: UserState, event: Event) -> bool:

@@ -310,15 +310,18 @@ History = Callable[[str, int], Sequence["Event"]]
 class Timeline:
     """Which rule set holds when. The first holds from the beginning of time; later ones from their moments on.
 
+    ``latest`` holds from ``since`` on.
     ``history`` is where the past of a user comes from when a rule set brings triggers that have to know it; None
     where there is no past to be had, and such triggers begin with nothing.
     """
 
-    __slots__ = ("_fresh", "history", "moments", "rule_sets")
+    __slots__ = ("_fresh", "history", "latest", "moments", "rule_sets", "since")
 
     def __init__(self, first: RuleSet, since: int = 0, history: History | None = None) -> None:
         self.moments = [since]
         self.rule_sets = [first]
+        self.since = since
+        self.latest = first
         self.history = history
         self._fresh: list[frozenset[str]] = [frozenset()]
 
@@ -338,6 +341,8 @@ class Timeline:
         self._fresh.append(frozenset(fresh))
         self.moments.append(at)
         self.rule_sets.append(rules)
+        self.since = at
+        self.latest = rules
 
     def fresh(self, index: int) -> frozenset[str]:
         """The keys of the triggers of that rule set that remember something and that the one before did not have."""
@@ -350,10 +355,6 @@ class Timeline:
     def holding(self, at: int) -> int:
         """The index of the rule set that holds at ``at``; 0 for moments before the first."""
         return max(bisect_right(self.moments, at) - 1, 0) if len(self.moments) > 1 else 0
-
-    @property
-    def latest(self) -> RuleSet:
-        return self.rule_sets[-1]
 
 
 def renamed_key(key: str, renamed: Mapping[str, str]) -> str:

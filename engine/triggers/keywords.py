@@ -16,8 +16,9 @@ from engine.core import shapes
 from engine.core.dispatch import Watch
 from engine.core.groups import FIELD, look_up, parse_field
 from engine.core.matcher import EVENT_TYPES, WHERE, Matcher
+from engine.core.model import Event
 from engine.core.refusal import Refused
-from engine.core.rules import Fired, Trigger
+from engine.core.rules import Fired, Policy, Trigger
 from engine.core.scope import Scope
 from engine.core.state import UserState
 
@@ -133,9 +134,9 @@ class KeywordIndex:
             by_field.setdefault(watch.trigger.field, []).append(watch)
         self.fields = tuple((field, "." in field, FieldIndex(found)) for field, found in by_field.items())
 
-    def observe(self, state: UserState, scope: Scope) -> list[tuple[Watch, Fired]]:
+    def observe(self, state: UserState, event: Event, policy: Policy) -> list[tuple[Watch, Fired]]:
         hits: list[tuple[Watch, Fired]] = []
-        data = scope.event.data  # type: ignore[union-attr]  # an index is only asked about an event
+        data = event.data
         for field, nested, index in self.fields:
             text = data.get(field)
             if text is None and nested:
@@ -144,7 +145,7 @@ class KeywordIndex:
                 folded = fold(text)
                 raw = index.scan(folded, overlapping=True)
                 if raw or index.unasked:
-                    hits += index.observe(folded, raw, scope)
+                    hits += index.observe(folded, raw, Scope(state, event, state.now, policy))
         return hits
 
 

@@ -32,7 +32,7 @@ def rule_set(*triggers: str, mode: str = "live") -> RuleSet:
 def hits(rules: RuleSet, event_type: str, **data: Any) -> list[str]:
     state = UserState("ann")
     event = Event(event_type, "ann", 0, data)
-    found = rules.dispatch.interest(event_type).observe(state, Scope(state, event, 0, rules.policy))
+    found = rules.dispatch.interests[event_type].observe(state, event, rules.policy)
     return [watch.rule.id for watch, _ in found]
 
 
@@ -90,14 +90,14 @@ def test_a_literal_that_a_field_must_equal_finds_its_rules(data: dict[str, Any],
 
 def test_nobody_cares_for_what_nobody_named() -> None:
     rules = rule_set("{event: e}", "{inactivity: 5m}")
-    assert rules.dispatch.interest("other").empty
-    assert rules.dispatch.interest("other").activity
-    assert not rules.dispatch.interest("ping").activity
+    assert rules.dispatch.interests["other"].empty
+    assert rules.dispatch.interests["other"].activity
+    assert not rules.dispatch.interests["ping"].activity
 
 
 def test_a_rule_that_is_off_is_not_asked() -> None:
     rules = rule_set("{event: e}", "{inactivity: 5m}", mode="off")
-    assert rules.dispatch.interest("e").empty
+    assert rules.dispatch.interests["e"].empty
     assert rules.dispatch.idle_min is None
 
 
@@ -109,8 +109,18 @@ def test_the_shortest_inactivity_is_known() -> None:
 def test_more_types_than_are_remembered_are_answered_all_the_same() -> None:
     rules = rule_set("{event: x*}")
     for number in range(INTERESTS_MAX + 10):
-        assert not rules.dispatch.interest(f"x{number}").empty
+        assert not rules.dispatch.interests[f"x{number}"].empty
     assert hits(rules, f"x{INTERESTS_MAX + 9}") == ["r0"]
+    assert len(rules.dispatch.interests) == INTERESTS_MAX
+
+
+def test_types_that_nobody_cares_for_have_a_bound_of_their_own() -> None:
+    rules = rule_set("{event: x*}")
+    for number in range(INTERESTS_MAX + 10):
+        assert rules.dispatch.interests[f"other{number}"].empty
+    assert len(rules.dispatch.interests) == INTERESTS_MAX
+    assert hits(rules, "x1") == ["r0"]
+    assert "x1" in rules.dispatch.interests
 
 
 def test_timers_of_one_moment_are_all_named() -> None:
@@ -146,7 +156,8 @@ def ask_everyone(rules: RuleSet, state: UserState, scope: Scope) -> dict[tuple[i
         if not any(covers(pattern, event_type) for pattern in watch.trigger.event_types):
             continue
         if watch.trigger.indexes_events:
-            fired = [fired for _, fired in type(watch.trigger).index_events([watch]).observe(state, scope)]
+            index = type(watch.trigger).index_events([watch])
+            fired = [fired for _, fired in index.observe(state, scope.event, scope.policy)]
         else:
             fired = [watch.trigger.observe(state, scope)]
         for one in fired:
@@ -165,8 +176,7 @@ def test_the_answer_is_the_same_as_asking_every_trigger(text: str, events: list[
             each.now = event.at
             each.last_activity = event
             each.present_since = events[0].at
-        scope = Scope(state, event, event.at, rules.policy)
-        found = rules.dispatch.interest(event.type).observe(state, scope)
+        found = rules.dispatch.interests[event.type].observe(state, event, rules.policy)
         assert len({watch[:2] for watch, _ in found}) == len(found)
         scope = Scope(asked, event, event.at, rules.policy)
         assert {watch[:2]: fired for watch, fired in found} == ask_everyone(rules, asked, scope)

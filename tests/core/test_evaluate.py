@@ -14,7 +14,6 @@ from engine.core.delivery import soonest_delivery
 from engine.core.evaluate import advance, apply, run
 from engine.core.model import Decision, Event
 from engine.core.rules import RuleSet, Timeline, Trigger
-from engine.core.scope import Scope
 from engine.core.state import ATTRIBUTES_MAX, GONE_RULES_MAX, SESSIONS_MAX, Sent, UserState
 from engine.core.units import HOUR, MINUTE, SECOND
 from engine.loading.load import load
@@ -173,8 +172,7 @@ def depends_on_the_past(trigger: Trigger) -> bool:
 def rules_that_fire(rules: RuleSet, state: UserState, event: Event) -> set[str]:
     """Asked again afterwards, of a copy: what triggers without a past look at is the event alone."""
     state = UserState.decode(state.encode())
-    scope = Scope(state, event, event.at, rules.policy)
-    return {watch.rule.id for watch, _ in rules.dispatch.interest(event.type).observe(state, scope)}
+    return {watch.rule.id for watch, _ in rules.dispatch.interests[event.type].observe(state, event, rules.policy)}
 
 
 @QUICK
