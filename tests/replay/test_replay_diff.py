@@ -15,7 +15,7 @@ from engine.folder import load_folder
 from engine.loading.load import load
 from engine.replay.activity import in_memory
 from engine.replay.bad_records import BadRecords
-from engine.replay.diff import MOVED_WITHIN, USERS_KEPT, compare_rules, edits
+from engine.replay.diff import CHANGES_KEPT, MOVED_WITHIN, USERS_KEPT, compare_rules, edits
 from engine.replay.diff_text import markdown, people, summary, table
 from engine.replay.driver import run_users
 from engine.replay.reading import read_logs
@@ -101,6 +101,39 @@ def test_a_message_caused_by_the_same_event_has_moved_however_far():
     [change] = compare(rules(on()), after, log).users[0].changes
     assert (change.kind, change.at, change.after.at) == ("moved", 0, 40 * MINUTE)
     assert change.why.startswith("then: held")
+
+
+def test_events_without_an_id_are_no_common_cause():
+    log = [Event(kind, "ann", at * MINUTE, {}) for at, kind in ((0, "a"), (20, "x"), (40, "b"))]
+    diff = compare(rules(on(trigger="{event: a}")), rules(on(trigger="{event: b}")), log)
+    assert [kind for _, kind, _, _ in changes(diff)] == ["lost", "gained"]
+
+
+def test_of_two_messages_of_one_moment_the_one_that_is_lost_says_what_became_of_it():
+    diff = compare(rules(on(cooldown="none")), rules(on(cooldown="5m")), [event(0), event(0)])
+    [change] = diff.users[0].changes
+    assert (change.kind, change.cause, change.why[:21]) == ("lost", "cooldown", "now: cooldown of 5m u")
+    assert diff.unchanged == 1
+
+
+def test_a_message_that_was_taken_back_was_not_said():
+    ends = on(trigger="{session: end}", offline="keep", deliver="{cancel_on: x}")
+    log = [event(0, kind="session.start"), event(MINUTE, kind="session.end"), event(2 * MINUTE, kind="x")]
+    kept = rules(ends.replace("cancel_on: x", "cancel_on: y"))
+    diff = compare(kept, rules(ends), log)
+    assert [(change.kind, change.at) for change in diff.users[0].changes] == [("lost", MINUTE)]
+
+
+def test_a_candidate_that_was_held_first_is_one_candidate():
+    waits = rules(on(deliver="{at: save, within: 5m}"))
+    diff = compare(waits, waits, [event(0), event(MINUTE, kind="save")])
+    assert (diff.total.before.candidates, diff.total.after.messages, diff.unchanged) == (1, 1, 1)
+
+
+def test_of_one_user_with_very_many_changes_the_first_are_kept_and_all_are_counted():
+    log = [event(n * SECOND) for n in range(CHANGES_KEPT + 50)]
+    [user] = compare(rules(on()), rules(on(text="Oh?")), log).users
+    assert (len(user.changes), user.more, user.total) == (CHANGES_KEPT, 50, CHANGES_KEPT + 50)
 
 
 def test_of_several_that_could_have_moved_the_nearest_has():
