@@ -61,16 +61,12 @@ def jsonl_batches(
     for first, lines in read_lines(log, bad, progress):
         batch: list[Event] = []
         for start in range(0, len(lines), PIECE_LINES):
-            piece = lines[start : start + PIECE_LINES]
-            events = form.read_many(piece)
-            if not all(events):
-                events = _with_care(piece, events, form.read, _Place(log, first + start, source, bad))
-            batch += events  # type: ignore[arg-type]  # all of them are events by now
+            batch += read_piece(lines[start : start + PIECE_LINES], form, Whereabouts(log, first + start, source, bad))
         if batch:
             yield batch
 
 
-class _Place(NamedTuple):
+class Whereabouts(NamedTuple):
     """Where lines stand, the first of them in line ``number``, and where to write down what is wrong with them."""
 
     log: str
@@ -79,7 +75,15 @@ class _Place(NamedTuple):
     bad: BadRecords
 
 
-def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLine, place: _Place) -> list[Event]:
+def read_piece(lines: list[bytes], form: Form, place: Whereabouts) -> list[Event]:
+    """The events of some lines, at most about `PIECE_LINES` of them; empty ones have none."""
+    events = form.read_many(lines)
+    if not all(events):
+        return _with_care(lines, events, form.read, place)
+    return events  # type: ignore[return-value]  # all of them are events
+
+
+def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLine, place: Whereabouts) -> list[Event]:
     """The events of the lines, of which some have been read already."""
     log, first, source, bad = place
     read_now: list[Event] = []

@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.core.model import Json
 
-Format = Literal["jsonl", "csv"]
+Format = Literal["jsonl", "json", "csv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Source:
     """A mapping. ``data`` is a place for each field of the event, or None for the whole record.
 
     A field whose place is absent, null or (in CSV) empty is left out of the event: to a rule it is unknown.
-    ``zone`` holds for stamps without an offset.
+    ``zone`` holds for stamps without an offset. ``records`` is the path of the list in a JSON document, "" for the
+    document itself; ``delimiter`` the sign between the cells of a CSV.
     """
 
     at: Place
@@ -41,4 +42,6 @@ class Source:
     data: dict[str, Place] | None = field(default_factory=dict)
     format: Format = "jsonl"
     zone: tzinfo = UTC
+    records: str = ""
+    delimiter: str = ","
     file: str = ""

@@ -10,6 +10,7 @@ from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import Progress
+from engine.replay.document import json_batches
 from engine.replay.formats.base import Settings, UnknownForm
 from engine.replay.formats.registry import OWN, mapped_reader_of, reader_of
 from engine.replay.jsonl import jsonl_batches
@@ -53,6 +54,8 @@ def opened_logs(
             raise UnknownForm(f"{log}: a CSV log needs --source, which says what its columns mean")
         if source is not None and source.format == "csv":
             yield source.format, csv_batches(log, source, bad, progress)
+        elif source is not None and source.format == "json":
+            yield source.format, json_batches(log, source, bad, progress)
         else:
             yield OWN if source is None else source.format, jsonl_batches(log, source, bad, progress)
 

@@ -13,6 +13,7 @@ from engine.core.zones import parse_zone
 from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.loading.read import INVALID, Reader
 from engine.loading.tree import Mapping, Node, Scalar, parse_tree
+from engine.loading.wording import shorten
 from engine.replay.mapping import Place, Source
 
 WHOLE_RECORD = "*"
@@ -30,6 +31,15 @@ def parse_path(text: str) -> str:
     return text
 
 
+def parse_delimiter(text: str) -> str:
+    """The sign between cells, or ``tab``. Raises `Refused`."""
+    if text == "tab":
+        return "\t"
+    if len(text) != 1 or text in '"\r\n' or not text.isascii():
+        raise Refused(f'expected one sign such as ";", or tab, got "{shorten(text)}"')
+    return text
+
+
 _PATH = Parsed(parse=parse_path, examples=("user", "data.level"), doc="Path into the record, or a column.")
 _PLACE = Fields(
     keys={"path": _PATH, "value": AnyValue(doc="A constant.")},
@@ -40,7 +50,11 @@ _PLACE = Fields(
 _DATA = MapOf(item=_PLACE, doc='The fields of the event, each from its place; "*" is the whole record.')
 SHAPE = Fields(
     keys={
-        "format": Choice(words=("jsonl", "csv"), doc="JSON lines (the default), or CSV with a header."),
+        "format": Choice(
+            words=("jsonl", "json", "csv"), doc="JSON lines (the default), a JSON document, or CSV with a header."
+        ),
+        "records": Parsed(parse=parse_path, examples=("play.events",), doc="Path of the list in a JSON document."),
+        "delimiter": Parsed(parse=parse_delimiter, examples=(";", "tab"), doc="The sign between the cells of a CSV."),
         "at": _PATH,
         "user": _PLACE,
         "type": _PLACE,
@@ -74,13 +88,16 @@ class _SourceReader(Reader):
             return None
         values: dict[str, Any] = {}
         for name, node in entries.items():
-            if name in ("format", "timezone"):
+            if name in ("format", "timezone", "records", "delimiter"):
                 values["zone" if name == "timezone" else name] = self.read(node, SHAPE.keys[name])
             elif name == "data":
                 values[name] = self.data(node)
             else:
                 values[name] = self.place(node, SHAPE.keys[name])
         dotted = values.get("format") != "csv"
+        for name, form in (("records", "json"), ("delimiter", "csv")):
+            if name in entries and values.get("format", "jsonl") != form:
+                self.report(entries[name], f'"{name}" is for format: {form}', "bad-value")
         for node, path in self.paths(entries):
             if dotted and not all(path.split(".")):
                 self.report(node, f'expected names between dots, got "{path}"', "bad-value")
@@ -110,7 +127,7 @@ class _SourceReader(Reader):
 
     def paths(self, entries: dict[str, Node]) -> list[tuple[Node, str]]:
         """Every path that is written, with its node."""
-        nodes = [entries[name] for name in ("at", "user", "type", "session", "id") if name in entries]
+        nodes = [entries[name] for name in ("at", "user", "type", "session", "id", "records") if name in entries]
         data = entries.get("data")
         if isinstance(data, Mapping):
             nodes += [value for _, value in data.entries.values()]

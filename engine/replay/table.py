@@ -48,7 +48,7 @@ def csv_batches(log: str, source: Source, bad: BadRecords, progress: Progress | 
         io.BufferedReader(stream, BLOCK_BYTES), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
     # Strict, for otherwise a quotation mark that is never closed would take the rest of the log for one cell.
-    rows = csv.reader(text, strict=True)
+    rows = csv.reader(text, strict=True, delimiter=source.delimiter)
     header: Row | None = None
     read: Callable[[Row], Event] | None = None
     line = 1

@@ -43,6 +43,13 @@ def test_without_a_format_it_is_json_lines_in_utc_without_data():
     assert source.type == Place(None, "message", 3, 7)
 
 
+def test_the_records_of_a_document_have_a_path_and_the_cells_of_a_table_a_sign_between_them():
+    assert parse_source("s.yaml", "format: json\nrecords: a.b\nat: a\nuser: u\ntype: t\n").records == "a.b"
+    for written, delimiter in ((";", ";"), ("tab", "\t"), ('"|"', "|"), ('"\\t"', "\t")):
+        source = parse_source("s.yaml", f"format: csv\ndelimiter: {written}\nat: a\nuser: u\ntype: t\n")
+        assert source.delimiter == delimiter
+
+
 def test_a_star_is_the_whole_record():
     assert parse_source("s.yaml", 'at: a\nuser: u\ntype: t\ndata: "*"\n').data is None
 
@@ -69,7 +76,22 @@ def test_a_column_may_have_any_name():
         ),
         (
             "at: a\nuser: u\ntype: t\nformat: xml\n",
-            ['s.yaml:4:9: expected "jsonl" or "csv", got "xml" [bad-value]'],
+            ['s.yaml:4:9: expected "jsonl", "json" or "csv", got "xml" [bad-value]'],
+        ),
+        (
+            "at: a\nuser: u\ntype: t\nrecords: a.b\ndelimiter: tab\n",
+            [
+                's.yaml:4:10: "records" is for format: json [bad-value]',
+                's.yaml:5:12: "delimiter" is for format: csv [bad-value]',
+            ],
+        ),
+        (
+            "at: a\nuser: u\ntype: t\nformat: json\nrecords: a.\n",
+            ['s.yaml:5:10: expected names between dots, got "a." [bad-value]'],
+        ),
+        (
+            "at: a\nuser: u\ntype: t\nformat: csv\ndelimiter: ;;\n",
+            ['s.yaml:5:12: expected one sign such as ";", or tab, got ";;" [bad-value]'],
         ),
         (
             "at: a\nuser: u\ntype: t\ntimezone: Europe/Pari\n",

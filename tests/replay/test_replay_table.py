@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 
 import pytest
 
@@ -128,3 +129,9 @@ def test_a_truncated_gzip_is_a_bad_record_and_the_rows_before_count(tmp_path):
     events, bad = read(tmp_path, packed[:-4])
     assert len(events) == 3
     assert bad == [(5, "truncated gzip")]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_cells_may_be_apart_by_another_sign(tmp_path, delimiter):
+    events, bad = read(tmp_path, (HEAD + ROW).replace(",", delimiter) + "a, b\n", replace(WHO, delimiter=delimiter))
+    assert ([event.data for event in events], bad) == ([{"text": "a, b"}], [])

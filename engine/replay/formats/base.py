@@ -8,12 +8,12 @@ from datetime import UTC, date, tzinfo
 from functools import cached_property
 from typing import Literal, Protocol
 
-import msgspec
-
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import Progress
+from engine.replay.document import first_records
+from engine.replay.elements import OUTERMOST
 from engine.replay.mapping import Source
 
 Clock = Literal["server", "client"]
@@ -59,18 +59,13 @@ class Head:
         return [line.rstrip(b"\r") for line in lines if line.strip()]
 
     @cached_property
-    def records(self) -> list[Json]:
-        """The lines that are JSON objects, as far as all of the first ten are; none otherwise."""
-        found = []
-        for line in self.lines[:10]:
-            try:
-                record = msgspec.json.decode(line)
-            except (msgspec.DecodeError, RecursionError):
-                return []
-            if not isinstance(record, dict):
-                return []
-            found.append(record)
-        return found
+    def records(self) -> list[dict[str, Json]]:
+        """The first JSON objects, at most ten: lines, items of a list, or documents one behind the other."""
+        return self.inside(OUTERMOST)
+
+    def inside(self, *within: str) -> list[dict[str, Json]]:
+        """The first JSON objects, where they may also stand in a list under such a name: ``{"batch": […]}``."""
+        return [] if self.is_folder else first_records(self.start, (OUTERMOST, *within))
 
 
 class Format(Protocol):
