@@ -131,7 +131,7 @@ def _earlier(one: int | None, other: int) -> int:
 
 
 def _run_user(timeline: Timeline, user: str, events: Sequence[Event], until: int) -> Evaluated:
-    timeline.history = _history(events)
+    timeline.history = history_of(events)
     state = UserState(user)
     decisions: list[Decision] = []
     try:
@@ -142,7 +142,7 @@ def _run_user(timeline: Timeline, user: str, events: Sequence[Event], until: int
     return Evaluated(state, decisions)
 
 
-def _history(events: Sequence[Event]) -> History:
+def history_of(events: Sequence[Event]) -> History:
     """What this user has done before a moment, as rules that begin to hold then are told of it."""
 
     def history(user: str, moment: int) -> Sequence[Event]:
