@@ -130,9 +130,9 @@ class _Import:
             else:
                 for batch in batches:
                     stream.write(b"".join([_line(event) + b"\n" for event in batch]))
-        if not any(one.events for one in told):
-            misses = next((one.bad.misses for one in told if one.bad.misses), "")
-            stop("no record could be read" + (f": {misses}" if misses else ""), code=1)
+            if not any(one.events for one in told):
+                misses = next((one.bad.misses for one in told if one.bad.misses), "")
+                stop("no record could be read" + (f": {misses}" if misses else ""), code=1)
 
     def check_output(self) -> None:
         if self.output == STDIN:
