@@ -8,7 +8,7 @@ from engine.core.gates import condition, cooldown_value, preferences, presence, 
 from engine.core.kept import frozen_facts, keep, thawed_facts
 from engine.core.model import Decision, Message, Outcome, Reason
 from engine.core.outgoing import write_down
-from engine.core.quiet import quiet_until
+from engine.core.quiet import holding_by_clock, quiet_until
 from engine.core.remembered import Held, Outstanding
 from engine.core.rules import Delivery, Rule, RuleSet
 from engine.core.scope import Scope
@@ -227,10 +227,9 @@ def _cancelled_by(scope: Scope) -> Reason:
 
 def _quiet_until(rule: Rule, scope: Scope) -> int | None:
     """Until when quiet hours hold a message of the rule back; None where they do not."""
-    if not rule.quiet_hours or rule.urgent:
+    if not rule.quiet_hours or rule.urgent or holding_by_clock(rule.quiet_hours, scope.now) is None:
         return None
-    until = quiet_until(rule.quiet_hours, scope.at, scope.zone)
-    return None if until == scope.at else until
+    return quiet_until(rule.quiet_hours, scope.at, scope.zone)
 
 
 def _is_breakpoint(spec: Delivery, scope: Scope) -> bool:

@@ -262,16 +262,7 @@ class EachTimer:
         self.watches = tuple(watches)
 
     def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        soonest: int | None = None
-        due: list[Watch] = []
-        for watch in self.watches:
-            moment = watch.trigger.due(state, policy)
-            if moment is None or (soonest is not None and moment > soonest):
-                continue
-            if soonest is None or moment < soonest:
-                soonest, due = moment, []
-            due.append(watch)
-        return soonest, due
+        return _soonest_of_each(self.watches, state, policy)
 
 
 class ArmedTimer:
@@ -284,8 +275,22 @@ class ArmedTimer:
         self.by_key = {watch.trigger.key: watch for watch in watches}
 
     def soonest(self, state: UserState, policy: Policy) -> Soonest:
-        armed = [watch for key in state.memory if (watch := self.by_key.get(key)) is not None]
-        return EachTimer(armed).soonest(state, policy) if armed else (None, ())
+        by_key = self.by_key
+        armed = [by_key[key] for key in state.memory if key in by_key]
+        return _soonest_of_each(armed, state, policy) if armed else (None, ())
+
+
+def _soonest_of_each(watches: Iterable[Watch], state: UserState, policy: Policy) -> Soonest:
+    soonest: int | None = None
+    due: list[Watch] = []
+    for watch in watches:
+        moment = watch.trigger.due(state, policy)
+        if moment is None or (soonest is not None and moment > soonest):
+            continue
+        if soonest is None or moment < soonest:
+            soonest, due = moment, []
+        due.append(watch)
+    return soonest, due
 
 
 class SpanTable:

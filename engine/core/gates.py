@@ -11,7 +11,7 @@ from collections.abc import Callable
 from engine.core.expressions import Unknown
 from engine.core.model import Event, Outcome, Reason, derive_fraction
 from engine.core.operands import seen
-from engine.core.quiet import holding, quiet_until
+from engine.core.quiet import holding_by_clock, quiet_until
 from engine.core.remembered import HELD_MAX, LEVELS, VALUES_MAX, Level, Preferences, Sent
 from engine.core.rules import Cap, Rule
 from engine.core.scope import Scope
@@ -131,9 +131,17 @@ def _cap(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     if sent is None:
         return None
     for cap in rule.caps:
-        if count_sent(sent, cap, scope) >= cap.count_max:
+        if is_used_up(sent, cap, scope):
             return Reason("cap", (cap.count_max, cap.per))
     return None
+
+
+def is_used_up(sent: Sent, cap: Cap, scope: Scope) -> bool:
+    """Whether as much was sent in the cap's current period as it allows."""
+    # Nearly always there has never been as much, and then no day has to be looked for.
+    if cap.count_max > sent.total or (cap.per == "day" and cap.count_max > len(sent.times)):
+        return False
+    return count_sent(sent, cap, scope) >= cap.count_max
 
 
 def count_sent(sent: Sent, cap: Cap, scope: Scope) -> int:
@@ -159,7 +167,7 @@ def quiet_hours(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
     """Closed where the message is to be dropped; where it is to be held until they end, it passes."""
     if not rule.quiet_hours or rule.urgent:
         return None
-    found = holding(rule.quiet_hours, scope.at, scope.zone)
+    found = holding_by_clock(rule.quiet_hours, scope.now)
     if found is None:
         return None
     until = quiet_until(rule.quiet_hours, scope.at, scope.zone)
@@ -175,7 +183,7 @@ def _budget(rule: Rule, scope: Scope, sent_now: list[str]) -> Reason | None:
         for limit in budget.limits:
             if limit.level is not None and limit.level != level_of(scope):
                 continue
-            if count_sent(spent, limit, scope) >= limit.count_max:
+            if is_used_up(spent, limit, scope):
                 return Reason("budget", (budget.name, limit.count_max, limit.per))
     return None
 

@@ -84,10 +84,13 @@ class Grouping:
     1 and 1.0 are one, as they are equal to an expression.
     """
 
-    __slots__ = ("fields",)
+    __slots__ = ("_plain", "fields")
 
     def __init__(self, fields: Sequence[str]) -> None:
         self.fields = tuple(fields)
+        # One field of the data, which is no path: nearly all groupings are of that kind.
+        is_plain = len(fields) == 1 and fields[0] not in ("type", "session") and "." not in fields[0]
+        self._plain = fields[0] if is_plain else None
 
     @classmethod
     def build(cls, fields: Sequence[str] | None) -> Grouping | None:
@@ -98,7 +101,7 @@ class Grouping:
         """The group of the event, or None: it lacks a field, or its values are longer than `GROUP_NAME_MAX`."""
         fields = self.fields
         if len(fields) == 1:
-            value = value_of(event, fields[0])
+            value = value_of(event, fields[0]) if self._plain is None else event.data.get(self._plain, MISSING)
             if value is MISSING:
                 return None
             # Most groups are texts, and then nothing has to be encoded.

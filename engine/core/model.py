@@ -103,8 +103,7 @@ def derive_id(*cause: str | int) -> str:
     The digest is over the parts with their lengths before them, so that no two causes are written alike.
     128 bits: among 10**12 messages a collision has a chance of about 10**-15.
     """
-    parts = [str(part) for part in cause]
-    written = "".join([f"{len(part)}:{part}," for part in parts])
+    written = "".join([f"{len(part)}:{part}," for part in map(str, cause)])
     return blake2b(written.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

@@ -61,7 +61,11 @@ class QuietHours:
 
 def holding(quiet: Iterable[QuietHours], at: int, zone: tzinfo) -> QuietHours | None:
     """The first of them that holds at that moment; one that drops goes before all that hold a message back."""
-    local = to_datetime(at, zone)
+    return holding_by_clock(quiet, to_datetime(at, zone))
+
+
+def holding_by_clock(quiet: Iterable[QuietHours], local: datetime) -> QuietHours | None:
+    """The same by what the clock on the wall says."""
     found = None
     for hours in quiet:
         if hours.holds(local):

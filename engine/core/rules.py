@@ -83,17 +83,17 @@ class Charge:
 class Budget:
     """What several rules share. Messages charge it with 1 each, unless there are ``charges``: then events do.
 
-    ``resets`` are the events that empty it.
+    ``resets`` are the events that empty it. ``times_kept`` is how many past moments its limits need to know.
     """
 
     name: str
     limits: tuple[Limit, ...]
     charges: tuple[Charge, ...] = ()
     resets: tuple[Matcher, ...] = ()
+    times_kept: int = field(init=False)
 
-    @property
-    def times_kept(self) -> int:
-        return times_kept(self.limits)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "times_kept", times_kept(self.limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Rule:
     Spans are microseconds. All of ``conditions`` must hold. ``written`` is a fingerprint of all that was
     written, defaults included; that of a trigger alone is in its key. ``budgets`` and ``quiet_hours`` are those that
     concern it, of the policy. ``holdout`` is a share from 0 to 1. ``was`` is the id that it had before.
+    ``times_kept`` is how many past moments its caps need to know.
     """
 
     id: str
@@ -155,11 +156,10 @@ class Rule:
     deliver: Delivery | None = None
     was: str | None = None
     written: str = ""
+    times_kept: int = field(init=False)
 
-    @property
-    def times_kept(self) -> int:
-        """How many past moments the caps over a span or a day need to know."""
-        return times_kept(self.caps)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "times_kept", times_kept(self.caps))
 
     @property
     def drawn_as(self) -> str:

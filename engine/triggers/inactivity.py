@@ -77,12 +77,9 @@ class InactivityAfter(Inactivity):
     def observe(self, state: UserState, scope: Scope) -> Fired | None:
         where = self.after.where
         if scope.event is state.last_activity and (where is None or where.holds(scope)):
-            self._arm(state)
+            state.memory[self.key] = state.activity_count
             state.wake_by(state.now + self.span)
         return None
-
-    def _arm(self, state: UserState) -> None:
-        state.memory[self.key] = state.activity_count
 
     def due(self, state: UserState, policy: Policy) -> int | None:
         # Any later activity has another number: nothing has to be disarmed.

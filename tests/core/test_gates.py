@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.evaluate import run
-from engine.core.gates import GATES, count_sent
+from engine.core.gates import GATES, count_sent, is_used_up
 from engine.core.model import OUTCOMES, Decision, Event, derive_id
 from engine.core.remembered import VALUES_MAX, Preferences, Sent
 from engine.core.rules import Cap, Policy, RuleSet, Timeline
@@ -179,7 +179,11 @@ def counted(times: list[int], cap: Cap, at: int, **state_fields: Any) -> int:
     state = UserState("ann")
     for name, value in state_fields.items():
         setattr(state, name, value)
-    return count_sent(Sent(times[-1], len(times), 1, len(times), times), cap, Scope(state, None, at, Policy()))
+    sent, scope = Sent(times[-1], len(times), 1, len(times), times), Scope(state, None, at, Policy())
+    count = count_sent(sent, cap, scope)
+    for allowed in range(1, len(times) + 2):
+        assert is_used_up(sent, Cap(allowed, cap.per), scope) == (count >= allowed)
+    return count
 
 
 @pytest.mark.parametrize(
