@@ -1,8 +1,15 @@
-"""Records of a log that cannot be read: counted by reason, the first few kept to be shown. None goes unseen."""
+"""Records of a log that cannot be read: counted by reason, the first few kept to be shown. None goes unseen.
+
+And what logs declare of themselves, which is shown as well.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from engine.core.model import Json
 
 SHOWN_MAX = 5
 TEXT_MAX = 160  # characters of a bad record that are shown
@@ -39,21 +46,33 @@ class BadRecords:
     """``counts`` by reason, in the order in which they first occurred; ``shown`` are the first `SHOWN_MAX`.
 
     ``misses`` says what the mapping, or the engine's own form, asks of the first bad record if that is an object, and
-    it has not; "" if nothing.
+    it has not; "" if nothing. ``declared`` is what the first `SHOWN_MAX` logs with a header say of themselves.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     shown: list[BadRecord] = field(default_factory=list)
     misses: str = ""
+    declared: list[str] = field(default_factory=list)
 
     def add(self, log: str, line: int, trouble: BadLine, text: bytes | str = b"") -> None:
         self.counts[trouble.reason] = self.counts.get(trouble.reason, 0) + 1
         if len(self.shown) < SHOWN_MAX:
             self.shown.append(BadRecord(log, line, trouble.reason, trouble.detail, _one_line(text)))
 
+    def declare(self, log: str, header: Mapping[str, Json]) -> None:
+        """A log begins with a header that says this."""
+        if len(self.declared) < SHOWN_MAX:
+            says = _one_line(", ".join(f"{name} {_said(value)}" for name, value in header.items()))
+            what = "it is synthetic: nobody did any of this" if header.get("synthetic") is True else "it has a header"
+            self.declared.append(f"{log}: {what} ({says})" if says else f"{log}: {what}")
+
     @property
     def total(self) -> int:
         return sum(self.counts.values())
+
+
+def _said(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _one_line(text: bytes | str) -> str:

@@ -94,6 +94,10 @@ def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLin
                 event = read(line)
             read_now.append(event)
         except BadLine as trouble:
+            header = header_of(line) if number == 1 and source is None else None
+            if header is not None:
+                bad.declare(log, header)
+                continue
             if not bad.total:
                 bad.misses = _no_own(line) if source is None else _misses(source, line)
             bad.add(log, number, trouble, line)
@@ -101,6 +105,16 @@ def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLin
             if line.strip():
                 bad.add(log, number, BadLine("not JSON", str(error)), line)
     return read_now
+
+
+def header_of(line: bytes) -> dict[str, Json] | None:
+    """What a log of the engine's own form says of itself in its first line, ``{"log": {…}}``; None for a record."""
+    try:
+        record = _record(line)
+    except (BadLine, msgspec.MsgspecError):
+        return None
+    header = record.get("log")
+    return header if len(record) == 1 and isinstance(header, dict) else None
 
 
 def _no_own(line: bytes) -> str:
