@@ -20,6 +20,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "loading": ("core",),
     "storage": ("core",),
     "isolation": ("core",),
+    "simulate": ("core",),
     "lint": ("core", "loading", "replay.census", "triggers"),
     "preview": ("core", "triggers"),
     "folder": ("core", "loading", "triggers"),
