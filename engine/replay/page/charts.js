@@ -7,7 +7,7 @@ const valueAxis = (theme, more) => axisStyle(theme, Object.assign(
 ));
 
 CHARTS.outcomes = {
-  height: () => rowsHeight(data.rules.length, isNarrow() ? 44 : 30, 36),
+  height: () => rowsHeight(data.rules.length, isNarrow() ? 48 : 30, 36),
   option(frame, theme) {
     const rows = data.rules;
     const used = data.outcomes.map((name, place) => [name, place]).filter(([, place]) => rows.some((row) => row[2][place]));
@@ -25,7 +25,7 @@ CHARTS.outcomes = {
     option.yAxis = axisStyle(theme, {
       type: "category", inverse: true, data: rows.map((row) => row[0]),
       axisLabel: narrow
-        ? { inside: true, color: theme.text, verticalAlign: "bottom", padding: [0, 0, 10, -4], margin: 0, interval: 0, width: 300, overflow: "truncate", fontSize: 12 }
+        ? { inside: true, color: theme.text, verticalAlign: "bottom", padding: [0, 0, 11, -4], margin: 0, interval: 0, width: 300, overflow: "truncate", fontSize: 12 }
         : { color: theme.text, width: 184, overflow: "truncate", interval: 0, fontSize: 13 },
     });
     if (narrow) option.yAxis.z = 5;
@@ -68,7 +68,7 @@ function countsOver(frame, theme, names, series) {
     [names[points[0].dataIndex], "strong"], ...series.map(({ name, counts }) => [`${name} ${number(counts[points[0].dataIndex])}`]),
   ]);
   option.series = series.map(({ name, colour, counts, shape }) => (shape === "line"
-    ? { name, type: "line", yAxisIndex: 1, data: counts, symbol: counts.length > 1 ? "none" : "circle", lineStyle: { color: colour, width: 1.5 }, itemStyle: { color: colour } }
+    ? { name, type: "line", yAxisIndex: 1, data: counts, symbol: counts.length > 31 ? "none" : "circle", symbolSize: 5, lineStyle: { color: colour, width: 1.5 }, itemStyle: { color: colour } }
     : { name, type: "bar", stack: "candidates", data: counts, barMaxWidth: 36, itemStyle: { color: colour } }));
   return option;
 }

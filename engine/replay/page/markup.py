@@ -86,6 +86,13 @@ def cell(value: Cell) -> Html:
     return Html(f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
 
 
+def heat_cell(value: float | None, most: float, text: str = "", is_framed: bool = False) -> Html:
+    """A cell whose ground says in ten steps how much it is of the most; ``text`` instead of its number."""
+    level = 0 if not value or not most else max(1, round(9 * value / most))
+    frame = " framed" if is_framed else ""
+    return Html(f'<span class="heat-{level}{frame}">{text or (f"{value:,}" if value else "")}</span>')
+
+
 def data_block(name: str, value: Json) -> Html:
     """JSON that scripts of the page read. All in ASCII, and no ``<``, so that nothing in it ends the block."""
     text = json.dumps(_all_shown(value), ensure_ascii=True, separators=(",", ":"), allow_nan=False)

@@ -10,7 +10,7 @@ from engine.core.quiet import QuietHours
 from engine.core.rules import Policy
 from engine.replay.page.document import Section
 from engine.replay.page.gather import DAYS_MAX, Days, Gathered
-from engine.replay.page.markup import EMPTY, Cell, Column, Html, said, table
+from engine.replay.page.markup import EMPTY, Cell, Column, Html, heat_cell, said, table
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 FILLED_DAYS_MAX = 92  # up to here days without any events have their place on the chart, empty
@@ -77,13 +77,6 @@ def week(gathered: Gathered) -> Section:
     return Section(
         "week", "Over the week", lead, content=Html(f'<div class="heat">{table("Over the week", columns, rows)}</div>')
     )
-
-
-def heat_cell(count: int | float, most: int | float, text: str = "") -> Html:
-    """A cell whose ground says how much it is of the most, in ten steps; it stays empty at nothing."""
-    level = 0 if not count or not most else max(1, round(9 * count / most))
-    text = text or (f"{count:,}" if count else "")
-    return Html(f'<span class="heat-{level}">{text}</span>')
 
 
 def days(days: Days) -> Section:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from engine.core.model import OUTCOMES, Json
 from engine.core.rules import Rule, RuleSet
-from engine.core.units import DAY, MILLISECOND, SECOND, format_at, format_duration
-from engine.loading.diagnostic import counted
+from engine.core.units import MILLISECOND
+from engine.replay.page.about import About, moment, number, span_text
 from engine.replay.page.document import Card, Document, Section, write
 from engine.replay.page.gather import SENT_COUNTED_MAX, Gathered, RuleFigures
 from engine.replay.page.markup import EMPTY, Cell, Column, Html, said, table
@@ -16,31 +15,8 @@ from engine.replay.page.over_time import days, days_data, hours, hours_data, wee
 
 CHART_RULES_MAX = 40  # bars; the table has all rules
 # Where messages per user go beyond this, bars stand for more than one number.
-SINGLE_BARS_MAX = 20
+SINGLE_BARS_MAX = 60
 STEPS = (1, 2, 5)
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a report was made from. ``bad`` are the records that could not be read, by reason; ``synthetic`` says that
-    the log is nobody's, ``partial`` how far the run came before it was broken off; "" for neither.
-    """
-
-    logs: Sequence[str] = ()
-    rules: str = ""
-    bad: Mapping[str, int] = field(default_factory=dict)
-    until: int | None = None
-    left_out: int = 0
-    synthetic: str = ""
-    partial: str = ""
-
-    def labels(self) -> list[str]:
-        found = [f"Partial: {self.partial}"] if self.partial else []
-        return found + ([f"Synthetic: {self.synthetic}"] if self.synthetic else [])
-
-    def origin(self) -> list[tuple[str, str]]:
-        found = [("Log" if len(self.logs) == 1 else "Logs", ", ".join(self.logs))] if self.logs else []
-        return found + ([("Rules", self.rules)] if self.rules else [])
 
 
 def replay_page(gathered: Gathered, rules: RuleSet, about: About) -> bytes:
@@ -63,7 +39,9 @@ def replay_page(gathered: Gathered, rules: RuleSet, about: About) -> bytes:
         "perUser": _per_user_data(gathered),
         "timelines": _timelines_data(gathered),
     }
-    document = Document("Dry run", about.labels(), about.origin(), _cards(gathered, about), sections, data)
+    span = span_text(gathered.first, gathered.last)
+    origin = [*about.origin(), *([("Time", span)] if span else [])]
+    document = Document("Dry run", about.labels(), origin, _cards(gathered, about), sections, data)
     return write(document)
 
 
@@ -82,37 +60,20 @@ def _busy(ranked: Sequence[tuple[str, RuleFigures]]) -> list[tuple[str, RuleFigu
 def _cards(gathered: Gathered, about: About) -> list[Card]:
     reached = f"{gathered.reached / gathered.users:.1%} of the users" if gathered.users else ""
     rate = f"{gathered.sent / gathered.user_days:,.2f}" if gathered.user_days else "0"
-    bad = sum(about.bad.values())
-    reasons = ", ".join([f"{reason} {count:,}" for reason, count in about.bad.items()])
     cards = [
-        Card("Events", f"{gathered.events:,}", _span(gathered)),
+        Card("Events", f"{gathered.events:,}"),
         Card("Users", f"{gathered.users:,}"),
-        Card("Messages", f"{gathered.sent:,}", f"of {counted(gathered.candidates, 'candidate')}"),
+        Card("Messages", f"{gathered.sent:,}", f"of {number(gathered.candidates, 'candidate')}"),
         Card("Reached", f"{gathered.reached:,}", reached),
-        Card(
-            "Messages per user and day", rate, f"over {counted(gathered.user_days, 'day')} on which a user was active"
-        ),
-        Card("Bad records", f"{bad:,}", reasons),
+        Card("Messages per user and day", rate, f"over {number(gathered.user_days, 'day')} on which a user was active"),
+        about.bad_records(),
     ]
     if about.until is not None:
-        left_out = f"{counted(about.left_out, 'event')} after it left out" if about.left_out else ""
+        left_out = f"{number(about.left_out, 'event')} after it left out" if about.left_out else ""
         cards.append(Card("Time ran to", moment(about.until), left_out))
     if gathered.faults:
         cards.append(Card("Faults", f"{gathered.faults:,}", "events left out, because the engine failed on them"))
     return cards
-
-
-def _span(gathered: Gathered) -> str:
-    if gathered.first is None or gathered.last is None:
-        return ""
-    span = gathered.last - gathered.first
-    length = f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span - span % SECOND)
-    return f"{moment(gathered.first)} to {moment(gathered.last)}, {length}"
-
-
-def moment(at: int) -> str:
-    """As the tables of the commands show it."""
-    return format_at(at).replace(".000000Z", "Z")
 
 
 def _outcomes(ranked: Sequence[tuple[str, RuleFigures]]) -> Section:
@@ -199,7 +160,8 @@ def _timelines(gathered: Gathered) -> Section:
         lead = f"The {len(gathered.busiest)} with the most messages, then events. {lead}"
     picker = (
         '<p class="controls"><label for="timeline-user">Show</label> <select id="timeline-user"></select>'
-        ' <button type="button" id="timeline-reset">Whole time</button></p>'
+        ' <button type="button" id="timeline-reset">Whole time</button>'
+        ' <label><input type="checkbox" id="timeline-pauses" checked> leave out long pauses</label></p>'
     )
     detail = '<div id="timeline-mark" class="mark" role="status" aria-live="polite"></div>'
     return Section(

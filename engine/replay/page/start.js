@@ -2,7 +2,7 @@
 const frames = [];
 
 function redraw(frame) {
-  const kind = CHARTS[frame.name];
+  const kind = CHARTS[frame.name.split(" ")[0]];
   frame.element.style.height = `${kind.height(frame)}px`;
   frame.chart.resize();
   frame.chart.setOption(kind.option(frame, colours()), true);
@@ -15,11 +15,12 @@ function redrawAll() {
 for (const element of document.querySelectorAll("[data-chart]")) {
   const name = element.dataset.chart;
   const frame = { element, name, hidden: new Set() };
-  element.style.height = `${CHARTS[name].height(frame)}px`;
-  frame.chart = echarts.init(element, null, { renderer: CHARTS[name].renderer || "svg" });
+  const kind = CHARTS[name.split(" ")[0]];
+  element.style.height = `${kind.height(frame)}px`;
+  frame.chart = echarts.init(element, null, { renderer: kind.renderer || "svg" });
   frames.push(frame);
   redraw(frame);
-  if (CHARTS[name].ready) CHARTS[name].ready(frame);
+  if (kind.ready) kind.ready(frame);
 }
 
 for (const button of document.querySelectorAll("[data-scale]")) {

@@ -100,7 +100,7 @@ function axisStyle(theme, more) {
   }, (({ axisLabel, ...rest }) => rest)(more || {}));
 }
 
-// What a chart's colours mean, as buttons that hide and show; an item is {name, colour, shape}.
+// What a chart's colours mean, as buttons that hide and show; an item is {name, colour, shape, label}.
 function drawLegend(frame, items) {
   let list = frame.element.previousElementSibling;
   if (!list || !list.classList.contains("legend")) {
@@ -121,7 +121,7 @@ function drawLegend(frame, items) {
     shape.setAttribute("fill", item.colour);
     mark.append(shape);
     const name = document.createElement("bdi");
-    name.textContent = item.name;
+    name.textContent = item.label || item.name;
     button.append(mark, name);
     button.addEventListener("click", () => {
       const hides = !frame.hidden.has(item.name);

@@ -1,5 +1,6 @@
 // The timelines of the busiest users: marks that can be pointed at, gone through by the keyboard, and zoomed.
 const EVENT_TYPES_SHOWN = 8;
+const PAUSES_MAX = 40;
 const OTHER_TYPES = "other events";
 // What an outcome looks like: its group, shape, size, place beside the line and whether it is grey.
 const MARK_KINDS = {
@@ -33,6 +34,42 @@ function describe(mark) {
 
 const quoted = (word) => (/^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
+// The pauses that are so long that what lies between them could not be told apart, as the library takes them, and how
+// much time is left.
+// The longest first, for as long as one takes more than a twenty-fifth of the axis that is left.
+function pausesIn(moments) {
+  const sorted = [...moments].sort((a, b) => a - b);
+  const gaps = [];
+  for (let place = 1; place < sorted.length; place += 1) gaps.push([sorted[place - 1], sorted[place]]);
+  gaps.sort((a, b) => (b[1] - b[0]) - (a[1] - a[0]) || a[0] - b[0]);
+  let left = sorted.length ? sorted[sorted.length - 1] - sorted[0] : 0;
+  const chosen = [];
+  for (const [from, to] of gaps) {
+    if (chosen.length === PAUSES_MAX || to - from < left * 0.04) break;
+    left -= to - from;
+    chosen.push([from, to]);
+  }
+  const gap = `${Math.min(1.5, 40 / chosen.length).toFixed(2)}%`;
+  const breaks = chosen.map(([from, to]) => {
+    const margin = Math.min((to - from) * 0.05, left * 0.01);
+    return { start: from + margin, end: to - margin, gap };
+  });
+  return { breaks, left };
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+// A label of the axis: the day where it begins or where a pause ends, else the time; the year where there are several.
+function tickLabel(at, index, extra, span) {
+  const stamp = new Date(at).toISOString();
+  const time = stamp.slice(17, 19) === "00" ? stamp.slice(11, 16) : stamp.slice(11, 19);
+  const years = new Date(span[0]).getUTCFullYear() !== new Date(span[1]).getUTCFullYear();
+  const day = years ? stamp.slice(0, 10) : `${Number(stamp.slice(8, 10))} ${MONTHS[Number(stamp.slice(5, 7)) - 1]}`;
+  if (extra && extra.break) return extra.break.type === "end" ? `${stamp.slice(11, 16)}\n${day}` : "";
+  if (at % 86400000 === 0) return day;
+  return index === 0 ? `${time}\n${day}` : time;
+}
+
 function typeNames() {
   const counts = new Map();
   for (const user of data.timelines.users) for (const [, type] of user.events) counts.set(type, (counts.get(type) || 0) + 1);
@@ -45,7 +82,7 @@ CHARTS.timelines = {
   renderer: "canvas",
   shown: (frame) => (frame.only === undefined ? data.timelines.users : [data.timelines.users[frame.only]]),
   height(frame) {
-    return rowsHeight(this.shown(frame).length, isNarrow() ? 60 : 48, 84);
+    return rowsHeight(this.shown(frame).length, isNarrow() ? 84 : 48, 92);
   },
 
   option(frame, theme) {
@@ -60,7 +97,7 @@ CHARTS.timelines = {
     for (const [place, name] of types.entries()) group(`event ${name}`, { shape: "dot", symbol: "circle", size: 6, colour: theme.type(place), label: name });
     group(OTHER_TYPES, { shape: "dot", symbol: "circle", size: 6, colour: theme.grey, label: OTHER_TYPES });
     const markColours = { message: theme.accent, held: theme.grey, "kept back": theme.grey, "condition not met": theme.faint };
-    for (const name of ["condition not met", "kept back", "held", "message"]) group(name, { ...MARK_KINDS[name], colour: markColours[name], label: name });
+    for (const name of ["condition not met", "kept back", "held", "message"]) group(name, { ...MARK_KINDS[name], colour: markColours[name], label: name === "message" ? "message sent" : name });
     frame.byUser = users.map((user, row) => {
       const { events, marks } = marksOf(user, row);
       for (const mark of events) groups.get(types.includes(mark.type) ? `event ${mark.type}` : OTHER_TYPES).points.push(mark);
@@ -69,23 +106,29 @@ CHARTS.timelines = {
     });
     frame.groups = [...groups.values()].filter(({ points }) => points.length);
     for (const [series, { points }] of frame.groups.entries()) points.forEach((mark, place) => Object.assign(mark, { series, place }));
-    drawLegend(frame, [...frame.groups].reverse().map(({ style }) => ({ name: style.label, colour: style.colour, shape: style.shape })));
+    drawLegend(frame, [...frame.groups].reverse().map(({ name, style }) => ({ name, label: style.label, colour: style.colour, shape: style.shape })));
 
     const option = baseOption(theme);
-    option.legend = hiddenLegend(frame, frame.groups.map(({ style }) => style.label));
-    option.grid = { left: narrow ? 8 : 150, right: 20, top: 14, bottom: 70 };
+    option.legend = hiddenLegend(frame, frame.groups.map(({ name }) => name));
+    option.grid = { left: narrow ? 8 : 150, right: 20, top: 14, bottom: 78, outerBoundsMode: "none" };
     const all = frame.groups.flatMap(({ points }) => points.map((mark) => mark.at));
     // One mark alone still needs a span to stand in.
     const [first, last] = all.reduce(([low, high], at) => [Math.min(low, at), Math.max(high, at)], [Infinity, -Infinity]);
-    const margin = Math.max((last - first) * 0.01, 1000);
+    const { breaks, left } = frame.allTime ? { breaks: [], left: last - first } : pausesIn(all);
+    const margin = Math.max(left * 0.015, 1000);
     frame.span = [first - margin, last + margin];
     option.useUTC = true;
-    option.xAxis = axisStyle(theme, { type: "time", min: frame.span[0], max: frame.span[1], splitLine: { show: false } });
+    option.xAxis = axisStyle(theme, {
+      type: "time", min: frame.span[0], max: frame.span[1], splitLine: { show: false },
+      axisLabel: { formatter: (at, index, extra) => tickLabel(at, index, extra, frame.span), lineHeight: 15, alignMinLabel: "left", alignMaxLabel: "right" }, breakLabelLayout: { moveOverlap: false },
+      breaks,
+      breakArea: { expandOnClick: false, zigzagAmplitude: 0, itemStyle: { color: theme.shade, borderColor: theme.line, opacity: 1 } },
+    });
     option.yAxis = axisStyle(theme, {
       type: "category", inverse: true, data: users.map(({ user }) => user),
       splitLine: { show: true, lineStyle: { color: theme.line } },
       axisLabel: narrow
-        ? { inside: true, color: theme.text, verticalAlign: "bottom", padding: [0, 0, 12, -4], margin: 4, interval: 0, width: 220, overflow: "truncate", backgroundColor: "transparent" }
+        ? { inside: true, color: theme.text, verticalAlign: "bottom", padding: [0, 0, 27, -4], margin: 4, interval: 0, width: 220, overflow: "truncate", backgroundColor: "transparent" }
         : { color: theme.text, width: 138, overflow: "truncate", interval: 0 },
     });
     option.dataZoom = [
@@ -99,8 +142,8 @@ CHARTS.timelines = {
     ];
     option.tooltip.trigger = "item";
     option.tooltip.formatter = ({ seriesIndex, dataIndex }) => lines("tip", describe(frame.groups[seriesIndex].points[dataIndex]));
-    option.series = frame.groups.map(({ style, points }, index) => ({
-      name: style.label, type: "scatter", symbol: style.symbol, symbolSize: style.size, symbolOffset: style.offset || [0, 0],
+    option.series = frame.groups.map(({ name, style, points }, index) => ({
+      name, type: "scatter", symbol: style.symbol, symbolSize: style.size, symbolOffset: style.offset || [0, 0],
       symbolKeepAspect: false, z: 2 + index, clip: false,
       itemStyle: { color: style.colour, opacity: style.shape === "dot" ? 0.75 : 1 },
       data: points.map((mark) => [mark.at, mark.row]),
@@ -123,6 +166,10 @@ CHARTS.timelines = {
       frame.only = select.value === "" ? undefined : Number(select.value);
       frame.at = undefined;
       document.getElementById("timeline-mark").replaceChildren();
+      redraw(frame);
+    });
+    document.getElementById("timeline-pauses").addEventListener("change", (event) => {
+      frame.allTime = !event.target.checked;
       redraw(frame);
     });
     document.getElementById("timeline-reset").addEventListener("click", () => frame.chart.dispatchAction({ type: "dataZoom", start: 0, end: 100 }));
@@ -178,9 +225,8 @@ function pressed(frame, key) {
 }
 
 function view(frame) {
-  const { start, end } = frame.chart.getOption().dataZoom[0];
-  const [first, last] = frame.span;
-  return [first + (last - first) * start / 100, first + (last - first) * end / 100];
+  const { startValue, endValue } = frame.chart.getOption().dataZoom[0];
+  return [startValue, endValue];
 }
 
 function setView(frame, from, to) {

@@ -1,0 +1,54 @@
+"""What a report was made from, and words that all reports share. It gathers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.core.units import DAY, SECOND, format_at, format_duration
+from engine.replay.page.document import Card
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a report was made from. ``bad`` are the records that could not be read, by reason; ``synthetic`` says that
+    the log is nobody's, ``partial`` how far the run came before it was broken off; "" for neither.
+    """
+
+    logs: Sequence[str] = ()
+    rules: str = ""
+    bad: Mapping[str, int] = field(default_factory=dict)
+    until: int | None = None
+    left_out: int = 0
+    synthetic: str = ""
+    partial: str = ""
+
+    def labels(self) -> list[str]:
+        found = [f"Partial: {self.partial}"] if self.partial else []
+        return found + ([f"Synthetic: {self.synthetic}"] if self.synthetic else [])
+
+    def origin(self) -> list[tuple[str, str]]:
+        found = [("Log" if len(self.logs) == 1 else "Logs", ", ".join(self.logs))] if self.logs else []
+        return found + ([("Rules", self.rules)] if self.rules else [])
+
+    def bad_records(self) -> Card:
+        reasons = ", ".join([f"{reason} {count:,}" for reason, count in self.bad.items()])
+        return Card("Bad records", f"{sum(self.bad.values()):,}", reasons)
+
+
+def span_text(first: int | None, last: int | None) -> str:
+    """From when to when, and how long that is; "" where nothing happened."""
+    if first is None or last is None:
+        return ""
+    span = last - first
+    length = f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span - span % SECOND)
+    return f"{moment(first)} to {moment(last)} ({length})"
+
+
+def number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def moment(at: int) -> str:
+    """As the tables of the commands show it, to the second."""
+    return format_at(at - at % SECOND).replace(".000000Z", "Z")
