@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from engine.core.model import Event
 from engine.core.refusal import Refused
@@ -40,8 +41,10 @@ def opened_logs(
 
     Each has to be read before the next is asked for.
     """
-    source = settings.source
+    mapping = settings.source
     for log in logs_in(name, bad, progress):
+        source = None if mapping is None else mapping.of_log(log, name)
+        settings = replace(settings, source=source)
         try:
             reader = mapped_reader_of(log) if source is not None and form is None else reader_of(log, form)
         except Refused as refused:

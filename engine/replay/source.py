@@ -42,10 +42,14 @@ def parse_delimiter(text: str) -> str:
 
 _PATH = Parsed(parse=parse_path, examples=("user", "data.level"), doc="Path into the record, or a column.")
 _PLACE = Fields(
-    keys={"path": _PATH, "value": AnyValue(doc="A constant.")},
+    keys={
+        "path": _PATH,
+        "value": AnyValue(doc="A constant."),
+        "log": Choice(words=("name", "path"), doc="Name of the log, or its path within the folder or archive."),
+    },
     shorthand="path",
-    exactly_one=("path", "value"),
-    doc="Where it stands in the record, or {value: …} for a constant.",
+    exactly_one=("path", "value", "log"),
+    doc="Where it stands in the record, {value: …} for a constant, or {log: name} for what the log is called.",
 )
 _DATA = MapOf(item=_PLACE, doc='The fields of the event, each from its place; "*" is the whole record.')
 SHAPE = Fields(
@@ -123,7 +127,7 @@ class _SourceReader(Reader):
             return Place(value, None, node.line, node.column)
         if "path" in value:
             return Place(value["path"], None, node.line, node.column)
-        return Place(None, value["value"], node.line, node.column)
+        return Place(None, value.get("value"), node.line, node.column, value.get("log"))
 
     def paths(self, entries: dict[str, Node]) -> list[tuple[Node, str]]:
         """Every path that is written, with its node."""

@@ -13,7 +13,8 @@ from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import LINE_BYTES_MAX, Progress
 from engine.replay.formats.base import Head, Settings
-from engine.replay.formats.texts import named_after, read_texts
+from engine.replay.formats.texts import read_texts
+from engine.replay.naming import name_of
 from engine.replay.stamps import Stamps
 
 _MESSAGE = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] <([^<>\s]{1,255})>(?: (.*))?", re.ASCII | re.DOTALL)
@@ -32,7 +33,7 @@ class Gitter:
     def read(
         self, log: str, settings: Settings, bad: BadRecords, progress: Progress | None = None
     ) -> Iterator[list[Event]]:
-        return read_texts(log, _Messages(named_after(log), Stamps(settings.zone)), bad, progress)
+        return read_texts(log, _Messages(name_of(log), Stamps(settings.zone)), bad, progress)
 
 
 class _Messages:

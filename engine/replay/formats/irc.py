@@ -16,7 +16,8 @@ from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
 from engine.replay.formats.base import Head, Settings, UnknownForm
-from engine.replay.formats.texts import named_after, read_texts
+from engine.replay.formats.texts import read_texts
+from engine.replay.naming import name_of
 from engine.replay.stamps import Stamps
 
 LINES_LOOKED_AT = 50
@@ -72,7 +73,7 @@ def day_of(log: str) -> date | None:
 class _Lines:
     def __init__(self, log: str, settings: Settings) -> None:
         self._log = log
-        self._name = named_after(log)
+        self._name = name_of(log)
         self._stamps = Stamps(settings.zone)
         self._clock = _Clock(settings.day or day_of(log))
 

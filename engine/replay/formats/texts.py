@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Protocol
 
 from engine.core.model import Event
 from engine.replay.bad_records import BadLine, BadRecords
-from engine.replay.blocks import STDIN, Progress, read_lines
-
-_ENDINGS = re.compile(r"(?:\.(?:gz|zst|zstd|txt|log|html?))+$", re.IGNORECASE)
+from engine.replay.blocks import Progress, read_lines
 
 
 class LineReader(Protocol):
@@ -48,9 +45,3 @@ def read_texts(
     last = reader.end()
     if last is not None:
         yield [last]
-
-
-def named_after(log: str) -> str | None:
-    """What the events of a log that is one conversation have for their session: its name without folder and endings."""
-    name = log.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return None if log == STDIN else _ENDINGS.sub("", name) or None
