@@ -10,9 +10,10 @@ import io
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.unpack import BLOCK_BYTES, unpack
@@ -20,6 +21,7 @@ from engine.replay.unpack import BLOCK_BYTES, unpack
 LINE_BYTES_MAX = 16 << 20
 SQLITE_MAGIC = b"SQLite format 3\x00"  # sqlite.org/fileformat.html, section 1.3
 BOM = b"\xef\xbb\xbf"
+BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
 STDIN = "-"
 
 Progress = Callable[[int], None]  # told how many more bytes of the file have been read
@@ -69,14 +71,39 @@ class Once(str):
         yield from _raw_blocks(self._stream, progress)
 
 
+class Copied(str):
+    """The name of a log that lies in a temporary file."""
+
+    stream: IO[bytes]
+
+
+@contextmanager
+def rereadable(log: str, progress: Progress | None = None) -> Iterator[str]:
+    """The log, or where it can be read once, a copy that can be read as often as needed; it takes room on disk."""
+    if not isinstance(log, Once):
+        yield log
+        return
+    with tempfile.TemporaryFile() as stream:
+        for block in log.read(progress):
+            stream.write(block)
+        copied = Copied(log)
+        copied.stream = stream
+        yield copied
+
+
 def read_blocks(log: str, progress: Progress | None = None) -> Generator[bytes, None, None]:
     """The log's bytes, unpacked where they are packed (by the first bytes, whatever the name is).
 
-    Raises OSError where the file cannot be read, and `BadLine` where what is packed breaks off or is damaged: what
-    was yielded before that was read.
+    Raises OSError where the file cannot be read, and `BadLine` where what is packed breaks off or is damaged, or is
+    UTF-16: what was yielded before that was read.
     """
-    with _opened(log, progress) as raw:
-        yield from unpack(raw)
+    with _opened(log, progress) as raw, closing(unpack(raw)) as blocks:
+        first = next(blocks, b"")
+        # Half of what UTF-16 has for letters is UTF-8 too, and would look like damage of another kind.
+        if first.startswith(BOMS_16):
+            raise BadLine("not UTF-8", "it is UTF-16: iconv -f UTF-16 -t UTF-8 makes it UTF-8")
+        yield first
+        yield from blocks
 
 
 def read_head(log: str, size: int) -> bytes:
@@ -96,6 +123,10 @@ def read_head(log: str, size: int) -> bytes:
 def _opened(log: str, progress: Progress | None) -> Iterator[Iterator[bytes]]:
     if isinstance(log, Once):
         yield log.read(progress)
+    elif isinstance(log, Copied):
+        # Its bytes have been told of when it was copied.
+        log.stream.seek(0)
+        yield _raw_blocks(log.stream, None)
     elif log == STDIN:
         yield _raw_blocks(sys.stdin.buffer, progress)
     else:

@@ -4,6 +4,7 @@ to events. It holds one record at a time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
@@ -45,16 +46,21 @@ def json_batches(log: str, source: Source, bad: BadRecords, progress: Progress |
 
 
 def json_records(
-    log: str, bad: BadRecords, progress: Progress | None = None, within: Collection[str] = (OUTERMOST,)
+    log: str,
+    bad: BadRecords,
+    progress: Progress | None = None,
+    within: Collection[str] = (OUTERMOST,),
+    having: re.Pattern[bytes] | None = None,
 ) -> Iterator[JsonRecord]:
     """The records of a log: objects that are lines, or documents, or stand in the lists ``within`` either.
 
-    What is none of them is counted in ``bad``. Raises OSError.
+    What is none of them is counted in ``bad``. Texts in which ``having`` is not found are left out unread. Raises
+    OSError.
     """
     in_lines = is_lines(read_head(log, LOOKED_AT_BYTES))
     texts = _lines(log, bad, progress) if in_lines else _document(log, bad, progress, within)
     for number, text in texts:
-        if not text or text.isspace():
+        if not text or text.isspace() or (having is not None and having.search(text) is None):
             continue
         try:
             check_depth(text)

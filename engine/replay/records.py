@@ -18,12 +18,21 @@ def make_event(
     data: dict[str, Json],
 ) -> Event:
     """Raises `BadLine`. Names may be whole numbers as well as text; null and "" are no name."""
+    return event_of(moment_of(stamps, at), user, event_type, session, event_id, data)
+
+
+def moment_of(stamps: Stamps, at: Json) -> int:
+    """Raises `BadLine`."""
     if at is None or at == "":
         raise BadLine("no time")
     try:
-        moment = stamps.parse(at)
+        return stamps.parse(at)
     except Refused as refused:
         raise BadLine("bad time", refused.message) from None
+
+
+def event_of(moment: int, user: Json, event_type: Json, session: Json, event_id: Json, data: dict[str, Json]) -> Event:
+    """As `make_event`, of a moment in microseconds."""
     user = _name("user", user)
     if not user:
         raise BadLine("no user")

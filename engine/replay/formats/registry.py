@@ -9,12 +9,27 @@ from engine.loading.wording import did_you_mean, listed, with_hint
 from engine.replay.blocks import read_head
 from engine.replay.formats.access_log import AccessLog
 from engine.replay.formats.base import FILES_MAX, HEAD_BYTES, Format, Head
+from engine.replay.formats.caliper import Caliper
+from engine.replay.formats.cloudevents import CloudEvents
+from engine.replay.formats.gharchive import GhArchive
 from engine.replay.formats.gitter import Gitter
 from engine.replay.formats.irc import Irc
 from engine.replay.formats.parquet import Parquet
+from engine.replay.formats.segment import Segment
+from engine.replay.formats.xapi import Xapi
 
 # In the order of their names.
-FORMATS: tuple[Format, ...] = (AccessLog(), Gitter(), Irc(), Parquet())
+FORMATS: tuple[Format, ...] = (
+    AccessLog(),
+    Caliper(),
+    CloudEvents(),
+    GhArchive(),
+    Gitter(),
+    Irc(),
+    Parquet(),
+    Segment(),
+    Xapi(),
+)
 OWN = "jsonl"  # the name of the engine's own form
 MAPPED: tuple[Format, ...] = (Parquet(),)  # what a mapping may be of, beside JSON lines, JSON and CSV
 
