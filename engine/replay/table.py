@@ -25,6 +25,7 @@ EPOCH = re.compile(r"\d{9,}(\.\d+)?", re.ASCII)
 BROKEN_TEXT = re.compile("[\udc80-\udcff]")  # what is left of bytes that are not UTF-8
 
 BATCH_ROWS = 5000
+ROW_MAX = 4 << 20  # characters of a row, in all its lines; of a cell the library takes no more than 131,072
 
 Row = list[str]
 
@@ -47,8 +48,9 @@ def csv_batches(log: str, source: Source, bad: BadRecords, progress: Progress | 
     text = io.TextIOWrapper(
         io.BufferedReader(stream, BLOCK_BYTES), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
+    lines = _Lines(text)
     # Strict, for otherwise a quotation mark that is never closed would take the rest of the log for one cell.
-    rows = csv.reader(text, strict=True, delimiter=source.delimiter)
+    rows = csv.reader(lines, strict=True, delimiter=source.delimiter)
     header: Row | None = None
     read: Callable[[Row], Event] | None = None
     line = 1
@@ -70,11 +72,39 @@ def csv_batches(log: str, source: Source, bad: BadRecords, progress: Progress | 
             bad.add(log, line, BadLine("not CSV", detail))
         except BadLine as trouble:
             bad.add(log, line, trouble, ",".join(row))
-        line = rows.line_num + 1
+        line = lines.number + 1
+        lines.begin_row()
     if stream.damage is not None:
         bad.add(log, line, stream.damage)
     if batch:
         yield batch
+
+
+class _Lines:
+    """The lines of a CSV, for its reader. It is told of no more than `ROW_MAX` characters that are one row."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._size = 0
+        self.number = 0  # of the last line that was read
+
+    def begin_row(self) -> None:
+        self._size = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(ROW_MAX + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._size += len(line)
+        if self._size <= ROW_MAX:
+            return line
+        while line and line[-1] not in "\r\n":
+            line = self._text.readline(ROW_MAX)
+        raise BadLine("record too long", f"more than {ROW_MAX >> 20} Mi characters")
 
 
 def _row_reader(source: Source, header: Row) -> Callable[[Row], Event]:
