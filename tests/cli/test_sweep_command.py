@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,8 @@ def test_an_interrupt_leaves_what_was_counted_and_says_so(place):
             return by_user[user]
 
     opened.activity = Interrupted()
-    run = sweep_command._Run(sweep_command.LogOptions(), None, None, None, None)
+    nothing = [None] * (len(fields(sweep_command._Run)) - 1)
+    run = sweep_command._Run(sweep_command.LogOptions(), *nothing)
     ready = sweep_command.sweeper(run.base(opened), [sweep_command.parse_setting(f"{COUNT}=2..3")])
     assert run.take(opened, ready, None) is False
     found = ready.result(2, is_partial=True)
