@@ -43,15 +43,17 @@ class Readable(Protocol):
 class Once(str):
     """A log that can be read once, such as standard input: its name as messages have it, and its bytes.
 
-    Its beginning may be looked at before it is read.
+    Its beginning may be looked at before it is read. ``told`` says that others tell of the progress.
     """
 
     _stream: Readable
+    _told: bool
     _kept: list[bytes]
 
-    def __new__(cls, name: str, stream: Readable) -> Once:
+    def __new__(cls, name: str, stream: Readable, told: bool = False) -> Once:
         once = super().__new__(cls, name)
         once._stream = stream
+        once._told = told
         once._kept = []
         return once
 
@@ -63,6 +65,8 @@ class Once(str):
             yield block
 
     def read(self, progress: Progress | None) -> Iterator[bytes]:
+        if self._told:
+            progress = None
         while self._kept:
             block = self._kept.pop(0)
             if progress is not None:
