@@ -13,6 +13,7 @@ import typer
 from engine.cli.lines import fitted
 from engine.cli.logs import LogOptions, Opened, open_logs, stop, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Source, Until, User, Zone
+from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
@@ -23,6 +24,7 @@ from engine.loading.load import load
 from engine.replay.diff import MOVED_WITHIN, USERS_KEPT, Diff, compare_rules
 from engine.replay.diff_text import markdown, people, summary, table
 from engine.replay.driver import run_users
+from engine.replay.page.compared import diff_page
 from engine.replay.recording import recorded_rules
 from engine.replay.report import details
 from engine.revision import NoRevision, in_work_tree, read_revision
@@ -62,6 +64,7 @@ def diff(
     ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 if anybody would notice.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Write Markdown, for a pull request.")] = False,
+    report: Report = None,
 ) -> None:
     """Show who would gain, lose, or get a moved or reworded message by an edit of the rules, and why.
 
@@ -69,6 +72,7 @@ def diff(
     is 0 unless --max-new or --exit-code say otherwise.
     """
     options = LogOptions(source, format, user_at, timezone, clock, day, memory)
+    check_report(report, logs)
     try:
         limit = None if max_new is None else Limit.parse(max_new)
         end = None if until is None else parse_at(until)
@@ -92,6 +96,8 @@ def diff(
     for line in details(opened.bad, []):
         typer.echo(line, err=True)
     old, new = sides
+    if report is not None:
+        write_report(report, diff_page(found, old.name, new.name, about(logs, opened, until=end)))
     if as_markdown:
         typer.echo(markdown(found, old.name, new.name, users), nl=False)
     else:

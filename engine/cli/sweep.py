@@ -12,6 +12,7 @@ import typer
 
 from engine.cli.logs import LogOptions, Opened, open_logs, stop, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
+from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
 from engine.core.matcher import parse_event_type
 from engine.core.refusal import Refused
@@ -22,6 +23,7 @@ from engine.loading.diagnostic import RuleErrors
 from engine.loading.wording import with_hint
 from engine.replay.blocks import STDIN
 from engine.replay.driver import run_users
+from engine.replay.page.swept import sweep_page
 from engine.replay.ranges import parse_setting
 from engine.replay.recording import recorded_rules
 from engine.replay.report import details
@@ -66,13 +68,14 @@ def sweep(
     as_data: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON, to a file or -.")
     ] = None,
+    report: Report = None,
 ) -> None:
     """Try values in the rules on a recorded log, and show what each would have sent, to how many, and how well timed.
 
     A place is written RULE.KEY…, such as stuck.trigger.count.at_least, or policy.KEY…. The rules as they are stand
     among the results, marked "now".
     """
-    run = _Run(LogOptions(source, format, user_at, timezone, clock, day, memory), rules, config, sort, as_data)
+    run = _Run(LogOptions(source, format, user_at, timezone, clock, day, memory), rules, config, sort, as_data, report)
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
             end = None if until is None else parse_at(until)
@@ -113,10 +116,12 @@ class _Run:
     config: str | None
     sort: str | None
     as_data: str | None
+    report: str | None
 
     def start(self, logs: list[str], settings: list[str], moments: Moments, until: int | None) -> None:
         if self.as_data not in (None, STDIN) and not Path(str(self.as_data)).absolute().parent.is_dir():
             stop(f"--json: there is no folder {Path(str(self.as_data)).parent}")
+        check_report(self.report, logs)
         wanted = [parse_setting(text) for text in settings]
         opened = open_logs(logs, self.options)
         base = self.base(opened)
@@ -124,7 +129,11 @@ class _Run:
             moments = Moments(moments.typing, breakpoints_of(base), moments.near)
         ready = sweeper(base, wanted, moments)
         is_whole = self.take(opened, ready, until)
-        self.show(ready.result(opened.activity.users, until, is_partial=not is_whole), opened)
+        found = ready.result(opened.activity.users, until, is_partial=not is_whole)
+        if self.report is not None:
+            page = sweep_page(found, about(logs, opened, self.rules or "", until), in_order(found.points, self.sort))
+            write_report(self.report, page)
+        self.show(found, opened)
         if not is_whole:
             raise KeyboardInterrupt
 

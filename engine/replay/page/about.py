@@ -11,21 +11,21 @@ from engine.replay.page.document import Card
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a report was made from. ``bad`` are the records that could not be read, by reason; ``synthetic`` says that
-    the log is nobody's, ``partial`` how far the run came before it was broken off; "" for neither.
+    """What a report was made from. ``bad`` are the records that could not be read, by reason; ``declared`` is
+    what logs say of themselves, such as that nobody did any of it; ``partial`` how far the run came where it was broken
+    off, else "".
     """
 
     logs: Sequence[str] = ()
     rules: str = ""
     bad: Mapping[str, int] = field(default_factory=dict)
     until: int | None = None
-    left_out: int = 0
-    synthetic: str = ""
+    declared: Sequence[str] = ()
     partial: str = ""
 
     def labels(self) -> list[str]:
         found = [f"Partial: {self.partial}"] if self.partial else []
-        return found + ([f"Synthetic: {self.synthetic}"] if self.synthetic else [])
+        return [*found, *self.declared]
 
     def origin(self) -> list[tuple[str, str]]:
         found = [("Log" if len(self.logs) == 1 else "Logs", ", ".join(self.logs))] if self.logs else []

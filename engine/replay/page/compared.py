@@ -131,7 +131,7 @@ def _people(diff: Diff) -> Section:
     if diff.changed_users > len(shown):
         lead += f", of {diff.changed_users:,}"
     lead += f"; at most {CHANGES_SHOWN_MAX} of each."
-    content = Html(f'<div class="texts">{table("Who notices", columns, _change_rows(diff))}</div>')
+    content = table("Who notices", columns, _change_rows(diff), is_stacked=True)
     return Section("people", "Who notices", lead, content=content)
 
 

@@ -36,7 +36,8 @@ class Section:
     """One question and its answer. ``chart`` names the function of the scripts that draws it, "" for none.
 
     ``lead`` says how to read it. ``controls`` stand above the chart, ``content`` stands open below it, and ``tables``
-    have the same figures for those who cannot see the chart, folded up.
+    have the same figures for those who cannot see the chart, folded up. ``is_half``: two of
+    them stand side by side where there is room.
     """
 
     id: str
@@ -46,7 +47,7 @@ class Section:
     controls: Html = EMPTY
     content: Html = EMPTY
     tables: Html = EMPTY
-    tables_title: str = "The same as a table"
+    is_half: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,9 @@ def _cards(cards: Sequence[Card]) -> str:
 
 def _section(section: Section) -> str:
     name = escaped(section.id)
-    parts = [f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{escaped(section.title)}</h2>']
+    half = ' class="half"' if section.is_half else ""
+    title = f'<h2 id="{name}-title">{escaped(section.title)}</h2>'
+    parts = [f'<section id="{name}"{half} aria-labelledby="{name}-title">{title}']
     if section.lead:
         parts.append(f'<p class="lead">{escaped(section.lead)}</p>')
     if section.chart:
@@ -140,6 +143,6 @@ def _section(section: Section) -> str:
         parts.append(f'<div class="chart" data-chart="{escaped(section.chart)}" role="img" aria-label="{label}"></div>')
     parts.append(section.content)
     if section.tables:
-        parts.append(f"<details><summary>{escaped(section.tables_title)}</summary>{section.tables}</details>")
+        parts.append(f"<details><summary>The same as a table</summary>{section.tables}</details>")
     parts.append("</section>")
     return "\n".join([part for part in parts if part])

@@ -52,29 +52,34 @@ class Column:
     user_text: bool = False
 
 
-def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> Html:
-    """A table whose first column names its rows; it can be scrolled by the keyboard where it is too wide."""
+def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], is_stacked: bool = False) -> Html:
+    """A table whose first column names its rows; it can be scrolled by the keyboard where it is too wide.
+
+    ``is_stacked``: on a narrow screen its cells stand one below the other, each with the title of its column.
+    """
     head = "".join([f'<th scope="col"{_class(column)}>{escaped(column.title)}</th>' for column in columns])
-    body = "".join(["<tr>" + "".join(_cells(columns, row)) + "</tr>\n" for row in rows])
+    marks = [_class(column) + (f' data-title="{escaped(column.title)}"' if is_stacked else "") for column in columns]
+    body = "".join(["<tr>" + "".join(_cells(columns, marks, row)) + "</tr>\n" for row in rows])
+    style, name = ("scroll stacked" if is_stacked else "scroll"), escaped(caption)
     return Html(
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped(caption)}"><table>'
-        f"<caption>{escaped(caption)}</caption><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+        f'<div class="{style}" tabindex="0" role="region" aria-label="{name}"><table>'
+        f"<caption>{name}</caption><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
     )
 
 
-def _cells(columns: Sequence[Column], row: Sequence[Cell]) -> Iterable[str]:
-    for place, (column, value) in enumerate(zip(columns, row, strict=True)):
+def _cells(columns: Sequence[Column], marks: Sequence[str], row: Sequence[Cell]) -> Iterable[str]:
+    for place, (column, mark, value) in enumerate(zip(columns, marks, row, strict=True)):
         content = cell(value)
         if column.user_text and content:
             content = Html(f"<bdi>{content}</bdi>")
         if place == 0:
-            yield f'<th scope="row"{_class(column)}>{content}</th>'
+            yield f'<th scope="row"{mark}>{content}</th>'
         else:
-            yield f"<td{_class(column)}>{content}</td>"
+            yield f"<td{mark}>{content}</td>"
 
 
 def _class(column: Column) -> str:
-    return ' class="number"' if column.numeric else ""
+    return ' class="number"' if column.numeric else "" if column.user_text else ' class="plain"'
 
 
 def cell(value: Cell) -> Html:
@@ -86,9 +91,10 @@ def cell(value: Cell) -> Html:
     return Html(f"{value:,}" if isinstance(value, int) else f"{value:,.2f}")
 
 
-def heat_cell(value: float | None, most: float, text: str = "", is_framed: bool = False) -> Html:
-    """A cell whose ground says in ten steps how much it is of the most; ``text`` instead of its number."""
-    level = 0 if not value or not most else max(1, round(9 * value / most))
+def heat_cell(value: float | None, most: float, text: str = "", *, least: float = 0, is_framed: bool = False) -> Html:
+    """A cell whose ground says in ten steps where it is between the least and the most; ``text`` for its number."""
+    spread = most - least
+    level = 0 if value is None or spread <= 0 or value <= least else max(1, round(9 * (value - least) / spread))
     frame = " framed" if is_framed else ""
     return Html(f'<span class="heat-{level}{frame}">{text or (f"{value:,}" if value else "")}</span>')
 

@@ -1,5 +1,5 @@
 // Draws what the page has a place for, and again where its width or its colours change.
-const frames = [];
+const drawn = [];
 
 function redraw(frame) {
   const kind = CHARTS[frame.name.split(" ")[0]];
@@ -9,7 +9,7 @@ function redraw(frame) {
 }
 
 function redrawAll() {
-  frames.forEach(redraw);
+  drawn.forEach(redraw);
 }
 
 for (const element of document.querySelectorAll("[data-chart]")) {
@@ -18,7 +18,7 @@ for (const element of document.querySelectorAll("[data-chart]")) {
   const kind = CHARTS[name.split(" ")[0]];
   element.style.height = `${kind.height(frame)}px`;
   frame.chart = echarts.init(element, null, { renderer: kind.renderer || "svg" });
-  frames.push(frame);
+  drawn.push(frame);
   redraw(frame);
   if (kind.ready) kind.ready(frame);
 }
@@ -27,7 +27,7 @@ for (const button of document.querySelectorAll("[data-scale]")) {
   button.addEventListener("click", () => {
     const section = button.closest("section");
     for (const other of section.querySelectorAll("[data-scale]")) other.setAttribute("aria-pressed", String(other === button));
-    const frame = frames.find(({ element }) => section.contains(element));
+    const frame = drawn.find(({ element }) => section.contains(element));
     frame.scale = button.dataset.scale;
     redraw(frame);
   });

@@ -47,7 +47,7 @@ FIGURES = (
     Figure("per-hour", "Messages per user-hour", "Messages per hour that a user was present.",
            lambda point: point.per_hour),
     Figure("budget", "Budget spent", "What messages charged to all budgets together.", lambda point: point.budget),
-    Figure("refused", "Kept back by a budget", "Candidates that a budget kept from being sent.",
+    Figure("refused", "Refused by a budget", "Candidates that a budget kept from being sent.",
            lambda point: point.refused),
 )  # fmt: skip
 
@@ -116,7 +116,7 @@ def _value(value: str | None) -> str:
 
 
 def _against(sweep: Sweep, figure: Figure) -> Section:
-    return Section(figure.id, figure.title, figure.lead, f"figure {figure.id}")
+    return Section(figure.id, figure.title, figure.lead, f"figure {figure.id}", is_half=True)
 
 
 def _against_two(sweep: Sweep, figure: Figure) -> Section:
@@ -124,7 +124,8 @@ def _against_two(sweep: Sweep, figure: Figure) -> Section:
     first, second = sweep.settings
     by_values: Mapping[tuple[str | None, ...], Point] = {point.values: point for point in sweep.points}
     found = [figure.of(point) for point in sweep.points if point.is_asked]
-    most = max((value for value in found if value is not None), default=0)
+    known = [value for value in found if value is not None]
+    least, most = min(known, default=0), max(known, default=0)
     names = column_names([first.path, second.path])
     columns = [Column(f"{names[0]} ↓  {names[1]} →"), *[Column(value, numeric=True) for value in second.values]]
     rows: list[list[Cell]] = []
@@ -132,18 +133,18 @@ def _against_two(sweep: Sweep, figure: Figure) -> Section:
         cells: list[Cell] = [down]
         for across in second.values:
             point = by_values.get((down, across))
-            cells.append(heat_cell(None, most, NOTHING) if point is None else _heat(figure, point, most))
+            cells.append(heat_cell(None, most, NOTHING) if point is None else _heat(figure, point, least, most))
         rows.append(cells)
     now = next((point for point in sweep.points if point.is_now), None)
     told = f" Now: {figure.text(figure.of(now))}" if now is not None else ""
     told += " (in a frame)." if now is not None and now.is_asked else "." if now is not None else ""
     heat = Html(f'<div class="heat grid">{table(figure.title, columns, rows)}</div>')
-    return Section(figure.id, figure.title, figure.lead + told, content=heat)
+    return Section(figure.id, figure.title, figure.lead + told, content=heat, is_half=True)
 
 
-def _heat(figure: Figure, point: Point, most: float) -> Html:
+def _heat(figure: Figure, point: Point, least: float, most: float) -> Html:
     value = figure.of(point)
-    return heat_cell(value, most, escaped(figure.text(value)), is_framed=point.is_now)
+    return heat_cell(value, most, escaped(figure.text(value)), least=least, is_framed=point.is_now)
 
 
 def _data(sweep: Sweep) -> Json:

@@ -1,0 +1,43 @@
+"""The page that ``--report`` asks for: looked at before anything runs, written at the end. It makes no page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.cli.logs import Opened, stop
+from engine.replay.blocks import STDIN
+from engine.replay.page.about import About
+
+Report = Annotated[str | None, typer.Option(metavar="FILE", help="Write a page with charts there, for a browser.")]
+
+
+def check_report(report: str | None, logs: Sequence[str]) -> None:
+    """Stop where the page could not be written, or would be written over a log."""
+    if report is None:
+        return
+    if report == STDIN:
+        stop("--report writes a file; name one, such as out.html")
+    output = Path(report)
+    if not output.absolute().parent.is_dir():
+        stop(f"--report: there is no folder {output.parent}")
+    if output.is_dir():
+        stop(f"--report: {output} is a folder")
+    if output.exists() and any(log != STDIN and os.path.exists(log) and os.path.samefile(log, output) for log in logs):
+        stop(f"--report: {output} is the log itself")
+
+
+def about(logs: Sequence[str], opened: Opened, rules: str = "", until: int | None = None, partial: str = "") -> About:
+    """What the page says of where its figures come from."""
+    return About(tuple(logs), rules, opened.bad.counts, until, tuple(opened.bad.declared), partial)
+
+
+def write_report(report: str, page: bytes) -> None:
+    try:
+        Path(report).write_bytes(page)
+    except OSError as error:
+        stop(f"--report: {report}: {(error.strerror or 'cannot be written').lower()}")
