@@ -29,7 +29,7 @@ Edit = tuple[str, str]  # the path of a value and the value, as `patch` takes th
 class Change:
     """One step. ``ways`` are ways of writing one edit, of which the first that fits the files is taken.
 
-    ``added`` happen besides, in order of time; ``removed`` are places among the user's events. ``amount`` is how far
+    ``added`` happen besides, in order of time; ``removed`` are of the user's events, these very ones. ``amount`` is how far
     a number is changed, as a share of what it was.
     """
 
@@ -38,7 +38,7 @@ class Change:
     amount: float = 0.0
     ways: tuple[Edit, ...] = ()
     added: tuple[Event, ...] = ()
-    removed: tuple[int, ...] = ()
+    removed: tuple[Event, ...] = ()
 
     @property
     def size(self) -> int:
@@ -80,9 +80,9 @@ class World:
                 if found is None:
                     return None
                 timeline, edits = found
-        gone = {place for step in steps for place in step.removed}
-        events = [event for place, event in enumerate(self.events) if place not in gone]
-        # At one moment what is added comes last, unless it stands before the event that it has to come before.
+        gone = [event for step in steps for event in step.removed]
+        events = [event for event in self.events if not any(event is one for one in gone)]
+        # At one moment what is added comes last.
         events += [event for step in steps for event in step.added]
         events.sort(key=at_of)
         if not events:

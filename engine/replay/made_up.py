@@ -5,6 +5,7 @@ It makes them up and knows nothing of whether they will do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,17 @@ from engine.core.glance import glance
 from engine.core.groups import MISSING, Grouping, value_of
 from engine.core.matcher import Matcher
 from engine.core.model import Event, Json, is_activity
+from engine.core.render import RenderFailed, Template
 from engine.core.rules import Policy, Rule
 from engine.core.scope import Scope
 from engine.core.state import UserState
 from engine.invariants.vocabulary import Vocabulary, vocabulary_of
 from engine.replay.reads import Reads, reads_of
+from engine.triggers import KINDS
 
 ADDED_ID = "added"
 FIELDS_SHOWN_MAX = 3
+FIELDS_NEEDED_MAX = 10  # that are made up for one message
 ACTIVITY = "activity"
 
 
@@ -55,9 +59,7 @@ class Maker:
                 return None
             kind = template.type
             data = dict(template.fitting[0]) if template.fitting else {}
-            for name in sorted(self.reads.event - data.keys()):
-                if "." not in name and name not in ("type", "session", "at", "id", "at_reported"):
-                    data[name] = self._value(name)
+            data.update(self._needed(kind, data, at))
         if by is not None and like is not None:
             for name in by.fields:
                 value = value_of(like, name)
@@ -79,9 +81,29 @@ class Maker:
     def _holds(self, matcher: Matcher, event: Event) -> bool:
         return matcher.holds(Scope(UserState(event.user), event, event.at, self.policy))
 
-    def _value(self, name: str) -> Json:
-        """A value of the field, as the user's events have it."""
-        return next((event.data[name] for event in reversed(self.events) if name in event.data), "…")
+    def _needed(self, kind: str, data: dict[str, Json], at: int) -> dict[str, Json]:
+        """The fields without which the message cannot be written, with values that the user's events have for them."""
+        needed: dict[str, Json] = {}
+        spec = self.rule.message
+        facts = {name: "…" for trigger in self.rule.triggers for name in KINDS[trigger.kind].facts}
+        for template in (*[variant.text for variant in spec.variants], spec.text):
+            for _ in range(FIELDS_NEEDED_MAX):
+                event = Event(kind, self.events[0].user, at, {**data, **needed})
+                lacking = self._lacking(template, Scope(UserState(event.user), event, at, self.policy, facts))
+                if lacking is None:
+                    break
+                values = [one.data[lacking] for one in reversed(self.events) if lacking in one.data]
+                needed[lacking] = values[0] if values else "…"
+        return needed
+
+    def _lacking(self, template: Template, scope: Scope) -> str | None:
+        """The field of the event that a template fails for."""
+        try:
+            template.render(scope)
+        except RenderFailed as failed:
+            match = re.match(r'"event\.(\w+)" is missing', failed.reason)
+            return None if match is None or scope.event is None or match[1] in scope.event.data else match[1]
+        return None
 
     def told(self, event: Event) -> str:
         """``test.failed with test = "t1"``: the type, and of its fields those that the rule looks at."""

@@ -56,7 +56,10 @@ class Trail:
         return tuple(self._counted.get(trigger.key, {}).get(name, ()))
 
     def made(self, rule: Rule, decision: Decision, event: Event | None) -> tuple[Event, ...]:
-        """The events by which the trigger came to fire, oldest first; none where only time did."""
+        """The events by which the trigger came to fire, oldest first; none where only time did.
+
+        Of messages that expired nothing stands in a log: where one counted, the event that fired is all that is told.
+        """
         facts = decision.trigger
         for trigger in rule.triggers:
             if isinstance(trigger, Count) and facts["kind"] == trigger.kind and event is not None:

@@ -101,9 +101,9 @@ def one_more(place: Place, event: Event | None, before: int | None = None) -> It
 def one_less(place: Place, event: Event | None) -> Iterator[Change]:
     if event is None:
         return
-    for number, one in enumerate(place.world.events):
+    for one in place.world.events:
         if (one.at, one.type, one.id) == (event.at, event.type, event.id):
-            yield Change(f"without the {event.type} of {shown(event.at)}", EVENT_LESS, removed=(number,))
+            yield Change(f"without the {event.type} of {shown(event.at)}", EVENT_LESS, removed=(one,))
             return
 
 

@@ -76,8 +76,8 @@ def account(
     if not own:
         raise NothingKnown(f'the log has no user "{asked.user}"')
     # Time runs to the last event of all, whoever's it was.
-    whole = until if until is not None else activity.last
-    runs = list(run_users(InMemory({asked.user: own}), [timeline], None if came_to else whole, None, came_to))
+    end = activity.last if until is None and came_to is None else until
+    runs = list(run_users(InMemory({asked.user: own}), [timeline], end, None, came_to))
     if not runs:
         raise NothingKnown(f'user "{asked.user}" had done nothing by then')
     [ran] = runs

@@ -25,7 +25,7 @@ FIELDS_SHOWN_MAX = 4
 
 
 def text(account: Account, path: str | None = None) -> list[str]:
-    """As lines, at most `WIDTH` wide but for what has no place to break. ``path`` is how the user opens the rule's file."""
+    """As lines, at most `WIDTH` wide where they can be broken. ``path`` is how the user opens the rule's file."""
     lines = _head(account, account.rule.path if path is None else path)
     if account.at is None:
         lines += _listed(account)
@@ -225,7 +225,13 @@ def _decision_json(decision: Decision) -> dict[str, Json]:
 
 
 def _event_json(event: Event) -> Json:
-    return {"at": shown(event.at), "type": event.type, "id": event.id, "data": event.data}
+    return {
+        "at": shown(event.at),
+        "type": event.type,
+        "id": event.id,
+        "session": event.session,
+        "data": event.data,
+    }
 
 
 def _miss_json(miss: Approach) -> Json:
@@ -246,7 +252,7 @@ def _remedy_json(remedy: Remedy) -> Json:
         "steps": [step.text for step in remedy.steps],
         "set": [{"path": path, "value": value} for path, value in remedy.edits],
         "added": [_event_json(event) for step in remedy.steps for event in step.added],
-        "removed": [place for step in remedy.steps for place in step.removed],
+        "removed": [_event_json(event) for step in remedy.steps for event in step.removed],
         "verified": True,
         **_decision_json(last),
         "message": None if last.message is None else last.message.text,
