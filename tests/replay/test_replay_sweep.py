@@ -126,7 +126,7 @@ def test_a_point_is_a_replay_with_its_values(
     assert dict(point.by_rule) == {name: one.outcomes["sent"] for name, one in counts.items() if one.outcomes["sent"]}
     assert point.messages == totals["sent"]
     assert point.refused == totals["budget"]
-    assert point.users == len(set().union(*(one.reached for one in counts.values())))
+    assert point.users == len({decision.user for decision in made if decision.outcome == "sent"})
     assert point.budget == sum(one.outcomes["sent"] for name, one in counts.items() if name != "waits")
 
 
