@@ -138,6 +138,14 @@ def test_what_is_said_of_its_moments_is_counted_by_message() -> None:
     assert (point.candidates, point.refused, dict(point.spent)) == (5, 1, {"attention": 2})
 
 
+@pytest.mark.parametrize(("kind", "messages"), [("file.closed", 1), ("session.end", 0)])
+def test_a_budget_is_charged_once_whatever_becomes_of_a_message_that_waits(kind: str, messages: int) -> None:
+    base = load({"a.yaml": RULES.replace("    budget: none\n", "")}, KINDS)
+    events = [event("session.start", 0), event("chat", 1), event(kind, 2)]
+    (point,) = swept(events, "stuck.trigger.count.at_least=3", base=base).points
+    assert (point.messages, dict(point.spent)) == (messages, {"attention": 1})
+
+
 def test_what_the_log_has_no_events_for_is_not_known() -> None:
     found = swept(EVENTS, "stuck.trigger.count.at_least=3", moments=Moments(("key",), ("build.*",)))
     assert found.points[0].typing is None
