@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: help run test check bench bench-peers lock clean
+.PHONY: help run test browser check bench bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -14,11 +14,14 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-test: $(VENV)/installed-dev  ## Run the linter, the type checker and all tests.
+test: $(VENV)/installed-dev browser  ## Run the linter, the type checker and all tests.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+browser:  ## Install Chromium where there is no browser to look at reports with.
+	@scripts/install_browser.sh
 
 check: $(VENV)/installed  ## Report every error of the rule files.
 	@$(BIN)/proactive check rules
