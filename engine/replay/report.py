@@ -137,7 +137,7 @@ def claims_row(count: int, broken: int) -> str:
 
 def details(bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:
     """The first bad records and the first faults, for the error stream."""
-    lines = [str(record) for record in bad.shown]
+    lines = [*bad.declared, *map(str, bad.shown)]
     if bad.total > len(bad.shown):
         lines.append(f"… and {_number(bad.total - len(bad.shown), 'further bad record')}")
     for fault in faults[:FAULTS_SHOWN_MAX]:
