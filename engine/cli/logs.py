@@ -25,7 +25,9 @@ from engine.replay.mapping import Source
 from engine.replay.reading import collector_paused, event_batches
 from engine.replay.recording import Recording, RecordingUnusable, read_recording
 from engine.replay.report import details
+from engine.replay.room import MEMORY_DEFAULT, parse_size
 from engine.replay.source import parse_source
+from engine.replay.spilled import Gathering, TooLittleMemory
 from engine.replay.table import UnknownColumn
 from engine.storage.base import StoreError
 
@@ -53,6 +55,8 @@ def stopped_by_unreadable(source: str | None, named: str) -> Iterator[None]:
         if error.filename is None:
             raise
         stop(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}")
+    except TooLittleMemory as little:
+        stop(f"--memory: {little}")
     except (StoreError, RecordingUnusable) as error:
         stop(f"{named}: {error}")
 
@@ -101,6 +105,13 @@ class LogOptions:
             day=day,
         )
 
+    def memory_bytes(self) -> int:
+        """How much of the events may be at hand. Stops where that is not understood."""
+        try:
+            return MEMORY_DEFAULT if self.memory is None else parse_size(self.memory)
+        except Refused as refused:
+            stop(f"--memory: {refused.message}")
+
 
 @dataclass(slots=True)
 class Opened:
@@ -127,9 +138,11 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False,
         recording = asyncio.run(read_recording(logs[0]))
         return Opened(in_memory(recording.events), bad, recording)
     settings = options.settings()
+    gathering = Gathering(options.memory_bytes())
     with progress_bar("reading", size_of(logs), "bytes") as progress, collector_paused():
-        batches = event_batches(logs, settings, options.format, bad, progress)
-        activity = in_memory(event for batch in batches for event in batch)
+        for batch in event_batches(logs, settings, options.format, bad, progress):
+            gathering.add(batch)
+    activity = gathering.activity()
     if bad.total and (strict or not activity.events):
         stop_at_bad(bad, settings.source, code, strict)
     return Opened(activity, bad)

@@ -15,9 +15,11 @@ Source = Annotated[str | None, typer.Option(help="Mapping for a log of another f
 Format = Annotated[str | None, typer.Option(help="Form of the logs, where it is not to be recognised.")]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Let time run to here, not to the log's end.")]
 Memory = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Of the events, hold so much in memory, the rest on disk: 2GB.")
+    str | None,
+    typer.Option(metavar="SIZE", help="Hold so much of a log in memory, the rest on disk.  [default: 4GB]"),
 ]
 User = Annotated[str | None, typer.Option("--user-at", metavar="PATH", help="Where a record names its user.")]
 Zone = Annotated[str | None, typer.Option("--timezone", help="Zone of stamps that name none.  [default: UTC]")]
 Clock = Annotated[str, typer.Option(help="Which clock to believe where a log has both: server or client.")]
 Day = Annotated[str | None, typer.Option(metavar="DATE", help="Day of a chat log that has times alone.")]
+Jobs = Annotated[int, typer.Option(min=1, max=64, help="Share the users among so many processes.")]

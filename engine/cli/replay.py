@@ -5,36 +5,35 @@ from __future__ import annotations
 import gc
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, NoReturn
 
 import typer
 
+from engine.cli.decision_file import check_output, write_decisions
+from engine.cli.interrupt import asking_to_stop
 from engine.cli.lines import fitted
-from engine.cli.logs import LogOptions, Opened, find_store, open_logs, stop, stopped_by_unreadable
-from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
+from engine.cli.logs import LogOptions, find_store, open_logs, stop, stopped_by_unreadable
+from engine.cli.options import Clock, Config, Day, Format, Jobs, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.progress import progress_bar
-from engine.core.model import Decision
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
 from engine.core.units import parse_at
 from engine.folder import load_folder_with_tests, opened_as
-from engine.loading.diagnostic import RuleErrors
+from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.invariants import Invariant
 from engine.loading.load import load_with_tests
+from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
-from engine.replay.claims import broken_invariants
-from engine.replay.driver import replay as replay_events
+from engine.replay.dryrun import Alone, DryRun
 from engine.replay.recording import Recording, recorded_rules
-from engine.replay.report import claims_row, count_rules, details, rule_table, summary
-from engine.replay.silence import explain_silence
-from engine.replay.trial import trial_table
-from engine.replay.verify import compare, verified
+from engine.replay.report import claims_row, details, rule_table, summary
+from engine.replay.silence import explain_silence, survey_of
+from engine.replay.verify import Verification, verified
+from engine.replay.written import SortedLines
 from engine.settings import read_settings
-from engine.storage.codec import encode_decision
 from engine.triggers import KINDS
 
-LINES_AT_ONCE = 5000
+LINES_SHARE = 4  # of the memory allowed, one part of so many is for decisions that are to be written
 
 
 def replay(
@@ -48,6 +47,7 @@ def replay(
     clock: Clock = "server",
     day: Day = None,
     memory: Memory = None,
+    jobs: Jobs = 1,
     until: Until = None,
     decisions: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write every decision there; - to print.")
@@ -62,7 +62,7 @@ def replay(
     wrong.
     """
     options = LogOptions(source, format, user_at, timezone, clock, day, memory)
-    run = _Run(rules, config, options, decisions, strict, verify)
+    run = _Run(rules, config, options, decisions, strict, verify, jobs)
     try:
         run.until = None if until is None else parse_at(until)
         with stopped_by_unreadable(source, logs[0]):
@@ -89,6 +89,7 @@ class _Run:
     decisions: str | None
     strict: bool
     verify: bool
+    jobs: int
     until: int | None = None
     invariants: tuple[Invariant, ...] = ()
 
@@ -101,7 +102,9 @@ class _Run:
         if timeline is None:
             assert opened.recording is not None  # for there is a store
             timeline = self.recorded_rules(opened.recording)
-        self.judge(timeline, opened)
+        dry = self.dry_run(timeline, opened.recording)
+        gc.freeze()  # the events stay to the end; the collector need not look at them again and again
+        self.judge(dry, Alone(opened.activity, opened.came_to), opened.bad)
 
     def check(self, logs: list[str], store: str | None) -> None:
         if self.verify and store is None:
@@ -109,13 +112,7 @@ class _Run:
         if self.verify and (self.rules or self.config or self.until is not None):
             stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
         if self.decisions not in (None, STDIN):
-            self.check_output(Path(str(self.decisions)), logs)
-
-    def check_output(self, output: Path, logs: list[str]) -> None:
-        if not output.absolute().parent.is_dir():
-            stop(f"--decisions: there is no folder {output.parent}")
-        if output.exists() and any(log != STDIN and os.path.samefile(log, output) for log in logs):
-            stop(f"--decisions: {output} is the log itself")
+            check_output(str(self.decisions), logs)
 
     def named_rules(self) -> Timeline:
         folder = self.rules or read_settings(self.config, os.environ).rules
@@ -130,57 +127,64 @@ class _Run:
         self.invariants = load_with_tests(timeline.latest.sources, KINDS).invariants
         return timeline
 
-    def judge(self, timeline: Timeline, opened: Opened) -> None:
-        gc.freeze()  # the events stay to the end; the collector need not look at them again and again
-        bad, recording, came_to = opened.bad, opened.recording, opened.came_to
-        events = [event for _, mine in opened.activity for event in mine]
-        with progress_bar("replaying", len(events)) as progress:
-            replayed = replay_events(opened.activity, timeline, self.until, progress, came_to)
-        made = replayed.decisions()
-        if self.decisions is not None:
-            _write(self.decisions, made)
-        counts = count_rules(made)
-        for line in details(bad, replayed.faults):
+    def dry_run(self, timeline: Timeline, recording: Recording | None) -> DryRun:
+        lines = None if self.decisions is None else SortedLines(self.options.memory_bytes() // LINES_SHARE)
+        verification = Verification(recording.decisions) if self.verify and recording is not None else None
+        return DryRun(timeline, self.invariants, self.until, lines=lines, verification=verification)
+
+    def judge(self, dry: DryRun, runner: Alone, bad: BadRecords) -> None:
+        with asking_to_stop() as stopped, progress_bar("replaying", runner.events) as progress:
+            runner.run(dry, progress, stopped)
+        written = self.write(dry, runner)
+        for line in details(bad, dry.tally.faults):
             typer.echo(line, err=True)
-        broken = broken_invariants(self.invariants, timeline, events, replayed, self.until, came_to)
-        lines = [*rule_table(timeline.latest, counts), "", *summary(replayed, counts, bad, self.until)]
-        if self.invariants and not replayed.faults:
+        if not dry.is_whole:
+            self.say_part(dry, runner, bad, written)
+        lines, is_well = self.report(dry, runner, bad)
+        self.say("\n".join(lines))
+        if dry.verification is not None:
+            difference = dry.verification.difference()
+            self.say(str(difference or verified(dry.verification.recorded)))
+            is_well = is_well and difference is None
+        if not is_well:
+            raise typer.Exit(1)
+
+    def write(self, dry: DryRun, runner: Alone) -> str | None:
+        if self.decisions is None or dry.lines is None:
+            return None
+        with progress_bar("writing", dry.lines.count, "decisions") as progress:
+            return write_decisions(self.decisions, runner.chunks(dry), dry.is_whole, progress)
+
+    def say_part(self, dry: DryRun, runner: Alone, bad: BadRecords, written: str | None) -> NoReturn:
+        """What came of the users that were run before the user had enough. It says so first."""
+        tally = dry.tally
+        lines = [
+            f"interrupted: {tally.users:,} of {counted(runner.users, 'user')},"
+            f" {tally.events:,} of {counted(runner.events, 'event')}"
+        ]
+        if written not in (None, STDIN):
+            lines.append(f"their decisions are in {written}")
+        lines += ["", *rule_table(dry.timeline.latest, tally.rules), "", *summary(tally, bad, self.until)]
+        self.say("\n".join(lines))
+        raise typer.Exit(130)
+
+    def report(self, dry: DryRun, runner: Alone, bad: BadRecords) -> tuple[list[str], bool]:
+        """The whole report, and whether all is well."""
+        tally, broken = dry.tally, dry.claims.broken()
+        lines = [*rule_table(dry.timeline.latest, tally.rules), "", *summary(tally, bad, self.until)]
+        if self.invariants and not tally.fault_count:
             lines.append(claims_row(len(self.invariants), len(broken)))
-        end = self.until if self.until is not None else replayed.last or 0
-        trial = trial_table(timeline.latest, replayed.by_user, events, end)
+        trial = dry.trial.table()
         lines += ["", *trial] if trial else []
-        if not replayed.faults:  # an event that was left out may be the one that a rule waited for
-            seen = events if self.until is None else [event for event in events if event.at <= self.until]
-            causes = explain_silence(timeline, seen, counts, made, self.until)
+        if not tally.fault_count:  # an event that was left out may be the one that a rule waited for
+            survey = survey_of(dry.timeline, tally)
+            if not survey.is_idle:
+                with progress_bar("comparing", runner.events) as progress:
+                    runner.look_again(survey, dry, progress)
+            causes = explain_silence(dry.timeline, tally, dry.reasons, survey, dry.end)
             lines += ["", *fitted(causes, err=self.decisions == STDIN)] if causes else []
         lines += ["", *(line for one in broken for line in one)] if broken else []
-        self.say("\n".join(lines))
-        if self.verify and recording is not None:
-            difference = compare(recording.decisions, replayed.by_user)
-            self.say(str(difference or verified(recording.decisions)))
-            if difference is not None:
-                raise typer.Exit(1)
-        if replayed.faults or broken:
-            raise typer.Exit(1)
+        return lines, not (tally.fault_count or broken)
 
     def say(self, text: str) -> None:
         typer.echo(text, err=self.decisions == STDIN)
-
-
-def _write(output: str, made: list[Decision]) -> None:
-    if output == STDIN:
-        _write_lines(typer.get_binary_stream("stdout"), made)
-        return
-    try:
-        with open(output, "wb") as stream:
-            _write_lines(stream, made)
-    except OSError as error:
-        # Such as a disk that is full: that error does not know the file.
-        stop(f"--decisions: {output}: {(error.strerror or 'cannot be written').lower()}")
-
-
-def _write_lines(stream: BinaryIO, made: list[Decision]) -> None:
-    for start in range(0, len(made), LINES_AT_ONCE):
-        stretch = made[start : start + LINES_AT_ONCE]
-        stream.write(b"".join(encode_decision(decision) + b"\n" for decision in stretch))
-    stream.flush()

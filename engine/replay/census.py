@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from engine.core.groups import MISSING, value_of
 from engine.core.model import LIFECYCLE_PREFIX, Event
@@ -23,37 +21,18 @@ _KINDS: Mapping[type, str] = {
 }  # fmt: skip
 
 
-class Census:
-    """The events by type, counted and picked when first asked for: most replays have no rule that is silent."""
+class TypeCounts:
+    """How many events there are of each type. What it tells of several types is in the order of ``counts``."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.events = events
-        self._counts: Counter[str] | None = None
-        self._by_type: dict[str, list[Event]] | None = None
-
-    @property
-    def counts(self) -> Counter[str]:
-        if self._counts is None:
-            self._counts = Counter(map(attrgetter("type"), self.events))
-        return self._counts
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        self.counts: Counter[str] = Counter(counts)
+        self.total = self.counts.total()
 
     def types(self, patterns: Iterable[str]) -> list[str]:
         """The types of the log that any of the patterns names."""
         exact = {pattern for pattern in patterns if not pattern.endswith("*")}
         prefixes = tuple(pattern[:-1] for pattern in patterns if pattern.endswith("*"))
         return [name for name in self.counts if name in exact or name.startswith(prefixes)]
-
-    def of(self, types: Iterable[str]) -> Iterable[Event]:
-        wanted = frozenset(types)
-        return (event for event in self.events if event.type in wanted)
-
-    def first(self, types: Sequence[str], most: int) -> Sequence[Event]:
-        """The first events of the types, at most so many: in the order of the log, where there are more of them."""
-        if len(types) == 1:
-            return self.by_type.get(types[0], [])[:most]
-        if sum(self.counts[name] for name in types) <= most:
-            return [event for name in types for event in self.by_type[name]]
-        return list(islice(self.of(types), most))
 
     def no_type(self, patterns: Sequence[str]) -> str:
         """That the log has none of the types, with a near name that it has."""
@@ -63,6 +42,20 @@ class Census:
         plain = [pattern for pattern in patterns if "*" not in pattern and pattern not in MESSAGE_EVENTS]
         near = [name for name in (nearest(pattern, known) for pattern in plain) if name]
         return f'{text}; did you mean "{shorten(near[0])}"?' if near else text
+
+
+class Census(TypeCounts):
+    """All events by type, at hand."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.by_type: dict[str, list[Event]] = {}
+        for event in events:
+            self.by_type.setdefault(event.type, []).append(event)
+        super().__init__({name: len(mine) for name, mine in self.by_type.items()})
+
+    def of(self, types: Iterable[str]) -> Iterator[Event]:
+        """The events of the types, type by type."""
+        return (event for name in types for event in self.by_type.get(name, ()))
 
     def has_field(self, types: Iterable[str], field: str) -> bool:
         """Whether any event of the types has a value, or null, at the path of ``field``."""
@@ -84,11 +77,3 @@ class Census:
                 if len(names) > FIELDS_MAX:
                     return []
         return [name for name in names if name.isprintable()]
-
-    @property
-    def by_type(self) -> dict[str, list[Event]]:
-        if self._by_type is None:
-            self._by_type = {}
-            for event in self.events:
-                self._by_type.setdefault(event.type, []).append(event)
-        return self._by_type

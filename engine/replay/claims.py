@@ -2,97 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from engine.core.model import Decision, Event
+from engine.core.model import Decision
 from engine.core.rules import Timeline
 from engine.core.units import format_at
-from engine.invariants.check import Sending, Violation, may_break, run_watched, silent_rules, violation_of
+from engine.invariants.check import Violation, may_break, run_watched, silent_rules, violation_of
 from engine.loading.diagnostic import counted
 from engine.loading.invariants import EveryRuleFires, Invariant
 from engine.loading.wording import listed
-from engine.replay.activity import group
-from engine.replay.driver import Replayed
+from engine.replay.driver import Ran, history_of
 
 USERS_SHOWN_MAX = 5
 MOMENTS_SHOWN_MAX = 10
 
 
-def broken_invariants(
-    invariants: Sequence[Invariant],
-    timeline: Timeline,
-    events: Iterable[Event],
-    replayed: Replayed,
-    until: int | None = None,
-    came_to: Callable[[str], int] | None = None,
-) -> list[list[str]]:
-    """Of each invariant that does not hold the lines about it; none where all do. The rest is what `replay` was given.
+@dataclass(slots=True)
+class Broken:
+    """For how many users one invariant does not hold, and what is told of the first of them, by name."""
 
-    Only users who were sent enough to break one are run once more.
-    """
-    violations: dict[int, list[Violation]] = {}
-    for user, sendings in _worth_a_look(invariants, timeline, events, replayed, until, came_to):
-        for place, invariant in enumerate(invariants):
+    users: int = 0
+    told: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def add(self, users: int, told: list[tuple[str, list[str]]]) -> None:
+        self.users += users
+        self.told = sorted([*self.told, *told])[:USERS_SHOWN_MAX]
+
+
+@dataclass(slots=True)
+class Kept:
+    """What is known of the invariants, by their places, and which rules fired at all."""
+
+    broken: dict[int, Broken] = field(default_factory=dict)
+    fired: set[str] = field(default_factory=set)
+
+    def merge(self, other: Kept) -> None:
+        """Add what is known of other users."""
+        for place, theirs in other.broken.items():
+            self.broken.setdefault(place, Broken()).add(theirs.users, theirs.told)
+        self.fired |= other.fired
+
+
+class Claims:
+    """Holds every user to the invariants. Only who was sent enough to break one is run once more."""
+
+    def __init__(self, invariants: Sequence[Invariant], timeline: Timeline) -> None:
+        self.invariants = invariants
+        self.timeline = timeline
+        self.found = Kept()
+
+    def see(self, ran: Ran) -> None:
+        made, faults = ran.evaluated[0].decisions, ran.evaluated[0].faults
+        self.found.fired.update([decision.rule for decision in made])
+        # Of a user on whom the engine failed as time ran on, nothing certain can be said.
+        if not self._may_break_any(made) or any(place is None for place, _ in faults):
+            return
+        # What was left out of the dry run is left out here too.
+        left_out = {place for place, _ in faults}
+        events = [event for place, event in enumerate(ran.events) if place not in left_out]
+        self.timeline.history = history_of(ran.events)
+        _, sendings = run_watched(self.timeline, ran.user, events, ran.end)
+        for place, invariant in enumerate(self.invariants):
             if not isinstance(invariant, EveryRuleFires):
-                violation = violation_of(invariant, timeline, user, sendings)
+                violation = violation_of(invariant, self.timeline, ran.user, sendings)
                 if violation is not None:
-                    violations.setdefault(place, []).append(violation)
-    fired = {decision.rule for made in replayed.by_user.values() for decision in made}
-    broken: list[list[str]] = []
-    for place, invariant in enumerate(invariants):
-        where = f"{invariant.path}:{invariant.line}: {invariant.name}"
-        if isinstance(invariant, EveryRuleFires):
-            silent = silent_rules(invariant, timeline.latest, fired)
-            if silent:
-                broken.append([f"{where}: broken", f"  {listed(silent, 'and')} never fired"])
-        elif place in violations:
-            count = counted(len(violations[place]), "user")
-            broken.append([f"{where}: broken for {count}", *_told(violations[place])])
-    return broken
+                    self.found.broken.setdefault(place, Broken()).add(1, [(ran.user, _told(violation))])
+
+    def _may_break_any(self, made: Sequence[Decision]) -> bool:
+        return any(
+            may_break(invariant, sum(1 for it in made if it.outcome == "sent" and invariant.concerns(it.rule)))
+            for invariant in self.invariants
+        )
+
+    def broken(self) -> list[list[str]]:
+        """Of each invariant that does not hold the lines about it; none where all do."""
+        broken: list[list[str]] = []
+        for place, invariant in enumerate(self.invariants):
+            where = f"{invariant.path}:{invariant.line}: {invariant.name}"
+            if isinstance(invariant, EveryRuleFires):
+                silent = silent_rules(invariant, self.timeline.latest, self.found.fired)
+                if silent:
+                    broken.append([f"{where}: broken", f"  {listed(silent, 'and')} never fired"])
+            elif place in self.found.broken:
+                found = self.found.broken[place]
+                lines = [f"{where}: broken for {counted(found.users, 'user')}"]
+                lines += [line for _, told in found.told for line in told]
+                if found.users > len(found.told):
+                    lines.append(f"  … and {counted(found.users - len(found.told), 'further user')}")
+                broken.append(lines)
+        return broken
 
 
-def _worth_a_look(
-    invariants: Sequence[Invariant],
-    timeline: Timeline,
-    events: Iterable[Event],
-    replayed: Replayed,
-    until: int | None,
-    came_to: Callable[[str], int] | None,
-) -> Iterable[tuple[str, Sequence[Sending]]]:
-    # Of a user on whom the engine failed as time ran on, nothing certain can be said.
-    failed = {fault.user for fault in replayed.faults if fault.event is None}
-    users = [user for user, made in replayed.by_user.items() if user not in failed and _may_break_any(invariants, made)]
-    if not users:
-        return
-    # What was left out of the dry run is left out here too.
-    left_out = {id(fault.event) for fault in replayed.faults}
-    wanted = frozenset(users)
-    mine = group(event for event in events if event.user in wanted and id(event) not in left_out)
-    end = until if until is not None else replayed.last or 0
-    for user in users:
-        theirs = [event for event in mine[user] if until is None or event.at <= until]
-        to = end if came_to is None or until is not None else max(theirs[-1].at, came_to(user))
-        yield user, run_watched(timeline, user, theirs, to)[1]
-
-
-def _may_break_any(invariants: Sequence[Invariant], made: Sequence[Decision]) -> bool:
-    return any(
-        may_break(invariant, sum(1 for it in made if it.outcome == "sent" and invariant.concerns(it.rule)))
-        for invariant in invariants
-    )
-
-
-def _told(violations: Sequence[Violation]) -> list[str]:
-    lines = []
-    for violation in violations[:USERS_SHOWN_MAX]:
-        lines.append(f"  {violation.user}: {violation.text()}")
-        shown = violation.sendings[-MOMENTS_SHOWN_MAX:]
-        if len(shown) < len(violation.sendings):
-            lines.append(f"    … {counted(len(violation.sendings) - len(shown), 'message')} before")
-        lines += [
-            f"    {format_at(sending.decision.at).replace('.000000Z', 'Z')} {sending.decision.rule}"
-            for sending in shown
-        ]
-    if len(violations) > USERS_SHOWN_MAX:
-        lines.append(f"  … and {counted(len(violations) - USERS_SHOWN_MAX, 'further user')}")
-    return lines
+def _told(violation: Violation) -> list[str]:
+    lines = [f"  {violation.user}: {violation.text()}"]
+    shown = violation.sendings[-MOMENTS_SHOWN_MAX:]
+    if len(shown) < len(violation.sendings):
+        lines.append(f"    … {counted(len(violation.sendings) - len(shown), 'message')} before")
+    return lines + [
+        f"    {format_at(sending.decision.at).replace('.000000Z', 'Z')} {sending.decision.rule}" for sending in shown
+    ]

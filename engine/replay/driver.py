@@ -90,17 +90,22 @@ def run_users(
     end = until if until is not None else activity.last or 0
     untold = 0
     for user, events in activity:
-        mine = events
-        if until is not None and mine[-1].at > until:
-            mine = mine[: bisect_left(mine, until + 1, key=at_of)]
-            if not mine:
-                continue
+        mine = up_to(events, until)
+        if not mine:
+            continue
         to = end if came_to is None or until is not None else max(mine[-1].at, came_to(user))
         yield Ran(user, mine, to, [_run_user(timeline, user, mine, to) for timeline in timelines])
         untold += len(mine)
         if progress is not None and untold >= PROGRESS_EVENTS:
             progress(untold)
             untold = 0
+
+
+def up_to(events: Sequence[Event], until: int | None) -> Sequence[Event]:
+    """The events that are not after ``until``; they are in order."""
+    if until is None or events[-1].at <= until:
+        return events
+    return events[: bisect_left(events, until + 1, key=at_of)]
 
 
 def replay(

@@ -10,23 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.evaluate import advance, apply
-from engine.core.matcher import Matcher
-from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
+from engine.core.model import Decision, Event
 from engine.core.rules import Policy, Rule, RuleSet, Timeline, Trigger
 from engine.core.state import UserState
 from engine.core.units import format_duration
 from engine.loading.wording import listed
-from engine.replay.activity import group
-from engine.replay.census import Census
+from engine.replay.survey import Survey, listens_to_messages
 from engine.triggers.absence import Absence
 from engine.triggers.count import Count
 from engine.triggers.sequence import Sequence as Steps
 from engine.triggers.session import Lasted, Returned
-
-EVENTS_MIN = 20_000  # that are run again however small the log is
-EVENTS_SHARE = 50  # of a log: one event in so many, where that is more
-RULE_EVENTS_MIN = 1_000  # for each rule
-RULES_MAX = 50  # silent rules that are run again; of further ones nothing is known
 
 
 @dataclass(slots=True)
@@ -164,67 +157,24 @@ class Furthest:
     looked: dict[str, int | None] = field(default_factory=dict)
 
 
-def furthest(timeline: Timeline, silent: Sequence[Rule], log: Census, end: int) -> Furthest:
-    """How far the triggers of the ``silent`` rules came, of a timeline of one rule set; time ends at ``end``."""
+def furthest(timeline: Timeline, survey: Survey, end: int) -> Furthest:
+    """How far the triggers of the surveyed rules came, of a timeline of one rule set; time ends at ``end``."""
     found = Furthest()
-    rules = [rule for rule in silent if any(_can_be_told(trigger, log) for trigger in rule.triggers)][:RULES_MAX]
-    most = max(max(EVENTS_MIN, len(log.events) // EVENTS_SHARE) // max(len(rules), 1), RULE_EVENTS_MIN)
-    relevant = {rule.id: _relevant(rule, log, most + 1) for rule in rules}
-    # One look at the log for all of them, however many they are.
-    wanted = frozenset(event.user for events in relevant.values() for event in events)
-    pasts = group([event for event in log.events if event.user in wanted]) if wanted else {}
-    for rule in rules:
-        reaches = [reach for reach in map(reach_of, rule.triggers) if reach is not None]
-        types = frozenset(log.types(_patterns(rule))) if _needs_no_past(rule) else frozenset(log.counts)
-        names = dict.fromkeys(event.user for event in relevant[rule.id])
-        users = ([event for event in pasts[name] if event.type in types] for name in names)
-        looked, ran_out = _run_again(_alone(timeline, rule), users, reaches, end, most)
-        for reach in reaches:
-            found.reaches[reach.trigger.key] = reach
-            found.looked[reach.trigger.key] = None if len(relevant[rule.id]) <= most and not ran_out else looked
+    for rule in timeline.latest:
+        if rule.id in survey.pasts:
+            pasts = survey.pasts[rule.id]
+            reaches = [reach for reach in map(reach_of, rule.triggers) if reach is not None]
+            looked, ran_out = _run_again(_alone(timeline, rule), pasts.users(), reaches, end, pasts.most)
+            for reach in reaches:
+                found.reaches[reach.trigger.key] = reach
+                found.looked[reach.trigger.key] = looked if ran_out else None
     return found
-
-
-def _patterns(rule: Rule) -> list[str]:
-    return [name for trigger in rule.triggers for name in trigger.event_types]
-
-
-def _can_be_told(trigger: Trigger, log: Census) -> bool:
-    return reach_of(trigger) is not None and (not trigger.event_types or bool(log.types(trigger.event_types)))
 
 
 def _alone(timeline: Timeline, rule: Rule) -> Timeline:
     """The rule without the others, unless it listens to what becomes of their messages."""
     rules = timeline.latest
-    if any(name.startswith(LIFECYCLE_PREFIX) or name == "*" for name in _patterns(rule)):
-        return Timeline(rules)
-    return Timeline(RuleSet((rule,), rules.policy, ""))
-
-
-def _relevant(rule: Rule, log: Census, most: int) -> Sequence[Event]:
-    """The first events of the log that the rule looks at; where it looks at sessions, of any type."""
-    if any(trigger.kind == "session" for trigger in rule.triggers):
-        return log.events[:most]
-    return log.first(log.types(_patterns(rule)), most)
-
-
-def _needs_no_past(rule: Rule) -> bool:
-    """Whether nothing but the events of its types has a bearing on how far its triggers come."""
-    if any(name.startswith(LIFECYCLE_PREFIX) or name == "*" for name in _patterns(rule)):
-        return False
-    for trigger in rule.triggers:
-        if not isinstance(trigger, Count | Steps):
-            return False
-        if any(matcher.where is not None and not matcher.where.needs <= {"event"} for matcher in matchers_of(trigger)):
-            return False
-    return True
-
-
-def matchers_of(trigger: Count | Steps) -> list[Matcher]:
-    """The matchers of the events that bring it further, and of those that throw it back."""
-    if isinstance(trigger, Count):
-        return [trigger.matcher, *([trigger.reset_on] if trigger.reset_on else [])]
-    return [*trigger.steps, *([trigger.without] if trigger.without else [])]
+    return Timeline(rules if listens_to_messages(rule) else RuleSet((rule,), rules.policy, ""))
 
 
 def _run_again(

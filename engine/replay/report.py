@@ -4,55 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from engine.core.model import OUTCOMES, Decision
+from engine.core.model import OUTCOMES
 from engine.core.rules import Rule
 from engine.core.units import DAY, SECOND, format_at, format_duration
 from engine.replay.bad_records import BadRecords
-from engine.replay.driver import FaultFound, Replayed
+from engine.replay.driver import FaultFound
+from engine.replay.tally import FAULTS_SHOWN_MAX, RuleCount, Tally, count_rules
+
+__all__ = ["RuleCount", "claims_row", "count_rules", "details", "rule_table", "summary"]
 
 WIDTH = 80
-FAULTS_SHOWN_MAX = 3
 RULE_WIDTH_MAX = 22  # leaves room for "render_error" and its number
-
-
-@dataclass(slots=True)
-class RuleCount:
-    """What has become of one rule's candidates in the end, and how many users it reached with a message."""
-
-    outcomes: Counter[str] = field(default_factory=Counter)
-    reached: set[str] = field(default_factory=set)
-
-    @property
-    def candidates(self) -> int:
-        return self.outcomes.total()
-
-
-def count_rules(decisions: Iterable[Decision]) -> dict[str, RuleCount]:
-    """By rule. ``decisions`` are in the order in which they were made.
-
-    A message that was held under the rule's former id counts for that, for there its candidate was made.
-    """
-    counts: dict[str, RuleCount] = {}
-    held_by: dict[str, str] = {}  # id of a message that is held → the rule that holds it
-    for decision in decisions:
-        name = decision.rule
-        if decision.message is not None:
-            if decision.outcome == "held":
-                held_by[decision.message.id] = name
-            elif decision.was == "held":
-                name = held_by.pop(decision.message.id, name)
-        count = counts.get(name)
-        if count is None:
-            count = counts[name] = RuleCount()
-        count.outcomes[decision.outcome] += 1
-        if decision.was is not None:
-            # The same candidate as before, which has come further.
-            count.outcomes[decision.was] -= 1
-        if decision.outcome == "sent":
-            count.reached.add(decision.user)
-    return counts
 
 
 def rule_table(rules: Iterable[Rule], counts: Mapping[str, RuleCount]) -> list[str]:
@@ -78,7 +41,7 @@ def rule_table(rules: Iterable[Rule], counts: Mapping[str, RuleCount]) -> list[s
             # A long name has a line of its own rather than being cut: it is what the reader will search for.
             lines.append(name)
             name = ""
-        row = f"{name:<{left}}  {count.candidates:>10,}  {count.outcomes['sent']:>9,}  {len(count.reached):>7,}  "
+        row = f"{name:<{left}}  {count.candidates:>10,}  {count.outcomes['sent']:>9,}  {count.reached:>7,}  "
         lines += _wrapped(row, [note + "," for note in notes[:-1]] + notes[-1:])
     return lines
 
@@ -95,36 +58,29 @@ def _wrapped(row: str, words: Sequence[str]) -> list[str]:
     return [text.rstrip() for text in [*lines, line]]
 
 
-def summary(
-    replayed: Replayed, counts: Mapping[str, RuleCount], bad: BadRecords, until: int | None = None
-) -> list[str]:
-    """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared.
-
-    A candidate is a decision that nothing of the same message went before.
-    """
-    lines = [_row("events", f"{replayed.events:,} of {_number(replayed.users, 'user')}")]
-    if replayed.first is not None and replayed.last is not None:
-        lines.append(_row("from", _moment(replayed.first)))
-        lines.append(_row("to", f"{_moment(replayed.last)} ({_span(replayed.last - replayed.first)})"))
+def summary(tally: Tally, bad: BadRecords, until: int | None = None) -> list[str]:
+    """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared."""
+    lines = [_row("events", f"{tally.events:,} of {_number(tally.users, 'user')}")]
+    if tally.first is not None and tally.last is not None:
+        lines.append(_row("from", _moment(tally.first)))
+        lines.append(_row("to", f"{_moment(tally.last)} ({_span(tally.last - tally.first)})"))
     if until is not None:
         lines.append(_row("time ran to", _moment(until)))
-    if replayed.left_out:
-        lines.append(_row("left out", f"{_number(replayed.left_out, 'event')} after --until"))
-    candidates = sum(1 for made in replayed.by_user.values() for decision in made if decision.was is None)
+    if tally.left_out:
+        lines.append(_row("left out", f"{_number(tally.left_out, 'event')} after --until"))
     totals: Counter[str] = Counter()
-    for count in counts.values():
+    for count in tally.rules.values():
         totals += count.outcomes
     parts = [f"{outcome} {totals[outcome]:,}" for outcome in OUTCOMES if totals[outcome]]
     equation = [part + " +" for part in parts[:-1]] + parts[-1:]
-    lines += _wrapped(_row("candidates", f"{candidates:,}" + (" = " if parts else "")), equation)
-    reached = set[str]().union(*(count.reached for count in counts.values()))
-    lines.append(_row("reached", _number(len(reached), "user")))
+    lines += _wrapped(_row("candidates", f"{tally.candidates:,}" + (" = " if parts else "")), equation)
+    lines.append(_row("reached", _number(tally.reached, "user")))
     if totals["held"]:
         when = "when the log ends; --until TIME lets time run on" if until is None else "at that moment"
         lines.append(_row("still held", f"{_number(totals['held'], 'message')} {when}"))
     lines.append(_row("bad records", _reasons(bad)))
-    if replayed.faults:
-        lines.append(_row("faults", f"{len(replayed.faults):,}: events left out, because the engine failed on them"))
+    if tally.fault_count:
+        lines.append(_row("faults", f"{tally.fault_count:,}: events left out, because the engine failed on them"))
     return lines
 
 

@@ -131,7 +131,7 @@ def test_data_and_variants_are_looked_at_where_they_stand() -> None:
 
 def test_what_nobody_names_is_counted_the_most_frequent_first() -> None:
     loaded = rules("id: a, trigger: {event: test.failed}, message: hm")
-    counted = Census([*census().events, Event("file.saved", "bob", 0, {})])
+    counted = Census([*census().of(census().counts), Event("file.saved", "bob", 0, {})])
     assert unseen_types(loaded, counted) == [("file.saved", 2), ("test.passed", 1), ("chat_message", 1)]
 
 

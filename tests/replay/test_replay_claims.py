@@ -12,8 +12,9 @@ from engine.core.model import Event
 from engine.core.rules import Timeline
 from engine.core.units import HOUR, MINUTE, parse_at
 from engine.loading.load import load_with_tests
-from engine.replay.claims import broken_invariants
-from engine.replay.driver import replay
+from engine.replay.activity import in_memory
+from engine.replay.claims import Claims
+from engine.replay.driver import run_users
 from engine.triggers import KINDS
 
 RULES = """version: 1
@@ -36,11 +37,10 @@ def told(
     loaded = load_with_tests({"a.yaml": f"{RULES}  - {invariant}\n"}, KINDS)
     timeline = Timeline(loaded.rules)
     log = [Event("a.b", user, START + at, {}) for user, at in events]
-    until = None if until is None else START + until
-    replayed = replay(log, timeline, until, came_to=came_to)
-    return [
-        line for one in broken_invariants(loaded.invariants, timeline, log, replayed, until, came_to) for line in one
-    ]
+    claims = Claims(loaded.invariants, timeline)
+    for ran in run_users(in_memory(log), [timeline], None if until is None else START + until, came_to=came_to):
+        claims.see(ran)
+    return [line for one in claims.broken() for line in one]
 
 
 def test_what_holds_is_not_told_in_full() -> None:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from engine.core.model import OUTCOMES, Decision, Event, Message
 from engine.loading.load import load
 from engine.replay.bad_records import BadLine, BadRecords
-from engine.replay.driver import FaultFound, Replayed
-from engine.replay.report import claims_row, count_rules, details, rule_table, summary
+from engine.replay.driver import FaultFound
+from engine.replay.report import claims_row, details, rule_table, summary
+from engine.replay.tally import Tally, count_rules
 from engine.triggers import KINDS
 
 RULES = load(
@@ -31,10 +32,13 @@ def decision(rule="a", outcome="sent", user="ann"):
     return Decision(0, user, rule, 0, outcome, None, {})
 
 
-def replayed(decisions):
-    found = Replayed(users=1, events=1, first=0, last=0)
+def tally(decisions):
+    found = Tally(users=1, events=1, first=0, last=0)
+    by_user = {}
     for made in decisions:
-        found.by_user.setdefault(made.user, []).append(made)
+        by_user.setdefault(made.user, []).append(made)
+    for made in by_user.values():
+        found.decided(made)
     return found
 
 
@@ -64,7 +68,7 @@ def test_a_message_that_was_held_counts_once_and_for_the_rule_as_it_was_called_t
     counts = count_rules([held, sent])
     assert {name: +count.outcomes for name, count in counts.items()} == {"was-a": {"sent": 1}}
     assert counts["was-a"].candidates == 1
-    assert counts["was-a"].reached == {"ann"}
+    assert counts["was-a"].reached == 1
 
 
 def test_a_folder_without_rules_says_so():
@@ -79,14 +83,13 @@ def test_a_folder_without_rules_says_so():
     st.integers(1, 10**6),
 )
 def test_candidates_are_the_sum_of_the_outcomes_and_all_fits_80_columns(made, often):
-    found = replayed(made)
-    counts = count_rules(made)
-    for count in counts.values():
+    found = tally(made)
+    text = " ".join(summary(found, BadRecords())).replace(",", "")
+    for count in found.rules.values():
         for outcome in count.outcomes:
             count.outcomes[outcome] *= often
-    lines = [*rule_table(RULES, counts), *summary(found, counts, BadRecords())]
+    lines = [*rule_table(RULES, found.rules), *summary(found, BadRecords())]
     assert all(len(line) <= 80 for line in lines)
-    text = " ".join(summary(found, count_rules(made), BadRecords())).replace(",", "")
     total, _, rest = text.partition("candidates")[2].partition("reached")[0].partition("=")
     assert int(total) == len(made) == sum(int(word) for word in rest.split() if word.isdigit())
 
@@ -96,10 +99,11 @@ def test_the_summary_says_what_was_left_out_and_why():
     for line in range(3):
         bad.add("log", line, BadLine("no time"))
     bad.add("log", 9, BadLine("not JSON"))
-    found = replayed([])
+    found = tally([])
     found.last, found.left_out, found.events = 3 * 86_400_000_000 + 1, 1200, 1
     found.faults = [FaultFound("ann", Event("t", "ann", 0, {}), "Traceback\nRuntimeError: x\n")]
-    assert summary(found, {}, bad, until=60_000_000) == [
+    found.fault_count = 1
+    assert summary(found, bad, until=60_000_000) == [
         "events       1 of 1 user",
         "from         1970-01-01T00:00:00Z",
         "to           1970-01-04T00:00:00.000001Z (3 days)",
@@ -119,14 +123,14 @@ def test_the_summary_says_what_was_left_out_and_why():
 
 def test_messages_that_are_still_held_are_told_with_what_ends_their_wait():
     made = [decision(outcome="held"), decision(outcome="held", user="bob")]
-    found = replayed(made)
-    assert summary(found, count_rules(made), BadRecords())[5] == (
+    found = tally(made)
+    assert summary(found, BadRecords())[5] == (
         "still held   2 messages when the log ends; --until TIME lets time run on"
     )
-    assert "still held   2 messages at that moment" in summary(found, count_rules(made), BadRecords(), until=1)
+    assert "still held   2 messages at that moment" in summary(found, BadRecords(), until=1)
     made.append(Decision(1, "bob", "a", 0, "sent", None, {}, was="held"))
     assert "still held   1 message when the log ends; --until TIME lets time run on" in summary(
-        replayed(made), count_rules(made), BadRecords()
+        tally(made), BadRecords()
     )
 
 

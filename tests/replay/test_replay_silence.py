@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from engine.core.model import Event
 from engine.core.rules import Timeline
 from engine.core.units import MINUTE
 from engine.loading.load import load
-from engine.replay.driver import replay
-from engine.replay.furthest import EVENTS_MIN
-from engine.replay.report import count_rules
-from engine.replay.silence import SAMPLE_MAX, explain_silence
+from engine.replay.activity import in_memory
+from engine.replay.dryrun import DryRun
+from engine.replay.silence import Reasons, explain_silence, survey_of
+from engine.replay.survey import EVENTS_MIN, SAMPLE_MAX
+from engine.replay.tally import Tally
 from engine.triggers import KINDS
 
 LOG = [
@@ -27,9 +30,17 @@ def rules(trigger: str, more: str = "", text: str = "x") -> Timeline:
     return Timeline(load({"a.yaml": "version: 1\nrules:\n" + rule}, KINDS))
 
 
+def explained(timeline: Timeline, events: list[Event], until: int | None = None) -> list[str]:
+    dry = DryRun(timeline, until=until)
+    activity = in_memory(events)
+    dry.run(activity)
+    survey = survey_of(timeline, dry.tally)
+    survey.look_at(activity, until)
+    return explain_silence(timeline, dry.tally, dry.reasons, survey, dry.end)
+
+
 def said(timeline: Timeline, events: list[Event] = LOG) -> str:
-    made = replay(events, timeline).decisions()
-    lines = explain_silence(timeline, events, count_rules(made), made)
+    lines = explained(timeline, events)
     assert len(lines) <= 1  # one rule, one line
     return "".join(lines).removeprefix("r: ")
 
@@ -155,8 +166,7 @@ def test_a_rule_that_waits_for_an_answer_says_what_there_was_to_answer(answers: 
     then = f"{{id: r, trigger: {{response: {{to: asks, {answers}}}}}, message: {{type: question, text: x}}}}"
     timeline = Timeline(load({"a.yaml": f"version: 1\nrules:\n  - {asks}\n  - {then}\n"}, KINDS))
     events = [Event(name, "ann", at * MINUTE, {}) for at, name in enumerate(log)]
-    made = replay(events, timeline).decisions()
-    lines = explain_silence(timeline, events, count_rules(made), made)
+    lines = explained(timeline, events)
     assert lines[-1] == f"r: {text}"
 
 
@@ -178,9 +188,7 @@ def test_of_a_large_log_a_share_is_looked_at_and_that_is_said() -> None:
 
 def test_time_runs_on_for_the_near_misses_too() -> None:
     timeline = rules("{session: {lasted: 25m}}")
-    made = replay(LOG, timeline, 20 * MINUTE).decisions()
-    lines = explain_silence(timeline, LOG, count_rules(made), made, 20 * MINUTE)
-    assert lines == ["r: no session lasted 25m; the longest 20m"]
+    assert explained(timeline, LOG, 20 * MINUTE) == ["r: no session lasted 25m; the longest 20m"]
 
 
 def test_a_rule_that_is_off_says_only_that() -> None:
@@ -200,10 +208,12 @@ def test_of_many_events_the_first_are_looked_at(count: int, where: str) -> None:
 def test_where_rules_changed_on_the_way_only_what_holds_of_any_rules_is_said() -> None:
     timeline = rules("{event: test.failed}")
     timeline.add(1, rules("{inactivity: 5m}").latest)
-    made = replay([], timeline).decisions()
-    assert explain_silence(timeline, LOG, count_rules(made), made) == []
+    tally = Tally(users=2, events=4, types=Counter(event.type for event in LOG))
+    assert explain_silence(timeline, tally, Reasons(), survey_of(timeline, tally), 0) == []
     timeline.add(2, rules("{event: nothing}").latest)
-    assert explain_silence(timeline, LOG, {}, []) == ['r: the log has no event of type "nothing"']
+    assert explain_silence(timeline, tally, Reasons(), survey_of(timeline, tally), 0) == [
+        'r: the log has no event of type "nothing"'
+    ]
 
 
 @pytest.mark.parametrize(

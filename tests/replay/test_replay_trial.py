@@ -6,8 +6,9 @@ from engine.core.model import Event
 from engine.core.rules import Timeline
 from engine.core.units import MINUTE
 from engine.loading.load import load
-from engine.replay.driver import Replayed, replay
-from engine.replay.trial import trial_table
+from engine.replay.activity import in_memory
+from engine.replay.driver import Replayed, replay, run_users
+from engine.replay.trial import Trial
 from engine.triggers import KINDS
 
 VARIANTS = "variants: [{id: ask, text: x}, {id: show, text: y}]"
@@ -20,8 +21,10 @@ def timeline(more: str = VARIANTS, message: str = "{type: question}") -> Timelin
 
 
 def ran(rules: Timeline, events: list[Event]) -> tuple[list[str], Replayed]:
-    replayed = replay(events, rules, END)
-    return trial_table(rules.latest, replayed.by_user, events, END), replayed
+    trial = Trial(rules.latest)
+    for one in run_users(in_memory(events), [rules], END):
+        trial.see(one)
+    return trial.table(), replay(events, rules, END)
 
 
 def asked(*users: str) -> list[Event]:
