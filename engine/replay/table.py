@@ -44,40 +44,58 @@ def csv_batches(log: str, source: Source, bad: BadRecords, progress: Progress | 
     A row whose number of cells is not the header's is a bad record: nobody can tell which cell is missing.
     """
     batch: list[Event] = []
+    read: Callable[[Row], Event] | None = None
+    for line, row in table_rows(log, bad, source.delimiter, progress):
+        if read is None:
+            read = _row_reader(source, row)
+            continue
+        try:
+            batch.append(read(row))
+        except BadLine as trouble:
+            bad.add(log, line, trouble, ",".join(row))
+        if len(batch) == BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def table_rows(
+    log: str, bad: BadRecords, delimiter: str = ",", progress: Progress | None = None
+) -> Iterator[tuple[int, Row]]:
+    """The rows of a CSV that are not empty, the header first, each with the line in which it begins."""
     stream = BlockStream(log, progress)
     text = io.TextIOWrapper(
         io.BufferedReader(stream, BLOCK_BYTES), encoding="utf-8-sig", errors="surrogateescape", newline=""
     )
     lines = _Lines(text)
     # Strict, for otherwise a quotation mark that is never closed would take the rest of the log for one cell.
-    rows = csv.reader(lines, strict=True, delimiter=source.delimiter)
-    header: Row | None = None
-    read: Callable[[Row], Event] | None = None
+    rows = csv.reader(lines, strict=True, delimiter=delimiter)
     line = 1
     while True:
-        row: Row = []
         try:
             row = next(rows)
-            if row and header is None:
-                header, read = row, _row_reader(source, row)
-            elif row and read is not None:
-                batch.append(read(row))
-                if len(batch) == BATCH_ROWS:
-                    yield batch
-                    batch = []
+            if row:
+                yield line, row
         except StopIteration:
             break
         except csv.Error as error:
             detail = "a quoted cell has no end" if "end of data" in str(error) else str(error)
             bad.add(log, line, BadLine("not CSV", detail))
         except BadLine as trouble:
-            bad.add(log, line, trouble, ",".join(row))
+            bad.add(log, line, trouble)
         line = lines.number + 1
         lines.begin_row()
     if stream.damage is not None:
         bad.add(log, line, stream.damage)
-    if batch:
-        yield batch
+
+
+def check_cells(row: Row, width: int) -> None:
+    """Raises `BadLine` where the number of cells is not the header's, or one of them is no text."""
+    if len(row) != width:
+        raise BadLine("wrong number of cells", f"expected {width}, found {len(row)}")
+    if any(BROKEN_TEXT.search(cell) for cell in row):
+        raise BadLine("not UTF-8")
 
 
 class _Lines:
@@ -136,10 +154,7 @@ def _row_reader(source: Source, header: Row) -> Callable[[Row], Event]:
     )
 
     def read(row: Row) -> Event:
-        if len(row) != width:
-            raise BadLine("wrong number of cells", f"expected {width}, found {len(row)}")
-        if any(BROKEN_TEXT.search(cell) for cell in row):
-            raise BadLine("not UTF-8")
+        check_cells(row, width)
         at, user, event_type, session, event_id = [find(row) for find in main]
         if type(at) is str and EPOCH.fullmatch(at):
             at = float(at) if "." in at else int(at)

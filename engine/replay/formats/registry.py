@@ -15,6 +15,7 @@ from engine.replay.formats.gharchive import GhArchive
 from engine.replay.formats.gitter import Gitter
 from engine.replay.formats.irc import Irc
 from engine.replay.formats.parquet import Parquet
+from engine.replay.formats.progsnap2 import ProgSnap2
 from engine.replay.formats.segment import Segment
 from engine.replay.formats.xapi import Xapi
 
@@ -27,6 +28,7 @@ FORMATS: tuple[Format, ...] = (
     Gitter(),
     Irc(),
     Parquet(),
+    ProgSnap2(),
     Segment(),
     Xapi(),
 )
