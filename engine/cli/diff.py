@@ -97,7 +97,7 @@ def diff(
         typer.echo(line, err=True)
     old, new = sides
     if report is not None:
-        write_report(report, diff_page(found, old.name, new.name, about(logs, opened, until=end)))
+        write_report(report, diff_page(found, old.name, new.name, about(logs, opened.bad, until=end)))
     if as_markdown:
         typer.echo(markdown(found, old.name, new.name, users), nl=False)
     else:

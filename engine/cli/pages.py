@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.logs import Opened, stop
+from engine.cli.logs import stop
+from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
 from engine.replay.page.about import About
 
@@ -31,9 +32,9 @@ def check_report(report: str | None, logs: Sequence[str]) -> None:
         stop(f"--report: {output} is the log itself")
 
 
-def about(logs: Sequence[str], opened: Opened, rules: str = "", until: int | None = None, partial: str = "") -> About:
+def about(logs: Sequence[str], bad: BadRecords, rules: str = "", until: int | None = None, partial: str = "") -> About:
     """What the page says of where its figures come from."""
-    return About(tuple(logs), rules, opened.bad.counts, until, tuple(opened.bad.declared), partial)
+    return About(tuple(logs), rules, bad.counts, until, tuple(bad.declared), partial)
 
 
 def write_report(report: str, page: bytes) -> None:

@@ -14,6 +14,7 @@ from engine.cli.interrupt import asking_to_stop
 from engine.cli.lines import fitted
 from engine.cli.logs import LogOptions, find_store, open_logs, stop, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Jobs, Logs, Memory, Rules, Source, Until, User, Zone
+from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
@@ -25,6 +26,9 @@ from engine.loading.load import load_with_tests
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
 from engine.replay.dryrun import Alone, DryRun
+from engine.replay.page.about import About
+from engine.replay.page.gather import Gathered
+from engine.replay.page.replayed import replay_page
 from engine.replay.recording import Recording, recorded_rules
 from engine.replay.report import claims_row, details, rule_table, summary
 from engine.replay.silence import explain_silence, survey_of
@@ -54,6 +58,7 @@ def replay(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Take records that cannot be read as an error.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Compare with what the server recorded.")] = False,
+    report: Report = None,
 ) -> None:
     """Run rules over a recorded log and report what they would have sent.
 
@@ -62,7 +67,7 @@ def replay(
     wrong.
     """
     options = LogOptions(source, format, user_at, timezone, clock, day, memory)
-    run = _Run(rules, config, options, decisions, strict, verify, jobs)
+    run = _Run(rules, config, options, decisions, strict, verify, jobs, report)
     try:
         run.until = None if until is None else parse_at(until)
         with stopped_by_unreadable(source, logs[0]):
@@ -90,6 +95,7 @@ class _Run:
     strict: bool
     verify: bool
     jobs: int
+    page: str | None
     until: int | None = None
     invariants: tuple[Invariant, ...] = ()
 
@@ -104,7 +110,7 @@ class _Run:
             timeline = self.recorded_rules(opened.recording)
         dry = self.dry_run(timeline, opened.recording)
         gc.freeze()  # the events stay to the end; the collector need not look at them again and again
-        self.judge(dry, Alone(opened.activity, opened.came_to), opened.bad)
+        self.judge(dry, Alone(opened.activity, opened.came_to), opened.bad, logs)
 
     def check(self, logs: list[str], store: str | None) -> None:
         if self.verify and store is None:
@@ -113,6 +119,7 @@ class _Run:
             stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
         if self.decisions not in (None, STDIN):
             check_output(str(self.decisions), logs)
+        check_report(self.page, logs)
 
     def named_rules(self) -> Timeline:
         folder = self.rules or read_settings(self.config, os.environ).rules
@@ -130,12 +137,15 @@ class _Run:
     def dry_run(self, timeline: Timeline, recording: Recording | None) -> DryRun:
         lines = None if self.decisions is None else SortedLines(self.options.memory_bytes() // LINES_SHARE)
         verification = Verification(recording.decisions) if self.verify and recording is not None else None
-        return DryRun(timeline, self.invariants, self.until, lines=lines, verification=verification)
+        studies = [] if self.page is None else [Gathered(timeline.latest.policy.zone_name)]
+        return DryRun(timeline, self.invariants, self.until, studies, lines=lines, verification=verification)
 
-    def judge(self, dry: DryRun, runner: Alone, bad: BadRecords) -> None:
+    def judge(self, dry: DryRun, runner: Alone, bad: BadRecords, logs: list[str]) -> None:
         with asking_to_stop() as stopped, progress_bar("replaying", runner.events) as progress:
             runner.run(dry, progress, stopped)
         written = self.write(dry, runner)
+        if self.page is not None:
+            self.write_page(self.page, dry, runner, about(logs, bad, self.rules or "", self.until))
         for line in details(bad, dry.tally.faults):
             typer.echo(line, err=True)
         if not dry.is_whole:
@@ -154,6 +164,14 @@ class _Run:
             return None
         with progress_bar("writing", dry.lines.count, "decisions") as progress:
             return write_decisions(self.decisions, runner.chunks(dry), dry.is_whole, progress)
+
+    def write_page(self, page: str, dry: DryRun, runner: Alone, made_from: About) -> None:
+        if not dry.is_whole:
+            partial = f"{dry.tally.users:,} of {counted(runner.users, 'user')} were run."
+            made_from = replace(made_from, partial=partial)
+        (gathered,) = dry.studies
+        assert isinstance(gathered, Gathered)
+        write_report(page, replay_page(dry.tally, gathered, dry.timeline.latest, made_from))
 
     def say_part(self, dry: DryRun, runner: Alone, bad: BadRecords, written: str | None) -> NoReturn:
         """What came of the users that were run before the user had enough. It says so first."""

@@ -131,7 +131,9 @@ class _Run:
         is_whole = self.take(opened, ready, until)
         found = ready.result(opened.activity.users, until, is_partial=not is_whole)
         if self.report is not None:
-            page = sweep_page(found, about(logs, opened, self.rules or "", until), in_order(found.points, self.sort))
+            page = sweep_page(
+                found, about(logs, opened.bad, self.rules or "", until), in_order(found.points, self.sort)
+            )
             write_report(self.report, page)
         self.show(found, opened)
         if not is_whole:

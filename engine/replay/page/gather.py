@@ -9,17 +9,18 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import UTC, tzinfo
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-from engine.core.model import OUTCOMES, Decision, Event, Outcome
+from engine.core.model import Decision, Event, Outcome
 from engine.core.reasons import explain
 from engine.core.rules import Policy
 from engine.core.scope import user_zone
 from engine.core.units import HOUR, MINUTE, SECOND, to_datetime
+from engine.core.zones import find_zone
 from engine.replay.activity import at_of
 from engine.replay.driver import Ran
-from engine.replay.report import count_rules
 
 TIMELINES_MAX = 12
 MARKS_MAX = 2_000  # of one timeline
@@ -29,26 +30,8 @@ TYPE_MAX = 80  # characters of an event's type
 DAYS_MAX = 1_100  # bars of the days: three years, day by day
 SENT_COUNTED_MAX = 10_000  # messages to one user; those with more are counted as these
 WEEK_HOURS = 7 * 24
-PLACE_OF: dict[Outcome, int] = {outcome: place for place, outcome in enumerate(OUTCOMES)}
-SENT = PLACE_OF["sent"]
 
 Item = TypeVar("Item")
-
-
-@dataclass(slots=True)
-class RuleFigures:
-    """What became of a rule's candidates in the end, in the order of `OUTCOMES`, and how many users it reached."""
-
-    outcomes: list[int] = field(default_factory=lambda: [0] * len(OUTCOMES))
-    users: int = 0
-
-    @property
-    def candidates(self) -> int:
-        return sum(self.outcomes)
-
-    @property
-    def sent(self) -> int:
-        return self.outcomes[SENT]
 
 
 class Mark(NamedTuple):
@@ -119,24 +102,17 @@ class Days:
 
 @dataclass(slots=True)
 class Gathered:
-    """The figures. Times of the day and days are by each user's clock, where the log names their zone; `own_clock`
-    users have one of their own. The hours of the week count from Monday, midnight.
+    """What a page shows beside a `Tally`. Times of the day and days are by each user's clock, where the log names their
+    zone; ``own_clock`` users have another than ``zone_name``, the policy's. The hours of the week count from Monday,
+    midnight.
 
     ``user_days`` are the days on which somebody did something, for each user; ``per_user`` is how many users got how
-    many messages; ``kept_back`` are candidates that a gate after the condition closed, or that are held.
+    many messages; ``kept_back`` are candidates that a gate after the condition closed, or that were held.
     """
 
-    users: int = 0
-    events: int = 0
-    candidates: int = 0
-    sent: int = 0
-    reached: int = 0
-    faults: int = 0
+    zone_name: str
     user_days: int = 0
     own_clock: int = 0
-    first: int | None = None
-    last: int | None = None
-    rules: dict[str, RuleFigures] = field(default_factory=dict)
     week_events: list[int] = field(default_factory=lambda: [0] * WEEK_HOURS)
     week_sent: list[int] = field(default_factory=lambda: [0] * WEEK_HOURS)
     week_kept_back: list[int] = field(default_factory=lambda: [0] * WEEK_HOURS)
@@ -144,56 +120,38 @@ class Gathered:
     per_user: Counter[int] = field(default_factory=Counter)
     busiest: list[UserTimeline] = field(default_factory=list)
 
-    def note(self, ran: Ran, policy: Policy, place: int = 0) -> None:
-        """Take in what came of one user under the timeline of that place; ``policy`` is the one whose clock counts."""
-        evaluated = ran.evaluated[place]
-        decisions = evaluated.decisions
+    def see(self, ran: Ran) -> None:
+        """Take in what came of one user under the first of the timelines."""
+        evaluated = ran.evaluated[0]
+        policy = _policy_of(self.zone_name)
         zone = user_zone(evaluated.state.attributes, policy)
-        self.users += 1
-        self.events += len(ran.events)
-        self.faults += len(evaluated.faults)
         self.own_clock += zone is not policy.zone
-        self._note_span(ran.events[0].at, ran.events[-1].at)
         self._note_hours(ran.events, zone)
         sent = 0
-        for decision in decisions:
-            self.candidates += decision.was is None
+        for decision in evaluated.decisions:
             if decision.outcome == "sent":
                 sent += 1
                 self._note_sent(decision.at, zone)
             elif decision.outcome not in _NOT_KEPT_BACK and decision.was is None:
                 self.week_kept_back[_week_hour(decision.at, zone)] += 1
-        self.sent += sent
-        self.reached += sent > 0
         self.per_user[min(sent, SENT_COUNTED_MAX)] += 1
-        for name, count in count_rules(decisions).items():
-            figures = self.rules.setdefault(name, RuleFigures())
-            figures.users += bool(count.reached)
-            for outcome, number in count.outcomes.items():
-                figures.outcomes[PLACE_OF[outcome]] += number  # type: ignore[index]
         if len(self.busiest) < TIMELINES_MAX or (-sent, -len(ran.events), ran.user) < self.busiest[-1].rank:
-            self._keep_busiest([timeline_of(ran.user, ran.events, decisions)])
+            self._keep_busiest([timeline_of(ran.user, ran.events, evaluated.decisions)])
+
+    def found(self) -> Gathered:
+        """What another process needs to know of it."""
+        return self
 
     def merge(self, other: Gathered) -> None:
         """Take in what was gathered of other users."""
-        for name in ("users", "events", "candidates", "sent", "reached", "faults", "user_days", "own_clock"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        if other.first is not None and other.last is not None:
-            self._note_span(other.first, other.last)
-        for rule, figures in other.rules.items():
-            mine = self.rules.setdefault(rule, RuleFigures())
-            mine.users += figures.users
-            mine.outcomes = [a + b for a, b in zip(mine.outcomes, figures.outcomes, strict=True)]
+        self.user_days += other.user_days
+        self.own_clock += other.own_clock
         for name in ("week_events", "week_sent", "week_kept_back"):
             pairs = zip(getattr(self, name), getattr(other, name), strict=True)
             setattr(self, name, [a + b for a, b in pairs])
         self.days.merge(other.days)
-        self.per_user += other.per_user
+        self.per_user.update(other.per_user)
         self._keep_busiest(other.busiest)
-
-    def _note_span(self, first: int, last: int) -> None:
-        self.first = first if self.first is None else min(self.first, first)
-        self.last = last if self.last is None else max(self.last, last)
 
     def _note_hours(self, events: Sequence[Event], zone: tzinfo) -> None:
         """Hour by hour, so that the clock is asked once for all events of an hour."""
@@ -219,6 +177,12 @@ class Gathered:
 
 # What was said, said to nobody on purpose, or not wanted by the rule itself.
 _NOT_KEPT_BACK = frozenset({"sent", "shadow", "condition"})
+
+
+@lru_cache(maxsize=8)
+def _policy_of(zone_name: str) -> Policy:
+    """One that has the zone; found by its name, for a zone itself cannot go from process to process."""
+    return Policy(zone=find_zone(zone_name) or UTC, zone_name=zone_name)
 
 
 def _week_hour(at: int, zone: tzinfo) -> int:

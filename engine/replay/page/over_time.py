@@ -16,20 +16,20 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 FILLED_DAYS_MAX = 92  # up to here days without any events have their place on the chart, empty
 
 
-def _clock(gathered: Gathered, zone_name: str) -> str:
+def _clock(gathered: Gathered, users: int) -> str:
     if gathered.own_clock == 0:
-        return f"By the clock of {zone_name}."
-    own = f"{gathered.own_clock:,} of {gathered.users:,}"
-    return f"By the clock of each user where the log names their zone ({own}), else by that of {zone_name}."
+        return f"By the clock of {gathered.zone_name}."
+    own = f"{gathered.own_clock:,} of {users:,}"
+    return f"By the clock of each user where the log names their zone ({own}), else by that of {gathered.zone_name}."
 
 
-def hours(gathered: Gathered, policy: Policy) -> Section:
+def hours(gathered: Gathered, users: int, policy: Policy) -> Section:
     events, sent, kept = (
         _by_hour(week) for week in (gathered.week_events, gathered.week_sent, gathered.week_kept_back)
     )
     columns = [Column("hour"), *[Column(name, numeric=True) for name in ("messages", "kept back", "events")]]
     rows: list[list[Cell]] = [[f"{hour:02d}:00", sent[hour], kept[hour], events[hour]] for hour in range(24)]
-    lead = f"Messages, candidates that a limit kept back, and events as the line. {_clock(gathered, policy.zone_name)}"
+    lead = f"Messages, candidates that a limit kept back, and events as the line. {_clock(gathered, users)}"
     if policy.quiet_hours:
         spans = [f"{name} {_quiet_text(hours)}" for name, hours in policy.quiet_hours.items()]
         lead += f" Quiet hours are shaded: {'; '.join(spans)}."

@@ -9,9 +9,10 @@ from engine.core.rules import Rule, RuleSet
 from engine.core.units import MILLISECOND
 from engine.replay.page.about import About, moment, number, span_text
 from engine.replay.page.document import Card, Document, Section, write
-from engine.replay.page.gather import SENT_COUNTED_MAX, Gathered, RuleFigures
+from engine.replay.page.gather import SENT_COUNTED_MAX, Gathered
 from engine.replay.page.markup import EMPTY, Cell, Column, Html, said, table
 from engine.replay.page.over_time import days, days_data, hours, hours_data, week
+from engine.replay.tally import RuleCount, Tally
 
 CHART_RULES_MAX = 40  # bars; the table has all rules
 # Where messages per user go beyond this, bars stand for more than one number.
@@ -19,76 +20,78 @@ SINGLE_BARS_MAX = 60
 STEPS = (1, 2, 5)
 
 
-def replay_page(gathered: Gathered, rules: RuleSet, about: About) -> bytes:
+def replay_page(tally: Tally, gathered: Gathered, rules: RuleSet, about: About) -> bytes:
     """The whole file. ``rules`` are those that held last; rules of the past stand below them."""
-    ranked = _in_order(gathered.rules, rules)
+    ranked = _in_order(tally.rules, rules)
     sections = [
         _outcomes(ranked),
-        hours(gathered, rules.policy),
+        hours(gathered, tally.users, rules.policy),
         week(gathered),
         days(gathered.days),
-        _per_user(gathered),
-        _timelines(gathered),
+        _per_user(gathered, tally.users),
+        _timelines(gathered, tally.users),
     ]
     shown_rules = _busy(ranked)
     data = {
         "outcomes": list(OUTCOMES),
-        "rules": [[name, figures.users, figures.outcomes] for name, figures in shown_rules],
+        "rules": [
+            [name, count.reached, [count.outcomes[outcome] for outcome in OUTCOMES]] for name, count in shown_rules
+        ],
         "hours": hours_data(gathered, rules.policy),
         "days": days_data(gathered.days),
         "perUser": _per_user_data(gathered),
         "timelines": _timelines_data(gathered),
     }
-    span = span_text(gathered.first, gathered.last)
+    span = span_text(tally.first, tally.last)
     origin = [*about.origin(), *([("Time", span)] if span else [])]
-    document = Document("Dry run", about.labels(), origin, _cards(gathered, about), sections, data)
+    document = Document("Dry run", about.labels(), origin, _cards(tally, gathered, about), sections, data)
     return write(document)
 
 
-def _in_order(figures: Mapping[str, RuleFigures], rules: Iterable[Rule]) -> list[tuple[str, RuleFigures]]:
+def _in_order(counts: Mapping[str, RuleCount], rules: Iterable[Rule]) -> list[tuple[str, RuleCount]]:
     names = [rule.id for rule in rules]
-    names += sorted(figures.keys() - set(names))
-    return [(name, figures.get(name) or RuleFigures()) for name in names]
+    names += sorted(counts.keys() - set(names))
+    return [(name, counts.get(name) or RuleCount()) for name in names]
 
 
-def _busy(ranked: Sequence[tuple[str, RuleFigures]]) -> list[tuple[str, RuleFigures]]:
+def _busy(ranked: Sequence[tuple[str, RuleCount]]) -> list[tuple[str, RuleCount]]:
     """Those on the chart: all, or where there are too many those with the most candidates, in the same order."""
     most = sorted(range(len(ranked)), key=lambda place: (-ranked[place][1].candidates, place))[:CHART_RULES_MAX]
     return [ranked[place] for place in sorted(most)]
 
 
-def _cards(gathered: Gathered, about: About) -> list[Card]:
-    reached = f"{gathered.reached / gathered.users:.1%} of the users" if gathered.users else ""
-    rate = f"{gathered.sent / gathered.user_days:,.2f}" if gathered.user_days else "0"
+def _cards(tally: Tally, gathered: Gathered, about: About) -> list[Card]:
+    sent = sum(count.outcomes["sent"] for count in tally.rules.values())
+    rate = f"{sent / gathered.user_days:,.2f}" if gathered.user_days else "0"
     cards = [
-        Card("Events", f"{gathered.events:,}"),
-        Card("Users", f"{gathered.users:,}"),
-        Card("Messages", f"{gathered.sent:,}", f"of {number(gathered.candidates, 'candidate')}"),
-        Card("Reached", f"{gathered.reached:,}", reached),
+        Card("Events", f"{tally.events:,}"),
+        Card("Users", f"{tally.users:,}"),
+        Card("Messages", f"{sent:,}", f"of {number(tally.candidates, 'candidate')}"),
+        Card("Reached", f"{tally.reached:,}", f"{tally.reached / tally.users:.1%} of the users" if tally.users else ""),
         Card("Messages per user and day", rate, f"over {number(gathered.user_days, 'day')} on which a user was active"),
         about.bad_records(),
     ]
     if about.until is not None:
-        left_out = f"{number(about.left_out, 'event')} after it left out" if about.left_out else ""
+        left_out = f"{number(tally.left_out, 'event')} after it left out" if tally.left_out else ""
         cards.append(Card("Time ran to", moment(about.until), left_out))
-    if gathered.faults:
-        cards.append(Card("Faults", f"{gathered.faults:,}", "events left out, because the engine failed on them"))
+    if tally.fault_count:
+        cards.append(Card("Faults", f"{tally.fault_count:,}", "events left out, because the engine failed on them"))
     return cards
 
 
-def _outcomes(ranked: Sequence[tuple[str, RuleFigures]]) -> Section:
-    used = [place for place in range(len(OUTCOMES)) if any(figures.outcomes[place] for _, figures in ranked)]
+def _outcomes(ranked: Sequence[tuple[str, RuleCount]]) -> Section:
+    used = [outcome for outcome in OUTCOMES if any(count.outcomes[outcome] for _, count in ranked)]
     columns = [
         Column("rule", user_text=True),
         Column("candidates", numeric=True),
         Column("users reached", numeric=True),
-        *[Column(OUTCOMES[place], numeric=True) for place in used],
+        *[Column(outcome, numeric=True) for outcome in used],
     ]
     rows: list[list[Cell]] = [
-        [name, figures.candidates, figures.users, *[figures.outcomes[place] for place in used]]
-        for name, figures in ranked
+        [name, count.candidates, count.reached, *[count.outcomes[outcome] for outcome in used]]
+        for name, count in ranked
     ]
-    fired = any(figures.candidates for _, figures in ranked)
+    fired = any(count.candidates for _, count in ranked)
     lead = "What became of each rule's candidates: a message, or the gate at which it ended."
     if len(ranked) > CHART_RULES_MAX:
         lead += (
@@ -109,10 +112,10 @@ def _outcomes(ranked: Sequence[tuple[str, RuleFigures]]) -> Section:
     )
 
 
-def _per_user(gathered: Gathered) -> Section:
+def _per_user(gathered: Gathered, users: int) -> Section:
     columns = [Column("messages"), Column("users", numeric=True), Column("share of users", numeric=True)]
     bars = _per_user_data(gathered)
-    rows: list[list[Cell]] = [[name, count, f"{count / gathered.users:.1%}"] for name, count in bars]
+    rows: list[list[Cell]] = [[name, count, f"{count / users:.1%}"] for name, count in bars]
     lead = "How many users got how many messages over the whole log."
     return Section(
         "per-user",
@@ -142,7 +145,7 @@ def _per_user_data(gathered: Gathered) -> list[tuple[str, int]]:
     return bars
 
 
-def _timelines(gathered: Gathered) -> Section:
+def _timelines(gathered: Gathered, users: int) -> Section:
     columns = [
         Column("user", user_text=True),
         *[Column(name, numeric=True) for name in ("messages", "other decisions", "events", "marks on the chart")],
@@ -156,7 +159,7 @@ def _timelines(gathered: Gathered) -> Section:
         " comes when you point at it. Zoom by the slider, by two fingers, or by Ctrl and the wheel. On the keyboard the"
         " arrows go from mark to mark and from user to user, + and − zoom. Times are UTC."
     )
-    if len(gathered.busiest) < gathered.users:
+    if len(gathered.busiest) < users:
         lead = f"The {len(gathered.busiest)} with the most messages, then events. {lead}"
     picker = (
         '<p class="controls"><label for="timeline-user">Show</label> <select id="timeline-user"></select>'
