@@ -6,7 +6,8 @@ And what logs declare of themselves, which is shown as well.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine.core.model import Json
@@ -41,9 +42,12 @@ class BadRecord:
         return f"{message}: {self.text}" if self.text else message
 
 
+Place = tuple[int, int]  # the number of the log, and the line in it
+
+
 @dataclass(slots=True)
 class BadRecords:
-    """``counts`` by reason, in the order in which they first occurred; ``shown`` are the first `SHOWN_MAX`.
+    """``counts`` by reason; ``shown`` are the first `SHOWN_MAX` in the order of the logs and of their lines.
 
     ``misses`` says what the mapping, or the engine's own form, asks of the first bad record if that is an object, and
     it has not; "" if nothing. ``declared`` is what the first `SHOWN_MAX` logs with a header say of themselves.
@@ -53,11 +57,53 @@ class BadRecords:
     shown: list[BadRecord] = field(default_factory=list)
     misses: str = ""
     declared: list[str] = field(default_factory=list)
+    _log_number: int = 0
+    _firsts: dict[str, Place] = field(default_factory=dict)
+    _places: list[Place] = field(default_factory=list)  # of those that are shown
 
-    def add(self, log: str, line: int, trouble: BadLine, text: bytes | str = b"") -> None:
-        self.counts[trouble.reason] = self.counts.get(trouble.reason, 0) + 1
-        if len(self.shown) < SHOWN_MAX:
-            self.shown.append(BadRecord(log, line, trouble.reason, trouble.detail, _one_line(text)))
+    def begin(self) -> None:
+        """What is added from now on is of another log, or of what holds it."""
+        self._log_number += 1
+
+    def add(
+        self,
+        log: str,
+        line: int,
+        trouble: BadLine,
+        text: bytes | str = b"",
+        misses: Callable[[], str] | None = None,
+    ) -> None:
+        """``misses`` is asked where the record is the first of all so far."""
+        place = self._log_number, line
+        if not self._places or place < self._places[0]:
+            self.misses = "" if misses is None else misses()
+        self._count(trouble.reason, 1, place)
+        if len(self.shown) < SHOWN_MAX or place < self._places[-1]:
+            self._show(place, BadRecord(log, line, trouble.reason, trouble.detail, _one_line(text)))
+
+    def merge(self, other: BadRecords) -> None:
+        """Add what another process found in its part of the same logs."""
+        if other._places and (not self._places or other._places[0] < self._places[0]):
+            self.misses = other.misses
+        for reason, count in other.counts.items():
+            self._count(reason, count, other._firsts[reason])
+        for place, record in zip(other._places, other.shown, strict=True):
+            self._show(place, record)
+        self.declared += other.declared
+
+    def by_reason(self) -> list[tuple[str, int]]:
+        """The counts, those of reasons that occur early in the logs first."""
+        return sorted(self.counts.items(), key=lambda one: self._firsts.get(one[0], (0, 0)))
+
+    def _count(self, reason: str, count: int, place: Place) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + count
+        self._firsts[reason] = min(place, self._firsts.get(reason, place))
+
+    def _show(self, place: Place, record: BadRecord) -> None:
+        at = bisect_right(self._places, place)
+        self._places.insert(at, place)
+        self.shown.insert(at, record)
+        del self._places[SHOWN_MAX:], self.shown[SHOWN_MAX:]
 
     def declare(self, log: str, header: Mapping[str, Json]) -> None:
         """A log begins with a header that says this."""

@@ -38,10 +38,10 @@ def json_batches(log: str, source: Source, bad: BadRecords, progress: Progress |
         # Line breaks mean nothing between the parts of a record, and within them there can be none.
         piece.append(text.replace(b"\n", b" "))
         if len(piece) == PIECE_LINES:
-            if batch := read_piece(piece, form, Whereabouts(log, first, source, bad)):
+            if batch := read_piece(piece, form, Whereabouts(log, range(first, first + len(piece)), source, bad)):
                 yield batch
             piece, first = [], number + 1
-    if piece and (batch := read_piece(piece, form, Whereabouts(log, first, source, bad))):
+    if piece and (batch := read_piece(piece, form, Whereabouts(log, range(first, first + len(piece)), source, bad))):
         yield batch
 
 
@@ -89,13 +89,15 @@ def is_lines(start: bytes) -> bool:
         # It breaks off: an object that goes on in the next line, unless what follows are objects by themselves.
         if "truncated" in str(error):
             return len(lines) > 1 and all(map(_is_object, lines[1:]))
+    except RecursionError:
+        pass  # whoever reads the line says so
     return True
 
 
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(_decode(line), dict)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return False
 
 

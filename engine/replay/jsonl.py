@@ -8,8 +8,9 @@ the meaning.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from operator import attrgetter
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -24,6 +25,8 @@ from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
 
 ReadLine = Callable[[bytes], Event]  # raises `BadLine`, or what msgspec raises for a line that is not JSON
+# Takes the number of the first line, and the lines; gives those that are to be read, with their numbers.
+Pick = Callable[[int, list[bytes]], tuple[Sequence[int], list[bytes]]]
 ReadLines = Callable[[list[bytes]], Sequence[Event | None]]  # None for a line that has to be read with care
 
 # Lines that are decoded at once: one that is odd makes all of them be read with care.
@@ -51,26 +54,34 @@ def read_jsonl(
 
 
 def jsonl_batches(
-    log: str, source: Source | None, bad: BadRecords, progress: Progress | None = None
+    log: str,
+    source: Source | None,
+    bad: BadRecords,
+    progress: Progress | None = None,
+    pick: Pick | None = None,
+    bad_bytes: BadRecords | None = None,
 ) -> Iterator[list[Event]]:
     """The events of a log, in the order of its lines, some thousands at a time: those of one block of its bytes.
 
-    They are of the engine's own form if there is no source.
+    They are of the engine's own form if there is no source. Where others read the log as well, ``pick`` says which of
+    the lines are to be read here, and ``bad_bytes`` takes what is wrong before there are lines.
     """
     form = own_form() if source is None else mapped_form(source)
-    for first, lines in read_lines(log, bad, progress):
+    for first, lines in read_lines(log, bad if bad_bytes is None else bad_bytes, progress):
+        numbers, own = (range(first, first + len(lines)), lines) if pick is None else pick(first, lines)
         batch: list[Event] = []
-        for start in range(0, len(lines), PIECE_LINES):
-            batch += read_piece(lines[start : start + PIECE_LINES], form, Whereabouts(log, first + start, source, bad))
+        for start in range(0, len(own), PIECE_LINES):
+            end = start + PIECE_LINES
+            batch += read_piece(own[start:end], form, Whereabouts(log, numbers[start:end], source, bad))
         if batch:
             yield batch
 
 
 class Whereabouts(NamedTuple):
-    """Where lines stand, the first of them in line ``number``, and where to write down what is wrong with them."""
+    """Where lines stand, by their numbers, and where to write down what is wrong with them."""
 
     log: str
-    number: int
+    numbers: Sequence[int]
     source: Source | None
     bad: BadRecords
 
@@ -85,9 +96,9 @@ def read_piece(lines: list[bytes], form: Form, place: Whereabouts) -> list[Event
 
 def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLine, place: Whereabouts) -> list[Event]:
     """The events of the lines, of which some have been read already."""
-    log, first, source, bad = place
+    log, numbers, source, bad = place
     read_now: list[Event] = []
-    for number, (line, event) in enumerate(zip(lines, events, strict=True), first):
+    for number, line, event in zip(numbers, lines, events, strict=True):
         try:
             if event is None:
                 check_depth(line)
@@ -98,9 +109,7 @@ def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLin
             if header is not None:
                 bad.declare(log, header)
                 continue
-            if not bad.total:
-                bad.misses = _no_own(line) if source is None else _misses(source, line)
-            bad.add(log, number, trouble, line)
+            bad.add(log, number, trouble, line, partial(_misses, source, line))
         except msgspec.MsgspecError as error:
             if line.strip():
                 bad.add(log, number, BadLine("not JSON", str(error)), line)
@@ -110,7 +119,7 @@ def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLin
 def header_of(line: bytes) -> dict[str, Json] | None:
     """What a log of the engine's own form says of itself in its first line, ``{"log": {…}}``; None for a record."""
     try:
-        record = _record(line)
+        record = record_of(line)
     except (BadLine, msgspec.MsgspecError):
         return None
     header = record.get("log")
@@ -120,7 +129,7 @@ def header_of(line: bytes) -> dict[str, Json] | None:
 def _no_own(line: bytes) -> str:
     """What a record has that is not of the engine's own form: ``the first record has time, who, and no "at"``."""
     try:
-        record = _record(line)
+        record = record_of(line)
     except (BadLine, msgspec.MsgspecError):
         return ""
     lacking = [name for name in ("at", "user", "type") if name not in record]
@@ -134,14 +143,16 @@ def _short(names: str) -> str:
     return names if len(names) <= NAMES_LENGTH_MAX else names[: NAMES_LENGTH_MAX - 1] + "…"
 
 
-def _misses(source: Source, line: bytes) -> str:
+def _misses(source: Source | None, line: bytes) -> str:
     """What a record lacks that the mapping needs: ``no field "tme" (at: in s.yaml); the record has seq, time``."""
+    if source is None:
+        return _no_own(line)
     try:
-        record = _record(line)
+        record = record_of(line)
     except (BadLine, msgspec.MsgspecError):
         return ""
     for name, place in (("at", source.at), ("user", source.user), ("type", source.type)):
-        if place.path is not None and _finder(place)(record) is None:
+        if place.path is not None and finder_of(place)(record) is None:
             near = get_close_matches(place.path, record, n=1)
             has = f'did you mean "{near[0]}"?' if near else _short(f"the record has {', '.join(record)}")
             return f'no field "{place.path}" ({name}: in {source.file}); {has}'
@@ -163,8 +174,11 @@ def check_depth(line: bytes) -> None:
             depth -= 1
 
 
-def _record(line: bytes) -> dict[str, Json]:
-    record = _decode_json(line)
+def record_of(line: bytes) -> dict[str, Json]:
+    try:
+        record = _decode_json(line)
+    except RecursionError:
+        raise BadLine("nested too deeply", f"more than {DEPTH_MAX} levels") from None
     if not isinstance(record, dict):
         raise BadLine("not an object", "expected {…}")
     return record
@@ -197,7 +211,7 @@ def own_form() -> Form:
     decode = msgspec.json.Decoder(_Own).decode_lines
 
     def read(line: bytes) -> Event:
-        record = _record(line)
+        record = record_of(line)
         data = record.get("data")
         if data is None:
             data = {}
@@ -208,7 +222,7 @@ def own_form() -> Form:
         return make_event(stamps, get("at"), get("user"), get("type"), get("session"), get("id"), {**further, **data})
 
     def read_many(lines: list[bytes]) -> Sequence[Event | None]:
-        records = _decoded(decode, lines)
+        records = decoded(decode, lines)
         if records is None:
             return [None] * len(lines)
         moments = stamps.parse_all([own.at for own in records])
@@ -220,7 +234,7 @@ def own_form() -> Form:
     return Form(read, read_many)
 
 
-def _decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> list[Record] | None:
+def decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> list[Record] | None:
     """A record for each line, or None where any of them is not what the decoder is made for."""
     try:
         for line in lines:
@@ -237,7 +251,7 @@ def _decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> lis
 def mapped_form(source: Source) -> Form:
     """Reads lines of a foreign log as the mapping says."""
     careful = _careful(source)
-    fields = _fields(source)
+    fields = fields_of([*_main_places(source), *(source.data or {}).values()])
     if source.data is None or fields is None:
         return Form(careful, lambda lines: [None] * len(lines))
     return Form(careful, _fast(source, fields))
@@ -245,11 +259,11 @@ def mapped_form(source: Source) -> Form:
 
 def _careful(source: Source) -> ReadLine:
     stamps = Stamps(source.zone)
-    main = [_finder(place) for place in _main_places(source)]
-    data_finders = None if source.data is None else [(name, _finder(place)) for name, place in source.data.items()]
+    main = [finder_of(place) for place in _main_places(source)]
+    data_finders = None if source.data is None else [(name, finder_of(place)) for name, place in source.data.items()]
 
     def read(line: bytes) -> Event:
-        record = _record(line)
+        record = record_of(line)
         if data_finders is None:
             data = {name: value for name, value in record.items() if value is not None}
         else:
@@ -266,7 +280,7 @@ def _main_places(source: Source) -> tuple[Place, Place, Place, Place, Place]:
     return source.at, source.user, source.type, source.session or nothing, source.id or nothing
 
 
-def _finder(place: Place) -> Callable[[dict[str, Json]], Json]:
+def finder_of(place: Place) -> Callable[[dict[str, Json]], Json]:
     """What stands at a place of a record; None where nothing does."""
     if place.path is None:
         return lambda record: place.value
@@ -282,10 +296,9 @@ def _finder(place: Place) -> Callable[[dict[str, Json]], Json]:
     return find
 
 
-def _fields(source: Source) -> dict[str, Any] | None:
-    """The paths of a mapping as a tree of fields to decode; None where that cannot be, such as one within another."""
+def fields_of(places: Iterable[Place]) -> dict[str, Any] | None:
+    """The paths of places as a tree of fields to decode; None where that cannot be, such as one within another."""
     tree: dict[str, Any] = {}
-    places = [*_main_places(source), *(source.data or {}).values()]
     for path in dict.fromkeys(place.path for place in places if place.path is not None):
         if not path.isprintable() or '"' in path or "\\" in path:
             return None  # the made decoder knows no fields of such names
@@ -306,7 +319,7 @@ _LEAF: dict[str, Any] = {"": None}  # known by identity, never changed
 
 def _fast(source: Source, fields: dict[str, Any]) -> ReadLines:
     attributes: dict[str, str] = {}
-    decode = msgspec.json.Decoder(_struct(fields, "", "", attributes)).decode_lines
+    decode = msgspec.json.Decoder(struct_of(fields, "", "", attributes)).decode_lines
     places = [*_main_places(source), *(source.data or {}).values()]
     # A constant has no field; it takes the place of what is not there.
     get = attrgetter(*(_ABSENT if place.path is None else attributes[place.path] for place in places))
@@ -316,7 +329,7 @@ def _fast(source: Source, fields: dict[str, Any]) -> ReadLines:
     stamps = Stamps(source.zone)
 
     def read_many(lines: list[bytes]) -> Sequence[Event | None]:
-        records = _decoded(decode, lines)
+        records = decoded(decode, lines)
         try:
             found: list[Sequence[Json]] = list(map(get, records or ()))
         except AttributeError:
@@ -354,7 +367,7 @@ def _filled(values: Sequence[Json], constants: list[Json]) -> list[Json]:
 _ABSENT = "absent"  # an attribute of the class: no field of a record can fill it
 
 
-def _struct(fields: dict[str, Any], prefix: str, dotted: str, attributes: dict[str, str]) -> type[msgspec.Struct]:
+def struct_of(fields: dict[str, Any], prefix: str, dotted: str, attributes: dict[str, str]) -> type[msgspec.Struct]:
     """A type that decodes just these fields. ``attributes`` gets the attribute path of every dotted path."""
     members: list[tuple[str, Any, Any]] = []
     renamed = {}
@@ -366,6 +379,6 @@ def _struct(fields: dict[str, Any], prefix: str, dotted: str, attributes: dict[s
             attributes[path] = prefix + member
             members.append((member, Any, None))
         else:
-            struct = _struct(inner, f"{prefix}{member}.", f"{path}.", attributes)
+            struct = struct_of(inner, f"{prefix}{member}.", f"{path}.", attributes)
             members.append((member, struct | None, msgspec.field(default_factory=struct)))
     return msgspec.defstruct("Fields", members, rename=renamed, namespace={_ABSENT: None}, gc=False, frozen=True)

@@ -17,32 +17,46 @@ from engine.replay.formats.registry import OWN, mapped_reader_of, reader_of
 from engine.replay.jsonl import jsonl_batches
 from engine.replay.mapping import Source
 from engine.replay.members import logs_in
+from engine.replay.shares import Share, own_events, own_lines
 from engine.replay.table import csv_batches
 
 
 def event_batches(
-    logs: Sequence[str], settings: Settings, form: str | None, bad: BadRecords, progress: Progress | None = None
+    logs: Sequence[str],
+    settings: Settings,
+    form: str | None,
+    bad: BadRecords,
+    progress: Progress | None = None,
+    share: Share | None = None,
 ) -> Iterator[list[Event]]:
     """All events, some thousands at a time, in the order of the logs and of their lines.
 
     A log is read by the mapping of the settings where they have one, else as of the format ``form``, else as of the
     format that it begins like; "-" is standard input. Raises OSError for a log that cannot be read, `UnknownForm`, and
-    `UnknownColumn`.
+    `UnknownColumn`. With a ``share`` it is what belongs to that; of bad records, too, each belongs to one.
     """
     for name in logs:
-        for _, batches in opened_logs(name, settings, form, bad, progress):
+        for _, batches in opened_logs(name, settings, form, bad, progress, share):
             yield from batches
 
 
 def opened_logs(
-    name: str, settings: Settings, form: str | None, bad: BadRecords, progress: Progress | None = None
+    name: str,
+    settings: Settings,
+    form: str | None,
+    bad: BadRecords,
+    progress: Progress | None = None,
+    share: Share | None = None,
 ) -> Iterator[tuple[str, Iterator[list[Event]]]]:
     """The logs that one name stands for, each with the name of its format and its events, as `event_batches` has them.
 
     Each has to be read before the next is asked for.
     """
     mapping = settings.source
-    for log in logs_in(name, bad, progress):
+    # What is wrong with all of a log, and not with one of its lines, is for the first of those who share it.
+    common = bad if share is None or share.is_first else BadRecords()
+    for log in logs_in(name, common, progress):
+        bad.begin()
         source = None if mapping is None else mapping.of_log(log, name)
         settings = replace(settings, source=source)
         try:
@@ -51,16 +65,21 @@ def opened_logs(
             where = "" if form is None else "--format: "
             raise UnknownForm(where + refused.message, code=refused.code) from None
         if reader is not None:
-            yield reader.name, reader.read(log, settings, bad, progress)
+            yield reader.name, _own(reader.read(log, settings, common, progress), share)
             continue
         if source is None and form is None and log.lower().removesuffix(".gz").removesuffix(".zst").endswith(".csv"):
             raise UnknownForm(f"{log}: a CSV log needs --source, which says what its columns mean")
         if source is not None and source.format == "csv":
-            yield source.format, csv_batches(log, source, bad, progress)
+            yield source.format, _own(csv_batches(log, source, common, progress), share)
         elif source is not None and source.format == "json":
-            yield source.format, json_batches(log, source, bad, progress)
+            yield source.format, _own(json_batches(log, source, common, progress), share)
         else:
-            yield OWN if source is None else source.format, jsonl_batches(log, source, bad, progress)
+            pick = None if share is None else own_lines(source, share)
+            yield OWN if source is None else source.format, jsonl_batches(log, source, bad, progress, pick, common)
+
+
+def _own(batches: Iterator[list[Event]], share: Share | None) -> Iterator[list[Event]]:
+    return batches if share is None else own_events(batches, share)
 
 
 def read_logs(

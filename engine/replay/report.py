@@ -114,7 +114,7 @@ def _number(count: int, noun: str) -> str:
 def _reasons(bad: BadRecords) -> str:
     if not bad.total:
         return "0"
-    return f"{bad.total:,}: " + ", ".join(f"{reason} {count:,}" for reason, count in bad.counts.items())
+    return f"{bad.total:,}: " + ", ".join(f"{reason} {count:,}" for reason, count in bad.by_reason())
 
 
 def _moment(at: int) -> str:
