@@ -42,6 +42,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "isolation",
         "loading",
         "near",
+        "scenario",
         "storage",
         "triggers",
     ),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from engine.core.model import Event, Json
-from engine.core.units import MILLISECOND, MINUTE, SECOND, format_at, format_duration
+from engine.core.model import Event
+from engine.core.units import MILLISECOND, MINUTE, SECOND, format_duration
 from engine.invariants.check import Violation
-from engine.loading.scenarios import EVENT, START_DEFAULT, USER_DEFAULT, parse_moment
+from engine.loading.scenario_text import event_item, flow, moment, text_item
+from engine.loading.scenarios import START_DEFAULT, USER_DEFAULT, parse_moment
 
 # What may be tried, for each event, in place of the time before it: the first that will do is taken.
 GAPS = (0, SECOND, MINUTE)
@@ -108,57 +107,16 @@ def entry(example: Counterexample) -> str:
     """An item of ``tests:``. It fails as long as the rules send the message that is too many."""
     violation = example.violation
     last = violation.sendings[-1].decision
-    lines = [f"- name: {_text(f'{violation.invariant.name} (found by proactive test)')}"]
+    lines = [f"- name: {text_item(f'{violation.invariant.name} (found by proactive test)')}"]
     if example.start != parse_moment(START_DEFAULT):
-        lines.append(f"  start: {_text(_moment(example.start))}")
+        lines.append(f"  start: {text_item(moment(example.start))}")
     events = list(example.events)
     if events and events[0].type == "user.identify" and events[0].at == example.start:
         user = {"id": USER_DEFAULT, **events.pop(0).data}
-        lines.append(f"  user: {_flow(user)}")
+        lines.append(f"  user: {flow(user)}")
     lines.append("  events:" if events else "  events: []")
-    lines += [f"    - {_event(event, example.start)}" for event in events]
+    lines += [f"    - {event_item(event, example.start)}" for event in events]
     after = format_duration(last.at - example.start)
     lines.append("  expect_not:")
-    lines.append(f"    - {{rule: {_text(last.rule)}, outcome: sent, after: {after}}}")
+    lines.append(f"    - {{rule: {text_item(last.rule)}, outcome: sent, after: {after}}}")
     return "\n".join(lines)
-
-
-def _event(event: Event, start: int) -> str:
-    after = format_duration(event.at - start)
-    beside = {name: value for name, value in event.data.items() if name not in EVENT.keys and name != "user"}
-    inside = {name: value for name, value in event.data.items() if name not in beside}
-    parts = [f"after: {after}", f"type: {_text(event.type)}"]
-    parts += [f"{_text(name)}: {_flow(value)}" for name, value in beside.items()]
-    if inside:
-        parts.append(f"data: {_flow(inside)}")
-    return "{" + ", ".join(parts) + "}"
-
-
-def _moment(at: int) -> str:
-    return format_at(at).replace(".000000Z", "Z")
-
-
-def _flow(value: Json) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_text(str(name))}: {_flow(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return _text(value) if isinstance(value, str) else json.dumps(value)
-
-
-# What means itself in YAML without quotes, wherever it stands: words, but none that is a truth value or nothing, to
-# readers of YAML 1.1 either.
-_PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|y|n)$)[A-Za-z_][A-Za-z0-9_./-]*", re.IGNORECASE)
-
-
-def _text(text: str) -> str:
-    if _PLAIN.fullmatch(text):
-        return text
-    # A JSON string is a double-quoted text of YAML; what is beyond ASCII is escaped where it does not print.
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(part if part.isprintable() else _escaped(part) for part in quoted)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

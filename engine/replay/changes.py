@@ -29,8 +29,8 @@ Edit = tuple[str, str]  # the path of a value and the value, as `patch` takes th
 class Change:
     """One step. ``ways`` are ways of writing one edit, of which the first that fits the files is taken.
 
-    ``added`` happen besides, in order of time; ``removed`` are of the user's events, these very ones. ``amount`` is how far
-    a number is changed, as a share of what it was.
+    ``added`` happen besides, in order of time; ``removed`` are of the user's events, these very ones. ``amount`` is
+    how far a number is changed, as a share of what it was.
     """
 
     text: str
