@@ -43,8 +43,8 @@ class CloudEvents:
             if not str(record.get("specversion")).startswith("1."):
                 raise BadLine("unknown specversion", f"expected 1.0, got {record.get('specversion')!r}"[:120])
             user = at_path(record, user_at)
-            if user is None and not bad.total:
-                bad.misses = f'the first record has no "{user_at}"; say with --user-at where records name their user'
+            if user is None:
+                raise BadLine("no user", f'it has no "{user_at}"; --user-at says where records name their user')
             event = make_event(stamps, record.get("time"), user, record.get("type"), None, record.get("id"), {})
             if event.id and seen.before(str(record.get("source")), event.id):
                 return None

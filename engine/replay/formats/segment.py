@@ -33,6 +33,9 @@ class Segment:
     name = "segment"
     doc = "Calls of Segment or RudderStack: lines, a list, or batches."
 
+    def __init__(self, links_max: int = LINKS_MAX) -> None:
+        self._links_max = links_max
+
     def recognises(self, head: Head) -> bool:
         calls = head.inside("batch")
         return bool(calls) and all(
@@ -48,7 +51,7 @@ class Segment:
     ) -> Iterator[list[Event]]:
         stamps, seen = Stamps(settings.zone), Seen()
         with rereadable(log, progress) as again:
-            people = _People()
+            people = _People(self._links_max)
             people.learn(again, stamps, bad)
 
             def read(call: dict[str, Json]) -> Event | None:
@@ -83,7 +86,8 @@ def happened(call: dict[str, Json], stamps: Stamps) -> int:
 class _People:
     """Who is behind an id, and from when on."""
 
-    def __init__(self) -> None:
+    def __init__(self, links_max: int) -> None:
+        self._links_max = links_max
         self._links: dict[str, list[tuple[int, str]]] = {}  # of an anonymous id, by moment
         self._aliases: dict[str, tuple[int, str]] = {}  # of an id of before, the last
         self._count = 0
@@ -100,8 +104,8 @@ class _People:
                 at = happened(call, stamps)
             except BadLine:
                 continue
-            if self._count >= LINKS_MAX:
-                bad.add(log, number, BadLine("too many ids", f"more than {LINKS_MAX} links between ids"), text)
+            if self._count >= self._links_max:
+                bad.add(log, number, BadLine("too many ids", f"more than {self._links_max} links between ids"), text)
                 continue
             if before and before != user:
                 self._link(before, at, user)
@@ -124,7 +128,7 @@ class _People:
         Of an anonymous id the user to whom it was linked last at that moment; before all links, the first.
         """
         user = call.get("userId")
-        if not _id(user):
+        if user is None or user == "":
             anonymous = _id(call.get("anonymousId"))
             links = self._links.get(anonymous)
             if links is None:

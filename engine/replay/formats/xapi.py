@@ -34,6 +34,9 @@ class Xapi:
     name = "xapi"
     doc = "xAPI statements: lines, a list, or what a store answers."
 
+    def __init__(self, voided_max: int = VOIDED_MAX) -> None:
+        self._voided_max = voided_max
+
     def recognises(self, head: Head) -> bool:
         records = head.inside("statements")
         return bool(records) and all(
@@ -48,21 +51,21 @@ class Xapi:
     ) -> Iterator[list[Event]]:
         with rereadable(log, progress) as again:
             # A store answers newest first, so what is cancelled may come after what cancels it.
-            reader = _Statements(settings, _voided_in(again, bad))
+            reader = _Statements(settings, _voided_in(again, bad, self._voided_max))
             yield from read_events(again, reader.read, bad, progress, WITHIN)
 
 
-def _voided_in(log: str, bad: BadRecords) -> set[str]:
+def _voided_in(log: str, bad: BadRecords, most: int) -> set[str]:
     """The ids of the statements that others cancel."""
     voided: set[str] = set()
     unread = BadRecords()  # they are counted when all is read
     for number, text, statement in json_records(log, unread, None, WITHIN, _SAYS_VOIDED):
         reference = at_path(statement, "object.id")
         if at_path(statement, "verb.id") == VOIDED and isinstance(reference, str):
-            if len(voided) < VOIDED_MAX:
+            if len(voided) < most:
                 voided.add(reference.lower())
             else:
-                bad.add(log, number, BadLine("too many voided", f"more than {VOIDED_MAX}"), text)
+                bad.add(log, number, BadLine("too many voided", f"more than {most}"), text)
     return voided
 
 

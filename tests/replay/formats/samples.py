@@ -11,7 +11,8 @@ TRACK = (
     ' "timestamp": "2026-03-27T10:00:00.000Z", "properties": {"test": "t1"}}'
 )
 STATEMENT = (
-    '{"id": "7f1e4b52-3a1c-4c53-9a86-0c5c5e5d1a01", "actor": {"mbox": "mailto:ann@example.org"},'
+    '{"id": "7f1e4b52-3a1c-4c53-9a86-0c5c5e5d1a01",'
+    ' "actor": {"account": {"homePage": "https://lms.example", "name": "ann"}},'
     ' "verb": {"id": "http://adlnet.gov/expapi/verbs/failed"}, "object": {"id": "http://example.org/q/1"},'
     ' "timestamp": "2026-03-27T10:00:00Z"}'
 )
@@ -44,7 +45,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "caliper.jsonl": ("caliper", CALIPER + "\n"),
     "caliper-envelope.json": ("caliper", f'{{"sensor": "s", "sendTime": "2026-03-27T10:00:00Z", "data": [{CALIPER}]}}'),
     "2026-03-27-10.json": ("gharchive", PUSH + "\n"),
-    "access.log": ("access-log", ACCESS),
+    "access.log": ("apache", ACCESS),
     "gitter.txt": ("gitter", "[2026-03-27 10:00:00] <ann> hello\nmore of it\n"),
     "irc-2026-03-27.txt": ("irc", "[10:00] <ann> hello\n=== bob [~b@example] has joined #chat\n[10:01] <bob> hi\n"),
     "MainTable.csv": ("progsnap2", MAIN_TABLE),
