@@ -162,9 +162,8 @@ def _fewest(
     while left > 0:
         place, removed = 0, False
         while place < len(kept) and left > 0:
-            rest = (
-                kept[:place] + [event for event in kept[place : place + size] if event in keep] + kept[place + size :]
-            )
+            stay = [one for one in kept[place : place + size] if keep_from is not None and one.at >= keep_from]
+            rest = kept[:place] + stay + kept[place + size :]
             left -= 1
             if len(rest) < len(kept) and same(rest):
                 kept, removed = rest, True

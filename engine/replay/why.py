@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from engine.core.model import Event
+from engine.core.model import Decision, Event
 from engine.core.rules import Rule, Timeline
 from engine.core.units import HOUR
 from engine.near import progress
@@ -18,6 +18,7 @@ from engine.replay.driver import run_users
 from engine.replay.nearby import Approach, Nearest, shown
 from engine.replay.remedies import Remedy, open_gates, reach
 from engine.replay.witness import Sight, names_of, witness
+from engine.triggers.response import Response
 
 AROUND = HOUR  # of a moment: what is near to it
 
@@ -106,7 +107,7 @@ def _account(
     sought = _sought(sights, asked.at)
     tell = is_silent or asked.at is None
     misses = tuple(nearest.best()) if tell else ()
-    state = tuple(progress(timeline, rule, events, stop)) if is_silent else ()
+    state = tuple(_state(timeline, rule, events, stop, witnessed.decisions)) if is_silent else ()
     remedies: tuple[Remedy, ...] = ()
     if asked.changes:
         world = World(timeline, asked.rule, events, end, index)
@@ -118,6 +119,20 @@ def _account(
         rule, asked.user, len(events), start, stop, end, asked.at, sights, len(witnessed.sights), misses, state,
         remedies, sought, faults,
     )  # fmt: skip
+
+
+def _state(
+    timeline: Timeline, rule: Rule, events: Sequence[Event], at: int, decisions: Sequence[Decision]
+) -> list[str]:
+    """How far the triggers had come, a line each; of one that waits for an answer also that nobody was asked."""
+    lines = progress(timeline, rule, events, at)
+    if rule.mode == "off":
+        return ["the rule is off"]
+    for place, trigger in enumerate(rule.triggers):
+        if isinstance(trigger, Response) and place < len(lines):
+            asked = any(one.rule == trigger.to and one.outcome == "sent" and one.at <= at for one in decisions)
+            lines[place] += "" if asked else f"; {trigger.to} had sent nothing"
+    return lines
 
 
 def rule_at(timeline: Timeline, rule_id: str, index: int) -> Rule:

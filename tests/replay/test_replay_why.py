@@ -181,7 +181,10 @@ CLOSED: list[tuple[list[str], str, list[Event], str, str]] = [
         ['trigger: {event: note}, condition: event.test == "c"'],
         "", TWO, "condition", 'drop the condition event.test == "c"',
     ),
-    (["trigger: {event: note}", "trigger: {event: note}, priority: 5"], "", TWO, "outranked", "priority: 5 instead of 0"),
+    (
+        ["trigger: {event: note}", "trigger: {event: note}, priority: 5"],
+        "", TWO, "outranked", "priority: 5 instead of 0",
+    ),
     (
         ["trigger: {event: note}"],
         'policy: {quiet_hours: {lunch: {from: "10:00", to: "11:00"}}}', TWO, "quiet_hours", "urgent: true",
@@ -298,7 +301,7 @@ KIND_RULES = [case[0] for case in MISSES] + [
     "trigger: {response: {to: s, is: [Yes, dismissed]}}",
     "trigger: {session: end}, offline: keep",
     "trigger: [{event: build}, {inactivity: 4m}], warmup: 2m, condition: session.events >= 3",
-    "trigger: {event: test.failed}, deliver: {quiet_for: 30s, within: 2m, cancel_on: test.passed}, max: {max: 1, per: day}",
+    "trigger: {event: test.failed}, deliver: {quiet_for: 30s, within: 2m, cancel_on: test.passed}, warmup: 1m",
 ]
 TYPES = (
     "test.failed",

@@ -46,12 +46,13 @@ rules:
   - {id: idle, trigger: {inactivity: 5m}, cooldown: 20m, message: {type: question, text: "Still there?"}}
   - {id: idle-after, trigger: {inactivity: {for: 2m, after: {event: "*", where: not event.ok}}}, urgent: true,
      condition: session.age > 3m, message: {type: question, text: "Still there?"}}
-  - {id: many, trigger: {count: {event: "*", where: 'not startswith(event.type, "message.")', at_least: 5, within: 10m}},
-     max: {max: 2, per: day},
+  - {id: many, max: {max: 2, per: day},
+     trigger: {count: {event: "*", where: 'not startswith(event.type, "message.")', at_least: 5, within: 10m}},
      message: {type: question, text: "{{ trigger.count }} since {{ trigger.first_at.hour }}"}}
   - {id: levels, trigger: {count: {event: "*", at_least: 3, within: 1h, group_by: type, distinct: message}},
      warmup: 2m, message: {type: question, text: "{{ trigger.group }} at {{ event.level }}"}}
-  - {id: again, trigger: {sequence: {steps: [{event: "*", where: not event.ok}, {event: "*", where: event.ok}], within: 5m}}, priority: 2,
+  - {id: again, priority: 2,
+     trigger: {sequence: {steps: [{event: "*", where: not event.ok}, {event: "*", where: event.ok}], within: 5m}},
      message: {type: question, text: "{{ trigger.steps[0].type }}"}}
   - {id: nothing, trigger: {absence: {after: "*", no: {event: "*", where: session.events > 3}, within: 3m}},
      deliver: {quiet_for: 20s, within: 2m}, message: {type: question, text: x}}
