@@ -14,6 +14,7 @@ import msgspec
 from engine.replay.bad_records import BadLine
 from engine.replay.blocks import BOM, LINE_BYTES_MAX
 
+DEPTH_END = 100_000  # of lists and objects within each other, at which nobody looks further for an end
 OUTERMOST = ""  # the path of a list that is the document itself
 # A text, also one that never ends; a sign; or anything else up to the next of them.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(")?|[\[\]{}:,]|[^\s"\[\]{}:,]+', re.DOTALL)
@@ -140,6 +141,8 @@ class _Tokens:
                         break
                 elif sign in _OPENING:
                     depth += 1
+                    if depth > DEPTH_END:
+                        raise BadLine("nested too deeply", f"more than {DEPTH_END:,} levels")
                 else:
                     depth -= 1
                     if not depth:

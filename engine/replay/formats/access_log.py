@@ -24,7 +24,8 @@ _QUOTED = r'"((?:[^"\\]|\\.)*+)"'
 _FURTHER = r'(?: (?:"(?:[^"\\]|\\.)*+"|[^\s"]\S*+))*+'  # fields that somebody has added
 # What stands before the time is bounded, so that a line of brackets takes no longer than another.
 _LINE = re.compile(
-    r"(?:([A-Za-z0-9.-]{1,255}:\d{1,5}) )?(\S{1,255}) (\S{1,255}) (\S.{0,255}?) \[([^\[\]]{1,40})\] "
+    r"(?:([A-Za-z0-9.-]{1,255}:\d{1,5}) )?(\S{1,255}) (\S{1,255}) "
+    r'([^\s"\[][^"\[]{0,255}?|"") \[([^\[\]]{1,40})\] '
     rf"{_QUOTED} (\d{{3}}|-) (\d{{1,18}}|-)(?: {_QUOTED} {_QUOTED})?({_FURTHER})\s*",
     re.ASCII,
 )

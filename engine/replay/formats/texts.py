@@ -33,13 +33,14 @@ def read_texts(
     for first, lines in read_lines(log, bad, progress):
         batch: list[Event] = []
         for number, line in enumerate(lines, first):
-            try:
-                event = read(number, line.decode().removesuffix("\r"))
-            except BadLine as trouble:
-                bad.add(log, number, trouble, line)
-            else:
-                if event is not None:
-                    batch.append(event)
+            for text in line.decode().removesuffix("\r").split("\r"):  # of which some old makers make line ends
+                try:
+                    event = read(number, text)
+                except BadLine as trouble:
+                    bad.add(log, number, trouble, text)
+                else:
+                    if event is not None:
+                        batch.append(event)
         if batch:
             yield batch
     last = reader.end()
