@@ -41,12 +41,23 @@ def patch(sources: Mapping[str, str], path: str, value: str, kinds: Mapping[str,
 
 
 def value_at(sources: Mapping[str, str], path: str, kinds: Mapping[str, shapes.Kind]) -> str | None:
-    """What is written at ``path``, in one line; None where nothing is, and a value could be added.
+    """What is written at ``path``, in one line, or else among the defaults of its file; None where nothing is, and a
+    value could be added.
 
     Raises `Refused` as `patch` does.
     """
-    _, edit = find(sources, path, Scalar("", "", "'", 0, 0, None), file_shape(kinds))
-    return None if edit.key is not None or edit.is_within else written(edit.span.node)
+    name, edit = find(sources, path, Scalar("", "", "'", 0, 0, None), file_shape(kinds))
+    if edit.key is None and not edit.is_within:
+        return written(edit.span.node)
+    is_of_rule = len(edit.position) == 2 and path.endswith(f".{edit.key}")
+    return _default(sources[name], edit.key) if edit.key is not None and is_of_rule else None
+
+
+def _default(source: str, key: str) -> str | None:
+    root = parse_tree("", source).root
+    defaults = root.entries.get("defaults") if isinstance(root, tree.Mapping) else None
+    found = defaults[1].entries.get(key) if defaults is not None and isinstance(defaults[1], tree.Mapping) else None
+    return None if found is None else written(found[1])
 
 
 def _value(path: str, value: str) -> Node:

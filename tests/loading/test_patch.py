@@ -251,3 +251,12 @@ def test_what_is_patched_is_what_the_rules_then_have(count: int, seconds: int) -
 )
 def test_what_is_written_can_be_asked(line: str, path: str, value: str | None) -> None:
     assert value_at({"a.yaml": rule(line)}, path, KINDS) == value
+
+
+def test_what_a_rule_has_not_is_among_the_defaults_of_its_file_and_of_no_other():
+    defaults = "defaults: {cooldown: 20m}\n"
+    files = {"a.yaml": rule("").replace("rules:", defaults + "rules:", 1)}
+    assert value_at(files, "stuck.cooldown", KINDS) == "20m"
+    assert value_at(files, "stuck.priority", KINDS) is None
+    apart = {"a.yaml": rule(""), "b.yaml": f"version: 1\n{defaults}"}
+    assert value_at(apart, "stuck.cooldown", KINDS) is None
