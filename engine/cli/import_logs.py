@@ -25,7 +25,7 @@ from engine.replay.pack import packed
 from engine.replay.reading import opened_logs
 from engine.replay.recording import read_recording
 from engine.replay.report import details
-from engine.replay.sorting import MEMORY, SortedLines
+from engine.replay.sorting import SortedLines
 from engine.storage.base import Entry
 from engine.storage.codec import encode_entry
 
@@ -121,12 +121,12 @@ class _Import:
 
     def run(self) -> None:
         store = find_store(self.logs, self.options)
-        self.check_output()
+        self.check()
         told: list[_Told] = []
         with _written(self.output) as stream, progress_bar("importing", size_of(self.logs), "bytes") as progress:
             batches = self.recorded(store, told) if store is not None else self.read(told, progress)
             if self.sort:
-                _write_sorted(stream, batches)
+                _write_sorted(stream, batches, self.options.memory_bytes())
             else:
                 for batch in batches:
                     stream.write(b"".join([_line(event) + b"\n" for event in batch]))
@@ -134,7 +134,9 @@ class _Import:
                 misses = next((one.bad.misses for one in told if one.bad.misses), "")
                 stop("no record could be read" + (f": {misses}" if misses else ""), code=1)
 
-    def check_output(self) -> None:
+    def check(self) -> None:
+        if self.options.memory is not None and not self.sort:
+            stop("--memory is for --sort: in the order of the logs nothing is held")
         if self.output == STDIN:
             return
         output = Path(self.output)
@@ -177,8 +179,8 @@ def _line(event: Event) -> bytes:
     return encode_entry(Entry("event", event.at, event.user, event))
 
 
-def _write_sorted(stream: BinaryIO, batches: Iterable[list[Event]]) -> None:
-    with SortedLines(MEMORY) as lines:
+def _write_sorted(stream: BinaryIO, batches: Iterable[list[Event]], memory: int) -> None:
+    with SortedLines(memory) as lines:
         for batch in batches:
             for event in batch:
                 lines.add(event.at, _line(event))

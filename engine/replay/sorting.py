@@ -10,7 +10,6 @@ from operator import itemgetter
 from types import TracebackType
 from typing import IO
 
-MEMORY = 256 << 20  # bytes of lines that are held, where nothing else is said
 FILES_MAX = 64  # that are read at once; as many are merged into one
 _LINE_OVERHEAD = 150  # bytes that a line in the list takes beyond its text, about
 _HEAD = struct.Struct("<qI")  # the moment, and how long the line is
@@ -25,7 +24,8 @@ class SortedLines:
     The files have no name, so that nothing is left of them whatever happens.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int) -> None:
+        """``memory`` are the bytes of lines that are held, about."""
         self._memory = memory
         self._held: list[Stamped] = []
         self._size = 0

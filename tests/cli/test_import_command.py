@@ -100,6 +100,8 @@ def test_where_nothing_could_be_read_the_file_is_left_as_it_was(place):
         (["access.log", "--output", "no/out"], "--output: there is no folder no\n"),
         (["access.log", "--output", "access.log"], "--output: access.log is the log itself\n"),
         (["access.log", "--output", "."], "--output: . is a folder\n"),
+        (["access.log", "--memory", "1GB"], "--memory is for --sort: in the order of the logs nothing is held\n"),
+        (["access.log", "--sort", "--memory", "1"], '--memory: expected at least 16MB, got "1"\n'),
         (["-", "-"], "standard input can be read only once\n"),
         (["access.log", "--day", "soon"], '--day: expected a date such as "2026-03-30", got "soon"\n'),
     ],
