@@ -143,9 +143,14 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False,
         for batch in event_batches(logs, settings, options.format, bad, progress):
             gathering.add(batch)
     activity = gathering.activity()
-    if bad.total and (strict or not activity.events):
-        stop_at_bad(bad, settings.source, code, strict)
+    refuse_bad(bad, activity.events, settings.source, strict=strict, code=code)
     return Opened(activity, bad)
+
+
+def refuse_bad(bad: BadRecords, events: int, source: Source | None, *, strict: bool, code: int) -> None:
+    """Stop where something could not be read, and no event could; with ``strict`` where it was anything."""
+    if bad.total and (strict or not events):
+        stop_at_bad(bad, source, code, strict)
 
 
 def find_store(logs: Sequence[str], options: LogOptions) -> str | None:

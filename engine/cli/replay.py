@@ -12,7 +12,7 @@ import typer
 from engine.cli.decision_file import check_output, write_decisions
 from engine.cli.interrupt import asking_to_stop
 from engine.cli.lines import fitted
-from engine.cli.logs import LogOptions, find_store, open_logs, stop, stopped_by_unreadable
+from engine.cli.logs import LogOptions, find_store, open_logs, refuse_bad, size_of, stop, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Jobs, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
@@ -25,7 +25,8 @@ from engine.loading.invariants import Invariant
 from engine.loading.load import load_with_tests
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
-from engine.replay.dryrun import Alone, DryRun
+from engine.replay.crew import Crew, WorkerDied, spooled
+from engine.replay.dryrun import Alone, DryRun, Runner
 from engine.replay.page.about import About
 from engine.replay.page.gather import Gathered
 from engine.replay.page.replayed import replay_page
@@ -33,11 +34,12 @@ from engine.replay.recording import Recording, recorded_rules
 from engine.replay.report import claims_row, details, rule_table, summary
 from engine.replay.silence import explain_silence, survey_of
 from engine.replay.verify import Verification, verified
+from engine.replay.worker import Reading
 from engine.replay.written import SortedLines
 from engine.settings import read_settings
 from engine.triggers import KINDS
 
-LINES_SHARE = 4  # of the memory allowed, one part of so many is for decisions that are to be written
+LINES_SHARE = 4  # of the memory that events may take, so much besides is for decisions that are to be written
 
 
 def replay(
@@ -80,6 +82,8 @@ def replay(
             typer.echo(diagnostic, err=True)
         typer.echo(errors.summary, err=True)
         raise typer.Exit(1) from None
+    except WorkerDied as died:
+        stop(str(died), code=1)
     except Refused as refused:
         stop(f"--until: {refused.message}")
 
@@ -104,6 +108,9 @@ class _Run:
         self.check(logs, store)
         # Rules that are wrong are told before a large log is read.
         timeline = None if store is not None and self.rules is self.config is None else self.named_rules()
+        if self.jobs > 1 and timeline is not None:
+            self.share(logs, timeline)
+            return
         opened = open_logs(logs, self.options, strict=self.strict, code=1)
         if timeline is None:
             assert opened.recording is not None  # for there is a store
@@ -112,7 +119,24 @@ class _Run:
         gc.freeze()  # the events stay to the end; the collector need not look at them again and again
         self.judge(dry, Alone(opened.activity, opened.came_to), opened.bad, logs)
 
+    def share(self, logs: list[str], timeline: Timeline) -> None:
+        """The same by several processes."""
+        settings = self.options.settings()
+        dry = self.dry_run(timeline, None)
+        reading = Reading(logs, settings, self.options.format, self.options.memory_bytes() // self.jobs)
+        with Crew(self.jobs, reading, dry, spooled() if STDIN in logs else None) as crew:
+            size = size_of(logs)
+            with progress_bar("reading", None if size is None else self.jobs * size, "bytes") as progress:
+                crew.read(progress)
+            refuse_bad(crew.bad, crew.events, settings.source, strict=self.strict, code=1)
+            self.judge(dry, crew, crew.bad, logs)
+
     def check(self, logs: list[str], store: str | None) -> None:
+        if self.jobs > 1 and store is not None:
+            stop("--jobs is for logs; a store is replayed by one process")
+        for log in logs if self.jobs > 1 else ():
+            if log != STDIN and not (os.path.isfile(log) or os.path.isdir(log)):
+                stop(f"{log}: --jobs needs a log that several can read; give this one by standard input, as -")
         if self.verify and store is None:
             stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")
         if self.verify and (self.rules or self.config or self.until is not None):
@@ -135,12 +159,13 @@ class _Run:
         return timeline
 
     def dry_run(self, timeline: Timeline, recording: Recording | None) -> DryRun:
-        lines = None if self.decisions is None else SortedLines(self.options.memory_bytes() // LINES_SHARE)
+        memory = self.options.memory_bytes() // LINES_SHARE // self.jobs
+        lines = None if self.decisions is None else SortedLines(memory)
         verification = Verification(recording.decisions) if self.verify and recording is not None else None
         studies = [] if self.page is None else [Gathered(timeline.latest.policy.zone_name)]
         return DryRun(timeline, self.invariants, self.until, studies, lines=lines, verification=verification)
 
-    def judge(self, dry: DryRun, runner: Alone, bad: BadRecords, logs: list[str]) -> None:
+    def judge(self, dry: DryRun, runner: Runner, bad: BadRecords, logs: list[str]) -> None:
         with asking_to_stop() as stopped, progress_bar("replaying", runner.events) as progress:
             runner.run(dry, progress, stopped)
         written = self.write(dry, runner)
@@ -159,13 +184,13 @@ class _Run:
         if not is_well:
             raise typer.Exit(1)
 
-    def write(self, dry: DryRun, runner: Alone) -> str | None:
+    def write(self, dry: DryRun, runner: Runner) -> str | None:
         if self.decisions is None or dry.lines is None:
             return None
         with progress_bar("writing", dry.lines.count, "decisions") as progress:
             return write_decisions(self.decisions, runner.chunks(dry), dry.is_whole, progress)
 
-    def write_page(self, page: str, dry: DryRun, runner: Alone, made_from: About) -> None:
+    def write_page(self, page: str, dry: DryRun, runner: Runner, made_from: About) -> None:
         if not dry.is_whole:
             partial = f"{dry.tally.users:,} of {counted(runner.users, 'user')} were run."
             made_from = replace(made_from, partial=partial)
@@ -173,7 +198,7 @@ class _Run:
         assert isinstance(gathered, Gathered)
         write_report(page, replay_page(dry.tally, gathered, dry.timeline.latest, made_from))
 
-    def say_part(self, dry: DryRun, runner: Alone, bad: BadRecords, written: str | None) -> NoReturn:
+    def say_part(self, dry: DryRun, runner: Runner, bad: BadRecords, written: str | None) -> NoReturn:
         """What came of the users that were run before the user had enough. It says so first."""
         tally = dry.tally
         lines = [
@@ -186,7 +211,7 @@ class _Run:
         self.say("\n".join(lines))
         raise typer.Exit(130)
 
-    def report(self, dry: DryRun, runner: Alone, bad: BadRecords) -> tuple[list[str], bool]:
+    def report(self, dry: DryRun, runner: Runner, bad: BadRecords) -> tuple[list[str], bool]:
         """The whole report, and whether all is well."""
         tally, broken = dry.tally, dry.claims.broken()
         lines = [*rule_table(dry.timeline.latest, tally.rules), "", *summary(tally, bad, self.until)]

@@ -93,18 +93,36 @@ class DryRun:
     def found(self) -> Found:
         """What another process needs to know of it."""
         further = [study.found() for study in self.studies]
-        return [self.tally, self.reasons.found, self.claims.found, self.trial.found, self.is_whole, further]
+        lines = 0 if self.lines is None else self.lines.count
+        return [self.tally, self.reasons.found, self.claims.found, self.trial.found, self.is_whole, lines, further]
 
     def merge(self, found: Found) -> None:
         """Add what was found of other users."""
-        tally, reasons, claims, trial, is_whole, further = found
+        tally, reasons, claims, trial, is_whole, lines, further = found
         self.tally.merge(tally)
         self.reasons.merge(reasons)
         self.claims.found.merge(claims)
         self.trial.found.merge(trial)
         self.is_whole = self.is_whole and is_whole
+        if self.lines is not None:
+            self.lines.count += lines
         for study, theirs in zip(self.studies, further, strict=True):
             study.merge(theirs)
+
+
+class Runner(Protocol):
+    """Who does a dry run: this process, or several."""
+
+    @property
+    def users(self) -> int: ...
+    @property
+    def events(self) -> int: ...
+    def run(self, dry: DryRun, progress: Progress | None, stopped: Callable[[], bool]) -> None: ...
+    def chunks(self, dry: DryRun) -> Iterator[list[Line]]:
+        """The decisions, in the order in which they are written."""
+        ...
+
+    def look_again(self, survey: Survey, dry: DryRun, progress: Progress | None) -> None: ...
 
 
 class Alone:
@@ -126,7 +144,6 @@ class Alone:
         dry.run(self.activity, progress, self.came_to, stopped)
 
     def chunks(self, dry: DryRun) -> Iterator[list[Line]]:
-        """The decisions, in the order in which they are written."""
         return iter(()) if dry.lines is None else dry.lines.chunks()
 
     def look_again(self, survey: Survey, dry: DryRun, progress: Progress | None) -> None:

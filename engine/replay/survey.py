@@ -16,7 +16,7 @@ from engine.core.model import LIFECYCLE_PREFIX, Event
 from engine.core.rules import Rule, Trigger
 from engine.replay.activity import Activity
 from engine.replay.census import FIELDS_MAX, TypeCounts
-from engine.replay.driver import up_to
+from engine.replay.driver import PROGRESS_EVENTS, up_to
 from engine.triggers.absence import Absence
 from engine.triggers.count import Count, CountDistinct
 from engine.triggers.event import EventTrigger
@@ -188,6 +188,7 @@ class Survey:
     """What the ``silent`` rules need to know of a log beyond its ``types``."""
 
     def __init__(self, silent: Sequence[Rule], types: TypeCounts) -> None:
+        self.rules = tuple(silent)
         self.types = types
         self.samples: dict[Types, Sample] = {}
         self.fields: dict[Asked, Field] = {}
@@ -246,12 +247,15 @@ class Survey:
         self, activity: Activity, until: int | None = None, progress: Callable[[int], None] | None = None
     ) -> None:
         """Go through all events up to ``until``."""
+        untold = 0
         for user, events in activity:
             mine = up_to(events, until)
             if mine:
                 self._see(user, mine)
-            if progress is not None:
-                progress(len(events))
+            untold += len(events)
+            if progress is not None and untold >= PROGRESS_EVENTS:
+                progress(untold)
+                untold = 0
 
     def _see(self, user: str, events: Sequence[Event]) -> None:
         firsts: dict[str, int] = {}
