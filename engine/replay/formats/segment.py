@@ -23,7 +23,7 @@ from engine.replay.stamps import Stamps
 WITHIN = (OUTERMOST, "batch")
 LINKS_MAX = 500_000  # that one log can make between ids, about 150 MB
 ALIASES_MAX = 8  # from one user id to the next
-_TYPES = {"identify": "user.identify", "page": "page.view", "screen": "screen.view", "group": "group"}
+_TYPES = {"identify": "user.identify", "page": "page_view", "screen": "screen_view", "group": "group"}
 CALLS = frozenset({*_TYPES, "track", "alias"})
 
 

@@ -96,8 +96,8 @@ def test_the_calls_are_events(tmp_path):
     assert [(event.type, event.data) for event in events] == [
         ("user.identify", {"plan": "free"}),
         ("Order.Done", {"total": 2, **page}),
-        ("page.view", {"name": "Home", "category": "docs", "url": "/"}),
-        ("screen.view", {"name": "Home"}),
+        ("page_view", {"name": "Home", "category": "docs", "url": "/"}),
+        ("screen_view", {"name": "Home"}),
         ("group", {"groupId": "g1", "size": 3}),
     ]
     at = parse_at("2026-03-27T10:00:00Z")
