@@ -19,7 +19,7 @@ from engine.core.units import format_duration
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.load import load_with_tests
 from engine.replay.activity import InMemory
-from engine.replay.capture import AFTER, BEFORE, Captured, capture_incident, test_of
+from engine.replay.capture import AFTER, BEFORE, Captured, capture_incident, written_test
 from engine.replay.driver import run_users
 from engine.replay.nearby import shown
 from engine.replay.redaction import redact as redacted
@@ -118,7 +118,7 @@ def _who(captured: Captured) -> str:
 def _tested(captured: Captured, name: str) -> str:
     """The file with the test, which has been read and run. Stops where it does not pass."""
     try:
-        text = test_of(captured, name)
+        text = written_test(captured, name)
     except ValueError as error:
         stop(f"no test can be made of it: {error}; --before and --after look at less")
     failures = failures_of(captured.rules, text)

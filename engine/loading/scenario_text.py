@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from engine.core.model import Event, Json
-from engine.core.units import MILLISECOND, format_at, format_duration
+from engine.core.units import MILLISECOND, SECOND, format_at, format_duration
 from engine.loading.scenarios import EVENT
 
 
@@ -40,7 +40,8 @@ def when(at: int, start: int) -> str:
 
 def moment(at: int) -> str:
     """A moment as a test has it."""
-    return format_at(at).replace(".000000Z", "Z")
+    text = format_at(at)
+    return text.replace(".000000Z", "Z") if at % SECOND == 0 else text.replace("000Z", "Z")
 
 
 def flow(value: Json) -> str:

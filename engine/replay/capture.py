@@ -175,7 +175,7 @@ def _fewest(
     return kept
 
 
-def test_of(captured: Captured, name: str) -> str:
+def written_test(captured: Captured, name: str) -> str:
     """A file with the test, as YAML. Raises ValueError where it has more events than a test may have."""
     if len(captured.events) > EVENTS_MAX:
         raise ValueError(f"it takes {len(captured.events):,} events, a test has {EVENTS_MAX:,} at most")

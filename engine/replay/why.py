@@ -34,8 +34,8 @@ class Account:
     ``sights`` are the candidates of that span in order of time, ``made`` how many there were in all. ``misses`` are the
     nearest moments of the triggers, the nearest first, ``state`` how far they had come when the span ends, a line each;
     both are empty where there were candidates near the moment that was asked about. ``remedies`` are the smallest
-    changes, for the candidate ``sought`` or, where that is None, for the nearest miss. ``faults`` counts the events
-    that were left out because the engine fails on them.
+    changes, if such were ``tried``: for the candidate ``sought`` or, where that is None, for the nearest miss.
+    ``faults`` counts the events that were left out because the engine fails on them.
     """
 
     rule: Rule
@@ -51,6 +51,7 @@ class Account:
     state: tuple[str, ...]
     remedies: tuple[Remedy, ...]
     sought: Sight | None
+    tried: bool
     faults: int
 
 
@@ -117,7 +118,7 @@ def _account(
             remedies = reach(world, rule, misses, start, stop, asked.at)
     return Account(
         rule, asked.user, len(events), start, stop, end, asked.at, sights, len(witnessed.sights), misses, state,
-        remedies, sought, faults,
+        remedies, sought, asked.changes, faults,
     )  # fmt: skip
 
 

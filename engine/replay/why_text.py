@@ -147,6 +147,8 @@ def _misses(account: Account) -> list[str]:
 
 def _remedies(account: Account) -> list[str]:
     if not account.remedies:
+        if not account.tried:
+            return []
         nothing = account.sought is not None or bool(account.state)
         return ["", "no small change was found that would have made it speak"] if nothing else []
     what = "it" if account.sought is None else f"that of {shown(account.sought.at)}"

@@ -88,10 +88,10 @@ def witness(
     The events are those on which evaluation does not raise.
     """
     names = names_of(timeline, rule_id)
-    watch = _Watch()
+    state = UserState(events[0].user)
+    watch = _Watch(state)
     watched = _watched(timeline, names, watch)
     watched.history = history_of(events)
-    state = UserState(events[0].user)
     trail = Trail()
     for event in events:
         seen = len(watch.sights)
@@ -122,7 +122,8 @@ def witness(
 class _Watch:
     """Where the condition looks to: what has been decided, and which of it by the present input."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: UserState) -> None:
+        self.state = state
         self.decisions: list[Decision] = []
         self.began = 0
         self.sights: list[tuple[int, tuple[Verdict, ...], Rule, Event | None]] = []
@@ -132,6 +133,8 @@ class _Watch:
         self.began = len(self.decisions)
 
     def look(self, rule: Rule, scope: Scope) -> bool:
+        if scope.state is not self.state:
+            return True  # rules that begin to hold have the past run once more, and nothing is said
         if any(held.facts is scope.trigger for held in scope.state.held):
             return True  # a message that is looked at again before it is sent is no candidate
         sent_now = [
