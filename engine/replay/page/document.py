@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 LIBRARY = HERE / "vendor" / "echarts.common.min.js"
 # In the order in which they need each other.
 SCRIPTS = ("theme.js", "charts.js", "timelines.js", "compared.js", "start.js")
+LONG_VALUE = 9  # characters; longer ones are set smaller, so that numbers stay on one line
 FOOT = "Charts by Apache ECharts, under the Apache License 2.0. This file loads nothing and sends nothing."
 
 
@@ -126,7 +127,8 @@ def _cards(cards: Sequence[Card]) -> str:
     shown = []
     for card in cards:
         note = f'<dd class="note">{escaped(card.note)}</dd>' if card.note else ""
-        shown.append(f"<div><dt>{escaped(card.title)}</dt><dd>{escaped(card.value)}</dd>{note}</div>")
+        size = ' class="long"' if len(card.value) > LONG_VALUE else ""
+        shown.append(f"<div><dt>{escaped(card.title)}</dt><dd{size}>{escaped(card.value)}</dd>{note}</div>")
     return f'<dl class="cards">{"".join(shown)}</dl>'
 
 

@@ -18,6 +18,7 @@ class Html(str):
 
 Cell = str | int | float
 EMPTY = Html()
+SHORTENED_FROM = 10_000  # smaller numbers are written out, however narrow the place
 
 # What would change the order of the text around it, or end the page for some readers: shown, not obeyed.
 _SHOWN: dict[int, int | str] = {
@@ -96,7 +97,16 @@ def heat_cell(value: float | None, most: float, text: str = "", *, least: float 
     spread = most - least
     level = 0 if value is None or spread <= 0 or value <= least else max(1, round(9 * (value - least) / spread))
     frame = " framed" if is_framed else ""
-    return Html(f'<span class="heat-{level}{frame}">{text or (f"{value:,}" if value else "")}</span>')
+    exact = f' title="{value:,}"' if value and not text and value >= SHORTENED_FROM else ""
+    return Html(f'<span class="heat-{level}{frame}"{exact}>{text or short(value or 0)}</span>')
+
+
+def short(value: float) -> str:
+    """A number for a narrow place: ``12.3k``, ``4M``; nothing for none."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= max(size, SHORTENED_FROM):
+            return f"{value / size:.1f}".removesuffix(".0") + unit
+    return f"{value:,}" if value else ""
 
 
 def data_block(name: str, value: Json) -> Html:

@@ -10,7 +10,7 @@ from engine.core.quiet import QuietHours
 from engine.core.rules import Policy
 from engine.replay.page.document import Section
 from engine.replay.page.gather import DAYS_MAX, Days, Gathered
-from engine.replay.page.markup import EMPTY, Cell, Column, Html, heat_cell, said, table
+from engine.replay.page.markup import Cell, Column, Html, heat_cell, said, table
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 FILLED_DAYS_MAX = 92  # up to here days without any events have their place on the chart, empty
@@ -27,6 +27,8 @@ def hours(gathered: Gathered, users: int, policy: Policy) -> Section:
     events, sent, kept = (
         _by_hour(week) for week in (gathered.week_events, gathered.week_sent, gathered.week_kept_back)
     )
+    if not any(events):
+        return Section("hours", "Over the day", content=said("The log has no events."))
     columns = [Column("hour"), *[Column(name, numeric=True) for name in ("messages", "kept back", "events")]]
     rows: list[list[Cell]] = [[f"{hour:02d}:00", sent[hour], kept[hour], events[hour]] for hour in range(24)]
     lead = f"Messages, candidates that a limit kept back, and events as the line. {_clock(gathered, users)}"
@@ -83,6 +85,8 @@ def days(days: Days) -> Section:
     each = "day" if days.width == 1 else f"{days.width} days from"
     columns = [Column(each), Column("messages", numeric=True), Column("events", numeric=True)]
     bars = _bars(days)
+    if not bars:
+        return Section("days", "Over the log", content=said("The log has no events."))
     lead = "Messages and events by day, by the same clocks."
     if days.width > 1:
         lead = f"Messages and events by {days.width} days, since the log has more than {DAYS_MAX:,} days."
@@ -93,9 +97,8 @@ def days(days: Days) -> Section:
         "days",
         "Over the log",
         lead,
-        "days" if bars else "",
-        content=EMPTY if bars else said("The log has no events."),
-        tables=table("Over the log", columns, rows) if bars else EMPTY,
+        "days",
+        tables=table("Over the log", columns, rows),
     )
 
 

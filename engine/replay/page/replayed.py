@@ -33,6 +33,8 @@ def replay_page(tally: Tally, gathered: Gathered, rules: RuleSet, about: About) 
     ]
     shown_rules = _busy(ranked)
     data = {
+        "logs": list(about.logs),
+        "ruleFolder": about.rules,
         "outcomes": list(OUTCOMES),
         "rules": [
             [name, count.reached, [count.outcomes[outcome] for outcome in OUTCOMES]] for name, count in shown_rules
@@ -44,6 +46,9 @@ def replay_page(tally: Tally, gathered: Gathered, rules: RuleSet, about: About) 
     }
     span = span_text(tally.first, tally.last)
     origin = [*about.origin(), *([("Time", span)] if span else [])]
+    if about.until is not None:
+        left_out = f", {number(tally.left_out, 'event')} after it left out" if tally.left_out else ""
+        origin.append(("Until", moment(about.until) + left_out))
     document = Document("Dry run", about.labels(), origin, _cards(tally, gathered, about), sections, data)
     return write(document)
 
@@ -71,9 +76,6 @@ def _cards(tally: Tally, gathered: Gathered, about: About) -> list[Card]:
         Card("Messages per user and day", rate, f"over {number(gathered.user_days, 'day')} on which a user was active"),
         about.bad_records(),
     ]
-    if about.until is not None:
-        left_out = f"{number(tally.left_out, 'event')} after it left out" if tally.left_out else ""
-        cards.append(Card("Time ran to", moment(about.until), left_out))
     if tally.fault_count:
         cards.append(Card("Faults", f"{tally.fault_count:,}", "events left out, because the engine failed on them"))
     return cards
@@ -115,15 +117,16 @@ def _outcomes(ranked: Sequence[tuple[str, RuleCount]]) -> Section:
 def _per_user(gathered: Gathered, users: int) -> Section:
     columns = [Column("messages"), Column("users", numeric=True), Column("share of users", numeric=True)]
     bars = _per_user_data(gathered)
+    if not bars:
+        return Section("per-user", "Messages per user", content=said("The log has no users."))
     rows: list[list[Cell]] = [[name, count, f"{count / users:.1%}"] for name, count in bars]
     lead = "How many users got how many messages over the whole log."
     return Section(
         "per-user",
         "Messages per user",
         lead,
-        "perUser" if bars else "",
-        content=EMPTY if bars else said("The log has no users."),
-        tables=table("Messages per user", columns, rows) if bars else EMPTY,
+        "perUser",
+        tables=table("Messages per user", columns, rows),
     )
 
 
@@ -154,6 +157,8 @@ def _timelines(gathered: Gathered, users: int) -> Section:
         [one.user, one.sent, one.mark_count - one.sent, one.event_count, len(one.events) + len(one.marks)]
         for one in gathered.busiest
     ]
+    if not gathered.busiest:
+        return Section("timelines", "The busiest users", content=said("The log has no users."))
     lead = (
         "Events are dots, coloured by their type; messages are flags; what was held or kept back is grey, its reason"
         " comes when you point at it. Zoom by the slider, by two fingers, or by Ctrl and the wheel. On the keyboard the"
@@ -171,10 +176,10 @@ def _timelines(gathered: Gathered, users: int) -> Section:
         "timelines",
         "The busiest users",
         lead,
-        "timelines" if gathered.busiest else "",
+        "timelines",
         Html(picker),
-        Html(detail) if gathered.busiest else said("The log has no users."),
-        Html(table("The busiest users", columns, rows) + '<div id="timeline-table"></div>') if rows else EMPTY,
+        Html(detail),
+        Html(table("The busiest users", columns, rows) + '<div id="timeline-table"></div>'),
     )
 
 

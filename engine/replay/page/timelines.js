@@ -189,7 +189,9 @@ function showMark(mark) {
   const box = lines("mark", describe(mark));
   if (mark.rule !== undefined) {
     const command = document.createElement("code");
-    command.textContent = `proactive why ${quoted(mark.rule)} --user ${quoted(mark.user)} --at ${moment(mark.at)}`;
+    const words = ["why", mark.rule, ...data.logs, "--user", mark.user, "--at", moment(mark.at)];
+    if (data.ruleFolder) words.push("--rules", data.ruleFolder);
+    command.textContent = `proactive ${words.map(quoted).join(" ")}`;
     box.append(command);
   }
   document.getElementById("timeline-mark").replaceChildren(...box.childNodes);
