@@ -89,7 +89,7 @@ def is_lines(start: bytes) -> bool:
         # It breaks off: an object that goes on in the next line, unless what follows are objects by themselves.
         if "truncated" in str(error):
             return len(lines) > 1 and all(map(_is_object, lines[1:]))
-    except RecursionError:
+    except (UnicodeDecodeError, RecursionError):
         pass  # whoever reads the line says so
     return True
 
@@ -97,7 +97,7 @@ def is_lines(start: bytes) -> bool:
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(_decode(line), dict)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
 
 
@@ -115,6 +115,12 @@ def _document(
         for number, record in enumerate(elements(read_blocks(log, progress), within, alone), 1):
             if isinstance(record, BadLine):
                 bad.add(log, number, record)
+                yield number, b""
+                continue
+            try:
+                record.decode()
+            except UnicodeDecodeError as error:
+                bad.add(log, number, BadLine("not UTF-8", f"byte {error.start + 1}"), record)
                 yield number, b""
             else:
                 yield number, record
@@ -158,6 +164,6 @@ def _objects(text: bytes, within: Collection[str]) -> list[dict[str, Json]]:
     try:
         check_depth(text)
         value = _decode(text)
-    except (BadLine, msgspec.MsgspecError):
+    except (BadLine, msgspec.MsgspecError, UnicodeDecodeError):
         return []
     return [item for item in (_items(value, within) if within else [value]) if isinstance(item, dict)]

@@ -82,7 +82,7 @@ def _members(tokens: _Tokens, within: Collection[str], path: str) -> Generator[E
 def _text(token: bytes) -> str:
     try:
         return msgspec.json.decode(token, type=str)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 
 

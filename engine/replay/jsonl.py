@@ -241,10 +241,14 @@ def decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> list
             # As many brackets take at least so much room, and most lines are shorter.
             if len(line) > 2 * DEPTH_MAX:
                 check_depth(line)
-        records = decode(b"\n".join(lines))
+        text = b"\n".join(lines)
+        # Where each line ends and begins like this, none is blank and no record goes over several, for within a record
+        # there is a comma between the two; and as many records as lines are then one in each.
+        if text.count(b"}\n{") + text.count(b"}\r\n{") != len(lines) - 1:
+            return None
+        records = decode(text)
     except (BadLine, msgspec.MsgspecError):
         return None
-    # As many records as lines: none of the lines is blank, and none of the records goes over several.
     return records if len(records) == len(lines) else None
 
 

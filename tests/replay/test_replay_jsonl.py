@@ -291,3 +291,16 @@ def test_a_line_that_nests_too_deeply_is_a_bad_record_wherever_it_is_read(tmp_pa
     assert len(events) == 2
     assert bad.counts == {"nested too deeply": 4}
     assert [record.line for record in bad.shown] == [2, 4, 5, 6]
+
+
+@pytest.mark.parametrize("source", [None, Source(at=Place("at"), user=Place("user"), type=Place("type"))])
+@pytest.mark.parametrize("lines", [["{0}{0}", ""], ["", "{0} {0}"], ["{0}{0}", "{1}", "{2}"], ["{1}", "{2}", "{0}{0}"]])
+def test_two_records_in_a_line_do_not_make_up_for_a_line_without_one(tmp_path, source, lines):
+    record = json.dumps(OWN)
+    half = record.index(", ") + 1
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(line.format(record, record[:half], record[half:]) for line in lines) + f"\n{record}\n")
+    bad, events = BadRecords(), []
+    read_jsonl(str(log), source, bad, events)
+    assert len(events) == 1
+    assert bad.counts == {"not JSON": sum(line != "" for line in lines)}

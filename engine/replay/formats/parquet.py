@@ -1,4 +1,4 @@
-"""Apache Parquet, where pyarrow is installed (the extra ``parquet``). It holds some thousands of rows, never a file.
+"""Apache Parquet, where pyarrow is installed (the extra ``parquet``). It holds a thousand rows at a time.
 
 Columns are those of the engine's own form, or as a mapping says.
 """
@@ -20,7 +20,7 @@ from engine.core.units import SECOND, format_at, from_datetime, from_timedelta
 from engine.loading.wording import listed
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import BATCH_EVENTS, Head, Settings, UnknownForm
+from engine.replay.formats.base import Head, Settings, UnknownForm
 from engine.replay.mapping import Place, Source
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -30,6 +30,7 @@ MAGIC = b"PAR1"  # parquet.apache.org, File Format
 NEEDED = ("at", "user", "type")
 OWN = (*NEEDED, "session", "id", "data")
 DEPTH_MAX = 100  # of lists and mappings within a cell
+ROWS = 1000  # that are held at once, with all their cells
 
 Row = dict[str, Any]
 ReadRow = Callable[[Row], Event]
@@ -85,7 +86,7 @@ class _Rows:
 
     def batches(self, pyarrow: Any) -> Iterator[list[Event]]:
         try:
-            for table in self._file.iter_batches(BATCH_EVENTS, use_threads=False):
+            for table in self._file.iter_batches(ROWS, use_threads=False):
                 events = self._events(table)
                 self._tell()
                 if events:

@@ -16,8 +16,8 @@ import pytest
 from engine.core.model import Event
 from engine.core.units import parse_at
 from engine.replay.bad_records import BadRecords
-from engine.replay.formats.base import BATCH_EVENTS, Head, Settings, UnknownForm
-from engine.replay.formats.parquet import Parquet
+from engine.replay.formats.base import Head, Settings, UnknownForm
+from engine.replay.formats.parquet import ROWS, Parquet
 from engine.replay.reading import event_batches
 from engine.replay.source import parse_source
 from engine.replay.table import UnknownColumn
@@ -101,14 +101,14 @@ def test_a_column_that_is_not_there_is_said(tmp_path):
 
 
 def test_rows_come_some_thousands_at_a_time_and_bad_ones_are_counted_by_row(tmp_path):
-    count = 2 * BATCH_EVENTS + 1
+    count = 2 * ROWS + 1
     users = ["ann"] * count
-    users[BATCH_EVENTS] = ""
+    users[ROWS] = ""
     log = put(tmp_path, {"at": [MOMENT] * count, "user": users, "type": ["t"] * count}, row_group_size=count)
     bad, told = BadRecords(), []
     batches = [len(batch) for batch in Parquet().read(log, Settings(), bad, told.append)]
-    assert batches == [BATCH_EVENTS, BATCH_EVENTS - 1, 1]
-    assert [(record.line, record.reason) for record in bad.shown] == [(BATCH_EVENTS + 1, "no user")]
+    assert batches == [ROWS, ROWS - 1, 1]
+    assert [(record.line, record.reason) for record in bad.shown] == [(ROWS + 1, "no user")]
     assert sum(told) == Path(log).stat().st_size
 
 
