@@ -86,7 +86,7 @@ def test_the_rules_as_they_are_come_first_where_nobody_asked_for_them() -> None:
 def test_a_default_that_is_written_out_is_the_same_rule() -> None:
     found = swept(EVENTS, "stuck.cooldown=2m,9m")
     assert [(point.values, point.is_now) for point in found.points] == [(("2m",), True), (("9m",), False)]
-    assert found.now == (None,)
+    assert found.now == ("2m",)
 
 
 def test_another_policy_is_another_point_though_no_rule_is() -> None:
