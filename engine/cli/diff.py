@@ -101,18 +101,21 @@ def diff(
     if as_markdown:
         typer.echo(markdown(found, old.name, new.name, users), nl=False)
     else:
-        shown = people(found, 1 if user is not None else users)
-        head = [
-            f"before  {old.name}, {counted(old.rule_count, 'rule')}",
-            f"after   {new.name}, {counted(new.rule_count, 'rule')}",
-        ]
-        typer.echo("\n".join([*head, "", *table(found), "", *summary(found), *fitted(shown)]))
+        _print(found, old, new, 1 if user is not None else users)
     if found.faults:
         stop(f"the engine failed on {counted(found.faults, 'event')}; replay shows where", code=1)
     if limit is not None and limit.is_exceeded(found):
         stop(limit.told(found), code=1)
     if exit_code and found.changed_users:
         raise typer.Exit(1)
+
+
+def _print(found: Diff, old: Side, new: Side, users: int) -> None:
+    head = [
+        f"before  {old.name}, {counted(old.rule_count, 'rule')}",
+        f"after   {new.name}, {counted(new.rule_count, 'rule')}",
+    ]
+    typer.echo("\n".join([*head, "", *table(found), "", *summary(found), *fitted(people(found, users))]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from engine import __version__
 from engine.core.model import Json
 from engine.replay.page.markup import EMPTY, Html, data_block, escaped
 
@@ -84,7 +83,7 @@ def write(document: Document) -> bytes:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         '<meta name="referrer" content="no-referrer">',
-        f'<meta name="generator" content="proactive {escaped(__version__)}">',
+        '<meta name="generator" content="proactive">',
         f"<title>{title}</title>",
         f"<style>\n{style}</style>",
         "</head>",
