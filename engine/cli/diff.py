@@ -102,6 +102,11 @@ def diff(
         typer.echo(markdown(found, old.name, new.name, users), nl=False)
     else:
         _print(found, old, new, 1 if user is not None else users)
+    _end(found, limit, exit_code)
+
+
+def _end(found: Diff, limit: Limit | None, exit_code: bool) -> None:
+    """Exit with 1 where the options ask for it."""
     if found.faults:
         stop(f"the engine failed on {counted(found.faults, 'event')}; replay shows where", code=1)
     if limit is not None and limit.is_exceeded(found):
