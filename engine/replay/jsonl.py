@@ -17,6 +17,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 
 from engine.core.model import Event, Json
+from engine.core.refusal import Refused
 from engine.loading.wording import listed
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress, read_lines
@@ -202,7 +203,7 @@ class _Own(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: str | None = None
 
 
-OWN_FIELDS = frozenset(_Own.__struct_fields__)
+OWN_FIELDS = frozenset({*_Own.__struct_fields__, "at_reported"})
 
 
 def own_form() -> Form:
@@ -219,7 +220,15 @@ def own_form() -> Form:
             raise BadLine("bad data", f"expected an object, got {data!r}"[:120])
         get = record.get
         further = {name: value for name, value in record.items() if name not in OWN_FIELDS}
-        return make_event(stamps, get("at"), get("user"), get("type"), get("session"), get("id"), {**further, **data})
+        data = {**further, **data}
+        event = make_event(stamps, get("at"), get("user"), get("type"), get("session"), get("id"), data)
+        reported = get("at_reported")
+        if reported is None:
+            return event
+        try:
+            return msgspec.structs.replace(event, at_reported=stamps.parse(reported))
+        except Refused as refused:
+            raise BadLine("bad time", refused.message) from None
 
     def read_many(lines: list[bytes]) -> Sequence[Event | None]:
         records = decoded(decode, lines)
