@@ -18,6 +18,8 @@ CHART_RULES_MAX = 40  # bars; the table has all rules
 # Where messages per user go beyond this, bars stand for more than one number.
 SINGLE_BARS_MAX = 60
 STEPS = (1, 2, 5)
+NAMES_MAX = 1_000_000  # characters of names, reasons and texts on the timelines, each counted once
+SHORT = 80  # characters of a name that always has room: of rules, outcomes and types there are few
 
 
 def replay_page(tally: Tally, gathered: Gathered, rules: RuleSet, about: About) -> bytes:
@@ -186,8 +188,14 @@ def _timelines(gathered: Gathered, users: int) -> Section:
 def _timelines_data(gathered: Gathered) -> Json:
     """Users with their marks, names and texts by their places in lists, moments in milliseconds."""
     names: dict[str, int] = {}
+    room = NAMES_MAX
 
     def place(name: str) -> int:
+        nonlocal room
+        if name not in names:
+            # What has no room is too much to be read, too; its moment, rule and outcome are there all the same.
+            name = name if len(name) <= max(room, SHORT) else "…"
+            room -= len(name)
         return names.setdefault(name, len(names))
 
     users = [
