@@ -14,6 +14,7 @@ PAGES: dict[str, dict[str, str]] = {
     "reports.md": {},
     "simulate.md": {},
     "sweep.md": {},
+    "why.md": {},
 }
 
 

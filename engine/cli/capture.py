@@ -89,6 +89,9 @@ def capture(
         for left in result.left:
             typer.echo(f"not redacted, for something else would be decided: {left}", err=True)
     text = _tested(captured, name or f"{_who(captured)} at {shown(at)}")
+    apart = [path for path, source in captured.rules.sources.items() if _STANDALONE.search(source)]
+    for path in apart:
+        typer.echo(f"{path} stands apart: put the test into it, under tests", err=True)
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -145,7 +148,7 @@ def failures_of(rules: RuleSet, text: str) -> Sequence[str]:
     return [] if result.passed else result.lines()
 
 
-_STANDALONE = re.compile(r"^standalone:.*$", re.MULTILINE)
+_STANDALONE = re.compile(r"^standalone: *true\b.*$", re.MULTILINE)
 
 
 def _write(output: str, text: str) -> None:

@@ -71,6 +71,7 @@ class Nearest(Onlooker):
     _present_since: int | None = None
     _armed: dict[int, tuple[int, ...]] = field(default_factory=dict)
     _idle_armed: frozenset[int] = frozenset()
+    _open: dict[int, Approach] = field(default_factory=dict)
 
     def note(
         self, position: int, at: int, share: float, text: str, event: Event | None = None, span: int | None = None,
@@ -79,15 +80,28 @@ class Nearest(Onlooker):
         """The trigger with that position came so near."""
         if not self.start <= at <= self.stop:
             return
-        former = self.found.get(position)
-        if former is not None and (share, *self._nearer(at)) < (former.share, *self._nearer(former.at)):
-            return
         trigger = self.rule.triggers[position]
         where = None if missed is None else where_of(trigger)
         values = () if where is None or missed is None else seen(where.names, missed)
-        self.found[position] = Approach(
+        approach = Approach(
             position, trigger, at, share, text, event, span, tuple(events), missed is not None, values
-        )
+        )  # fmt: skip
+        if not events:
+            self._keep(self.found, approach)
+            return
+        # What has been gathered may yet come to a candidate, as long as it is not too old.
+        waiting = self._open.get(position)
+        if waiting is not None and isinstance(trigger, Count | Steps) and waiting.at + trigger.within < at:
+            self._keep(self.found, self._open.pop(position))
+        self._keep(self._open, approach)
+
+    def _keep(self, among: dict[int, Approach], approach: Approach) -> None:
+        former = among.get(approach.position)
+        if former is None or self._rank(approach) >= self._rank(former):
+            among[approach.position] = approach
+
+    def _rank(self, approach: Approach) -> tuple[float, int, int]:
+        return (approach.share, *self._nearer(approach.at))
 
     def _nearer(self, at: int) -> tuple[int, int]:
         return (0 if self.at is None else -abs(at - self.at), at)
@@ -107,6 +121,8 @@ class Nearest(Onlooker):
 
     def after(self, rules: RuleSet, state: UserState, event: Event, fired: bool) -> None:
         self._left(state)
+        if fired and event.at <= self.stop:
+            self._open.clear()
         current = rules.by_id.get(self.rule.id)
         if current is not None:
             self.trail.note(current, rules.policy, state, event)
@@ -127,6 +143,8 @@ class Nearest(Onlooker):
 
     def end(self, rules: RuleSet, state: UserState, at: int) -> None:
         self._left(state)
+        for approach in self._open.values():
+            self._keep(self.found, approach)
         for position, trigger in self._present(rules):
             match trigger:
                 case Inactivity() if state.idle_since is not None:

@@ -17,7 +17,8 @@ from engine.replay.witness import Sight
 
 SHOWN_MAX = 3  # remedies
 STEPS_MAX = 3  # changes that are made together
-RUNS_MAX = 60  # of the user's time, for all that is tried
+RUNS_MIN, RUNS_MAX = 15, 60  # of the user's time, for all that is tried; the more, the less it is that they did
+EVENTS_RUN_MAX = 2_000_000  # in all these runs, about
 BRANCHES_MAX = 4  # changes that are tried at each further gate
 
 
@@ -72,6 +73,7 @@ class _Search:
     def __init__(self, world: World, find: Find) -> None:
         self.world = world
         self.find = find
+        self.runs_max = min(max(EVENTS_RUN_MAX // len(world.events), RUNS_MIN), RUNS_MAX)
         self.whole: list[Remedy] = []
         self.part: list[Remedy] = []
 
@@ -84,7 +86,7 @@ class _Search:
     def try_all(self, steps: tuple[Change, ...], changes: Sequence[Change]) -> None:
         tried: list[tuple[tuple[Change, ...], tuple[Edit, ...], Sight]] = []
         for change in changes:
-            if self.world.runs >= RUNS_MAX:
+            if self.world.runs >= self.runs_max:
                 break
             both = (*steps, change)
             ran = self.world.run(both)

@@ -5,6 +5,7 @@ It proposes from how near the trigger came; whether a change will do is for `rem
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,20 @@ class Place:
         """Beyond the log's end somebody may have done something, but not beyond the span that is asked about."""
         return self.stop if self.at is not None else max(self.stop, self.world.events[-1].at + SECOND)
 
-    def comes(self, events: Sequence[Event]) -> bool:
+    def too_late(self, made: Callable[[int], Sequence[Event]], before: int | None) -> int | None:
+        """From when on the events that are ``made`` for a moment come too late: ``before`` at the latest, or sooner at
+        something that the user did. None where that is soon after `moment`.
+        """
+        if before is None:
+            return None
+        length = len(made(self.moment)) * MILLISECOND
+        between = {event.at for event in self.world.events if self.moment + length < event.at < before}
+        bounds = [bound for bound in sorted({*between, before}) if bound - length > self.moment]
+        # Whatever spoils it does so from then on.
+        found = bisect_left(bounds, True, key=lambda bound: not self._comes(made(bound - length)))
+        return bounds[found - 1] if found else None
+
+    def _comes(self, events: Sequence[Event]) -> bool:
         """Whether the last of these as more events would make a candidate."""
         ran = self.world.run([Change("", EVENT_MORE, added=tuple(events))])
         return ran is not None and any(sight.at == events[-1].at for sight in ran[0])
@@ -92,9 +106,8 @@ def one_more(place: Place, event: Event | None, before: int | None = None) -> It
     """The event as one more; ``before`` is when it would have been too late, if nothing came in between."""
     if event is not None:
         text = f"one more {place.maker.told(event)}"
-        by = f", at {shown(event.at)}"
-        if before is not None and place.comes([place.maker.at(event, before - MILLISECOND)]):
-            by = f", before {shown(before)}"
+        too_late = place.too_late(lambda at: [place.maker.at(event, at)], before)
+        by = f", at {shown(event.at)}" if too_late is None else f", before {shown(too_late)}"
         yield Change(text + by, EVENT_MORE, added=(event,))
 
 
@@ -173,8 +186,8 @@ def _copies(place: Place, trigger: Count, like: Event, missing: int, too_late: i
     events = made(place.moment)
     count = "one more" if missing == 1 else f"{missing} more"
     by = f", from {shown(place.moment)} on" if missing > 1 else f", at {shown(place.moment)}"
-    if too_late is not None and place.comes(made(too_late - missing * MILLISECOND)):
-        by = f", before {shown(too_late)}"
+    before = place.too_late(made, too_late)
+    by = by if before is None else f", before {shown(before)}"
     yield Change(f"{count} {place.maker.told(events[0])}{by}", EVENT_MORE, added=tuple(events))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from engine.core.glance import glance
 from engine.core.model import Decision, Event, Json, plain
 from engine.core.reasons import explain
+from engine.core.units import AT_MAX
 from engine.core.verdicts import Verdict
 from engine.loading.diagnostic import counted
 from engine.near import ended
@@ -77,7 +78,7 @@ def _detailed(account: Account) -> list[str]:
 
 
 def _outcome(decision: Decision) -> str:
-    told = decision.outcome if decision.reason is None else f"{decision.outcome}: {_moments(explain(decision.reason))}"
+    told = _ended(decision)
     message = decision.message
     if message is not None and decision.outcome in ("sent", "held", "shadow") and decision.was is None:
         variant = "" if decision.variant is None else f" (variant {decision.variant})"
@@ -92,7 +93,12 @@ def _moments(text: str) -> str:
 
 def _became(sight: Sight, indent: str) -> list[str]:
     """What became of its message afterwards."""
-    return [f"{indent}{shown(later.at)}  {_moments(ended(later, later.at + 1))}" for later in sight.later]
+    return [f"{indent}{shown(later.at)}  {_ended(later)}" for later in sight.later]
+
+
+def _ended(decision: Decision) -> str:
+    """What became of it and why, with the moments themselves."""
+    return _moments(ended(decision, AT_MAX + 1))
 
 
 def _sight(sight: Sight) -> Iterator[str]:

@@ -275,6 +275,14 @@ def test_what_became_of_a_held_message_is_told_with_it() -> None:
     assert second.sent.at == START + 310 * SECOND
 
 
+def test_what_came_to_a_candidate_in_the_end_is_no_miss() -> None:
+    sources = rules_of("trigger: {count: {event: note, at_least: 3, within: 10m}}")
+    notes = [happened(second, "note") for second in (0, 10, 20, 900, 910, 920, 5000, 9000)]
+    found = asked(sources, notes)
+    assert len(found.sights) == 2
+    assert [(miss.text, miss.at - START) for miss in found.misses] == [("1 of 3 in 10m", 9000 * SECOND)]
+
+
 def test_only_what_is_near_the_moment_is_told_of() -> None:
     sources = rules_of("trigger: {event: note}")
     assert [sight.at for sight in asked(sources, TWO, at=240, around=1).sights] == [START + 300 * SECOND]
