@@ -79,7 +79,8 @@ class BadRecords:
             self.misses = "" if misses is None else misses()
         self._count(trouble.reason, 1, place)
         if len(self.shown) < SHOWN_MAX or place < self._places[-1]:
-            self._show(place, BadRecord(log, line, trouble.reason, trouble.detail, _one_line(text)))
+            # A log that can be read once is a name with a stream in it; this is the name alone.
+            self._show(place, BadRecord(str(log), line, trouble.reason, trouble.detail, _one_line(text)))
 
     def merge(self, other: BadRecords) -> None:
         """Add what another process found in its part of the same logs."""

@@ -121,6 +121,8 @@ class Crew:
     def run(self, dry: DryRun, progress: Progress | None, stopped: Callable[[], bool]) -> None:
         """As `DryRun.run`."""
         for worker in self._workers:
+            if stopped():
+                worker.send(("stop",))
             worker.send(("run", self._last))
         for found in self._answers("found", progress, stopped):
             dry.merge(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,6 +24,8 @@ class Run:
         """Raises OSError with the folder where that is full."""
         with naming_the_folder():
             self._file = tempfile.TemporaryFile(buffering=1 << 20)  # noqa: SIM115  # it is read as long as it lives
+            # Whoever goes through events has no end at which to say that he will not do so again.
+            self._closing = weakref.finalize(self, self._file.close)
             for block in blocks:
                 self._file.write(len(block).to_bytes(_LENGTH_BYTES, "little"))
                 self._file.write(block)
@@ -34,7 +37,7 @@ class Run:
             yield stream.read(int.from_bytes(length, "little"))
 
     def close(self) -> None:
-        self._file.close()
+        self._closing()
 
 
 class Positioned(io.RawIOBase):

@@ -86,15 +86,22 @@ class _Worker:
         self._is_stopped = False
 
     def serve(self) -> None:
-        doing: dict[str, Callable[..., None]] = {"run": self._run, "lines": self._lines, "survey": self._survey}
+        doing: dict[str, Callable[..., None]] = {
+            "run": self._run,
+            "stop": self._stop,
+            "lines": self._lines,
+            "survey": self._survey,
+        }
         while True:
             name, *given = self._commands.recv()
-            if name in doing:  # not where it was to stop and had come to its end
-                doing[name](*given)
+            doing[name](*given)
 
     def _run(self, end: int | None) -> None:
         self._dry.run(self._activity, self._progress, stopped=lambda: self._is_stopped, end=end)
         self._answers.send(("found", self._dry.found()))
+
+    def _stop(self) -> None:
+        self._is_stopped = True
 
     def _progress(self, events: int) -> None:
         self._answers.send(("done", events))
