@@ -19,6 +19,7 @@ LIBRARY = HERE / "vendor" / "echarts.common.min.js"
 # In the order in which they need each other.
 SCRIPTS = ("theme.js", "charts.js", "timelines.js", "compared.js", "start.js")
 LONG_VALUE = 9  # characters; longer ones are set smaller, so that numbers stay on one line
+NOTICES = ("NOTICE", "LICENSE", "LICENSE-d3")  # which go with every copy of the library
 FOOT = "Charts by Apache ECharts, under the Apache License 2.0. This file loads nothing and sends nothing."
 
 
@@ -97,7 +98,7 @@ def write(document: Document) -> bytes:
         _cards(document.cards),
         *[_section(section) for section in document.sections],
         "</main>",
-        f"<footer><p>{FOOT}</p></footer>",
+        f"<footer><p>{FOOT}</p><details><summary>Licence of the charts</summary>{_notices()}</details></footer>",
         data_block("data", document.data),
         f"<script>{library}</script>",
         f"<script>{ours}</script>",
@@ -115,6 +116,11 @@ def _script_text(path: Path) -> str:
 def _sum(script: str) -> str:
     """As a policy names an inline script: section 2.3.1 of Content Security Policy Level 3."""
     return f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}"
+
+
+def _notices() -> str:
+    texts = [(LIBRARY.parent / name).read_text("utf-8").strip() for name in NOTICES]
+    return f'<pre tabindex="0">{escaped((chr(10) * 3).join(texts))}</pre>'
 
 
 def _origin(origin: Sequence[tuple[str, str]]) -> str:
@@ -139,7 +145,8 @@ def _section(section: Section) -> str:
     if section.lead:
         parts.append(f'<p class="lead">{escaped(section.lead)}</p>')
     if section.chart:
-        label = escaped(f"Chart: {section.title}. The table below has the same figures.")
+        where = "below" if section.tables else "above"
+        label = escaped(f"Chart: {section.title}. The table {where} has the same figures.")
         parts.append(section.controls)
         parts.append(f'<div class="chart" data-chart="{escaped(section.chart)}" role="img" aria-label="{label}"></div>')
     parts.append(section.content)

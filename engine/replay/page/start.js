@@ -62,7 +62,7 @@ let themeBefore;
 window.addEventListener("beforeprint", () => {
   themeBefore = root.dataset.theme;
   root.dataset.theme = "light";
-  for (const details of document.querySelectorAll("details:not([open])")) {
+  for (const details of document.querySelectorAll("main details:not([open])")) {
     if (details.querySelector("#timeline-table")) continue;
     folded.push(details);
     details.open = true;

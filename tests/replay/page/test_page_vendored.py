@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from hashlib import sha256
+from html import unescape
 from pathlib import Path
 
-from engine.replay.page.document import HERE, LIBRARY, SCRIPTS
+from engine.replay.page.document import HERE, LIBRARY, NOTICES, SCRIPTS, Document, write
 
 ROOT = Path(__file__).parent.parent.parent.parent
 # As scripts/vendor_echarts.sh prints them.
@@ -34,6 +35,13 @@ def test_nothing_of_the_page_is_left_out_of_the_repository_and_so_of_the_wheel()
     ignored = subprocess.run(["git", "check-ignore", *map(str, assets)], cwd=ROOT, capture_output=True, text=True)
     assert ignored.stdout == ""
     assert {path.name for path in HERE.glob("*.js")} == set(SCRIPTS)
+
+
+def test_every_page_has_the_licences_of_what_it_holds() -> None:
+    page = unescape(write(Document("x", (), (), (), (), {})).decode())
+    for name in NOTICES:
+        assert (LIBRARY.parent / name).read_text("utf-8").strip() in page
+    assert {*NOTICES, LIBRARY.name} == set(SUMS)
 
 
 def test_no_script_holds_what_would_end_it_within_the_page() -> None:
