@@ -20,6 +20,7 @@ from engine.core.render import RenderFailed, Template
 from engine.core.rules import Policy, Rule
 from engine.core.scope import Scope
 from engine.core.state import UserState
+from engine.invariants.vocabulary import Template as Wanted
 from engine.invariants.vocabulary import Vocabulary, vocabulary_of
 from engine.replay.reads import Reads, reads_of
 from engine.triggers import KINDS
@@ -58,7 +59,7 @@ class Maker:
             if template is None:
                 return None
             kind = template.type
-            data = dict(template.fitting[0]) if template.fitting else {}
+            data = dict(template.fitting[0]) if template.fitting else self._pieced(matcher, template, at)
             data.update(self._needed(kind, data, at))
         if by is not None and like is not None:
             for name in by.fields:
@@ -80,6 +81,17 @@ class Maker:
 
     def _holds(self, matcher: Matcher, event: Event) -> bool:
         return matcher.holds(Scope(UserState(event.user), event, event.at, self.policy))
+
+    def _pieced(self, matcher: Matcher, template: Wanted, at: int) -> dict[str, Json]:
+        """Data whose texts have all at once that the matcher may look for in them; none where that will not do."""
+        for way in (1, -1):
+            data: dict[str, Json] = {}
+            for name, values in template.fields.items():
+                texts = [value for value in values if isinstance(value, str)]
+                data[name] = "".join(texts[::way]) if texts else next(iter(values), "…")
+            if self._holds(matcher, Event(template.type, self.events[0].user, at, data)):
+                return data
+        return {}
 
     def _needed(self, kind: str, data: dict[str, Json], at: int) -> dict[str, Json]:
         """The fields without which the message cannot be written, with values that the user's events have for them."""

@@ -5,6 +5,7 @@ What is shown was run. Where a change makes a candidate that another gate closes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -126,6 +127,9 @@ def _is_whole(sight: Sight) -> bool:
 
 
 def _is_more(remedy: Remedy, smaller: Sequence[Remedy]) -> bool:
-    """Whether it has all steps of a smaller one, and some that are not needed."""
-    texts = {step.text for step in remedy.steps}
-    return any({step.text for step in one.steps} <= texts for one in smaller)
+    """Whether it has all steps of a smaller one, be it at other moments, and perhaps some that are not needed."""
+    what = {_MOMENT.sub("", step.text) for step in remedy.steps}
+    return any({_MOMENT.sub("", step.text) for step in one.steps} <= what for one in smaller)
+
+
+_MOMENT = re.compile(r", (?:at|before|from) [-0-9T:.]+Z(?: on)?$")

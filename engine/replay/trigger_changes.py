@@ -235,10 +235,12 @@ def _inactivity(place: Place, trigger: Trigger) -> Iterator[Change]:
         yield shorter("for", f"{place.path}.inactivity.for", near.span, trigger.span)
         yield from one_less(place, near.event)
     if isinstance(trigger, InactivityAfter):
-        if near is not None and near.missed and near.event is not None:
-            yield from one_more(place, place.maker.matching(trigger.after, near.event.at + MILLISECOND))
+        if near is not None and near.event is not None and trigger.after.covers(near.event.type):
+            yield from _where(place, "inactivity.after.", trigger.after)
+        for at in _moments(place, trigger.span):
+            yield from one_more(place, place.maker.matching(trigger.after, at))
         after = f"{place.path}.inactivity.after"
-        yield edit(after, '"*"', "drop the after, so that any activity will do", WORDING)
+        yield edit(after, '{event: "*"}', "drop the after, so that any activity will do", WORDING)
 
 
 def _absence(place: Place, trigger: Trigger) -> Iterator[Change]:
