@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 RUNS_MAX = 32  # of one level; so many become one of the next
 READ_BYTES = 64 * 1024
+WRITE_BYTES = 1 << 20
 _LENGTH_BYTES = 4
 
 
@@ -23,13 +24,15 @@ class Run:
     def __init__(self, blocks: Iterable[bytes]) -> None:
         """Raises OSError with the folder where that is full."""
         with naming_the_folder():
-            self._file = tempfile.TemporaryFile(buffering=1 << 20)  # noqa: SIM115  # it is read as long as it lives
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it is read as long as it lives
             # Whoever goes through events has no end at which to say that he will not do so again.
             self._closing = weakref.finalize(self, self._file.close)
+            # There are many runs, and only one is being written: the others need no room for that.
+            stream = io.BufferedWriter(self._file, WRITE_BYTES)
             for block in blocks:
-                self._file.write(len(block).to_bytes(_LENGTH_BYTES, "little"))
-                self._file.write(block)
-            self._file.flush()
+                stream.write(len(block).to_bytes(_LENGTH_BYTES, "little"))
+                stream.write(block)
+            stream.detach()
 
     def __iter__(self) -> Iterator[bytes]:
         stream = io.BufferedReader(Positioned(self._file.fileno()), READ_BYTES)

@@ -13,7 +13,7 @@ from engine.replay.runs import Runs
 from engine.storage.codec import encode_decision
 
 LINE_BYTES = 250  # that a line takes beside its own length: its key, and the objects
-CHUNK_LINES = 500
+CHUNK_LINES = 200
 
 # Moment, user, place of the rule, number among the user's, and the line with its end: no two have the same key.
 Line = tuple[int, str, int, int, bytes]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from engine.core.model import Event
 from engine.core.refusal import Refused
-from engine.replay import runs, spilled
+from engine.replay import runs
 from engine.replay.activity import InMemory, in_memory
-from engine.replay.room import MEMORY_MIN, format_size, parse_size, room_of
+from engine.replay.room import MEMORY_MIN, USER_BYTES, format_size, parse_size, room_of
 from engine.replay.spilled import Gathering, Spilled, TooLittleMemory
 
 VALUES = st.recursive(
@@ -90,7 +90,7 @@ def test_however_many_runs_there_are_few_are_open() -> None:
 
 def test_what_does_not_fit_goes_to_disk_and_what_does_stays() -> None:
     events = [Event("a", f"u{number}", number, {}) for number in range(1000)]
-    room = room_of(events) + 1000 * spilled.USER_BYTES
+    room = room_of(events) + 1000 * USER_BYTES
     assert isinstance(gathered(events, 2 * room, 100), InMemory)
     assert isinstance(gathered(events, room // 2, 100), Spilled)
 
