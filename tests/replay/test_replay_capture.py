@@ -133,6 +133,24 @@ def test_what_cannot_be_redacted_is_named() -> None:
     assert failures_of(rules, written_test(result.captured, "somebody")) == []
 
 
+@pytest.mark.parametrize(
+    ("condition", "id_of_first", "left"),
+    [
+        ("event.n > 0 or true", "", []),
+        ("defined(event.id)", "id-2", []),
+        ('startswith(event.id, "secret")', "secret-100", ["the ids of events"]),
+    ],
+)
+def test_ids_go_or_become_others_as_far_as_nothing_else_is_decided(
+    condition: str, id_of_first: str, left: list[str]
+) -> None:
+    rules = load({"rules.yaml": RULES.replace("cooldown: 5m\n", f"condition: {condition}\n")}, KINDS)
+    at = START + 130 * SECOND
+    result = redact(capture(rules, EVENTS, at - MINUTE, at + MINUTE, ("stuck",)))
+    assert result.left == left
+    assert next(event.id for event in result.captured.events if event.type == "test.failed") == id_of_first
+
+
 def test_where_draws_depend_on_the_user_another_name_is_found_that_draws_the_same() -> None:
     drawn = RULES.replace("cooldown: 5m\n", "cooldown: 5m\n    holdout: 50%\n")
     rules = load({"rules.yaml": drawn}, KINDS)

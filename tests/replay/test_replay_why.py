@@ -275,6 +275,22 @@ def test_what_became_of_a_held_message_is_told_with_it() -> None:
     assert second.sent.at == START + 310 * SECOND
 
 
+def test_a_span_is_cut_to_whole_seconds_that_have_passed() -> None:
+    notes = [happened(0, "note"), happened(299.9, "note")]
+    found = asked(rules_of("trigger: {event: note}, cooldown: 10m"), notes, at=299.9, around=1)
+    assert found.remedies[0].steps[0].text == "cooldown: 4m59s instead of 10m"
+
+
+def test_what_was_sent_by_the_same_input_stands_among_the_gates() -> None:
+    found = asked(rules_of("trigger: {event: note}", "trigger: {event: note}, priority: 5"), TWO, at=0, around=1)
+    [told] = [verdict.reason for verdict in found.sights[0].gates if verdict.reason is not None]
+    assert told == found.sights[0].decision.reason
+    # What another input sent at the same moment does not.
+    again = [happened(0, "other"), happened(0, "note")]
+    found = asked(rules_of("trigger: {event: note}", "trigger: {event: other}"), again)
+    assert [verdict.reason for verdict in found.sights[0].gates] == [None] * 10
+
+
 def test_what_came_to_a_candidate_in_the_end_is_no_miss() -> None:
     sources = rules_of("trigger: {count: {event: note, at_least: 3, within: 10m}}")
     notes = [happened(second, "note") for second in (0, 10, 20, 900, 910, 920, 5000, 9000)]
