@@ -14,7 +14,8 @@ from engine.core.model import Event, Json
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress, read_blocks, read_head, read_lines
 from engine.replay.elements import OUTERMOST, elements
-from engine.replay.jsonl import PIECE_LINES, Whereabouts, check_depth, mapped_form, read_piece
+from engine.replay.json_bounds import check_bounds
+from engine.replay.jsonl import PIECE_LINES, Whereabouts, mapped_form, read_piece
 from engine.replay.mapping import Source
 
 LOOKED_AT_BYTES = 64 * 1024  # of a log, to tell lines from a document
@@ -63,7 +64,7 @@ def json_records(
         if not text or text.isspace() or (having is not None and having.search(text) is None):
             continue
         try:
-            check_depth(text)
+            check_bounds(text)
             value = _decode(text)
         except BadLine as trouble:
             bad.add(log, number, trouble, text)
@@ -162,7 +163,7 @@ def first_records(start: bytes, within: Collection[str], most: int = 10) -> list
 
 def _objects(text: bytes, within: Collection[str]) -> list[dict[str, Json]]:
     try:
-        check_depth(text)
+        check_bounds(text)
         value = _decode(text)
     except (BadLine, msgspec.MsgspecError, UnicodeDecodeError):
         return []

@@ -7,7 +7,6 @@ the meaning.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -21,6 +20,7 @@ from engine.core.refusal import Refused
 from engine.loading.wording import listed
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress, read_lines
+from engine.replay.json_bounds import DEPTH_MAX, check_bounds
 from engine.replay.mapping import Place, Source
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -33,14 +33,7 @@ ReadLines = Callable[[list[bytes]], Sequence[Event | None]]  # None for a line t
 # Lines that are decoded at once: one that is odd makes all of them be read with care.
 PIECE_LINES = 100
 
-# Of lists and objects within each other, the record itself counted: more than anybody writes, and so few that neither
-# reading nor judging comes near the interpreter's own limit, which differs between machines.
-DEPTH_MAX = 200
 NAMES_LENGTH_MAX = 200  # characters of a list of names that a message has
-_OPENING, _CLOSING = b"[{", b"]}"
-# Texts, also one that never ends, and the brackets outside of them.
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-
 _decode_json = msgspec.json.Decoder().decode
 
 Record = TypeVar("Record")
@@ -102,7 +95,6 @@ def _with_care(lines: list[bytes], events: Sequence[Event | None], read: ReadLin
     for number, line, event in zip(numbers, lines, events, strict=True):
         try:
             if event is None:
-                check_depth(line)
                 event = read(line)
             read_now.append(event)
         except BadLine as trouble:
@@ -160,22 +152,8 @@ def _misses(source: Source | None, line: bytes) -> str:
     return ""
 
 
-def check_depth(line: bytes) -> None:
-    """Raises `BadLine` for a line that nests deeper than `DEPTH_MAX`, whether or not it is JSON."""
-    if line.count(b"[") + line.count(b"{") <= DEPTH_MAX:
-        return
-    depth = 0
-    for match in _TEXT_OR_BRACKET.finditer(line):
-        token = match.group()
-        if token in _OPENING:
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise BadLine("nested too deeply", f"more than {DEPTH_MAX} levels")
-        elif token in _CLOSING:
-            depth -= 1
-
-
 def record_of(line: bytes) -> dict[str, Json]:
+    check_bounds(line)
     try:
         record = _decode_json(line)
     except RecursionError:
@@ -249,7 +227,7 @@ def decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> list
         for line in lines:
             # As many brackets take at least so much room, and most lines are shorter.
             if len(line) > 2 * DEPTH_MAX:
-                check_depth(line)
+                check_bounds(line)
         text = b"\n".join(lines)
         # Where each line ends and begins like this, none is blank and no record goes over several, for within a record
         # there is a comma between the two; and as many records as lines are then one in each.

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.core.model import Event, Json
 from engine.replay.bad_records import BadLine
-from engine.replay.jsonl import PIECE_LINES, Pick, check_depth, decoded, fields_of, finder_of, record_of, struct_of
+from engine.replay.jsonl import PIECE_LINES, Pick, decoded, fields_of, finder_of, record_of, struct_of
 from engine.replay.mapping import Place, Source
 
 KNOWN_MAX = 200_000  # users of whom it is remembered whether they belong to the share
@@ -110,7 +110,6 @@ def _users(place: Place) -> Callable[[list[bytes]], list[str] | None]:
 
 def _belongs(line: bytes, find: Callable[[dict[str, Json]], Json], share: Share) -> bool:
     try:
-        check_depth(line)
         user = find(record_of(line))
     except (BadLine, msgspec.MsgspecError):
         return share.is_first

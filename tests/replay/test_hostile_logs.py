@@ -364,3 +364,18 @@ def test_yaml_that_explodes_is_refused(place, words, text):
     assert done.exit_code in (1, 2)
     assert "bomb.yaml" in done.stderr
     assert len(done.stderr) < 20_000
+
+
+# Records that are small as text and large as values.
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "cloudevents"])
+@pytest.mark.parametrize("value", [b"[],", b"{},", b"0.1,", b"999,", b'"ab",', b'{"a":0},'])
+def test_a_record_of_very_many_values_is_bad(place, form, value):
+    many = value * (15 * MB // len(value))
+    record = b'{"at":"2026-03-27T10:00:00Z","user":"ann","type":"t","data":{"x":[%s0]}}' % many
+    content, words = log_of(form, record)
+    (place / "log").write_bytes(gzip.compress(content, 1))
+    done = limited("log", *words)
+    assert "too many values 1" in done.stderr, done.stderr[-500:]
+    assert events_of(done) == 2

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from engine.core.model import Event
 from engine.replay import jsonl
 from engine.replay.bad_records import BadLine, BadRecords
+from engine.replay.json_bounds import DEPTH_MAX
 from engine.replay.jsonl import jsonl_batches, mapped_form, own_form, read_jsonl
 from engine.replay.mapping import Place, Source
 
@@ -286,7 +287,7 @@ def test_a_line_that_nests_too_deeply_is_a_bad_record_wherever_it_is_read(tmp_pa
     brackets_in_text = json.dumps({**OWN, "text": 300 * '[\\"{'}).encode() + b"\n"
     # The last two are no JSON either.
     log.write_bytes(
-        nested(jsonl.DEPTH_MAX) + nested(jsonl.DEPTH_MAX + 1) + brackets_in_text
+        nested(DEPTH_MAX) + nested(DEPTH_MAX + 1) + brackets_in_text
         + nested(100_000) + 100_000 * b"[" + b"\n" + 300 * b"{" + 1000 * b'\\"'
     )  # fmt: skip
     bad, events = BadRecords(), []
