@@ -7,6 +7,7 @@ would. So each line belongs to one share, and all lines of a user to the same. W
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import compress
 from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -44,17 +45,17 @@ class Members:
         self.share = share
         self._known: dict[str, bool] = {}
 
-    def has_each(self, users: Iterable[str]) -> list[bool]:
+    def has_each(self, users: Sequence[str]) -> list[bool]:
         known = self._known
-        found = []
+        found = list(map(known.get, users))
+        if None not in found:
+            return found  # type: ignore[return-value]  # there is no None in it
+        if len(known) >= KNOWN_MAX:
+            known.clear()
         for user in users:
-            mine = known.get(user)
-            if mine is None:
-                if len(known) >= KNOWN_MAX:
-                    known.clear()
-                mine = known[user] = self.share.has(user)
-            found.append(mine)
-        return found
+            if user not in known:
+                known[user] = self.share.has(user)
+        return [known[user] for user in users]
 
 
 def own_events(batches: Iterable[list[Event]], share: Share) -> Iterator[list[Event]]:
@@ -81,8 +82,8 @@ def own_lines(source: Source | None, share: Share) -> Pick:
             piece = lines[start : start + PIECE_LINES]
             users = many(piece)
             mine = [_belongs(line, find, share) for line in piece] if users is None else members.has_each(users)
-            own += [line for line, is_mine in zip(piece, mine, strict=True) if is_mine]
-            numbers += [number for number, is_mine in enumerate(mine, first + start) if is_mine]
+            own += compress(piece, mine)
+            numbers += compress(range(first + start, first + start + len(piece)), mine)
         return numbers, own
 
     return pick
