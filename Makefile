@@ -32,6 +32,9 @@ bench: $(VENV)/installed-dev  ## Measure the dry run; takes a few minutes.
 bench-peers: $(VENV)/installed  ## Race other engines with the same rules; installs them, takes a few minutes.
 	$(BIN)/python -m benchmarks.peers.run
 
+bench-jobs: $(VENV)/installed-dev  ## Measure what a second process gains on five million events; needs two free cores.
+	$(BIN)/python benchmarks/jobs.py
+
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
 	scripts/lock.sh $(BIN)/python
 
