@@ -18,7 +18,7 @@ _TEXT_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL)
 
 
 def check_bounds(text: bytes) -> None:
-    """Raises `BadLine` for a text, JSON or not, that nests deeper than `DEPTH_MAX` or has more than `VALUES_MAX` values."""
+    """Raises `BadLine` for a text that nests deeper than `DEPTH_MAX` or has more than `VALUES_MAX` values."""
     openings = text.count(b"[") + text.count(b"{")
     if openings > DEPTH_MAX:
         _check_depth(text)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from engine.cli.main import app_for
 
+ROOT = Path(__file__).parent.parent.parent
 ACCESS = '10.0.0.{0} - - [17/May/2015:10:05:{1:02} +0000] "GET /a HTTP/1.1" 200 5\n'
 LINE = (
     '{{"at":"2015-05-17T10:05:{1:02}.000000Z","user":"10.0.0.{0}","type":"page_view",'
@@ -135,3 +140,26 @@ def test_a_formula_stays_what_it_says(place):
     (place / "source.yaml").write_text("format: csv\nat: when\nuser: who\ntype: what\ndata: {cell: what}\n")
     lines = [json.loads(line) for line in run("log.csv", "--source", "source.yaml").stdout.splitlines()]
     assert [line["type"] for line in lines] == [line["data"]["cell"] for line in lines] == formulas
+
+
+def test_who_stops_it_finds_what_was_written_so_far_and_is_told_where(place):
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from engine.cli.main import main; main(['import', '-', '--output', 'out.jsonl.gz'])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        # A pipe takes no more than a few blocks ahead, so that when all is handed over the first of it has been read.
+        lines = "".join(ACCESS.format(1, number % 60) for number in range(60_000))
+        running.stdin.write(lines)
+        running.stdin.flush()
+        running.send_signal(signal.SIGINT)
+        running.stdin.close()  # a signal that comes right before a read is seen right after it
+        said = running.stderr.read()
+    assert running.returncode == 130
+    assert said == "interrupted; what was written so far is in out.jsonl.gz.part\n"
+    assert not (place / "out.jsonl.gz").exists()
+    written = gzip.decompress((place / "out.jsonl.gz.part").read_bytes()).decode()
+    assert written.splitlines()
+    assert written == "".join(LINE.format(1, number % 60) for number in range(written.count("\n")))
