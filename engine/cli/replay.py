@@ -12,10 +12,11 @@ import typer
 from engine.cli.decision_file import check_output, write_decisions
 from engine.cli.interrupt import asking_to_stop
 from engine.cli.lines import fitted
-from engine.cli.logs import LogOptions, find_store, open_logs, refuse_bad, size_of, stop, stopped_by_unreadable
+from engine.cli.logs import LogOptions, find_store, open_logs, refuse_bad, size_of, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Jobs, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
+from engine.cli.stopping import stop, stop_refused
 from engine.core.refusal import Refused
 from engine.core.rules import Timeline
 from engine.core.units import parse_at
@@ -25,7 +26,7 @@ from engine.loading.invariants import Invariant
 from engine.loading.load import load_with_tests
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
-from engine.replay.crew import Crew, WorkerDied, spooled
+from engine.replay.crew import Crew, WorkerDied, can_share, spooled
 from engine.replay.dryrun import Alone, DryRun, Runner
 from engine.replay.page.about import About
 from engine.replay.page.gather import Gathered
@@ -78,10 +79,7 @@ def replay(
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(1) from None
+        stop_refused(errors)
     except WorkerDied as died:
         stop(str(died), code=1)
     except Refused as refused:
@@ -134,8 +132,11 @@ class _Run:
     def check(self, logs: list[str], store: str | None) -> None:
         if self.jobs > 1 and store is not None:
             stop("--jobs is for logs; a store is replayed by one process")
+        if self.jobs > 1 and not can_share():
+            stop("--jobs needs a system that can fork a process; this one cannot")
         for log in logs if self.jobs > 1 else ():
-            if log != STDIN and not (os.path.isfile(log) or os.path.isdir(log)):
+            is_own = log.startswith(("/dev/", "/proc/"))  # it means something else in another process
+            if log != STDIN and os.path.exists(log) and (is_own or not (os.path.isfile(log) or os.path.isdir(log))):
                 stop(f"{log}: --jobs needs a log that several can read; give this one by standard input, as -")
         if self.verify and store is None:
             stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, BinaryIO
@@ -86,11 +86,12 @@ class Crew:
         for number in range(jobs):
             commands, tell = context.Pipe(duplex=False)
             hear, answers = context.Pipe(duplex=False)
+            foreign = [end for worker in self._workers for end in (worker.tell, worker.hear)] + [tell, hear]
             process = context.Process(
-                target=work, args=(commands, answers, reading, Share(number, jobs), dry, spool), daemon=True
+                target=work, args=(commands, answers, foreign, reading, Share(number, jobs), dry, spool), daemon=True
             )
             process.start()
-            # Only the process itself holds its ends, so that it is noticed when it dies.
+            # Each side holds its ends alone, so that it is noticed when the other dies.
             commands.close()
             answers.close()
             self._workers.append(_Worker(number + 1, process, tell, hear))
@@ -162,6 +163,11 @@ class Crew:
                 for worker in waiting.values():
                     worker.send(("stop",))
         return [answers[worker.number] for worker in self._workers]
+
+
+def can_share() -> bool:
+    """Whether this system has what it takes."""
+    return "fork" in get_all_start_methods()
 
 
 def spooled() -> BinaryIO:

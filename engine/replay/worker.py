@@ -47,10 +47,21 @@ class Held:
 
 
 def work(
-    commands: Connection, answers: Connection, reading: Reading, share: Share, dry: DryRun, spool: BinaryIO | None
+    commands: Connection,
+    answers: Connection,
+    foreign: Sequence[Connection],
+    reading: Reading,
+    share: Share,
+    dry: DryRun,
+    spool: BinaryIO | None,
 ) -> None:
-    """Read, and then answer one command after the other. Ctrl-C is for the process that commands."""
+    """Read, and then answer one command after the other. Ctrl-C is for the process that commands.
+
+    ``foreign`` are ends of others, which came along when the process was forked.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for end in foreign:
+        end.close()
     if spool is not None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(Positioned(spool.fileno())))
     # Who commands may be gone, by Ctrl-C or worse: then nobody wants an answer.

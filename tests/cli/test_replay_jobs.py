@@ -158,6 +158,31 @@ main()
 """
 
 
+@pytest.mark.parametrize("name", ["read", "run", "chunks", "look_again"])
+def test_nobody_is_left_where_the_one_who_commands_is_killed(place: Path, tmp_path: Path, name: str) -> None:
+    words = [
+        "replay",
+        place / "log.jsonl",
+        "--rules",
+        place / "rules.yaml",
+        "--jobs",
+        "3",
+        "--decisions",
+        tmp_path / "o",
+    ]
+    killed = DYING.format(name=name).replace("os.getpid() != first", "os.getpid() == first")
+    # It ends only when all have ended who could write to its output.
+    done = subprocess.run(
+        [sys.executable, "-c", killed, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["event_batches", "run_users", "chunks", "look_at"])
 def test_a_process_that_is_killed_ends_all_with_a_clear_error(place: Path, tmp_path: Path, name: str) -> None:
     words = ["replay", place / "one.jsonl", "--rules", place / "rules.yaml", "--jobs", "2"]
