@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from textwrap import wrap
 from typing import Any
 
@@ -23,6 +24,7 @@ SIGHTS_SHOWN_MAX = 20  # candidates that are listed, the latest
 DETAILED_MAX = 5  # candidates near a moment of which all is told, the nearest
 MADE_BY_SHOWN_MAX = 10  # events that made one, the latest
 FIELDS_SHOWN_MAX = 4
+_SET = "     --set "
 
 
 def text(account: Account, path: str | None = None) -> list[str]:
@@ -163,7 +165,7 @@ def _remedies(account: Account) -> list[str]:
         lines = ["", "would have made a candidate, though no message, verified by running it again:"]
     for number, remedy in enumerate(account.remedies, 1):
         lines.append(f"  {number}. {'; and '.join(step.text for step in remedy.steps)}")
-        lines += [f"     --set {path}={value}" for path, value in remedy.edits]
+        lines += [f"{_SET}{quote(f'{path}={value}')}" for path, value in remedy.edits]
         lines.append(f"     → {_result(remedy)}")
     return lines
 
@@ -178,8 +180,8 @@ def _result(remedy: Remedy) -> str:
 
 
 def _fitted(line: str) -> list[str]:
-    """The line in several, those behind the first as far in as its text begins."""
-    if len(line) <= WIDTH:
+    """The line in several, those behind the first as far in as its text begins. What is to be copied stays whole."""
+    if len(line) <= WIDTH or line.startswith(_SET):
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     return wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,25 @@ def test_of_a_recording_the_rules_are_those_that_held_at_the_moment(place: Path)
     assert [one["message"] for one in early["candidates"]] == ["t1 has failed 3 times."]
     assert [one["message"] for one in late["candidates"]] == ["t2 has failed 2 times."]
     assert (place / "s.db").read_bytes() == before
+
+
+def test_the_changes_that_are_told_can_be_pasted_into_a_sweep_whatever_is_in_them(place: Path) -> None:
+    rules = place / "rules" / "a.yaml"
+    rules.write_text(
+        """
+version: 1
+rules:
+  - id: stuck
+    trigger: {event: {event: test.failed, where: event.test == "t1" and event.seconds >= 600}}
+    message: {type: suggestion, text: Stuck?}
+"""
+    )
+    record = {"at": "2026-03-27T10:00:00Z", "user": "ann", "type": "test.failed", "test": "t1", "seconds": 5}
+    (place / "log.jsonl").write_text(json.dumps(record) + "\n")
+    told = run("stuck", "log.jsonl", "--user", "ann").stdout.splitlines()
+    settings = [shlex.split(line)[1] for line in told if line.lstrip().startswith("--set ")]
+    assert 'stuck.trigger.event.where="event.test == \\"t1\\" and event.seconds >= 5"' in settings
+    for setting in settings:
+        called = ["sweep", "log.jsonl", "--rules", "rules", "--set", setting]
+        done = CliRunner().invoke(app_for(called), called)
+        assert (done.exit_code, done.stderr) == (0, ""), setting
