@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.logs import LogOptions, Opened, open_logs, stop, stopped_by_unreadable
+from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, User, Zone
+from engine.cli.stopping import stop, stop_refused
 from engine.cli.why import check_rule, moment_meant, span_meant, timeline_of, zone_of
 from engine.core.model import Event
 from engine.core.refusal import Refused
@@ -73,10 +74,7 @@ def capture(
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(1) from None
+        stop_refused(errors)
     for line in details(opened.bad, []):
         typer.echo(line, err=True)
     incident = capture_incident(timeline, events, span[0], min(span[1], end), tuple(rule) if rule else None)

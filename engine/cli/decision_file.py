@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from engine.cli.logs import stop
+from engine.cli.stopping import stop
 from engine.replay.blocks import STDIN
 from engine.replay.written import Line, write_lines
 

@@ -10,11 +10,13 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.interrupt import asking_to_stop, until_asked
 from engine.cli.lines import fitted
-from engine.cli.logs import LogOptions, Opened, open_logs, stop, stopped_by_unreadable
+from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
+from engine.cli.stopping import stop, stop_refused
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
 from engine.core.units import format_duration, parse_at, parse_duration
@@ -22,7 +24,7 @@ from engine.folder import load_folder
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.load import load
 from engine.replay.diff import MOVED_WITHIN, USERS_KEPT, Diff, compare_rules
-from engine.replay.diff_text import markdown, people, summary, table
+from engine.replay.diff_text import markdown, partial, people, summary, table
 from engine.replay.driver import run_users
 from engine.replay.page.compared import diff_page
 from engine.replay.recording import recorded_rules
@@ -85,23 +87,23 @@ def diff(
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(2) from None
-    except NoRevision as missing:
-        stop(str(missing))
-    except Refused as refused:
-        stop(refused.message)
+        stop_refused(errors, code=2)
+    except (NoRevision, Refused) as refused:
+        stop(str(refused))
     for line in details(opened.bad, []):
         typer.echo(line, err=True)
     old, new = sides
     if report is not None:
-        write_report(report, diff_page(found, old.name, new.name, about(logs, opened.bad, until=end)))
+        write_report(
+            report, diff_page(found, old.name, new.name, about(logs, opened.bad, until=end, partial=partial(found)))
+        )
     if as_markdown:
         typer.echo(markdown(found, old.name, new.name, users), nl=False)
     else:
         _print(found, old, new, 1 if user is not None else users)
+    if found.of_users is not None:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130)
     _end(found, limit, exit_code)
 
 
@@ -117,6 +119,7 @@ def _end(found: Diff, limit: Limit | None, exit_code: bool) -> None:
 
 def _print(found: Diff, old: Side, new: Side, users: int) -> None:
     head = [
+        *filter(None, [partial(found)]),
         f"before  {old.name}, {counted(old.rule_count, 'rule')}",
         f"after   {new.name}, {counted(new.rule_count, 'rule')}",
     ]
@@ -191,6 +194,9 @@ def _compare(opened: Opened, sides: tuple[Side, Side], until: int | None, near: 
     if user is not None and not opened.activity.of(user):
         stop(f'--user: the log has nobody called "{user}"')
     old, new = sides
-    with progress_bar("comparing", opened.activity.events) as progress:
-        ran = run_users(opened.activity, [old.timeline, new.timeline], until, progress, opened.came_to)
-        return compare_rules(old.timeline.latest, new.timeline.latest, ran, near, user)
+    activity = opened.activity
+    with progress_bar("comparing", activity.events) as progress, asking_to_stop() as asked:
+        ran = until_asked(run_users(activity, [old.timeline, new.timeline], until, progress, opened.came_to), asked)
+        found = compare_rules(old.timeline.latest, new.timeline.latest, ran, near, user)
+        found.of_users = activity.users if asked() else None
+        return found

@@ -12,9 +12,10 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from engine.cli.logs import LogOptions, find_store, size_of, stop, stopped_by_unreadable
+from engine.cli.logs import LogOptions, find_store, size_of, stopped_by_unreadable
 from engine.cli.options import LOGS_HELP, Clock, Day, Format, Memory, Source, User, Zone
 from engine.cli.progress import progress_bar
+from engine.cli.stopping import stop
 from engine.core.model import Event
 from engine.core.units import format_at
 from engine.loading.diagnostic import RuleErrors

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+Part = TypeVar("Part")
 
 
 @contextmanager
@@ -34,3 +37,11 @@ def asking_to_stop() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def until_asked(parts: Iterable[Part], asked: Callable[[], bool]) -> Iterator[Part]:
+    """The parts, no further ones once the user has asked to stop; the one under way is finished."""
+    for part in parts:
+        yield part
+        if asked():
+            return

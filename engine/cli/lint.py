@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from engine.cli.lines import fitted
 from engine.cli.options import Clock, Day, Format, Source, User, Zone
+from engine.cli.stopping import stop_refused
 from engine.core.rules import RuleSet
 from engine.folder import load_folder_with_tests, opened_as
 from engine.lint.finding import Finding
@@ -42,7 +43,7 @@ def lint(
     try:
         loaded = load_folder_with_tests(rules)
     except RuleErrors as errors:
-        _refuse(errors)
+        stop_refused(errors, code=2)
     # Those that stand apart are looked at each by itself, and the log is not theirs.
     apart = [finding for alone in loaded.apart.values() for finding in find(alone.rules)]
     chosen = (source, format, user_at, timezone, clock, day)
@@ -70,7 +71,7 @@ def _with_logs(loaded: RuleSet, logs: list[str], chosen: Chosen) -> tuple[tuple[
         with stopped_by_unreadable(options.source, ", ".join(logs)):
             census = Census(read_all(logs, options))
     except RuleErrors as errors:
-        _refuse(errors)
+        stop_refused(errors, code=2)
     return find(loaded, [log_check(census)]), _told(unseen_types(loaded, census))
 
 
@@ -81,13 +82,6 @@ def _told(unseen: Sequence[tuple[str, int]]) -> list[str]:
     shown = [f"{name} ({count:,})" for name, count in unseen[:TYPES_SHOWN_MAX] if name.isprintable()]
     more = [f"and {len(unseen) - TYPES_SHOWN_MAX:,} more"] if len(unseen) > TYPES_SHOWN_MAX else []
     return fitted(["the rules name none of these events of the log: " + ", ".join([*shown, *more])])
-
-
-def _refuse(errors: RuleErrors) -> NoReturn:
-    for diagnostic in errors.diagnostics:
-        typer.echo(diagnostic, err=True)
-    typer.echo(errors.summary, err=True)
-    raise typer.Exit(2) from None
 
 
 def _summary(rules: str, count: int, found: Sequence[Finding]) -> str:

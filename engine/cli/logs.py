@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from engine.cli.progress import progress_bar
+from engine.cli.stopping import stop
 from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.core.zones import parse_zone
@@ -33,12 +34,6 @@ from engine.storage.base import StoreError
 
 SOURCE_BYTES_MAX = 1024 * 1024
 STDIN_TWICE = "standard input can be read only once"
-
-
-def stop(message: str, code: int = 2) -> NoReturn:
-    """End the command with a line on the error stream."""
-    typer.echo(message, err=True)
-    raise typer.Exit(code) from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.logs import stop
+from engine.cli.stopping import stop
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
 from engine.replay.page.about import About

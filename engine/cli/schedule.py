@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.logs import stop
+from engine.cli.stopping import stop, stop_refused
 from engine.core.calendar import moment_of
 from engine.core.refusal import Refused
 from engine.core.rules import Rule
@@ -44,10 +44,7 @@ def schedule(
     try:
         folder = load_folder_with_tests(rules)
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(1) from None
+        stop_refused(errors)
     loaded = folder.rules
     chosen = _chosen(folder, rule, rules)
     user_zone = loaded.policy.zone if zone is None else _zone(zone)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from engine.app import Server, StartError
+from engine.cli.stopping import stop_refused
 from engine.folder import shipped_rules
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.logs import configure_logs
@@ -41,10 +42,7 @@ def serve(
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(server))
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(1) from None
+        stop_refused(errors)
     except (StartError, StoreError) as error:
         typer.echo(f"proactive serve: {error}", err=True)
         raise typer.Exit(1) from None

@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from engine.cli.logs import stop
 from engine.cli.progress import progress_bar
+from engine.cli.stopping import stop
 from engine.core.model import Event
 from engine.core.units import format_at
 from engine.loading.wording import did_you_mean, listed, with_hint

@@ -10,10 +10,12 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.logs import LogOptions, Opened, open_logs, stop, stopped_by_unreadable
+from engine.cli.interrupt import asking_to_stop, until_asked
+from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
+from engine.cli.stopping import stop, stop_refused
 from engine.core.matcher import parse_event_type
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
@@ -86,10 +88,7 @@ def sweep(
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(1) from None
+        stop_refused(errors)
     except Refused as refused:
         stop(with_hint(refused.message, refused.hint))
 
@@ -147,13 +146,11 @@ class _Run:
     def take(self, opened: Opened, ready: Sweeper, until: int | None) -> bool:
         """Run user after user; whether it came to the end. What was run before an interrupt counts."""
         activity = opened.activity
-        with progress_bar("sweeping", activity.events) as progress:
-            try:
-                for ran in run_users(activity, ready.timelines, until, progress, opened.came_to):
-                    ready.take(ran)
-            except KeyboardInterrupt:
-                return False
-        return True
+        with progress_bar("sweeping", activity.events) as progress, asking_to_stop() as asked:
+            users = run_users(activity, ready.timelines, until, progress, opened.came_to)
+            for ran in until_asked(users, asked):
+                ready.take(ran)
+            return not asked()
 
     def show(self, found: Sweep, opened: Opened) -> None:
         for line in details(opened.bad, found.faults):

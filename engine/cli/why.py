@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.logs import LogOptions, Opened, open_logs, stop, stopped_by_unreadable
+from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
+from engine.cli.stopping import stop, stop_refused
 from engine.core.calendar import moment_of
 from engine.core.model import Event
 from engine.core.refusal import Refused
@@ -77,10 +78,7 @@ def why(
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
     except RuleErrors as errors:
-        for diagnostic in errors.diagnostics:
-            typer.echo(diagnostic, err=True)
-        typer.echo(errors.summary, err=True)
-        raise typer.Exit(1) from None
+        stop_refused(errors)
     except Refused as refused:
         stop(f"--until: {refused.message}")
     for line in details(opened.bad, []):

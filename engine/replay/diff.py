@@ -102,7 +102,8 @@ class Diff:
     """All of it. ``rules`` are in the order of the later rule set, those that are gone last; ``total`` is of all.
 
     ``newly_reached`` got no message before, ``lost_from_reach`` get none any more. ``users`` are those of whom the
-    changes are kept, the most changed first; ``changed_users`` how many there are.
+    changes are kept, the most changed first; ``changed_users`` how many there are. ``of_users`` are all users of the
+    log where only some were run, else None.
     """
 
     rules: list[RuleDiff]
@@ -116,6 +117,7 @@ class Diff:
     newly_reached: int = 0
     lost_from_reach: int = 0
     faults: int = 0
+    of_users: int | None = None
     users: list[UserChanges] = field(default_factory=list)
 
     @property

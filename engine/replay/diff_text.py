@@ -178,6 +178,13 @@ def moment(at: int) -> str:
     return format_at(at).removesuffix("Z").rstrip("0").removesuffix(".") + "Z"
 
 
+def partial(diff: Diff) -> str:
+    """That it is only a part, "" where it is the whole."""
+    if diff.of_users is None:
+        return ""
+    return f"interrupted: the first {diff.run_users:,} of {counted(diff.of_users, 'user')}"
+
+
 def markdown(diff: Diff, before: str, after: str, most: int) -> str:
     """A comment of at most `MARKDOWN_MAX` characters; what does not fit is counted."""
     total = diff.total
@@ -186,6 +193,7 @@ def markdown(diff: Diff, before: str, after: str, most: int) -> str:
         "",
         f"{_code(before)} → {_code(after)}, over {diff.run_events:,} events of {counted(diff.run_users, 'user')}",
         "",
+        *([f"**{partial(diff)}**", ""] if diff.of_users is not None else []),
         _verdict(diff),
         "",
         f"| rule | {' | '.join(HEADS)} | |",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli import sweep as sweep_command
 from engine.cli.main import app_for
 
 RULES = """\
@@ -116,28 +114,3 @@ def test_what_cannot_be_done_is_said(place, words, code, message):
 def test_a_log_that_is_not_there_is_said(place):
     result = run("none.jsonl", "--set", f"{COUNT}=2")
     assert (result.exit_code, result.stderr) == (2, "none.jsonl: no such file or directory\n")
-
-
-def test_an_interrupt_leaves_what_was_counted_and_says_so(place):
-    opened = sweep_command.open_logs(["log.jsonl"], sweep_command.LogOptions())
-    by_user = dict(opened.activity)
-
-    class Interrupted:
-        """A log in the middle of which somebody loses patience."""
-
-        users, events, first, last = 2, 12, opened.activity.first, opened.activity.last
-
-        def __iter__(self):
-            yield "ann", by_user["ann"]
-            raise KeyboardInterrupt
-
-        def of(self, user):
-            return by_user[user]
-
-    opened.activity = Interrupted()
-    nothing = [None] * (len(fields(sweep_command._Run)) - 1)
-    run = sweep_command._Run(sweep_command.LogOptions(), *nothing)
-    ready = sweep_command.sweeper(run.base(opened), [sweep_command.parse_setting(f"{COUNT}=2..3")])
-    assert run.take(opened, ready, None) is False
-    found = ready.result(2, is_partial=True)
-    assert [point.messages for point in found.points] == [3, 2]
