@@ -20,10 +20,10 @@ _TEXT_OR_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{,]', re.DOTALL)
 def check_bounds(text: bytes) -> None:
     """Raises `BadLine` for a text that nests deeper than `DEPTH_MAX` or has more than `VALUES_MAX` values."""
     openings = text.count(b"[") + text.count(b"{")
-    if openings > DEPTH_MAX:
-        _check_depth(text)
     if len(text) > 2 * VALUES_MAX and openings + text.count(b",") > VALUES_MAX:
         _check_values(text)
+    if openings > DEPTH_MAX:
+        _check_depth(text)
 
 
 def _check_depth(text: bytes) -> None:

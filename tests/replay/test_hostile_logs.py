@@ -370,7 +370,7 @@ def test_yaml_that_explodes_is_refused(place, words, text):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "cloudevents"])
-@pytest.mark.parametrize("value", [b"[],", b"{},", b"0.1,", b"999,", b'"ab",', b'{"a":0},'])
+@pytest.mark.parametrize("value", [b"[],", b"0.1,", b'{"a":0},'])
 def test_a_record_of_very_many_values_is_bad(place, form, value):
     many = value * (15 * MB // len(value))
     record = b'{"at":"2026-03-27T10:00:00Z","user":"ann","type":"t","data":{"x":[%s0]}}' % many
