@@ -12,7 +12,7 @@ from engine.replay.bad_records import BadRecords
 from engine.replay.driver import FaultFound
 from engine.replay.tally import FAULTS_SHOWN_MAX, RuleCount, Tally, count_rules
 
-__all__ = ["RuleCount", "claims_row", "count_rules", "details", "rule_table", "summary"]
+__all__ = ["RuleCount", "claims_row", "count_rules", "details", "rule_table", "span_told", "summary"]
 
 WIDTH = 80
 RULE_WIDTH_MAX = 22  # leaves room for "render_error" and its number
@@ -63,7 +63,7 @@ def summary(tally: Tally, bad: BadRecords, until: int | None = None) -> list[str
     lines = [_row("events", f"{tally.events:,} of {_number(tally.users, 'user')}")]
     if tally.first is not None and tally.last is not None:
         lines.append(_row("from", _moment(tally.first)))
-        lines.append(_row("to", f"{_moment(tally.last)} ({_span(tally.last - tally.first)})"))
+        lines.append(_row("to", f"{_moment(tally.last)} ({span_told(tally.last - tally.first)})"))
     if until is not None:
         lines.append(_row("time ran to", _moment(until)))
     if tally.left_out:
@@ -121,5 +121,6 @@ def _moment(at: int) -> str:
     return format_at(at).replace(".000000Z", "Z")
 
 
-def _span(span: int) -> str:
-    return f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span - span % SECOND)
+def span_told(span: int) -> str:
+    """How long a log is, for people: in seconds, from two days on in days."""
+    return f"{span / DAY:,.1f} days" if span >= 2 * DAY else format_duration(span - span % SECOND)

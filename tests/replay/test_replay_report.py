@@ -100,13 +100,13 @@ def test_the_summary_says_what_was_left_out_and_why():
         bad.add("log", line, BadLine("no time"))
     bad.add("log", 9, BadLine("not JSON"))
     found = tally([])
-    found.last, found.left_out, found.events = 3 * 86_400_000_000 + 1, 1200, 1
+    found.last, found.left_out, found.events = 3 * 86_400_000_000 - 1, 1200, 1
     found.faults = [FaultFound("ann", Event("t", "ann", 0, {}), "Traceback\nRuntimeError: x\n")]
     found.fault_count = 1
     assert summary(found, bad, until=60_000_000) == [
         "events       1 of 1 user",
         "from         1970-01-01T00:00:00Z",
-        "to           1970-01-04T00:00:00.000001Z (3 days)",
+        "to           1970-01-03T23:59:59.999999Z (3.0 days)",
         "time ran to  1970-01-01T00:01:00Z",
         "left out     1,200 events after --until",
         "candidates   0",

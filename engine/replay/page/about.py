@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.core.units import DAY, SECOND, format_at, format_duration
+from engine.core.units import SECOND, format_at
 from engine.replay.page.document import Card
+from engine.replay.report import span_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,7 @@ def span_text(first: int | None, last: int | None) -> str:
     """From when to when, and how long that is; "" where nothing happened."""
     if first is None or last is None:
         return ""
-    span = last - first
-    length = f"{span // DAY:,} days" if span >= 2 * DAY else format_duration(span - span % SECOND)
-    return f"{moment(first)} to {moment(last)} ({length})"
+    return f"{moment(first)} to {moment(last)} ({span_told(last - first)})"
 
 
 def number(count: int, noun: str) -> str:
