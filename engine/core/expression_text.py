@@ -18,6 +18,8 @@ from engine.core.units import parse_duration, to_timedelta
 
 SOURCE_MAX = 2_000  # characters
 NESTING_MAX = 32  # brackets within brackets, and operations within operations
+REST_SHOWN_MAX = 20  # characters of what cannot be read
+_BETWEEN = ("matches", "contains", "startswith", "endswith")  # functions that other languages have as operators
 
 _TOKEN = re.compile(
     r"""
@@ -157,3 +159,12 @@ def _check_sign(sign: str, position: int, open_brackets: list[tuple[str, int]]) 
 
 def _bad(message: str, offset: int, hint: str = "") -> Refused:
     return Refused(message, code="bad-expression", offset=offset, hint=hint)
+
+
+def unread(rest: str) -> str:
+    """What is wrong with a text that is no expression from ``rest`` on."""
+    found = rest[:REST_SHOWN_MAX].strip()
+    word = found.partition(" ")[0]
+    if word in _BETWEEN:
+        return f'"{word}" does not stand between values; write {word}(…, …)'
+    return f'the expression cannot be read from "{found}" on' if found else "the expression ends too early"

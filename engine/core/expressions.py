@@ -30,7 +30,7 @@ from engine.core.closures import (
     unary,
 )
 from engine.core.conjuncts import required_equality
-from engine.core.expression_text import NESTING_MAX, Prepared, prepare
+from engine.core.expression_text import NESTING_MAX, Prepared, prepare, unread
 from engine.core.functions import FUNCTION_NAMES, FUNCTIONS, SPECIAL_FUNCTIONS, compile_regex, search
 from engine.core.model import Json
 from engine.core.names import check_field, check_namespace
@@ -126,9 +126,7 @@ def _parse(text: str, lead: int) -> ast.expr:
         # Python's own words differ from version to version; the position is what helps.
         # No offset, or 0: the end of the text is what came unexpectedly.
         offset = min(lead + error.offset - 1 if error.offset else len(text), len(text.rstrip()))
-        rest = text[offset : offset + 20].strip()
-        found = f'cannot be read from "{rest}" on' if rest else "ends too early"
-        raise Refused(f"the expression {found}", code="bad-expression", offset=offset) from None
+        raise Refused(unread(text[offset:]), code="bad-expression", offset=offset) from None
     except (RecursionError, MemoryError):
         raise Refused(f"the expression nests deeper than {NESTING_MAX}", code="too-large") from None
     except ValueError:
