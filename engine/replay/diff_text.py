@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from engine.core.model import Decision
-from engine.core.units import DAY, format_at, format_duration
+from engine.core.units import format_at, format_duration
 from engine.loading.diagnostic import counted
 from engine.replay.diff import KINDS_OF_CHANGE, Change, Diff, Kind, RuleDiff, UserChanges
+from engine.replay.report import span_told
 
 MARKS: Mapping[Kind, str] = {"gained": "+", "lost": "−", "moved": "→", "reworded": "≠"}
 RULE_WIDTH_MAX = 24
@@ -88,11 +89,9 @@ def summary(diff: Diff) -> list[str]:
     if diff.first is None or diff.last is None:
         return ["events     0"]
     changes, users = diff.total.changes, diff.total.users
-    span = format_duration(diff.last - diff.first) if diff.last - diff.first < DAY else ""
-    days = f"{(diff.last - diff.first) / DAY:.1f} days"
     lines = [
         f"events     {diff.run_events:,} of {counted(diff.run_users, 'user')}, "
-        f"{moment(diff.first)} to {moment(diff.last)} ({span or days})",
+        f"{moment(diff.first)} to {moment(diff.last)} ({span_told(diff.last - diff.first)})",
         f"messages   {_both(diff.total.before.messages, diff.total.after.messages)}, {diff.unchanged:,} as before",
     ]
     told = [f"{changes[kind]:,} {kind} by {counted(users[kind], 'user')}" for kind in KINDS_OF_CHANGE if changes[kind]]
