@@ -16,7 +16,7 @@ from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
-from engine.cli.stopping import stop, stop_refused
+from engine.cli.stopping import refused_as, stop, stop_refused
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
 from engine.core.units import format_duration, parse_at, parse_duration
@@ -77,8 +77,10 @@ def diff(
     check_report(report, logs)
     try:
         limit = None if max_new is None else Limit.parse(max_new)
-        end = None if until is None else parse_at(until)
-        near = parse_duration(moved_within)
+        with refused_as("--until"):
+            end = None if until is None else parse_at(until)
+        with refused_as("--moved-within"):
+            near = parse_duration(moved_within)
         with stopped_by_unreadable(source, ", ".join(logs)):
             opened = open_logs(logs, options)
             sides = _sides(before, after, config, opened)
@@ -192,7 +194,7 @@ def _load(sources: dict[str, str]) -> RuleSet:
 
 def _compare(opened: Opened, sides: tuple[Side, Side], until: int | None, near: int, user: str | None) -> Diff:
     if user is not None and not opened.activity.of(user):
-        stop(f'--user: the log has nobody called "{user}"')
+        stop(f'the log has no user "{user}"')
     old, new = sides
     activity = opened.activity
     with progress_bar("comparing", activity.events) as progress, asking_to_stop() as asked:

@@ -15,7 +15,7 @@ from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
-from engine.cli.stopping import stop, stop_refused
+from engine.cli.stopping import refused_as, stop, stop_refused
 from engine.core.matcher import parse_event_type
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
@@ -80,9 +80,11 @@ def sweep(
     run = _Run(LogOptions(source, format, user_at, timezone, clock, day, memory), rules, config, sort, as_data, report)
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
-            end = None if until is None else parse_at(until)
+            with refused_as("--until"):
+                end = None if until is None else parse_at(until)
             moments = _moments(typing, breakpoints, near)
-            in_order((), sort)
+            with refused_as("--sort"):
+                in_order((), sort)
             run.start(logs, settings, moments, end)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
@@ -94,16 +96,19 @@ def sweep(
 
 
 def _moments(typing: str | None, breakpoints: str | None, near: str) -> Moments:
-    """Those that were named; no breakpoints where the rules are to say them. Raises `Refused`."""
+    """Those that were named; no breakpoints where the rules are to say them."""
+    with refused_as("--near"):
+        span = parse_duration(near)
     return Moments(
-        TYPING if typing is None else _types(typing),
-        () if breakpoints is None else _types(breakpoints),
-        parse_duration(near),
+        TYPING if typing is None else _types("--typing", typing),
+        () if breakpoints is None else _types("--breakpoints", breakpoints),
+        span,
     )
 
 
-def _types(text: str) -> tuple[str, ...]:
-    return tuple(parse_event_type(part.strip()) for part in text.split(","))
+def _types(option: str, text: str) -> tuple[str, ...]:
+    with refused_as(option):
+        return tuple(parse_event_type(part.strip()) for part in text.split(","))
 
 
 @dataclass(slots=True)

@@ -143,8 +143,8 @@ def moment_meant(written: str, zone: tzinfo, events: Sequence[Event], option: st
         if not days:
             return 0  # that there is no such user is said by whoever looks for them
         return moment_of(datetime.combine(days[0], datetime.strptime(written, _form(written)).time()), zone)
-    except Refused as refused:
-        stop(f"{option}: {refused.message}")
+    except Refused:
+        stop(f'{option}: expected a time such as "2026-03-27T10:00:00Z", or "14:09" of the only day, got "{written}"')
 
 
 def _form(written: str) -> str:

@@ -103,7 +103,9 @@ def test_the_exit_code_tells_of_differences_if_asked_to(place: Path) -> None:
     [
         (("--max-new", "5.5"), '--max-new: expected a number of messages, or a share such as 5%, got "5.5"\n'),
         (("--max-new", "-1"), '--max-new: expected a number of messages, or a share such as 5%, got "-1"\n'),
-        (("--user", "bob"), '--user: the log has nobody called "bob"\n'),
+        (("--user", "bob"), 'the log has no user "bob"\n'),
+        (("--until", "soon"), '--until: expected an RFC 3339 time such as "2026-03-27T10:00:00Z", got "soon"\n'),
+        (("--moved-within", "x"), '--moved-within: expected a duration such as "90s", "5m" or "1h30m", got "x"\n'),
         (("--before", "nowhere"), NOWHERE),
     ],
 )

@@ -128,12 +128,9 @@ def test_the_same_is_there_as_json_and_twice_the_same(place: Path) -> None:
     [
         (["stuk", "--user", "ann"], 2, 'there is no rule "stuk", did you mean "stuck"?\n'),
         (["stuck", "--user", "eve"], 2, 'the log has no user "eve"\n'),
-        (["stuck", "--user", "ann", "--at", "noon"], 2, "--at: expected an RFC 3339 time"),
-        (
-            ["stuck", "--user", "ann", "--at", "10:00", "--around", "1w"],
-            2,
-            '--around: expected a duration such as "90s"',
-        ),
+        (["stuck", "--user", "ann", "--at", "noon"], 2, "--at: expected a time such as"),
+        (["stuck", "--user", "ann", "--at", "24:00"], 2, "--at: expected a time such as"),
+        (["stuck", "--user", "ann", "--at", "10:00", "--around", "1w"], 2, "--around: expected a duration such as"),
         (
             ["stuck", "--user", "bob", "--at", "10:00", "--around", "1m"],
             2,
