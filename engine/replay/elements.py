@@ -24,13 +24,19 @@ _QUOTE, _OPENING = ord('"'), b"[{"
 Element = bytes | BadLine
 
 
-def elements(blocks: Iterator[bytes], within: Collection[str] = (OUTERMOST,), alone: bool = True) -> Iterator[Element]:
+def elements(
+    blocks: Iterator[bytes],
+    within: Collection[str] = (OUTERMOST,),
+    alone: bool = True,
+    longest: int = LINE_BYTES_MAX,
+) -> Iterator[Element]:
     """The records of the lists at the paths ``within`` (`OUTERMOST`, ``batch``, ``a.b``), as JSON texts.
 
-    A value that has no such list is a record itself, or without ``alone`` a bad one. Raises `BadLine` where the
+    A value that has no such list is a record itself, or without ``alone`` a bad one; ``longest`` is how many bytes a
+    record may have. Raises `BadLine` where the
     document has no end, and what ``blocks`` raises.
     """
-    tokens = _Tokens(blocks)
+    tokens = _Tokens(blocks, longest)
     looked_into = any(within)
     while token := tokens.next():
         tokens.keep(token)
@@ -89,8 +95,9 @@ def _text(token: bytes) -> str:
 class _Tokens:
     """The tokens of a stream of JSON, and the bytes of what is being kept of it."""
 
-    def __init__(self, blocks: Iterator[bytes]) -> None:
+    def __init__(self, blocks: Iterator[bytes], longest: int) -> None:
         self._blocks = blocks
+        self._longest = longest
         self._buffer = b""
         self._at = 0
         self._ended = False
@@ -157,7 +164,7 @@ class _Tokens:
             self._hold(self._buffer[self._from : start])
             self._from = 0
         rest = self._buffer[start:]
-        if len(rest) > LINE_BYTES_MAX:
+        if len(rest) > self._longest:
             # A text without end: so much of it is not held, and what comes is still within a text.
             self._is_cut = True
             backslashes = len(rest) - len(rest.rstrip(b"\\"))
@@ -186,13 +193,13 @@ class _Tokens:
         if self._from is not None:
             self._hold(self._buffer[self._from : self._at])
         record = b"".join(self._parts)
-        too_long = self._is_cut or self._size > LINE_BYTES_MAX
+        too_long = self._is_cut or self._size > self._longest
         self.drop()
-        return BadLine("record too long", f"more than {LINE_BYTES_MAX >> 20} MiB") if too_long else record
+        return BadLine("record too long", f"more than {self._longest >> 20} MiB") if too_long else record
 
     def _hold(self, part: bytes) -> None:
         self._size += len(part)
-        if self._size > LINE_BYTES_MAX:
+        if self._size > self._longest:
             self._parts = []
         else:
             self._parts.append(part)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.replay.bad_records import BadLine
-from engine.replay.blocks import LINE_BYTES_MAX
 from engine.replay.elements import elements
 
 JSON = st.recursive(
@@ -76,9 +75,10 @@ def test_a_record_may_be_as_long_as_the_limit_and_no_longer(filling):
         text = filling * ((length - 2) // len(filling))
         return b'"' + text + b"x" * (length - 2 - len(text)) + b'"'
 
-    at_limit, one_more, far_more = map(of_length, (LINE_BYTES_MAX, LINE_BYTES_MAX + 1, 3 * LINE_BYTES_MAX + 1))
+    longest = 1 << 16
+    at_limit, one_more, far_more = map(of_length, (longest, longest + 1, 3 * longest + 1))
     text = b"[" + b",".join([at_limit, one_more, far_more, b'{"s": %s}' % far_more, b"1"]) + b"]"
-    records = list(elements(iter(cut(text, 1 << 20))))
+    records = list(elements(iter(cut(text, 1 << 12)), longest=longest))
     assert [r.reason if isinstance(r, BadLine) else len(r) for r in records] == [
-        LINE_BYTES_MAX, "record too long", "record too long", "record too long", 1,
+        longest, "record too long", "record too long", "record too long", 1,
     ]  # fmt: skip
