@@ -224,14 +224,15 @@ def own_form() -> Form:
 def decoded(decode: Callable[[bytes], list[Record]], lines: list[bytes]) -> list[Record] | None:
     """A record for each line, or None where any of them is not what the decoder is made for."""
     try:
-        for line in lines:
-            # As many brackets take at least so much room, and most lines are shorter.
-            if len(line) > 2 * DEPTH_MAX:
+        # As many brackets take at least so much room, and most lines are shorter.
+        if max(map(len, lines), default=0) > 2 * DEPTH_MAX:
+            for line in lines:
                 check_bounds(line)
         text = b"\n".join(lines)
         # Where each line ends and begins like this, none is blank and no record goes over several, for within a record
         # there is a comma between the two; and as many records as lines are then one in each.
-        if text.count(b"}\n{") + text.count(b"}\r\n{") != len(lines) - 1:
+        ends = text.count(b"}\n{")
+        if ends != len(lines) - 1 and ends + text.count(b"}\r\n{") != len(lines) - 1:
             return None
         records = decode(text)
     except (BadLine, msgspec.MsgspecError):

@@ -12,7 +12,7 @@ from engine.core.refusal import Refused
 
 MEMORY_DEFAULT = 4_000_000_000
 MEMORY_MIN = 16_000_000
-SAMPLE_EVENTS = 32  # of a batch
+SAMPLE_EVERY = 128  # one event in so many is looked at
 # What somebody takes of whom there is one event: a place in a table, a list, a name.
 USER_BYTES = 300
 # Some room lies idle between objects, and lists are longer than what is in them.
@@ -45,7 +45,7 @@ def room_of(events: Sequence[Event]) -> int:
     """How many bytes the events of a batch take, about; what several of them share counts once."""
     if not events:
         return 0
-    sample = events[:: max(len(events) // SAMPLE_EVENTS, 1)]
+    sample = events[::SAMPLE_EVERY]
     seen: set[int] = set()
     found = sum(_deep(event, seen) for event in sample)
     return int(SLACK * found * len(events) / len(sample))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,3 +122,13 @@ def test_what_is_no_size_or_too_little_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("size", "text"), [(1, "1MB"), (16_000_001, "17MB"), (10**9, "1GB"), (4_010_000_000, "4.1GB")])
 def test_sizes_are_shown_rounded_up(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+def test_a_full_disk_is_told_with_the_folder_and_what_to_do() -> None:
+    def blocks() -> Iterator[bytes]:
+        yield b"x"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device") as full:
+        runs.Run(blocks())
+    assert full.value.filename == f"{tempfile.gettempdir()} (for temporary files; TMPDIR names another folder)"
