@@ -25,13 +25,15 @@ DEPTH_MAX = 8
 @dataclass(slots=True)
 class Reads:
     """``event`` and ``user`` are the names of the fields that are looked at; ``all_of`` the namespaces of which it
-    cannot be told which, because they are taken as a whole. ``texts`` are the fields in which words are looked for.
+    cannot be told which, because they are taken as a whole. ``texts`` are the fields in which words are looked for,
+    ``named`` all keys that are named at any depth, of whatever they are.
     """
 
     event: set[str] = field(default_factory=set)
     user: set[str] = field(default_factory=lambda: {"timezone"})
     texts: set[str] = field(default_factory=set)
     all_of: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
 
     def looks_at(self, namespace: str, name: str) -> bool:
         return namespace in self.all_of or name in (self.event if namespace == "event" else self.user)
@@ -58,13 +60,14 @@ def _walk(value: Any, found: Reads, depth: int) -> None:
         _walk(value.where, found, depth + 1)
     elif isinstance(value, Grouping):
         for name in value.fields:
-            found.event |= {name, name.split(".", 1)[0]}
+            _note_path(name, found)
     elif isinstance(value, Trigger):
         if isinstance(value, Keywords):
-            found.event |= {value.field, value.field.split(".", 1)[0]}
+            _note_path(value.field, found)
             found.texts |= {value.field}
         if isinstance(value, Response):
             found.event |= {"rule", "response"}
+            found.named |= {"rule", "response"}
         for inner in _slots(value):
             _walk(inner, found, depth + 1)
     elif isinstance(value, Mapping):
@@ -78,6 +81,12 @@ def _walk(value: Any, found: Reads, depth: int) -> None:
             _walk(getattr(value, place.name), found, depth + 1)
 
 
+def _note_path(path: str, found: Reads) -> None:
+    """A field of the event, or the path of a nested one."""
+    found.event |= {path, path.split(".", 1)[0]}
+    found.named |= {path, *path.split(".")}
+
+
 def _slots(trigger: Trigger) -> Iterator[Any]:
     for owner in type(trigger).__mro__:
         for name in getattr(owner, "__slots__", ()):
@@ -88,6 +97,9 @@ def _read_expression(expression: Expression, found: Reads) -> None:
     root = ast.parse(prepare(expression.source).text.strip(), mode="eval")
     whole = {_place(node) for node in ast.walk(root) if isinstance(node, ast.Name)}
     for node in ast.walk(root):
+        match node:
+            case ast.Attribute(attr=key) | ast.Constant(value=str() as key):
+                found.named.add(key)
         match node:
             case ast.Attribute(value=ast.Name(id=owner) as name, attr=key):
                 pass
@@ -115,6 +127,8 @@ def _read_template(template: Template, found: Reads) -> None:
         (node.node, node.arg.value if isinstance(node.arg, nodes.Const) else None)
         for node in tree.find_all(nodes.Getitem)
     ]
+    found.named |= {key for _, key in pairs if isinstance(key, str)}
+    found.named |= {node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
     for owner, key in pairs:
         if isinstance(owner, nodes.Name) and isinstance(key, str):
             known.add(id(owner))

@@ -5,8 +5,8 @@ It judges nothing by its looks: whether something can go is found out by running
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -14,6 +14,7 @@ from engine.core.model import LIFECYCLE_PREFIX, Event, Json
 from engine.core.rules import Rule
 from engine.replay.capture import Captured
 from engine.replay.reads import Reads, reads_of
+from engine.scenario import switched
 from engine.triggers.keywords import Keywords, fold
 
 SOMEONE = "someone"
@@ -35,7 +36,8 @@ class Redacted:
 
 def redact(captured: Captured) -> Redacted:
     """Fields that no rule looks at go; the strings of others, the user, sessions and ids become others alike."""
-    reads = reads_of(captured.rules, captured.rules.policy)
+    rules = [rule for rule in switched(captured.rules, captured.only) if rule.mode != "off"]
+    reads = reads_of(rules, captured.rules.policy)
     expected = captured.marks(captured.decisions, with_texts=False)
     result = Redacted(captured)
 
@@ -43,9 +45,14 @@ def redact(captured: Captured) -> Redacted:
         return captured.marks(captured.run(events, user), with_texts=False) == expected
 
     events = list(captured.events)
+    # Where a rule takes the event as a whole, what no rule names may still be of no account.
+    named = replace(reads, event=reads.event | reads.named, user=reads.user | reads.named, all_of=set())
     ids = _StandIn(frozenset(), frozenset(), "id")
     ways: tuple[tuple[str, tuple[Callable[[Event], Event], ...]], ...] = (
-        ("fields that no rule seems to look at", (lambda event: _less_unread(event, reads),)),
+        (
+            "fields that no rule seems to look at",
+            (lambda event: _less_unread(event, named), lambda event: _less_unread(event, reads)),
+        ),
         ("the ids of events", (lambda event: _identified(event, ""), lambda event: _identified(event, ids(event.id)))),
     )
     for what, changes in ways:
@@ -56,7 +63,10 @@ def redact(captured: Captured) -> Redacted:
             result.left.append(what)
         else:
             events = found
-    events = _replaced(events, reads, captured, same, result.left)
+    is_unnamed = any(not _is_kept(event.type, name, named) for event in events for name in event.data)
+    if is_unnamed and not result.left:
+        result.left.append("the names of fields, of which a rule takes all")
+    events = _replaced(events, rules, reads, same, result.left)
     user = next((name for name in _names() if same(_of(events, name), name)), None)
     if user is None:
         result.left.append("the name of the user, on which draws depend")
@@ -95,34 +105,40 @@ def _is_kept(event_type: str, name: str, reads: Reads) -> bool:
 
 def _replaced(
     events: list[Event],
+    rules: Sequence[Rule],
     reads: Reads,
-    captured: Captured,
     same: Callable[[Sequence[Event]], bool],
     left: list[str],
 ) -> list[Event]:
     """With other strings in every field of which nobody minds it; those of which somebody does are named."""
-    words = _words(captured.rules.rules)
-    options = {option for rule in captured.rules for option in _options(rule)}
+    words = _words(rules)
+    options = frozenset(option for rule in rules for option in _options(rule))
+    keys = _StandIn(frozenset(), frozenset(reads.named), "key")
     names = sorted({
         (event.type == "user.identify", name)
         for event in events
         for name, value in event.data.items()
-        if name not in KEPT_FIELDS.get(event.type, ()) and not _is_about(event, name) and _has_text(value)
+        if not _is_known(event, name) and _has_text(value, reads.named)
     })  # fmt: skip
     for is_attribute, name in names:
-        kept = words if name in reads.texts else frozenset[str]()
-        stand_in = _StandIn(kept, options if name == "response" else frozenset())
-        changed = [
-            _with(event, name, stand_in) if (event.type == "user.identify") == is_attribute else event
-            for event in events
+        kept = words if name in reads.texts else frozenset[tuple[str, bool]]()
+        texts = _StandIn(kept, options if name == "response" else frozenset())
+        what = f"{'user' if is_attribute else 'event'}.{name}"
+        places = [
+            place
+            for place, event in enumerate(events)
+            if (event.type == "user.identify") == is_attribute and name in event.data and not _is_known(event, name)
         ]
-        without = [_less(event, name) if is_attribute and event.type == "user.identify" else event for event in events]
-        if is_attribute and same(without):
-            events = without
-        elif same(changed):
-            events = changed
+        for told, other in _ways(what, texts, keys, reads.named, is_attribute):
+            changed = list(events)
+            for place in places:
+                changed[place] = _with(events[place], name, other)
+            if same(changed):
+                events = changed
+                left += [told] if told else []
+                break
         else:
-            left.append(f"{'user' if is_attribute else 'event'}.{name}")
+            left.append(what)
     sessions = _StandIn(frozenset(), frozenset(), "session")
     changed = [
         event if event.session is None else msgspec.structs.replace(event, session=sessions(event.session))
@@ -134,38 +150,60 @@ def _replaced(
     return events
 
 
-def _is_about(event: Event, name: str) -> bool:
-    return event.type.startswith(LIFECYCLE_PREFIX) and name in ABOUT_MESSAGES
+def _is_known(event: Event, name: str) -> bool:
+    """Whether it is said in the engine's own words."""
+    is_about = event.type.startswith(LIFECYCLE_PREFIX) and name in ABOUT_MESSAGES
+    return is_about or name in KEPT_FIELDS.get(event.type, ())
 
 
-def _has_text(value: Json) -> bool:
+def _has_text(value: Json, named: Collection[str]) -> bool:
+    """Whether it has a text in it, or a key that no rule names."""
     if isinstance(value, dict):
-        return any(map(_has_text, value.values()))
-    return any(map(_has_text, value)) if isinstance(value, list) else isinstance(value, str)
+        return any(key not in named or _has_text(item, named) for key, item in value.items())
+    return any(_has_text(item, named) for item in value) if isinstance(value, list) else isinstance(value, str)
 
 
-def _with(event: Event, name: str, stand_in: Callable[[str], str]) -> Event:
-    if name not in event.data:
-        return event
-    return msgspec.structs.replace(event, data={**event.data, name: _each(event.data[name], stand_in)})
+def _ways(
+    what: str, texts: _StandIn, keys: _StandIn, named: Collection[str], may_go: bool
+) -> Iterator[tuple[str, Callable[[Json], Json | None]]]:
+    """Other values for a field, and what has to be told of each; the one that says least comes first."""
+    if may_go:
+        yield "", lambda value: None
+    yield "", lambda value: _each(_pruned(value, named), texts, keys)
+    yield "", lambda value: _each(value, texts, keys)
+    yield f"the keys in {what}", lambda value: _each(value, texts, str)
 
 
-def _less(event: Event, name: str) -> Event:
-    return msgspec.structs.replace(event, data={key: value for key, value in event.data.items() if key != name})
+def _with(event: Event, name: str, other: Callable[[Json], Json | None]) -> Event:
+    """With another value in the field, without the field for None."""
+    rest = {key: value for key, value in event.data.items() if key != name}
+    value = other(event.data[name])
+    data = rest if value is None else {key: value if key == name else old for key, old in event.data.items()}
+    return msgspec.structs.replace(event, data=data)
 
 
-def _each(value: Json, stand_in: Callable[[str], str]) -> Json:
+def _pruned(value: Json, named: Collection[str]) -> Json:
+    """Less what stands in it under keys that no rule names."""
     if isinstance(value, dict):
-        return {key: _each(item, stand_in) for key, item in value.items()}
+        return {key: _pruned(item, named) for key, item in value.items() if key in named}
+    return [_pruned(item, named) for item in value] if isinstance(value, list) else value
+
+
+def _each(value: Json, texts: Callable[[str], str], keys: Callable[[str], str]) -> Json:
+    if isinstance(value, dict):
+        return {keys(key): _each(item, texts, keys) for key, item in value.items()}
     if isinstance(value, list):
-        return [_each(item, stand_in) for item in value]
-    return stand_in(value) if isinstance(value, str) else value
+        return [_each(item, texts, keys) for item in value]
+    return texts(value) if isinstance(value, str) else value
 
 
 class _StandIn:
-    """One text for another of the same shape, different ones for different ones; ``kept`` are words that stay."""
+    """One text for another of the same shape, different ones for different ones.
 
-    def __init__(self, kept: frozenset[str], whole: set[str] | frozenset[str], base: str = "") -> None:
+    ``kept`` are words that stay, folded, and whether they stand for any ending; ``whole`` are texts that stay.
+    """
+
+    def __init__(self, kept: frozenset[tuple[str, bool]], whole: frozenset[str], base: str = "") -> None:
         self.kept = kept
         self.whole = whole
         self.base = base
@@ -176,7 +214,7 @@ class _StandIn:
             return text
         if text not in self.known:
             shape = self.base or self._shape(text)
-            taken = set(self.known.values())
+            taken = {*self.known.values(), *self.whole}
             number = 2
             found = f"{self.base}-1" if self.base else shape
             while found in taken:
@@ -189,12 +227,19 @@ class _StandIn:
         """Letters as x, digits as 0, but for the words that are kept."""
         stays = [False] * len(text)
         lowered = fold(text) if len(fold(text)) == len(text) else text.lower()
-        for word in sorted(self.kept) if len(lowered) == len(text) else ():
+        for word, is_prefix in sorted(self.kept) if len(lowered) == len(text) else ():
             place = lowered.find(word)
             while place >= 0:
-                stays[place : place + len(word)] = [True] * len(word)
+                end = place + len(word)
+                # A part of a longer word is none that is looked for.
+                if not _in_word(lowered, place - 1) and (is_prefix or not _in_word(lowered, end)):
+                    stays[place:end] = [True] * len(word)
                 place = lowered.find(word, place + 1)
         return "".join(character if stay else _masked(character) for character, stay in zip(text, stays, strict=True))
+
+
+def _in_word(text: str, place: int) -> bool:
+    return 0 <= place < len(text) and (text[place].isalnum() or text[place] == "_")
 
 
 def _masked(character: str) -> str:
@@ -205,14 +250,14 @@ def _masked(character: str) -> str:
     return character if character.isascii() and character.isprintable() else " "
 
 
-def _words(rules: Sequence[Rule]) -> frozenset[str]:
-    """The words that keyword rules look for, folded."""
+def _words(rules: Sequence[Rule]) -> frozenset[tuple[str, bool]]:
+    """The words that keyword rules look for, folded, and whether they stand for any ending."""
     return frozenset(
         word
         for rule in rules
         for trigger in rule.triggers
         if isinstance(trigger, Keywords)
-        for word, _ in trigger.any | trigger.all | trigger.none
+        for word in trigger.any | trigger.all | trigger.none
     )
 
 

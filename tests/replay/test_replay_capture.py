@@ -151,6 +151,61 @@ def test_ids_go_or_become_others_as_far_as_nothing_else_is_decided(
     assert next(event.id for event in result.captured.events if event.type == "test.failed") == id_of_first
 
 
+NESTED = """
+version: 1
+rules:
+  - id: r
+    trigger: {event: told, where: "WHERE"}
+    message: {type: note, text: "{{ event.about.file | default('') }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "about", "left"),
+    [
+        ("event.about.n > 1", {"file": "x", "n": 2}, []),
+        ("len(event.about) > 3", {"key-1": "xxx@x.xx", "key-2": 4, "file": "x", "key-3": 2}, []),
+        (
+            "default(event.about[event.who], 0) > 3",
+            {"phone": "xxx@x.xx", "ann@b.de": 4, "file": "x", "n": 2},
+            ["the keys in event.about", "event.who"],
+        ),
+    ],
+)
+def test_what_stands_deeper_goes_where_no_rule_names_it_and_its_keys_become_others(
+    where: str, about: dict[str, Any], left: list[str]
+) -> None:
+    rules = load({"rules.yaml": NESTED.replace("WHERE", where)}, KINDS)
+    written = {"phone": "ann@b.de", "ann@b.de": 4, "file": "a", "n": 2}
+    result = redact(capture(rules, [happened(0, "told", about=written, who="ann@b.de")], START, START + MINUTE))
+    assert result.captured.events[0].data["about"] == about
+    assert result.left == left
+
+
+def test_of_an_event_that_is_taken_as_a_whole_the_fields_go_that_no_rule_names() -> None:
+    rules = load({"rules.yaml": NESTED.replace("WHERE", "defined(event)").replace("event.about.file", "event")}, KINDS)
+    result = redact(capture(rules, [happened(0, "told", about="a", **{"ann@b.de": 1})], START, START + MINUTE))
+    assert (result.captured.events[0].data, result.left) == ({}, [])
+
+
+def test_of_a_longer_word_that_holds_one_that_is_looked_for_nothing_stays() -> None:
+    rules = load({"rules.yaml": RULES.replace('any: ["memoi*", knapsack]', 'any: ["memoi*", an]')}, KINDS)
+    events = [happened(0, "chat_message", message="Joanna has an idea: memoize, or rememoize, Anna")]
+    [event] = redact(capture(rules, events, START, START + MINUTE)).captured.events
+    assert event.data["message"] == "Xxxxxx xxx an xxxx: memoixx, xx xxxxxxxxx, Xxxx"
+
+
+def test_a_field_that_is_called_as_one_of_the_engine_is_redacted_as_any_other(rules: RuleSet) -> None:
+    events = [
+        happened(0, "test.failed", test="t", output="o"),
+        happened(1, "test.failed", test="t", rule="of ann"),
+        happened(2, "message.answered", rule="stuck", response="Yes"),
+    ]
+    result = redact(capture(rules, events, START, START + MINUTE))
+    assert result.left == []
+    assert [event.data.get("rule") for event in result.captured.events] == [None, "xx xxx", "stuck"]
+
+
 def test_where_draws_depend_on_the_user_another_name_is_found_that_draws_the_same() -> None:
     drawn = RULES.replace("cooldown: 5m\n", "cooldown: 5m\n    holdout: 50%\n")
     rules = load({"rules.yaml": drawn}, KINDS)
