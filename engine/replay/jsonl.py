@@ -2,7 +2,7 @@
 
 Two ways lead from lines to events. The careful one decodes a whole record and looks; the fast one decodes many lines at
 once to just the fields in question, and leaves to the careful one whatever it does not expect. So the careful one is
-the meaning.
+the meaning, and no line is read otherwise for what stands beside it.
 """
 
 from __future__ import annotations
@@ -246,7 +246,19 @@ def mapped_form(source: Source) -> Form:
     fields = fields_of([*_main_places(source), *(source.data or {}).values()])
     if source.data is None or fields is None:
         return Form(careful, lambda lines: [None] * len(lines))
-    return Form(careful, _fast(source, fields))
+    read_many = _fast(source, fields)
+
+    def read(line: bytes) -> Event:
+        try:
+            return careful(line)
+        except msgspec.MsgspecError:
+            # A number that no float can be does not matter where nobody asks for it, as it does not in the fast way.
+            (event,) = read_many([line])
+            if event is None:
+                raise
+            return event
+
+    return Form(read, read_many)
 
 
 def _careful(source: Source) -> ReadLine:

@@ -19,6 +19,8 @@ from engine.replay.bad_records import BadLine
 from engine.replay.jsonl import PIECE_LINES, Pick, decoded, fields_of, finder_of, record_of, struct_of
 from engine.replay.mapping import Place, Source
 
+Users = Callable[[list[bytes]], list[str] | None]
+
 KNOWN_MAX = 200_000  # users of whom it is remembered whether they belong to the share
 
 _OWN_USER = Place("user")
@@ -81,7 +83,7 @@ def own_lines(source: Source | None, share: Share) -> Pick:
         for start in range(0, len(lines), PIECE_LINES):
             piece = lines[start : start + PIECE_LINES]
             users = many(piece)
-            mine = [_belongs(line, find, share) for line in piece] if users is None else members.has_each(users)
+            mine = [_belongs(line, find, many, share) for line in piece] if users is None else members.has_each(users)
             own += compress(piece, mine)
             numbers += compress(range(first + start, first + start + len(piece)), mine)
         return numbers, own
@@ -89,8 +91,11 @@ def own_lines(source: Source | None, share: Share) -> Pick:
     return pick
 
 
-def _users(place: Place) -> Callable[[list[bytes]], list[str] | None]:
+def _users(place: Place) -> Users:
     """The users of some lines, None where any of the lines does not plainly say one."""
+    constant = "" if place.path is not None else _name(place.value)
+    if constant:
+        return lambda lines: [constant] * len(lines)
     fields = fields_of([place])
     if place.path is None or not fields:
         return lambda lines: None
@@ -109,11 +114,21 @@ def _users(place: Place) -> Callable[[list[bytes]], list[str] | None]:
     return users
 
 
-def _belongs(line: bytes, find: Callable[[dict[str, Json]], Json], share: Share) -> bool:
+def _belongs(line: bytes, find: Callable[[dict[str, Json]], Json], many: Users, share: Share) -> bool:
     try:
         user = find(record_of(line))
-    except (BadLine, msgspec.MsgspecError):
+    except BadLine:
         return share.is_first
+    except msgspec.MsgspecError:
+        # What is wrong may stand where nobody looks, and then the line is read all the same.
+        found = many([line])
+        user = found[0] if found else None
+    name = _name(user)
+    return share.has(name) if name else share.is_first
+
+
+def _name(user: Json) -> str:
+    """As `make_event` takes it, "" where it would not."""
     if type(user) is int:
-        user = str(user)
-    return share.has(user) if isinstance(user, str) and user else share.is_first
+        return str(user)
+    return user if isinstance(user, str) else ""

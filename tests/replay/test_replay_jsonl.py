@@ -125,6 +125,21 @@ def test_one_odd_line_among_many_is_the_only_bad_one_wherever_it_stands(tmp_path
         assert [record.line for record in bad.shown] == ([place + 1] if odd.strip() else [])
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1E+400", "9" * 5000])
+def test_a_number_that_no_float_can_be_does_not_matter_where_nobody_asks_for_it(tmp_path, number):
+    log = tmp_path / "log.jsonl"
+    mapping = Source(at=Place("at"), user=Place("user"), type=Place("type"), data={"level": Place("level")})
+    usual = json.dumps(OWN).encode()
+    ignored = usual[:-1] + b', "x": %s}' % number.encode()
+    asked_for = usual[:-1] + b', "level": %s}' % number.encode()
+    for beside, bad_lines in ((usual, []), (b"{", [2]), (asked_for, [2])):
+        log.write_bytes(b"\n".join([ignored, beside, ignored]))
+        bad, events = BadRecords(), []
+        read_jsonl(str(log), mapping, bad, events)
+        assert len(events) == 3 - len(bad_lines)
+        assert [record.line for record in bad.shown] == bad_lines
+
+
 def test_a_record_over_two_lines_is_two_bad_ones(tmp_path):
     log = tmp_path / "log.jsonl"
     usual = json.dumps(USUAL[0]).encode()

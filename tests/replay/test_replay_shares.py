@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine.replay.report import details
 from engine.replay.shares import Share
 
 MAPPED = Source(at=Place("at"), user=Place("who.id"), type=Place("type"), data={"n": Place("n")}, file="s.yaml")
+ALL_ONE = replace(MAPPED, user=Place(None, "ann"))
 USERS = st.one_of(
     st.sampled_from(["ann", "bob", "cem", "dan", "", "\u00e9\U0001f600", "7"]),
     st.integers(-3, 8),
@@ -42,6 +44,9 @@ def lines(draw: Any) -> bytes:
             st.sampled_from(["", "{", "[]", "3", '{"user": "ann"} {"user": "bob"}', "[" * 300, '{"at": "noon"}'])
         )
     elif odd == 2:
+        # A number that is none, where nobody asks for it.
+        text = text[:-1] + ', "x": 1e999}'
+    elif odd == 3:
         return text.encode() + b"\xff"
     return text.encode()
 
@@ -60,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs")
 
 
-@pytest.mark.parametrize("source", [None, MAPPED], ids=["own", "mapped"])
+@pytest.mark.parametrize("source", [None, MAPPED, ALL_ONE], ids=["own", "mapped", "constant"])
 @given(written=LOGS, of=st.integers(1, 4))
 def test_the_shares_together_are_the_log(folder: Path, source: Source | None, written: list[Any], of: int) -> None:
     logs = [folder / f"{number}.jsonl" for number in range(len(written))]
@@ -103,3 +108,14 @@ def test_the_beginning_of_a_log_belongs_to_the_first(tmp_path: Path) -> None:
     log.write_text('{"log": {"synthetic": true}}\n{"at": 1, "user": "ann", "type": "a"}\n')
     declared = [read([log], None, Share(number, 2))[1].declared for number in range(2)]
     assert [len(each) for each in declared] == [1, 0]
+
+
+def test_a_line_that_is_read_although_a_part_of_it_is_wrong_belongs_to_its_user(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    users = [f"u{number}" for number in range(20)]
+    records = [json.dumps({"at": 1, "type": "a", "who": {"id": user}, "x": 0}) for user in users]
+    log.write_text("".join([record.replace(": 0}", ": 1e999}") + "\n" for record in records]) + "{\n")
+    shares = [Share(number, 2) for number in range(2)]
+    assert [[event.user for event in read([log], MAPPED, share)[0]] for share in shares] == [
+        [user for user in users if share.has(user)] for share in shares
+    ]
