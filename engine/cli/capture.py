@@ -60,7 +60,8 @@ def capture(
     """
     if output is not None and Path(output).exists():
         stop(f"--output: {output} is there already; name a new file")
-    options = LogOptions(source, format, user_at, timezone, clock, day, memory)
+    # With a mapping, which names the zone of the log, --timezone is only that of the moment.
+    options = LogOptions(source, format, user_at, None if source else timezone, clock, day, memory)
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
             opened = open_logs(logs, options)

@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from engine.cli.logs import LogOptions, find_store, size_of, stopped_by_unreadable
+from engine.cli.logs import LogOptions, find_store, read_source, size_of, stopped_by_unreadable, why_unread
 from engine.cli.options import LOGS_HELP, Clock, Day, Format, Memory, Source, User, Zone
 from engine.cli.progress import progress_bar
 from engine.cli.stopping import stop
@@ -132,8 +132,9 @@ class _Import:
                 for batch in batches:
                     stream.write(b"".join([_line(event) + b"\n" for event in batch]))
             if not any(one.events for one in told):
-                misses = next((one.bad.misses for one in told if one.bad.misses), "")
-                stop("no record could be read" + (f": {misses}" if misses else ""), code=1)
+                source, is_named = read_source(self.options.source), self.options.format is not None
+                why = "" if is_named else next((why_unread(one.bad, source) for one in told if one.bad.total), "")
+                stop("no record could be read" + (f": {why}" if why else ""), code=1)
 
     def check(self) -> None:
         if self.options.memory is not None and not self.sort:

@@ -81,7 +81,9 @@ class LogOptions:
     memory: str | None = None
 
     def settings(self) -> Settings:
-        """For the readers. Stops where an option is not understood, raises what `read_source` does."""
+        """For the readers. Stops where an option is not understood or says what the mapping does, raises what
+        `read_source` does."""
+        self._check_beside_source()
         if self.clock not in ("server", "client"):
             stop(f'--clock: expected server or client, got "{self.clock}"')
         try:
@@ -99,6 +101,19 @@ class LogOptions:
             clock="client" if self.clock == "client" else "server",
             day=day,
         )
+
+    def _check_beside_source(self) -> None:
+        """Stop where an option would not be looked at, since the mapping says it. No mapping says Parquet."""
+        said = {
+            "--format": None if self.format == "parquet" else self.format,
+            "--user-at": self.user,
+            "--timezone": self.zone,
+            "--clock": None if self.clock == "server" else self.clock,
+            "--day": self.day,
+        }
+        for option, value in said.items():
+            if self.source is not None and value is not None:
+                stop(f"{option}: with --source the mapping says it; write it there, and leave {option} out")
 
     def memory_bytes(self) -> int:
         """How much of the events may be at hand. Stops where that is not understood."""
@@ -139,6 +154,8 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False,
             gathering.add(batch)
     activity = gathering.activity()
     refuse_bad(bad, activity.events, settings.source, strict=strict, code=code)
+    if not activity.events:
+        typer.echo(f"{', '.join(logs)}: there is nothing in it", err=True)
     return Opened(activity, bad)
 
 
@@ -173,9 +190,18 @@ def stop_at_bad(bad: BadRecords, source: Source | None, code: int, strict: bool 
     """Stop since nothing could be read, or not all, which a strict user takes as an error; and say why."""
     for line in details(bad, []):
         typer.echo(line, err=True)
-    why = bad.misses or ("does the log need --source?" if source is None else "")
+    why = why_unread(bad, source)
     hint = "" if strict else "; no record could be read" + (f": {why}" if why else "")
     stop(f"{counted(bad.total, 'bad record')}{hint}", code)
+
+
+def why_unread(bad: BadRecords, source: Source | None) -> str:
+    """What may be the matter with a log of which nothing could be read; "" where nobody knows."""
+    if bad.misses or source is not None:
+        return bad.misses or ""
+    begins = bad.shown[0].text[:1] if bad.shown and set(bad.counts) == {"not JSON"} else ""
+    document = ' a JSON document that goes over several lines does, with "format: json"' if begins in ("[", "{") else ""
+    return "does the log need --source?" + document
 
 
 def read_all(logs: Sequence[str], options: LogOptions) -> list[Event]:

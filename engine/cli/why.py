@@ -62,7 +62,8 @@ def why(
     Below stand the smallest changes that would have made it speak, each of them tried. Of the store of a server the
     rules are those that held, unless others are named.
     """
-    options = LogOptions(source, format, user_at, timezone, clock, day, memory)
+    # With a mapping, which names the zone of the log, --timezone is only that of the moment.
+    options = LogOptions(source, format, user_at, None if source else timezone, clock, day, memory)
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
             end = None if until is None else parse_at(until, zone_of(timezone))

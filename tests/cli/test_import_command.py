@@ -163,3 +163,30 @@ def test_who_stops_it_finds_what_was_written_so_far_and_is_told_where(place):
     written = gzip.decompress((place / "out.jsonl.gz.part").read_bytes()).decode()
     assert written.splitlines()
     assert written == "".join(LINE.format(1, number % 60) for number in range(written.count("\n")))
+
+
+def test_a_json_document_that_needs_a_mapping_is_told_so(place):
+    (place / "log.json").write_text('[\n{"who": "ann"}\n]\n')
+    (place / "log.json").write_text('[\n{\n"who": "ann"\n}\n]\n')
+    last = run("log.json").stderr.splitlines()[-1]
+    assert last == (
+        "no record could be read: does the log need --source? "
+        'a JSON document that goes over several lines does, with "format: json"'
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--format", "jsonl"],
+        ["--user-at", "who"],
+        ["--timezone", "UTC"],
+        ["--clock", "client"],
+        ["--day", "2026-03-27"],
+    ],
+)
+def test_what_a_mapping_says_is_not_said_beside_it(place, words):
+    (place / "source.yaml").write_text("at: at\nuser: who\ntype: what\n")
+    done = run("access.log", "--source", "source.yaml", *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"{words[0]}: with --source the mapping says it; write it there, and leave {words[0]} out\n"

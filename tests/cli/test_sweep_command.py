@@ -118,3 +118,9 @@ def test_what_cannot_be_done_is_said(place, words, code, message):
 def test_a_log_that_is_not_there_is_said(place):
     result = run("none.jsonl", "--set", f"{COUNT}=2")
     assert (result.exit_code, result.stderr) == (2, "none.jsonl: no such file or directory\n")
+
+
+def test_that_there_is_nothing_in_a_log_is_said(place):
+    (place / "empty").mkdir()
+    result = run("empty", "--set", f"{COUNT}=2")
+    assert (result.exit_code, result.stderr) == (0, "empty: there is nothing in it\n")
