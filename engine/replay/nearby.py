@@ -232,7 +232,9 @@ class Nearest(Onlooker):
         match trigger:
             case Count() if trigger.matcher.covers(event.type):
                 name = "" if trigger.grouping is None else trigger.grouping.name(event) or ""
-                gathered = [one for one in self.trail.counted(trigger, name) if one.at > event.at - trigger.within]
+                # What came before the window was emptied counts no more.
+                count = trigger.gathered(state, state.now).get(name, 0)
+                gathered = self.trail.counted(trigger, name)[-count:] if count else ()
                 share = len(gathered) / trigger.count if missed is None else 0.25 / trigger.count
                 text = str(told) if missed is None else f"{told}; {event.type} came, and {missed}"
                 if share < 1:

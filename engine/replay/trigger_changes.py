@@ -32,6 +32,7 @@ from engine.triggers.session import Lasted, Returned, SessionEnd
 
 MORE_MAX = 5  # events that are added together
 MOMENTS_MAX = 4  # at which it is tried to add one
+NARROWER_MAX = 6  # windows that are tried to find the least that will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +195,32 @@ def _copies(place: Place, trigger: Count, like: Event, missing: int, too_late: i
 def _wider(place: Place, kind: str, within: int) -> Iterator[Change]:
     """With all the time there is, how long did it take at least? Of that, whole seconds."""
     path = f"{place.path}.{kind}.within"
-    ran = place.world.run([edit(path, format_duration(DURATION_MAX), "")])
-    if ran is None:
-        return
+    wide, narrower = None, DURATION_MAX
+    # What a window takes in depends on how wide it is, for it is emptied when it is full: a shorter span may be found
+    # with a window that is just too narrow for the last one.
+    for _ in range(NARROWER_MAX):
+        span = _took(place, kind, path, narrower)
+        if span is None or span < within:
+            break
+        # What is exactly as old as the window is out of it; of a sequence it is the last that will do.
+        wide = span + (SECOND - span % SECOND if kind == "count" else -span % SECOND)
+        narrower = wide - SECOND
+        if narrower <= within:
+            break
+    if wide is not None:
+        text = f"within: {format_duration(wide)} instead of {format_duration(within)}"
+        yield edit(path, format_duration(wide), text, NUMBER, (wide - within) / within)
+
+
+def _took(place: Place, kind: str, path: str, within: int) -> int | None:
+    """The least span from the first to the last event of a candidate with such a window, None where there is none."""
+    ran = place.world.run([edit(path, format_duration(within), "")])
     spans = []
-    for sight in ran[0]:
+    for sight in ran[0] if ran is not None else ():
         made = sight.made_by
         if place.start <= sight.at <= place.stop and sight.decision.trigger["kind"] == kind and made:
             spans.append(made[-1].at - made[0].at)
-    if spans and min(spans) >= within:
-        span = min(spans)
-        # What is exactly as old as the window is out of it; of a sequence it is the last that will do.
-        wide = span + SECOND - span % SECOND
-        text = f"within: {format_duration(wide)} instead of {format_duration(within)}"
-        yield edit(path, format_duration(wide), text, NUMBER, (wide - within) / within)
+    return min(spans, default=None)
 
 
 def _sequence(place: Place, trigger: Trigger) -> Iterator[Change]:

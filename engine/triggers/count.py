@@ -116,11 +116,15 @@ class Count(Trigger):
         window.append(now)
         return window
 
-    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
-        counts = {
+    def gathered(self, state: UserState, at: int) -> dict[str, int]:
+        """How many there are in the window of each group, the latest group last."""
+        return {
             name: sum(1 for moment in _moments(window) if moment > at - self.within)
             for name, window in state.memory.get(self.key, {}).items()
         }
+
+    def progress(self, state: UserState, policy: Policy, at: int) -> str | None:
+        counts = self.gathered(state, at)
         # The latest group, which stands last: an event of this very moment is of it. Where it has nothing in the
         # window any more, whichever came furthest.
         name = next(reversed(counts), None)

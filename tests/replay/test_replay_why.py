@@ -299,6 +299,55 @@ def test_what_came_to_a_candidate_in_the_end_is_no_miss() -> None:
     assert [(miss.text, miss.at - START) for miss in found.misses] == [("1 of 3 in 10m", 9000 * SECOND)]
 
 
+@pytest.mark.parametrize(
+    ("rule", "events", "at"),
+    [
+        (
+            "trigger: {count: {event: note, at_least: 3, within: 10m, reset_on: done}}",
+            [(0, "note"), (10, "note"), (20, "done"), (30, "note"), (40, "note"), (50, "done")],
+            40,
+        ),
+        (
+            "trigger: {count: {event: note, at_least: 3, within: 10m}}",
+            [(0, "note"), (10, "note"), (20, "note"), (100, "note"), (110, "note")],
+            110,
+        ),
+    ],
+    ids=["reset", "it fired"],
+)
+def test_what_came_before_a_window_was_emptied_counts_no_more(
+    rule: str, events: list[tuple[int, str]], at: int
+) -> None:
+    """What is left in the window is the miss, and what had been in it does not hide it."""
+    sources, happenings = rules_of(rule), [happened(second, kind) for second, kind in events]
+    for found in (asked(sources, happenings), asked(sources, happenings, at=at, around=1)):
+        assert [(miss.text, miss.at - START) for miss in found.misses][:1] == [("2 of 3 in 10m", at * SECOND)]
+        assert [len(miss.events) for miss in found.misses] == [2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "moments", "within"),
+    [
+        # Where the window takes in all, the first three fill it, and the two in the middle are taken apart.
+        ("count: {event: note, at_least: 3", [0, 70, 140, 141, 205, 400], "1m6s"),
+        ("count: {event: note, at_least: 2", [0, 60], "1m1s"),
+        ("count: {event: note, at_least: 2", [0, 60.5], "1m1s"),
+        ("sequence: {steps: [note, note]", [0, 61], "1m1s"),
+        ("sequence: {steps: [note, note]", [0, 60.5, 200, 260.001], "1m1s"),
+    ],
+)
+def test_of_spans_that_would_do_the_shortest_is_told_in_whole_seconds(
+    kind: str, moments: list[float], within: str
+) -> None:
+    sources = rules_of(f"trigger: {{{kind}, within: 1m}}}}")
+    events = [happened(second, "note") for second in moments]
+    told = [change for change in as_json(asked(sources, events))["changes"] if "within" in change["steps"][0]]
+    assert [change["steps"] for change in told] == [[f"within: {within} instead of 1m"]]
+    assert sent_with(sources, events, told[0], events[-1].at)
+    shorter = {**told[0], "set": [{**told[0]["set"][0], "value": "1m5s" if within == "1m6s" else "1m"}]}
+    assert not sent_with(sources, events, shorter, events[-1].at)
+
+
 def test_only_what_is_near_the_moment_is_told_of() -> None:
     sources = rules_of("trigger: {event: note}")
     assert [sight.at for sight in asked(sources, TWO, at=240, around=1).sights] == [START + 300 * SECOND]
