@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -132,7 +133,7 @@ def _print(found: Diff, old: Side, new: Side, users: int) -> None:
 class Limit:
     """How many messages may be new: a number, or a share of those that there were."""
 
-    most: float
+    most: Decimal
     is_share: bool
 
     @classmethod
@@ -141,10 +142,12 @@ class Limit:
         match = _SHARE.fullmatch(text.strip())
         if match is None or ("." in match[1] and not match[2]):
             raise Refused(f'--max-new: expected a number of messages, or a share such as 5%, got "{text}"')
-        return cls(float(match[1]), bool(match[2]))
+        return cls(Decimal(match[1]), bool(match[2]))
 
     def is_exceeded(self, found: Diff) -> bool:
-        return (100 * found.new_share if self.is_share else found.total.changes["gained"]) > self.most
+        gained = found.total.changes["gained"]
+        # Multiplied and not divided, so that what is just allowed is so to the last digit.
+        return 100 * gained > self.most * found.total.before.messages if self.is_share else gained > self.most
 
     def told(self, found: Diff) -> str:
         gained = found.total.changes["gained"]

@@ -10,7 +10,9 @@ import pytest
 from repository import commit_all
 from typer.testing import CliRunner
 
+from engine.cli.diff import Limit
 from engine.cli.main import app_for
+from engine.replay.diff import Diff, RuleDiff
 
 RULE = "version: 1\nrules:\n  - {id: a, trigger: {event: e}, cooldown: %s, message: {type: question, text: %s}}\n"
 NOWHERE = '"nowhere" is no folder of rules, and for a git revision rules does not lie in a git repository\n'
@@ -52,9 +54,9 @@ def test_two_folders_are_compared(place: Path) -> None:
         "",
         "ann: 2 changes",
         '  → 2026-03-27T10:02:00Z a comes 1m later, at 2026-03-27T10:03:00Z "Hm"',
-        "      then: cooldown of 2m30s until 2026-03-27T10:02:30.000000Z",
+        "      then: cooldown of 2m30s until 2026-03-27T10:02:30Z",
         '  − 2026-03-27T10:04:00Z a "Hm"',
-        "      now: cooldown of 2m30s until 2026-03-27T10:05:30.000000Z",
+        "      now: cooldown of 2m30s until 2026-03-27T10:05:30Z",
     ]
 
 
@@ -82,6 +84,27 @@ def test_more_new_messages_than_allowed_leave_with_1(place: Path, most: str, cod
     done = run("log.jsonl", "--before", "newer", "--after", "rules", "--max-new", most)
     assert (done.exit_code, done.stderr) == (code, said)
     assert "1 gained by 1 user" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("gained", "before", "most", "is_exceeded"),
+    [
+        (7, 100, "7%", False),
+        (8, 100, "7%", True),
+        (11, 20, "55%", False),
+        (7, 1000, "0.7%", False),
+        (1, 3, "33.3%", True),
+        (0, 0, "0%", False),
+        (1, 0, "1000%", True),
+        (20, 1, "20", False),
+        (21, 1, "20", True),
+    ],
+)
+def test_what_is_just_allowed_is_so_to_the_last_digit(gained: int, before: int, most: str, is_exceeded: bool) -> None:
+    found = Diff([], RuleDiff("all rules"))
+    found.total.changes["gained"] = gained
+    found.total.before.messages = before
+    assert Limit.parse(most).is_exceeded(found) == is_exceeded
 
 
 def test_where_there_were_no_messages_any_new_one_is_more_than_any_share(place: Path) -> None:
