@@ -45,15 +45,20 @@ class _Messages:
         self._open: tuple[int, str] | None = None
         self._lines: list[str] = []
         self._length = 0
+        self._is_skipping = False
 
     def read(self, number: int, line: str) -> Event | None:
         match = _MESSAGE.fullmatch(line)
         if match is None:
-            self._go_on(line)
+            if not self._is_skipping:
+                self._go_on(line)
             return None
+        self._is_skipping = False
         try:
             at = self._stamps.parse(match[1])
         except Refused as refused:
+            # What this message goes on with is not said by whoever spoke before.
+            self._is_skipping = True
             raise BadLine("bad time", refused.message) from None
         done = self.end()
         self._open = (at, match[2])

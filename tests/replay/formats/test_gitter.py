@@ -40,6 +40,11 @@ def read(tmp_path, text, **settings):
         (ANN + "<bob> no\n[10:00] <bob> no", [said("<bob> no\n[10:00] <bob> no")], {}),
         ("what came before\n\n" + ANN + "x", [said("x")], {"no message": 1}),
         (ANN + "x\n[2026-02-30 10:00:00] <bob> y\n", [said("x")], {"bad time": 1}),
+        (
+            f"{ANN}x\n[2026-02-30 10:00:00] <bob> y\nso on\n{ANN}z\nso on",
+            [said("x"), said("z\nso on")],
+            {"bad time": 1},
+        ),
         ("", [], {}),
         ("\n", [], {}),
     ],
