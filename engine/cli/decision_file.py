@@ -21,8 +21,10 @@ def check_output(output: str, logs: Iterable[str]) -> None:
     path = Path(output)
     if not path.absolute().parent.is_dir():
         stop(f"--decisions: there is no folder {path.parent}")
-    if path.exists() and any(log != STDIN and os.path.samefile(log, path) for log in logs):
-        stop(f"--decisions: {output} is the log itself")
+    for name in (output, os.path.realpath(output) + SUFFIX):
+        if os.path.exists(name) and any(log != STDIN and os.path.samefile(log, name) for log in logs):
+            written = "" if name == output else f" is written as {name} until it is whole, which"
+            stop(f"--decisions: {output}{written} is the log itself")
 
 
 def write_decisions(
@@ -30,9 +32,7 @@ def write_decisions(
 ) -> str:
     """Write the lines, and say where: what is not whole has another name. Stops where they cannot be written."""
     if output == STDIN:
-        stream = typer.get_binary_stream("stdout")
-        write_lines(stream.write, chunks, progress)
-        stream.flush()
+        _print(chunks, progress)
         return output
     target = os.path.realpath(output)
     # A pipe, say, has no other name.
@@ -53,3 +53,16 @@ def write_decisions(
         # Such as a disk that is full: that error does not know the file.
         stop(f"--decisions: {output}: {(error.strerror or 'cannot be written').lower()}")
     return output if is_whole or not has_part else output + SUFFIX
+
+
+def _print(chunks: Iterable[list[Line]], progress: Callable[[int], None] | None) -> None:
+    stream = typer.get_binary_stream("stdout")
+    try:
+        write_lines(stream.write, chunks, progress)
+        stream.flush()
+    except BrokenPipeError:
+        raise  # whoever read it has enough
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        stop(f"--decisions: standard output: {(error.strerror or 'cannot be written').lower()}")

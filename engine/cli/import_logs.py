@@ -146,8 +146,10 @@ class _Import:
             stop(f"--output: there is no folder {output.parent}")
         if output.is_dir():
             stop(f"--output: {output} is a folder")
-        if output.exists() and any(log != STDIN and os.path.samefile(log, output) for log in self.logs):
-            stop(f"--output: {output} is the log itself")
+        for name in (self.output, self.output + PART):
+            if os.path.exists(name) and any(log != STDIN and os.path.samefile(log, name) for log in self.logs):
+                written = "" if name == self.output else f" is written as {name} until it is whole, which"
+                stop(f"--output: {output}{written} is the log itself")
 
     def read(self, told: list[_Told], progress: Callable[[int], None] | None) -> Iterator[list[Event]]:
         settings = self.options.settings()
@@ -195,8 +197,12 @@ def _written(output: str) -> Iterator[BinaryIO]:
     """A stream to that file, which has its name only when it is whole; what no file is, is written to at once."""
     if output == STDIN:
         stream = typer.get_binary_stream("stdout")
-        yield stream
-        stream.flush()
+        try:
+            yield stream
+            stream.flush()
+        except OSError as error:
+            _stop_at_full("standard output", error)
+            raise
         return
     is_file = not os.path.exists(output) or os.path.isfile(output)
     part = output + PART if is_file else output
@@ -205,10 +211,18 @@ def _written(output: str) -> Iterator[BinaryIO]:
             yield stream
     except KeyboardInterrupt:
         raise
-    except BaseException:
+    except BaseException as error:
         if is_file:
             with suppress(OSError):
                 os.unlink(part)
+        if isinstance(error, OSError):
+            _stop_at_full(output, error)
         raise
     if is_file:
         os.replace(part, output)
+
+
+def _stop_at_full(output: str, error: OSError) -> None:
+    """End the command where it is the output that cannot be written: an error of writing does not know the file."""
+    if error.filename is None and not isinstance(error, BrokenPipeError):
+        stop(f"--output: {output}: {(error.strerror or 'cannot be written').lower()}")

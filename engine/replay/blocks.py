@@ -10,12 +10,12 @@ import io
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from engine.replay.bad_records import BadLine, BadRecords
+from engine.replay.runs import Run
 from engine.replay.unpack import BLOCK_BYTES, unpack
 
 LINE_BYTES_MAX = 16 << 20
@@ -78,21 +78,24 @@ class Once(str):
 class Copied(str):
     """The name of a log that lies in a temporary file."""
 
-    stream: IO[bytes]
+    blocks: Run
 
 
 @contextmanager
 def rereadable(log: str, progress: Progress | None = None) -> Iterator[str]:
-    """The log, or where it can be read once, a copy that can be read as often as needed; it takes room on disk."""
+    """The log, or where it can be read once, a copy that can be read as often as needed; it takes room on disk.
+
+    Raises OSError with the folder of temporary files where that is full.
+    """
     if not isinstance(log, Once):
         yield log
         return
-    with tempfile.TemporaryFile() as stream:
-        for block in log.read(progress):
-            stream.write(block)
-        copied = Copied(log)
-        copied.stream = stream
+    copied = Copied(log)
+    copied.blocks = Run(log.read(progress))
+    try:
         yield copied
+    finally:
+        copied.blocks.close()
 
 
 def read_blocks(log: str, progress: Progress | None = None) -> Generator[bytes, None, None]:
@@ -129,8 +132,7 @@ def _opened(log: str, progress: Progress | None) -> Iterator[Iterator[bytes]]:
         yield log.read(progress)
     elif isinstance(log, Copied):
         # Its bytes have been told of when it was copied.
-        log.stream.seek(0)
-        yield _raw_blocks(log.stream, None)
+        yield iter(log.blocks)
     elif log == STDIN:
         yield _raw_blocks(sys.stdin.buffer, progress)
     else:

@@ -10,6 +10,8 @@ from operator import itemgetter
 from types import TracebackType
 from typing import IO
 
+from engine.replay.runs import naming_the_folder
+
 FILES_MAX = 64  # that are read at once; as many are merged into one
 _LINE_OVERHEAD = 150  # bytes that a line in the list takes beyond its text, about
 _HEAD = struct.Struct("<qI")  # the moment, and how long the line is
@@ -25,7 +27,9 @@ class SortedLines:
     """
 
     def __init__(self, memory: int) -> None:
-        """``memory`` are the bytes of lines that are held, about."""
+        """``memory`` are the bytes of lines that are held, about. Where the disk is full, `add` raises OSError with the
+        folder of temporary files.
+        """
         self._memory = memory
         self._held: list[Stamped] = []
         self._size = 0
@@ -64,10 +68,12 @@ class SortedLines:
 
 
 def _write(lines: Iterable[Stamped]) -> IO[bytes]:
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # it is read later
-    for at, line in lines:
-        file.write(_HEAD.pack(at, len(line)))
-        file.write(line)
+    with naming_the_folder():
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # it is read later
+        for at, line in lines:
+            file.write(_HEAD.pack(at, len(line)))
+            file.write(line)
+        file.flush()
     return file
 
 
