@@ -113,6 +113,19 @@ def format_at(at: int) -> str:
     return f"{_format_seconds(seconds)}.{micros:06d}Z"
 
 
+def show_at(at: int) -> str:
+    """The same for people: without a fraction where that is nought, and in milliseconds where these are all."""
+    return show_moments(format_at(at))
+
+
+def show_moments(text: str) -> str:
+    """A text with the moments in it as `show_at` has them."""
+    return _LONG_STAMP.sub(r"\1\2Z", text)
+
+
+_LONG_STAMP = re.compile(r"(\d\d:\d\d:\d\d)(?:\.000000|(\.\d{3})000)Z", re.ASCII)
+
+
 @lru_cache(maxsize=4096)
 def _format_seconds(seconds: int) -> str:
     return (_EPOCH_NAIVE + timedelta(seconds=seconds)).isoformat()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.core.model import Decision
 from engine.core.rules import Timeline
-from engine.core.units import format_at
+from engine.core.units import show_at
 from engine.invariants.check import Violation, may_break, run_watched, silent_rules, violation_of
 from engine.loading.diagnostic import counted
 from engine.loading.invariants import EveryRuleFires, Invariant
@@ -99,6 +99,4 @@ def _told(violation: Violation) -> list[str]:
     shown = violation.sendings[-MOMENTS_SHOWN_MAX:]
     if len(shown) < len(violation.sendings):
         lines.append(f"    … {counted(len(violation.sendings) - len(shown), 'message')} before")
-    return lines + [
-        f"    {format_at(sending.decision.at).replace('.000000Z', 'Z')} {sending.decision.rule}" for sending in shown
-    ]
+    return lines + [f"    {show_at(sending.decision.at)} {sending.decision.rule}" for sending in shown]

@@ -17,7 +17,7 @@ from typing import Literal
 
 from engine.core.model import Decision
 from engine.core.rules import Rule, RuleSet
-from engine.core.units import AT_MAX, MINUTE
+from engine.core.units import AT_MAX, MINUTE, show_moments
 from engine.near import ended
 from engine.replay.activity import at_of
 from engine.replay.driver import Ran
@@ -103,7 +103,7 @@ class Diff:
 
     ``newly_reached`` got no message before, ``lost_from_reach`` get none any more. ``users`` are those of whom the
     changes are kept, the most changed first; ``changed_users`` how many there are. ``of_users`` are all users of the
-    log where only some were run, else None.
+    log where only some were run, else None. ``moved_reworded`` counts those of the moved that say something else.
     """
 
     rules: list[RuleDiff]
@@ -113,6 +113,7 @@ class Diff:
     first: int | None = None
     last: int | None = None
     unchanged: int = 0
+    moved_reworded: int = 0
     changed_users: int = 0
     newly_reached: int = 0
     lost_from_reach: int = 0
@@ -296,7 +297,7 @@ def _fate(decisions: Sequence[Decision], rule: str, said: Decision, is_missing: 
     found = [it for it in decisions if it.rule == rule and it.at == said.at]
     if not found:
         return "no candidate", "no candidate"
-    return ended(found[-1], AT_MAX + 1), found[-1].outcome
+    return show_moments(ended(found[-1], AT_MAX + 1)), found[-1].outcome
 
 
 def _count_run(diff: Diff, ran: Ran) -> None:
@@ -328,6 +329,7 @@ def _count_sides(diff: Diff, by_rule: Mapping[str, RuleDiff], old: Sequence[Deci
 
 def _count_changes(diff: Diff, by_rule: Mapping[str, RuleDiff], changes: Sequence[Change]) -> None:
     diff.changed_users += bool(changes)
+    diff.moved_reworded += sum(change.kind == "moved" and change.is_reworded for change in changes)
     for change in changes:
         for one in (by_rule[change.rule], diff.total):
             one.changes[change.kind] += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
 from engine.core.model import Decision
-from engine.core.units import format_at, format_duration
+from engine.core.units import format_duration, show_at
 from engine.loading.diagnostic import counted
 from engine.replay.diff import KINDS_OF_CHANGE, Change, Diff, Kind, RuleDiff, UserChanges
 from engine.replay.report import span_told
@@ -91,10 +91,15 @@ def summary(diff: Diff) -> list[str]:
     changes, users = diff.total.changes, diff.total.users
     lines = [
         f"events     {diff.run_events:,} of {counted(diff.run_users, 'user')}, "
-        f"{moment(diff.first)} to {moment(diff.last)} ({span_told(diff.last - diff.first)})",
+        f"{show_at(diff.first)} to {show_at(diff.last)} ({span_told(diff.last - diff.first)})",
         f"messages   {_both(diff.total.before.messages, diff.total.after.messages)}, {diff.unchanged:,} as before",
     ]
-    told = [f"{changes[kind]:,} {kind} by {counted(users[kind], 'user')}" for kind in KINDS_OF_CHANGE if changes[kind]]
+    told = [
+        f"{changes[kind]:,} {kind} by {counted(users[kind], 'user')}"
+        + (f" ({diff.moved_reworded:,} of them reworded)" if kind == "moved" and diff.moved_reworded else "")
+        for kind in KINDS_OF_CHANGE
+        if changes[kind]
+    ]
     lines.append(f"changes    {', '.join(told) if told else 'none'}")
     if diff.changed_users:
         reach = [
@@ -125,7 +130,7 @@ def change_lines(change: Change) -> list[str]:
     """What is different of a message: when, of which rule, what it says, and why."""
     mark = MARKS[change.kind]
     at = change.at if change.before is None else change.before.at
-    head = f"{mark} {moment(at)} {change.rule}"
+    head = f"{mark} {show_at(at)} {change.rule}"
     before, after = text_of(change.before), text_of(change.after)
     if change.kind == "moved":
         head += f" {apart(change)}"
@@ -160,7 +165,7 @@ def apart(change: Change) -> str:
     assert change.after is not None
     span = change.after.at - change.before.at
     word = "later" if span > 0 else "earlier"
-    return f"comes {format_duration(abs(span))} {word}, at {moment(change.after.at)}"
+    return f"comes {format_duration(abs(span))} {word}, at {show_at(change.after.at)}"
 
 
 def text_of(decision: Decision | None) -> str:
@@ -170,11 +175,6 @@ def text_of(decision: Decision | None) -> str:
     text = " ".join(decision.message.text.split())
     text = "".join(c if c.isprintable() else "�" for c in text)
     return text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "…"
-
-
-def moment(at: int) -> str:
-    """Without the zeros of its fraction: people read it, and most stamps are of whole seconds."""
-    return format_at(at).removesuffix("Z").rstrip("0").removesuffix(".") + "Z"
 
 
 def partial(diff: Diff) -> str:

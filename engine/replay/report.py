@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from engine.core.model import OUTCOMES
 from engine.core.rules import Rule
-from engine.core.units import DAY, SECOND, format_at, format_duration
+from engine.core.units import DAY, SECOND, format_duration, show_at
 from engine.replay.bad_records import BadRecords
 from engine.replay.driver import FaultFound
 from engine.replay.tally import FAULTS_SHOWN_MAX, RuleCount, Tally, count_rules
@@ -62,10 +62,10 @@ def summary(tally: Tally, bad: BadRecords, until: int | None = None) -> list[str
     """The lines under the table. Candidates and outcomes are counted apart, so that they can be compared."""
     lines = [_row("events", f"{tally.events:,} of {_number(tally.users, 'user')}")]
     if tally.first is not None and tally.last is not None:
-        lines.append(_row("from", _moment(tally.first)))
-        lines.append(_row("to", f"{_moment(tally.last)} ({span_told(tally.last - tally.first)})"))
+        lines.append(_row("from", show_at(tally.first)))
+        lines.append(_row("to", f"{show_at(tally.last)} ({span_told(tally.last - tally.first)})"))
     if until is not None:
-        lines.append(_row("time ran to", _moment(until)))
+        lines.append(_row("time ran to", show_at(until)))
     if tally.left_out:
         lines.append(_row("left out", f"{_number(tally.left_out, 'event')} after --until"))
     totals: Counter[str] = Counter()
@@ -97,7 +97,7 @@ def details(bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:
     if bad.total > len(bad.shown):
         lines.append(f"… and {_number(bad.total - len(bad.shown), 'further bad record')}")
     for fault in faults[:FAULTS_SHOWN_MAX]:
-        where = "as time ran on" if fault.event is None else f"at {format_at(fault.event.at)}, {fault.event.type}"
+        where = "as time ran on" if fault.event is None else f"at {show_at(fault.event.at)}, {fault.event.type}"
         lines.append(f'the engine failed on an event of user "{fault.user}" {where}:')
         lines += fault.trace.rstrip().splitlines()
     return lines
@@ -115,10 +115,6 @@ def _reasons(bad: BadRecords) -> str:
     if not bad.total:
         return "0"
     return f"{bad.total:,}: " + ", ".join(f"{reason} {count:,}" for reason, count in bad.by_reason())
-
-
-def _moment(at: int) -> str:
-    return format_at(at).replace(".000000Z", "Z")
 
 
 def span_told(span: int) -> str:

@@ -7,7 +7,7 @@ from itertools import count
 
 from engine.core.model import Json
 from engine.core.refusal import Refused
-from engine.core.units import HOUR, format_at, format_duration
+from engine.core.units import HOUR, format_at, format_duration, show_at
 from engine.loading.wording import did_you_mean, listed
 from engine.replay.sweep import Point, Sweep
 
@@ -129,8 +129,8 @@ def summary(sweep: Sweep) -> list[str]:
     users = f"{sweep.users:,}" if sweep.users == sweep.of_users else f"{sweep.users:,} of {sweep.of_users:,}"
     lines = [("events", f"{sweep.events:,} of {users} user{'' if users == '1' else 's'}")]
     if sweep.first is not None and sweep.last is not None:
-        span = f"{_moment(sweep.first)} to {_moment(sweep.last)}"
-        lines.append(("from", span + (f", time ran to {_moment(sweep.until)}" if sweep.until is not None else "")))
+        span = f"{show_at(sweep.first)} to {show_at(sweep.last)}"
+        lines.append(("from", span + (f", time ran to {show_at(sweep.until)}" if sweep.until is not None else "")))
     missing = "no event of the log is of these types"
     for name, told, types, option, is_known in (
         ("typing", f"less than {near} after one of these and before the next", sweep.moments.typing,
@@ -156,10 +156,6 @@ def _wrapped(words: Sequence[str]) -> list[str]:
             lines.append("")
         lines[-1] += (" " if lines[-1] else "") + text
     return lines
-
-
-def _moment(at: int) -> str:
-    return format_at(at).replace(".000000Z", "Z")
 
 
 def as_json(sweep: Sweep, points: Sequence[Point]) -> Json:

@@ -10,7 +10,7 @@ from typing import Any
 from engine.core.glance import glance
 from engine.core.model import Decision, Event, Json, plain
 from engine.core.reasons import explain
-from engine.core.units import AT_MAX
+from engine.core.units import AT_MAX, show_moments
 from engine.core.verdicts import Verdict
 from engine.loading.diagnostic import counted
 from engine.near import ended
@@ -88,11 +88,6 @@ def _outcome(decision: Decision) -> str:
     return told
 
 
-def _moments(text: str) -> str:
-    """The text with its moments as `shown` has them."""
-    return text.replace(".000000Z", "Z").replace("000Z", "Z")
-
-
 def _became(sight: Sight, indent: str) -> list[str]:
     """What became of its message afterwards."""
     return [f"{indent}{shown(later.at)}  {_ended(later)}" for later in sight.later]
@@ -100,7 +95,7 @@ def _became(sight: Sight, indent: str) -> list[str]:
 
 def _ended(decision: Decision) -> str:
     """What became of it and why, with the moments themselves."""
-    return _moments(ended(decision, AT_MAX + 1))
+    return show_moments(ended(decision, AT_MAX + 1))
 
 
 def _sight(sight: Sight) -> Iterator[str]:
@@ -118,16 +113,16 @@ def _sight(sight: Sight) -> Iterator[str]:
     for verdict in sight.gates:
         yield f"    {verdict.gate:<13} {_verdict(verdict)}"
     if sight.decision.outcome == "render_error" and sight.decision.reason is not None:
-        yield f"    {'render':<13} {_moments(explain(sight.decision.reason))}"
+        yield f"    {'render':<13} {show_moments(explain(sight.decision.reason))}"
 
 
 def _value(value: Any) -> str:
     told = plain(value)
-    return _moments(told) if isinstance(told, str) and not isinstance(value, str) else glance(told)
+    return show_moments(told) if isinstance(told, str) and not isinstance(value, str) else glance(told)
 
 
 def _verdict(verdict: Verdict) -> str:
-    return "open" if verdict.reason is None else f"closed: {_moments(explain(verdict.reason))}"
+    return "open" if verdict.reason is None else f"closed: {show_moments(explain(verdict.reason))}"
 
 
 def _event(event: Event) -> str:
@@ -142,7 +137,7 @@ def _misses(account: Account) -> list[str]:
         return [f"no candidate; at {shown(account.stop)}", *[f"  {line}" for line in account.state]]
     lines = [title]
     told = {miss.position for miss in account.misses}
-    lines += [f"  {shown(miss.at)}  {miss.trigger.kind}: {_moments(miss.text)}" for miss in account.misses]
+    lines += [f"  {shown(miss.at)}  {miss.trigger.kind}: {show_moments(miss.text)}" for miss in account.misses]
     if account.state:
         count = len(account.rule.triggers)
         lines += [

@@ -26,6 +26,8 @@ from engine.core.units import (
     meant_duration,
     parse_at,
     parse_duration,
+    show_at,
+    show_moments,
     to_datetime,
     to_timedelta,
 )
@@ -240,3 +242,19 @@ def test_what_is_no_duration_may_be_meant_as_one(text: str, meant: list[str]) ->
     assert meant_duration(text) == (f"did you mean {spans}?" if meant else "")
     for span in meant:
         parse_duration(span)
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (500_000, "1970-01-01T00:00:00.500Z"),
+        (1_000, "1970-01-01T00:00:00.001Z"),
+        (1, "1970-01-01T00:00:00.000001Z"),
+        (1_000_000_000, "1970-01-01T00:16:40Z"),
+    ],
+)
+def test_people_are_shown_no_digits_of_a_second_that_say_nothing(at: int, shown: str) -> None:
+    assert show_at(at) == shown
+    assert parse_at(shown) == at
+    assert show_moments(f'until {format_at(at)}, said "000Z"') == f'until {shown}, said "000Z"'

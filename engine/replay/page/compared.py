@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.core.model import Decision
+from engine.core.units import show_at
 from engine.replay.diff import KINDS_OF_CHANGE, Diff, RuleDiff
-from engine.replay.diff_text import moment
 from engine.replay.page.about import About, number, span_text
 from engine.replay.page.document import Card, Document, Section, write
 from engine.replay.page.gather import TEXT_MAX, cut
@@ -152,7 +152,7 @@ def _change_rows(diff: Diff) -> Iterator[list[Cell]]:
 
 
 def _at(decision: Decision | None) -> str:
-    return "" if decision is None else moment(decision.at)
+    return "" if decision is None else show_at(decision.at)
 
 
 def _text(decision: Decision | None) -> str:
