@@ -104,14 +104,13 @@ def diff(
         typer.echo(markdown(found, old.name, new.name, users), nl=False)
     else:
         _print(found, old, new, 1 if user is not None else users)
-    if found.of_users is not None:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(130)
     _end(found, limit, exit_code)
 
 
 def _end(found: Diff, limit: Limit | None, exit_code: bool) -> None:
-    """Exit with 1 where the options ask for it."""
+    """Exit with 1 where the options ask for it; a part of the log says nothing of that."""
+    if found.of_users is not None:
+        stop("interrupted", code=130)
     if found.faults:
         stop(f"the engine failed on {counted(found.faults, 'event')}; replay shows where", code=1)
     if limit is not None and limit.is_exceeded(found):
