@@ -14,9 +14,11 @@ from engine.core.rules import Cap, Per, Rule, RuleSet
 from engine.core.units import MILLISECOND, SECOND, format_duration
 from engine.replay.changes import EVENT_MORE, NUMBER, SHARED_NUMBER, WORDING, Change, World
 from engine.replay.loosened import loosened
+from engine.replay.made_up import ADDED_ID, Maker
+from engine.replay.nearby import shown
 from engine.replay.witness import Sight
 
-ADDED_ID = "added"
+BREAKPOINTS_MAX = 2  # of a rule that are tried
 
 
 def gate_changes(world: World, sight: Sight) -> list[Change]:
@@ -26,7 +28,7 @@ def gate_changes(world: World, sight: Sight) -> list[Change]:
     if decision.outcome == "shadow":
         return [edit(f"{rule.id}.mode", "live", "mode: live instead of shadow", WORDING)]
     if decision.outcome == "held" or (decision.was == "held" and decision.outcome in ("expired", "cancelled")):
-        return [*_held(rule, decision), *_closed(world, rules, sight)]
+        return [*_moment(world, rules, sight), *_held(rule, decision), *_closed(world, rules, sight)]
     return list(_closed(world, rules, sight))
 
 
@@ -89,6 +91,19 @@ def _closed(world: World, rules: RuleSet, sight: Sight) -> Iterator[Change]:
         case "render":
             fallback = "a message.fallback, for the template fails"
             yield edit(f"{rule.id}.message.fallback", '"Can I help?"', fallback, WORDING)
+
+
+def _moment(world: World, rules: RuleSet, sight: Sight) -> Iterator[Change]:
+    """The good moment that did not come, soon after the message was held."""
+    reason, deliver = sight.last.reason, sight.rule.deliver
+    if reason is None or reason.code != "no_moment" or deliver is None:
+        return
+    maker = Maker.of(sight.rule, rules.policy, world.events)
+    at = sight.at + SECOND
+    for matcher in deliver.breakpoints[:BREAKPOINTS_MAX]:
+        event = maker.matching(matcher, at)
+        if event is not None:
+            yield Change(f"one more {maker.told(event)}, at {shown(at)}", EVENT_MORE, added=(event,))
 
 
 def _held(rule: Rule, decision: Decision) -> Iterator[Change]:

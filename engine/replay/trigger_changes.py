@@ -175,21 +175,22 @@ def _more_of(place: Place, trigger: Count, gathered: Sequence[Event]) -> Iterato
 
 def _copies(place: Place, trigger: Count, like: Event, missing: int, too_late: int | None) -> Iterator[Change]:
     """As many more like that one, a millisecond apart."""
+    name = trigger.distinct.fields[0] if isinstance(trigger, CountDistinct) else None
 
     def made(since: int) -> list[Event]:
         events = [place.maker.at(like, since + number * MILLISECOND) for number in range(missing)]
-        if isinstance(trigger, CountDistinct):
-            [name] = trigger.distinct.fields
+        if name is not None:
             for number, event in enumerate(events):
                 events[number] = replace(event, data={**event.data, name: f"new {number + 1}"})
         return events
 
     events = made(place.moment)
     count = "one more" if missing == 1 else f"{missing} more"
+    apart = f" and so on, each with another {name}" if missing > 1 and name is not None else ""
     by = f", from {shown(place.moment)} on" if missing > 1 else f", at {shown(place.moment)}"
     before = place.too_late(made, too_late)
     by = by if before is None else f", before {shown(before)}"
-    yield Change(f"{count} {place.maker.told(events[0])}{by}", EVENT_MORE, added=tuple(events))
+    yield Change(f"{count} {place.maker.told(events[0])}{apart}{by}", EVENT_MORE, added=tuple(events))
 
 
 def _wider(place: Place, kind: str, within: int) -> Iterator[Change]:

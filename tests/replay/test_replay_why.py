@@ -208,7 +208,7 @@ CLOSED: list[tuple[list[str], str, list[Event], str, str]] = [
      'one more user.preferences with level = "more", a second before'),
     (
         ["trigger: {event: note}, deliver: {at: save, within: 1m, otherwise: drop}"],
-        "", TWO, "expired", "deliver.otherwise: send",
+        "", TWO, "expired", "one more save, at 2026-03-27T10:05:01Z",
     ),
     (["trigger: {event: note}, mode: shadow"], "", TWO, "shadow", "mode: live instead of shadow"),
 ]  # fmt: skip
@@ -238,6 +238,21 @@ def test_a_change_that_opens_one_gate_is_followed_by_one_for_the_next() -> None:
         "max: 2 instead of 1 per day",
     ]
     assert [verdict.gate for verdict in found.sights[0].gates if verdict.reason is not None] == ["cooldown", "cap"]
+
+
+def test_what_waited_for_a_moment_in_vain_goes_with_the_moment_or_without() -> None:
+    sources = rules_of("trigger: {event: note}, deliver: {at: save, within: 1m, otherwise: drop}")
+    told = [[step.text for step in remedy.steps] for remedy in asked(sources, TWO, until=600).remedies]
+    assert told == [["one more save, at 2026-03-27T10:05:01Z"], ["deliver.otherwise: send"], ["no deliver"]]
+
+
+def test_of_events_that_have_to_differ_it_is_said_in_what() -> None:
+    sources = rules_of("trigger: {count: {event: note, at_least: 3, within: 10m, distinct: test}}")
+    more = asked(sources, TWO[:1], until=60).remedies[1]
+    assert more.steps[0].text == (
+        '2 more note with test = "new 1" and so on, each with another test, before 2026-03-27T10:10:00Z'
+    )
+    assert [event.data for event in more.steps[0].added] == [{"test": "new 1"}, {"test": "new 2"}]
 
 
 def test_where_no_way_is_found_past_a_gate_the_candidate_is_told_of() -> None:
