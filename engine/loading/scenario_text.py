@@ -1,6 +1,7 @@
 """Events, messages and outcomes as items of a rule file's ``tests:``, in one line each. It runs nothing.
 
-What it writes is read back as what it was: `scenarios` is the reader.
+What it writes is read back as what it was (`scenarios` is the reader), but for whole numbers of more than 63 bits,
+which become the nearest fraction.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Mapping
 
 from engine.core.model import Event, Json
 from engine.core.units import MILLISECOND, SECOND, format_at, format_duration
+from engine.loading.read import INTEGER_BITS_MAX
 from engine.loading.scenarios import EVENT
+
+FLOAT_BITS = 1024  # from which on a whole number may be beyond all that IEEE 754 has
 
 
 def event_item(event: Event, start: int) -> str:
@@ -50,6 +54,8 @@ def flow(value: Json) -> str:
         return "{" + ", ".join(f"{text_item(str(name))}: {flow(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(flow, value)) + "]"
+    if isinstance(value, int) and INTEGER_BITS_MAX < value.bit_length() < FLOAT_BITS:
+        value = float(value)  # a rule file takes no whole number so large
     return text_item(value) if isinstance(value, str) else json.dumps(value)
 
 

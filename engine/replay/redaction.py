@@ -46,7 +46,10 @@ def redact(captured: Captured) -> Redacted:
 
     events = list(captured.events)
     # Where a rule takes the event as a whole, what no rule names may still be of no account.
-    named = replace(reads, event=reads.event | reads.named, user=reads.user | reads.named, all_of=set())
+    named = replace(reads, event=set(reads.event), user=set(reads.user), all_of=set())
+    for taken, fields in (("event", named.event), ("user", named.user)):
+        if taken in reads.all_of:
+            fields.update(reads.named)
     ids = _StandIn(frozenset(), frozenset(), "id")
     ways: tuple[tuple[str, tuple[Callable[[Event], Event], ...]], ...] = (
         (

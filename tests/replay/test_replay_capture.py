@@ -151,6 +151,24 @@ def test_ids_go_or_become_others_as_far_as_nothing_else_is_decided(
     assert next(event.id for event in result.captured.events if event.type == "test.failed") == id_of_first
 
 
+def test_a_number_that_no_rule_file_takes_becomes_the_nearest_that_it_does(rules: RuleSet) -> None:
+    numbers = [2**63 - 1, -(2**63), 2**64, -(2**64)]
+    events = [happened(place, "test.failed", test="t", n=number) for place, number in enumerate(numbers)]
+    captured = capture(rules, events, START, START + MINUTE)
+    text = written_test(captured, "large")
+    assert failures_of(rules, text) == []
+    read = [event.data["n"] for event in scenario_of(captured).events]
+    assert read == [event.data["n"] for event in captured.events]
+    assert {type(number) for number in read} == {int, float}
+
+
+def test_of_the_fields_that_no_rule_names_at_the_top_none_stays_for_its_name_deeper() -> None:
+    rules = load({"rules.yaml": NESTED.replace("WHERE", "event.about.n > 1 and defined(session.id)")}, KINDS)
+    event = happened(0, "told", "s", about={"n": 2}, n="of ann", id="ann")
+    result = redact(capture(rules, [event], START, START + MINUTE))
+    assert result.captured.events[0].data == {"about": {"n": 2}}
+
+
 NESTED = """
 version: 1
 rules:
