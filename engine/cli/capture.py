@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,8 @@ from engine.core.rules import RuleSet, Timeline
 from engine.core.units import format_duration
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.load import load_with_tests
+from engine.loading.spans import spans_of
+from engine.loading.tree import Mapping, Scalar, parse_tree
 from engine.replay.activity import InMemory
 from engine.replay.capture import AFTER, BEFORE, Captured, capture_incident, written_test
 from engine.replay.driver import run_users
@@ -88,7 +89,7 @@ def capture(
         for left in result.left:
             typer.echo(f"not redacted, for something else would be decided: {left}", err=True)
     text = _tested(captured, name or f"{_who(captured)} at {shown(at)}")
-    apart = [path for path, source in captured.rules.sources.items() if _STANDALONE.search(source)]
+    apart = [path for path, source in captured.rules.sources.items() if _beside(source) != source]
     for path in apart:
         typer.echo(f"{path} stands apart: put the test into it, under tests", err=True)
     if output is None:
@@ -132,7 +133,7 @@ def _tested(captured: Captured, name: str) -> str:
 def failures_of(rules: RuleSet, text: str) -> Sequence[str]:
     """What is wrong with the test, beside those rules; nothing where it passes."""
     # A file that says that it stands apart would not be seen by a test beside it.
-    sources = {path: _STANDALONE.sub("", source) for path, source in rules.sources.items()}
+    sources = {path: _beside(source) for path, source in rules.sources.items()}
     name = "captured.yaml"
     while name in sources:
         name = f"_{name}"
@@ -147,7 +148,15 @@ def failures_of(rules: RuleSet, text: str) -> Sequence[str]:
     return [] if result.passed else result.lines()
 
 
-_STANDALONE = re.compile(r"^standalone: *true\b.*$", re.MULTILINE)
+def _beside(source: str) -> str:
+    """The text of a file as one that does not stand apart."""
+    parsed = parse_tree("", source)
+    if parsed.errors or not isinstance(parsed.root, Mapping) or "standalone" not in parsed.root.entries:
+        return source
+    _, said = spans_of(parsed.text, parsed.root).entries["standalone"]
+    if said.is_alias or not isinstance(said.node, Scalar) or said.node.value is not True:
+        return source
+    return f"{parsed.text[: said.start]}false{parsed.text[said.end :]}"
 
 
 def _write(output: str, text: str) -> None:

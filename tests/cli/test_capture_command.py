@@ -85,8 +85,9 @@ def test_a_name_that_is_taken_is_told(place: Path) -> None:
     assert "repeated test" in done.stderr
 
 
-def test_rules_that_stand_apart_are_tested_all_the_same(place: Path) -> None:
-    (place / "alone.yaml").write_text(RULES.replace("version: 1", "version: 1\nstandalone: true"))
+@pytest.mark.parametrize("apart", ["standalone: true", "standalone :  true # so", '"standalone": true'])
+def test_rules_that_stand_apart_are_tested_all_the_same(place: Path, apart: str) -> None:
+    (place / "alone.yaml").write_text(RULES.replace("version: 1", f"version: 1\n{apart}"))
     done = run("capture", "log.jsonl", "--user", "ann", "--around", "10:02", "--rules", "alone.yaml")
     assert (done.exit_code, done.stdout) == (0, CAPTURED)
     assert "alone.yaml stands apart: put the test into it, under tests" in done.stderr
