@@ -30,7 +30,8 @@ class Change:
     """One step. ``ways`` are ways of writing one edit, of which the first that fits the files is taken.
 
     ``added`` happen besides, in order of time; ``removed`` are of the user's events, these very ones. ``amount`` is
-    how far a number is changed, as a share of what it was.
+    how far a number is changed, as a share of what it was. ``is_from_first``: that is said of what is written in the
+    rules, so that it may take the place of a step that changed the same, but not far enough.
     """
 
     text: str
@@ -39,10 +40,20 @@ class Change:
     ways: tuple[Edit, ...] = ()
     added: tuple[Event, ...] = ()
     removed: tuple[Event, ...] = ()
+    is_from_first: bool = False
 
     @property
     def size(self) -> int:
         return max(len(self.added), len(self.removed), 1)
+
+
+def followed(steps: tuple[Change, ...], change: Change) -> tuple[Change, ...] | None:
+    """The steps with one more, instead of one at the same place if need be; None where they do not go together."""
+    places = {path for path, _ in change.ways}
+    same = [step for step in steps if any(path in places for path, _ in step.ways)]
+    if not all(change.is_from_first and step.is_from_first for step in same):
+        return None
+    return (*[step for step in steps if step not in same], change)
 
 
 def smallness(steps: Sequence[Change]) -> tuple[int, int, float, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from engine.core.model import Decision, Event, Json, Reason
@@ -68,7 +69,8 @@ def _closed(world: World, rules: RuleSet, sight: Sight) -> Iterator[Change]:
             )
         case "cooldown":
             passed = decision.at - (reason.refs[1] - reason.refs[0])
-            yield shorter("cooldown", f"{rule.id}.cooldown", passed, reason.refs[0])
+            written = _written(rules, rule).cooldown or reason.refs[0]
+            yield replace(shorter("cooldown", f"{rule.id}.cooldown", passed, written), is_from_first=True)
         case "backoff":
             span, until, was, _ = reason.refs
             passed = decision.at - (until - span)
@@ -77,13 +79,13 @@ def _closed(world: World, rules: RuleSet, sight: Sight) -> Iterator[Change]:
         case "held":
             yield edit(f"{rule.id}.deliver", "none", "no deliver", WORDING)
         case "cap":
-            yield from _cap(rule, reason)
+            yield from _cap(rules, rule, reason)
         case "outranked":
             yield from _outranked(world, rules, rule, reason)
         case "quiet_hours" | "held_quiet":
             yield edit(f"{rule.id}.urgent", "true", "urgent: true", WORDING)
         case "budget":
-            yield from _budget(rule, reason)
+            yield from _budget(rules, rule, reason)
         case "holdout":
             place = "policy.holdout" if reason.refs[0] == "policy" else f"{rule.id}.holdout"
             text = "holdout: 0% in the policy" if reason.refs[0] == "policy" else "holdout: 0%"
@@ -152,14 +154,22 @@ def _wishes(rule: Rule, decision: Decision, reason: Reason) -> Iterator[Change]:
     yield Change(f"one more user.preferences with {said}, a second before", EVENT_MORE, added=(wish,))
 
 
-def _cap(rule: Rule, reason: Reason) -> Iterator[Change]:
+def _written(rules: RuleSet, rule: Rule) -> Rule:
+    """The rule as it is written, for the one that made the candidate may be changed already."""
+    return rules.by_id.get(rule.id, rule)
+
+
+def _cap(rules: RuleSet, rule: Rule, reason: Reason) -> Iterator[Change]:
     count, per = reason.refs
     for place, cap in enumerate(rule.caps):
         if (cap.count_max, cap.per) == (count, per):
             path = f"{rule.id}.max.max" if len(rule.caps) == 1 else f"{rule.id}.max[{place}].max"
             whole = ", ".join(_cap_written(one, int(one is cap)) for one in rule.caps)
-            text = f"max: {count + 1} instead of {count} per {_per(per)}"
-            yield edit(path, str(count + 1), text, NUMBER, 1 / count, (f"{rule.id}.max", f"[{whole}]"))
+            was = _written(rules, rule).caps[place].count_max
+            text = f"max: {count + 1} instead of {was} per {_per(per)}"
+            amount = (count + 1 - was) / was
+            change = edit(path, str(count + 1), text, NUMBER, amount, (f"{rule.id}.max", f"[{whole}]"))
+            yield replace(change, is_from_first=True)
 
 
 def _cap_written(cap: Cap, more: int) -> str:
@@ -183,16 +193,20 @@ def _outranked(world: World, rules: RuleSet, rule: Rule, reason: Reason) -> Iter
     yield edit("policy.simultaneous", str(count + 1), text, SHARED_NUMBER, 1 / count)
 
 
-def _budget(rule: Rule, reason: Reason) -> Iterator[Change]:
+def _budget(rules: RuleSet, rule: Rule, reason: Reason) -> Iterator[Change]:
     name, count, per = reason.refs
     budget = next((budget for budget in rule.budgets if budget.name == name), None)
+    written = next((budget for budget in _written(rules, rule).budgets if budget.name == name), budget)
     for place, limit in enumerate(() if budget is None else budget.limits):
         if (limit.count_max, limit.per) == (count, per):
-            text = f"budget {name}: max {count + 1} instead of {count} per {_per(per)}, in the policy"
+            was = count if written is None else written.limits[place].count_max
+            text = f"budget {name}: max {count + 1} instead of {was} per {_per(per)}, in the policy"
             limits = f"policy.budgets.{name}.limits"
             alone = budget is not None and len(budget.limits) == 1
             path = f"{limits}.max" if alone else f"{limits}[{place}].max"
-            yield edit(path, str(count + 1), text, SHARED_NUMBER, 1 / count, (f"{limits}[{place}].max", str(count + 1)))
+            amount = (count + 1 - was) / was
+            change = edit(path, str(count + 1), text, SHARED_NUMBER, amount, (f"{limits}[{place}].max", str(count + 1)))
+            yield replace(change, is_from_first=True)
     others = [budget.name for budget in rule.budgets if budget.name != name]
     value = f"[{', '.join(others)}]" if others else "none"
     yield edit(f"{rule.id}.budget", value, f"budget: {value}", WORDING)

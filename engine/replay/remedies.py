@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.core.rules import Rule
-from engine.replay.changes import Change, Edit, World, smallness
+from engine.replay.changes import Change, Edit, World, followed, smallness
 from engine.replay.gate_changes import gate_changes
 from engine.replay.nearby import Approach
 from engine.replay.trigger_changes import trigger_changes
@@ -89,7 +89,9 @@ class _Search:
         for change in changes:
             if self.world.runs >= self.runs_max:
                 break
-            both = (*steps, change)
+            both = followed(steps, change)
+            if both is None:
+                continue
             ran = self.world.run(both)
             if ran is None:
                 continue
@@ -102,7 +104,7 @@ class _Search:
                 tried.append((both, ran[1], sight))
         for both, edits, sight in tried:
             count = len(self.whole)
-            if len(both) < STEPS_MAX and not self._has_smaller(both):
+            if (len(both) < STEPS_MAX or both[-1].is_from_first) and not self._has_smaller(both):
                 self.further(both, sight)
             if len(self.whole) == count:
                 self.part.append(Remedy(both, edits, sight, False))

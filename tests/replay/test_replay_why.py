@@ -255,6 +255,31 @@ def test_of_events_that_have_to_differ_it_is_said_in_what() -> None:
     assert [event.data for event in more.steps[0].added] == [{"test": "new 1"}, {"test": "new 2"}]
 
 
+@pytest.mark.parametrize(
+    ("rule", "policy", "change", "edit"),
+    [
+        ("max: {max: 1, per: 1h}", "", "max: 4 instead of 1 per 1h", ("r.max.max", "4")),
+        (
+            "budget: b",
+            "policy: {budgets: {b: {limits: {max: 1, per: 1h}}}}",
+            "budget b: max 5 instead of 1 per 1h, in the policy",
+            ("policy.budgets.b.limits.max", "5"),
+        ),
+    ],
+)
+def test_a_number_that_lets_others_through_before_is_raised_until_it_does(
+    rule: str, policy: str, change: str, edit: tuple[str, str]
+) -> None:
+    """What comes before takes what is added first. It is one change all the same, of what is written."""
+    sources = rules_of(f"trigger: {{event: note}}, {rule}", policy=policy)
+    notes = [happened(second, "note") for second in (0, *((5,) if policy else ()), 10, 20, 30)]
+    found = asked(sources, notes, at=30, around=1)
+    first = found.remedies[0]
+    assert ([step.text for step in first.steps], first.edits) == ([change], (edit,))
+    last = sent_with(sources, notes, as_json(found)["changes"][0], notes[-1].at)[-1]
+    assert last.at == notes[-1].at
+
+
 def test_where_no_way_is_found_past_a_gate_the_candidate_is_told_of() -> None:
     # What is said to nobody is not said whatever the rule says: two more gates than are tried.
     policy = 'policy: {holdout: 100%, quiet_hours: {all: {from: "00:00", to: "23:59"}}}'
