@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
+from engine.cli.moments import moment_meant, needs_zone, span_meant, zone_of
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, User, Zone
 from engine.cli.stopping import stop, stop_refused
-from engine.cli.why import check_rule, moment_meant, span_meant, timeline_of, zone_of
+from engine.cli.why import check_rule, timeline_of
 from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
@@ -50,7 +51,7 @@ def capture(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
     memory: Memory = None,
 ) -> None:
@@ -61,8 +62,7 @@ def capture(
     """
     if output is not None and Path(output).exists():
         stop(f"--output: {output} is there already; name a new file")
-    # With a mapping, which names the zone of the log, --timezone is only that of the moment.
-    options = LogOptions(source, format, user_at, None if source else timezone, clock, day, memory)
+    options = LogOptions(source, format, user_at, timezone, clock, day, memory, needs_zone(around))
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
             opened = open_logs(logs, options)

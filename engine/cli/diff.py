@@ -14,13 +14,14 @@ import typer
 from engine.cli.interrupt import asking_to_stop, until_asked
 from engine.cli.lines import fitted
 from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
+from engine.cli.moments import end_meant, needs_zone
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
 from engine.cli.stopping import refused_as, stop, stop_refused
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
-from engine.core.units import format_duration, parse_at, parse_duration
+from engine.core.units import format_duration, parse_duration
 from engine.folder import load_folder
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.load import load
@@ -53,7 +54,7 @@ def diff(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
     memory: Memory = None,
     until: Until = None,
@@ -74,12 +75,11 @@ def diff(
     Without --before and --after it compares the rules of the last commit with those of the work tree. The exit code
     is 0 unless --max-new or --exit-code say otherwise.
     """
-    options = LogOptions(source, format, user_at, timezone, clock, day, memory)
+    options = LogOptions(source, format, user_at, timezone, clock, day, memory, needs_zone(until))
     check_report(report, logs)
     try:
         limit = None if max_new is None else Limit.parse(max_new)
-        with refused_as("--until"):
-            end = None if until is None else parse_at(until)
+        end = end_meant(until, timezone)
         with refused_as("--moved-within"):
             near = parse_duration(moved_within)
         with stopped_by_unreadable(source, ", ".join(logs)):

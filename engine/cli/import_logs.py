@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from engine.cli.logs import LogOptions, find_store, read_source, size_of, stopped_by_unreadable, why_unread
+from engine.cli.logs import LogOptions, find_store, size_of, stop_empty, stopped_by_unreadable, why_unread
 from engine.cli.options import LOGS_HELP, Clock, Day, Format, Memory, Source, User, Zone
 from engine.cli.progress import progress_bar
 from engine.cli.stopping import stop
@@ -27,6 +27,7 @@ from engine.replay.reading import opened_logs
 from engine.replay.recording import read_recording
 from engine.replay.report import details
 from engine.replay.sorting import SortedLines
+from engine.replay.unused import Unused
 from engine.storage.base import Entry
 from engine.storage.codec import encode_entry
 
@@ -44,12 +45,12 @@ def import_logs(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
     memory: Memory = None,
     list_formats: Annotated[bool, typer.Option("--list", help="List the forms of logs that are known.")] = False,
 ) -> None:
-    """Write logs of other makers in the engine's own form, one JSON object a line.
+    """Write logs of other makers, or what a server has recorded, in the engine's own form, one JSON object a line.
 
     The events come in the order of the logs and of their records. What was read of each log stands on the error
     stream in one line. The exit code is 1 if no record could be read.
@@ -132,8 +133,10 @@ class _Import:
                 for batch in batches:
                     stream.write(b"".join([_line(event) + b"\n" for event in batch]))
             if not any(one.events for one in told):
-                source, is_named = read_source(self.options.source), self.options.format is not None
-                why = "" if is_named else next((why_unread(one.bad, source) for one in told if one.bad.total), "")
+                unread = next((one for one in told if one.bad.total), None)
+                if unread is None:
+                    stop_empty(self.logs)
+                why = why_unread(unread.bad, [unread.log], self.options)
                 stop("no record could be read" + (f": {why}" if why else ""), code=1)
 
     def check(self) -> None:
@@ -153,15 +156,20 @@ class _Import:
 
     def read(self, told: list[_Told], progress: Callable[[int], None] | None) -> Iterator[list[Event]]:
         settings = self.options.settings()
+        unused = Unused(settings)
         for log in self.logs:
             one = _Told(log)
             told.append(one)
-            for form, batches in opened_logs(log, settings, self.options.format, one.bad, progress):
+            opened = opened_logs(
+                log, settings, self.options.format, one.bad, progress, unused=unused, is_alone=len(self.logs) == 1
+            )
+            for form, batches in opened:
                 one.forms[form] = None
                 for batch in batches:
                     one.add(batch)
                     yield batch
             _tell(one)
+        unused.refuse(self.logs)
 
     def recorded(self, store: str, told: list[_Told]) -> Iterator[list[Event]]:
         events = asyncio.run(read_recording(store)).events

@@ -19,7 +19,7 @@ from engine.loading.diagnostic import RuleErrors, counted
 TYPES_SHOWN_MAX = 20
 
 # What the user says of the logs, in the order of `engine.cli.logs.LogOptions`.
-Chosen = tuple[str | None, str | None, str | None, str | None, str, str | None]
+Chosen = tuple[str | None, str | None, str | None, str | None, str | None, str | None]
 
 
 def lint(
@@ -32,7 +32,7 @@ def lint(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
 ) -> None:
     r"""Report what the rules say that is legal and cannot be meant.

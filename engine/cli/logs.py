@@ -21,7 +21,8 @@ from engine.loading.diagnostic import counted
 from engine.replay.activity import Activity, in_memory
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN, is_store
-from engine.replay.formats.base import Settings, UnknownForm
+from engine.replay.formats.base import Option, Settings, UnknownForm
+from engine.replay.formats.registry import OWN, head_of, recognise
 from engine.replay.mapping import Source
 from engine.replay.reading import collector_paused, event_batches
 from engine.replay.recording import Recording, RecordingUnusable, read_recording
@@ -70,21 +71,25 @@ def read_source(source: str | None) -> Source | None:
 
 @dataclass(frozen=True, slots=True)
 class LogOptions:
-    """What the user says of the logs, as in `engine.cli.options`."""
+    """What the user says of the logs, as in `engine.cli.options`.
+
+    ``is_zone_of_moments`` says that ``zone`` is also that of a moment of the command line, and so has a use.
+    """
 
     source: str | None = None
     format: str | None = None
     user: str | None = None
     zone: str | None = None
-    clock: str = "server"
+    clock: str | None = None
     day: str | None = None
     memory: str | None = None
+    is_zone_of_moments: bool = False
 
     def settings(self) -> Settings:
         """For the readers. Stops where an option is not understood or says what the mapping does, raises what
         `read_source` does."""
         self._check_beside_source()
-        if self.clock not in ("server", "client"):
+        if self.clock not in (None, "server", "client"):
             stop(f'--clock: expected server or client, got "{self.clock}"')
         try:
             zone = UTC if self.zone is None else parse_zone(self.zone)
@@ -100,20 +105,26 @@ class LogOptions:
             user=self.user,
             clock="client" if self.clock == "client" else "server",
             day=day,
+            given=tuple(self.given()),
         )
+
+    def given(self) -> dict[Option, str]:
+        """What is said of the logs themselves, and has no other use."""
+        values: dict[Option, str | None] = {
+            "--user-at": self.user,
+            "--timezone": None if self.is_zone_of_moments else self.zone,
+            "--clock": self.clock,
+            "--day": self.day,
+        }
+        return {option: value for option, value in values.items() if value is not None}
 
     def _check_beside_source(self) -> None:
         """Stop where an option would not be looked at, since the mapping says it. No mapping says Parquet."""
-        said = {
-            "--format": None if self.format == "parquet" else self.format,
-            "--user-at": self.user,
-            "--timezone": self.zone,
-            "--clock": None if self.clock == "server" else self.clock,
-            "--day": self.day,
-        }
-        for option, value in said.items():
-            if self.source is not None and value is not None:
-                stop(f"{option}: with --source the mapping says it; write it there, and leave {option} out")
+        if self.source is None:
+            return
+        form = ["--format"] if self.format not in (None, "parquet") else []
+        for option in (*form, *self.given()):
+            stop(f"{option}: with --source the mapping says it; write it there, and leave {option} out")
 
     def memory_bytes(self) -> int:
         """How much of the events may be at hand. Stops where that is not understood."""
@@ -146,6 +157,8 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False,
     bad = BadRecords()
     if find_store(logs, options) is not None:
         recording = asyncio.run(read_recording(logs[0]))
+        if not recording.events:
+            stop_empty(logs)
         return Opened(in_memory(recording.events), bad, recording)
     settings = options.settings()
     gathering = Gathering(options.memory_bytes())
@@ -153,16 +166,23 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False,
         for batch in event_batches(logs, settings, options.format, bad, progress):
             gathering.add(batch)
     activity = gathering.activity()
-    refuse_bad(bad, activity.events, settings.source, strict=strict, code=code)
-    if not activity.events:
-        typer.echo(f"{', '.join(logs)}: there is nothing in it", err=True)
+    refuse_bad(bad, activity.events, logs, options, strict=strict, code=code)
     return Opened(activity, bad)
 
 
-def refuse_bad(bad: BadRecords, events: int, source: Source | None, *, strict: bool, code: int) -> None:
-    """Stop where something could not be read, and no event could; with ``strict`` where it was anything."""
+def refuse_bad(
+    bad: BadRecords, events: int, logs: Sequence[str], options: LogOptions, *, strict: bool, code: int
+) -> None:
+    """Stop where there is no event; with ``strict`` where anything could not be read."""
     if bad.total and (strict or not events):
-        stop_at_bad(bad, source, code, strict)
+        stop_at_bad(bad, logs, options, code, strict)
+    if not events:
+        stop_empty(logs)
+
+
+def stop_empty(logs: Sequence[str]) -> NoReturn:
+    """Stop since there was nothing to be read, which every command takes for something that went wrong."""
+    stop(f"{', '.join(logs)}: there is nothing in it", 1)
 
 
 def find_store(logs: Sequence[str], options: LogOptions) -> str | None:
@@ -174,11 +194,17 @@ def find_store(logs: Sequence[str], options: LogOptions) -> str | None:
         return None
     if len(logs) > 1:
         stop(f"{store}: a store is replayed alone, without other logs")
+    _refuse_for_store(options)
+    return store
+
+
+def _refuse_for_store(options: LogOptions) -> None:
     if options.source is not None:
         stop("--source is for logs; a store needs no mapping")
     if options.format is not None:
         stop("--format is for logs; a store has its own")
-    return store
+    for option in options.given():
+        stop(f"{option} is for logs; a store says it itself")
 
 
 def size_of(logs: Sequence[str]) -> int | None:
@@ -186,43 +212,61 @@ def size_of(logs: Sequence[str]) -> int | None:
     return sum(map(os.path.getsize, logs)) if all(map(os.path.isfile, logs)) else None
 
 
-def stop_at_bad(bad: BadRecords, source: Source | None, code: int, strict: bool = False) -> NoReturn:
+def stop_at_bad(bad: BadRecords, logs: Sequence[str], options: LogOptions, code: int, strict: bool = False) -> NoReturn:
     """Stop since nothing could be read, or not all, which a strict user takes as an error; and say why."""
     for line in details(bad, []):
         typer.echo(line, err=True)
-    why = why_unread(bad, source)
+    why = why_unread(bad, logs, options)
     hint = "" if strict else "; no record could be read" + (f": {why}" if why else "")
     stop(f"{counted(bad.total, 'bad record')}{hint}", code)
 
 
-def why_unread(bad: BadRecords, source: Source | None) -> str:
-    """What may be the matter with a log of which nothing could be read; "" where nobody knows."""
-    if bad.misses or source is not None:
-        return bad.misses or ""
+def why_unread(bad: BadRecords, logs: Sequence[str], options: LogOptions) -> str:
+    """What may be the matter with logs of which nothing could be read; "" where nobody knows."""
+    if bad.misses or options.source is not None:
+        return bad.misses
+    if options.format is not None:
+        return _other_form(options.format, logs)
     begins = bad.shown[0].text[:1] if bad.shown and set(bad.counts) == {"not JSON"} else ""
     document = ' a JSON document that goes over several lines does, with "format: json"' if begins in ("[", "{") else ""
     return "does the log need --source?" + document
 
 
+def _other_form(form: str, logs: Sequence[str]) -> str:
+    """That it may be another format than the user said, and which one the first log begins like."""
+    question = f"is --format {form} right?"
+    log = logs[0]
+    if not os.path.isfile(log) and not os.path.isdir(log):
+        return question  # it has been read, and cannot be looked at again
+    head = head_of(log)
+    try:
+        found = recognise(head)
+    except Refused as several:
+        return f"{question} {several.message}"
+    if found is not None:
+        return "" if found.name == form else f"{question} {log} begins like {found.name}"
+    is_own = form != OWN and any({"at", "user", "type"} <= record.keys() for record in head.records)
+    return f"{question} {log} begins like {OWN if is_own else 'no form that is known'}"
+
+
 def read_all(logs: Sequence[str], options: LogOptions) -> list[Event]:
-    """The events of logs and of stores, in the order of ``logs``, all of them in memory; what cannot be read of them
-    is told on the error stream. Stops where there is nothing at all. Raises what `stopped_by_unreadable` takes.
+    """The events of logs, then those of stores, all of them in memory; what cannot be read of them is told on the
+    error stream. Stops where there is nothing at all. Raises what `stopped_by_unreadable` takes.
     """
     if logs.count(STDIN) > 1:
         stop(STDIN_TWICE)
-    settings = options.settings()
+    stores = [log for log in logs if is_store(log)]
+    if len(stores) == len(logs):
+        _refuse_for_store(options)
     bad = BadRecords()
-    events: list[Event] = []
-    for log in logs:
-        if is_store(log):
-            events += asyncio.run(read_recording(log)).events
-        else:
-            for batch in event_batches([log], settings, options.format, bad):
-                events += batch
+    others = [log for log in logs if log not in stores]
+    events = [event for batch in event_batches(others, options.settings(), options.format, bad) for event in batch]
+    for store in stores:
+        events += asyncio.run(read_recording(store)).events
     if not events:
         if bad.total:
-            stop_at_bad(bad, settings.source, code=2)
-        stop(f"{', '.join(logs)}: there is nothing in it")
+            stop_at_bad(bad, logs, options, code=2)
+        stop_empty(logs)
     for line in details(bad, []):
         typer.echo(line, err=True)
     return events

@@ -19,7 +19,9 @@ Memory = Annotated[
     typer.Option(metavar="SIZE", help="Hold so much of a log in memory, the rest on disk.  [default: 4GB]"),
 ]
 User = Annotated[str | None, typer.Option("--user-at", metavar="PATH", help="Where a record names its user.")]
-Zone = Annotated[str | None, typer.Option("--timezone", help="Zone of stamps that name none.  [default: UTC]")]
-Clock = Annotated[str, typer.Option(help="Which clock to believe where a log has both: server or client.")]
+Zone = Annotated[str | None, typer.Option("--timezone", help="Zone of times that name none.  [default: UTC]")]
+Clock = Annotated[
+    str | None, typer.Option(help="Which clock to believe where a log has both: server or client.  [default: server]")
+]
 Day = Annotated[str | None, typer.Option(metavar="DATE", help="Day of a chat log that has times alone.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, help="Share the users among so many processes.")]

@@ -13,13 +13,12 @@ from engine.cli.decision_file import check_output, write_decisions
 from engine.cli.interrupt import asking_to_stop
 from engine.cli.lines import fitted
 from engine.cli.logs import LogOptions, find_store, open_logs, refuse_bad, size_of, stopped_by_unreadable
+from engine.cli.moments import end_meant, needs_zone
 from engine.cli.options import Clock, Config, Day, Format, Jobs, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
 from engine.cli.stopping import stop, stop_refused
-from engine.core.refusal import Refused
 from engine.core.rules import Timeline
-from engine.core.units import parse_at
 from engine.folder import load_folder_with_tests, opened_as
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.invariants import Invariant
@@ -51,7 +50,7 @@ def replay(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
     memory: Memory = None,
     jobs: Jobs = 1,
@@ -69,10 +68,10 @@ def replay(
     a server; of that, the rules are the recorded ones unless others are named. The exit code is 1 where something went
     wrong.
     """
-    options = LogOptions(source, format, user_at, timezone, clock, day, memory)
+    options = LogOptions(source, format, user_at, timezone, clock, day, memory, needs_zone(until))
     run = _Run(rules, config, options, decisions, strict, verify, jobs, report)
     try:
-        run.until = None if until is None else parse_at(until)
+        run.until = end_meant(until, timezone)
         with stopped_by_unreadable(source, logs[0]):
             run.start(logs)
     except KeyboardInterrupt:
@@ -82,8 +81,6 @@ def replay(
         stop_refused(errors)
     except WorkerDied as died:
         stop(str(died), code=1)
-    except Refused as refused:
-        stop(f"--until: {refused.message}")
 
 
 @dataclass(slots=True)
@@ -126,7 +123,7 @@ class _Run:
             size = size_of(logs)
             with progress_bar("reading", None if size is None else self.jobs * size, "bytes") as progress:
                 crew.read(progress)
-            refuse_bad(crew.bad, crew.events, settings.source, strict=self.strict, code=1)
+            refuse_bad(crew.bad, crew.events, logs, self.options, strict=self.strict, code=1)
             self.judge(dry, crew, crew.bad, logs)
 
     def check(self, logs: list[str], store: str | None) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from engine.cli.interrupt import asking_to_stop, until_asked
 from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
+from engine.cli.moments import end_meant, needs_zone
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.pages import Report, about, check_report, write_report
 from engine.cli.progress import progress_bar
@@ -19,7 +20,7 @@ from engine.cli.stopping import refused_as, stop, stop_refused
 from engine.core.matcher import parse_event_type
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
-from engine.core.units import format_duration, parse_at, parse_duration
+from engine.core.units import format_duration, parse_duration
 from engine.folder import load_folder
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.wording import with_hint
@@ -48,7 +49,7 @@ def sweep(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
     memory: Memory = None,
     until: Until = None,
@@ -77,11 +78,11 @@ def sweep(
     A place is written RULE.KEY…, such as stuck.trigger.count.at_least, or policy.KEY…. The rules as they are stand
     among the results, marked "now".
     """
-    run = _Run(LogOptions(source, format, user_at, timezone, clock, day, memory), rules, config, sort, as_data, report)
+    options = LogOptions(source, format, user_at, timezone, clock, day, memory, needs_zone(until))
+    run = _Run(options, rules, config, sort, as_data, report)
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
-            with refused_as("--until"):
-                end = None if until is None else parse_at(until)
+            end = end_meant(until, timezone)
             moments = _moments(typing, breakpoints, near)
             with refused_as("--sort"):
                 in_order((), sort)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 import typer
 
 from engine.cli.logs import LogOptions, Opened, open_logs, stopped_by_unreadable
+from engine.cli.moments import end_meant, moment_meant, needs_zone, span_meant, zone_of
 from engine.cli.options import Clock, Config, Day, Format, Logs, Memory, Rules, Source, Until, User, Zone
 from engine.cli.stopping import stop, stop_refused
-from engine.core.calendar import moment_of
-from engine.core.model import Event
-from engine.core.refusal import Refused
 from engine.core.rules import Timeline
-from engine.core.units import format_duration, parse_at, parse_duration, to_datetime
-from engine.core.zones import parse_zone
+from engine.core.units import format_duration
 from engine.folder import load_folder_with_tests, opened_as
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.wording import did_you_mean
@@ -29,8 +23,6 @@ from engine.replay.why import AROUND, Asked, NothingKnown, account
 from engine.replay.why_text import as_json, text
 from engine.replay.witness import names_of
 from engine.settings import read_settings
-
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?")
 
 
 def why(
@@ -52,7 +44,7 @@ def why(
     format: Format = None,
     user_at: User = None,
     timezone: Zone = None,
-    clock: Clock = "server",
+    clock: Clock = None,
     day: Day = None,
     memory: Memory = None,
     until: Until = None,
@@ -62,11 +54,10 @@ def why(
     Below stand the smallest changes that would have made it speak, each of them tried. Of the store of a server the
     rules are those that held, unless others are named.
     """
-    # With a mapping, which names the zone of the log, --timezone is only that of the moment.
-    options = LogOptions(source, format, user_at, None if source else timezone, clock, day, memory)
+    options = LogOptions(source, format, user_at, timezone, clock, day, memory, needs_zone(at, until))
     try:
         with stopped_by_unreadable(source, ", ".join(logs)):
-            end = None if until is None else parse_at(until, zone_of(timezone))
+            end = end_meant(until, timezone)
             opened = open_logs(logs, options)
             timeline = timeline_of(opened, rules, config)
             check_rule(timeline, rule, rules)
@@ -80,8 +71,6 @@ def why(
         raise typer.Exit(130) from None
     except RuleErrors as errors:
         stop_refused(errors)
-    except Refused as refused:
-        stop(f"--until: {refused.message}")
     for line in details(opened.bad, []):
         typer.echo(line, err=True)
     if as_data:
@@ -115,38 +104,3 @@ def check_rule(timeline: Timeline, rule_id: str, rules: str | None) -> None:
             stop(f'"{rule_id}" stands apart; name its file, --rules {opened_as(str(rules), name)}')
     near = did_you_mean(rule_id, known)
     stop(f'there is no rule "{rule_id}"' + (f", {near}" if near else ""))
-
-
-def zone_of(name: str | None) -> tzinfo:
-    """The zone of ``--timezone``. Stops where there is none of that name."""
-    try:
-        return UTC if name is None else parse_zone(name)
-    except Refused as refused:
-        stop(f"--timezone: {refused.message}")
-
-
-def span_meant(option: str, written: str) -> int:
-    """A duration of the command line. Stops where it is none."""
-    try:
-        return parse_duration(written)
-    except Refused as refused:
-        stop(f"{option}: {refused.message}" + (f"; {refused.hint}" if refused.hint else ""))
-
-
-def moment_meant(written: str, zone: tzinfo, events: Sequence[Event], option: str = "--at") -> int:
-    """A moment, or a time of the only day on which the user did something. Stops where it is neither."""
-    try:
-        if not _CLOCK.fullmatch(written):
-            return parse_at(int(written) if written.isdecimal() else written, zone)
-        days = sorted({to_datetime(event.at, zone).date() for event in events})
-        if len(days) > 1:
-            stop(f'{option}: "{written}" of which day? the log has {days[0]} to {days[-1]}; write {days[-1]}T{written}')
-        if not days:
-            return 0  # that there is no such user is said by whoever looks for them
-        return moment_of(datetime.combine(days[0], datetime.strptime(written, _form(written)).time()), zone)
-    except Refused:
-        stop(f'{option}: expected a time such as "2026-03-27T10:00:00Z", or "14:09" of the only day, got "{written}"')
-
-
-def _form(written: str) -> str:
-    return "%H:%M" + (":%S" if written.count(":") == 2 else "") + (".%f" if "." in written else "")

@@ -19,6 +19,7 @@ from engine.replay.mapping import Source
 from engine.replay.members import logs_in
 from engine.replay.shares import Share, own_events, own_lines
 from engine.replay.table import csv_batches
+from engine.replay.unused import Unused
 
 
 def event_batches(
@@ -35,9 +36,11 @@ def event_batches(
     format that it begins like; "-" is standard input. Raises OSError for a log that cannot be read, `UnknownForm`, and
     `UnknownColumn`. With a ``share`` it is what belongs to that; of bad records, too, each belongs to one.
     """
+    unused = Unused(settings)
     for name in logs:
-        for _, batches in opened_logs(name, settings, form, bad, progress, share):
+        for _, batches in opened_logs(name, settings, form, bad, progress, share, unused, is_alone=len(logs) == 1):
             yield from batches
+    unused.refuse(list(logs))
 
 
 def opened_logs(
@@ -47,10 +50,14 @@ def opened_logs(
     bad: BadRecords,
     progress: Progress | None = None,
     share: Share | None = None,
+    unused: Unused | None = None,
+    *,
+    is_alone: bool = False,
 ) -> Iterator[tuple[str, Iterator[list[Event]]]]:
     """The logs that one name stands for, each with the name of its format and its events, as `event_batches` has them.
 
-    Each has to be read before the next is asked for.
+    Each has to be read before the next is asked for. ``unused`` is told of each; ``is_alone`` says that there is no
+    other name.
     """
     mapping = settings.source
     # What is wrong with all of a log, and not with one of its lines, is for the first of those who share it.
@@ -64,6 +71,8 @@ def opened_logs(
         except Refused as refused:
             where = "" if form is None else "--format: "
             raise UnknownForm(where + refused.message, code=refused.code) from None
+        if unused is not None:
+            unused.met(log, reader, is_alone=is_alone and log == name)
         if reader is not None:
             yield reader.name, _own(reader.read(log, settings, common, progress), share)
             continue

@@ -85,7 +85,7 @@ def test_a_format_that_is_said_is_believed(place):
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-2:] == [
         "access.log: jsonl, 0 events of 0 users; 3 bad records: not JSON 3",
-        "no record could be read",
+        "no record could be read: is --format jsonl right? access.log begins like apache",
     ]
 
 

@@ -123,4 +123,4 @@ def test_a_log_that_is_not_there_is_said(place):
 def test_that_there_is_nothing_in_a_log_is_said(place):
     (place / "empty").mkdir()
     result = run("empty", "--set", f"{COUNT}=2")
-    assert (result.exit_code, result.stderr) == (0, "empty: there is nothing in it\n")
+    assert (result.exit_code, result.stderr) == (1, "empty: there is nothing in it\n")

@@ -13,7 +13,7 @@ from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.texts import read_texts
 from engine.replay.stamps import Stamps
 
@@ -43,6 +43,7 @@ class AccessLog:
 
     name = "apache"
     doc = "Access log of Apache or nginx, common or combined."
+    options: tuple[Option, ...] = ()
 
     def recognises(self, head: Head) -> bool:
         lines = head.lines[:LINES_LOOKED_AT]

@@ -17,6 +17,7 @@ from engine.replay.elements import OUTERMOST
 from engine.replay.mapping import Source
 
 Clock = Literal["server", "client"]
+Option = Literal["--timezone", "--user-at", "--clock", "--day"]  # what the command line says of a log
 HEAD_BYTES = 64 * 1024  # of a log, unpacked, by which its format is recognised
 BATCH_EVENTS = 5000  # that a reader hands over at once, about
 FILES_MAX = 10_000  # of a folder, whose names are looked at
@@ -31,7 +32,7 @@ class Settings:
     """What the user says of a log, for all formats; each takes what it has a use for.
 
     ``user`` is the path to the user in a record, ``clock`` the one that is believed where a record has two, ``day``
-    the date of a log that has times alone.
+    the date of a log that has times alone. ``given`` are those that somebody has written, and expects to matter.
     """
 
     source: Source | None = None
@@ -39,6 +40,7 @@ class Settings:
     user: str | None = None
     clock: Clock = "server"
     day: date | None = None
+    given: tuple[Option, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ class Head:
 
 
 class Format(Protocol):
-    """``name`` is what ``--format`` says, ``doc`` one line about it."""
+    """``name`` is what ``--format`` says, ``doc`` one line about it, ``options`` those of the settings it looks at."""
 
     name: str
     doc: str
+    options: tuple[Option, ...]
 
     def recognises(self, head: Head) -> bool:
         """Whether the log is of this format, beyond doubt: by what it says, not by its name."""

@@ -8,7 +8,7 @@ from engine.core.model import Event, Json
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import Progress
 from engine.replay.elements import OUTERMOST
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.json_events import Seen, at_path, last_part, part, present, read_events
 from engine.replay.formats.xapi import seconds_of
 from engine.replay.records import make_event
@@ -22,6 +22,7 @@ class Caliper:
 
     name = "caliper"
     doc = "IMS Caliper events: lines, a list, or envelopes."
+    options: tuple[Option, ...] = ("--timezone", "--user-at")
 
     def recognises(self, head: Head) -> bool:
         records = head.inside("data")

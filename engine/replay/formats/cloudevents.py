@@ -11,7 +11,7 @@ import msgspec
 from engine.core.model import Event, Json
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.json_events import Seen, at_path, read_events
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -26,6 +26,7 @@ class CloudEvents:
 
     name = "cloudevents"
     doc = "CloudEvents 1.0 in JSON: lines, or batches."
+    options: tuple[Option, ...] = ("--timezone", "--user-at")
 
     def recognises(self, head: Head) -> bool:
         return bool(head.records) and all(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from engine.core.model import Event, Json
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.json_events import Seen, at_path, part, present, read_events
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -18,6 +18,7 @@ class GhArchive:
 
     name = "gharchive"
     doc = "Hours of GH Archive, 2015 and later."
+    options: tuple[Option, ...] = ("--timezone", "--user-at")
 
     def recognises(self, head: Head) -> bool:
         return bool(head.records) and all(

@@ -12,7 +12,7 @@ from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import LINE_BYTES_MAX, Progress
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.texts import read_texts
 from engine.replay.naming import name_of
 from engine.replay.stamps import Stamps
@@ -26,6 +26,7 @@ class Gitter:
 
     name = "gitter"
     doc = "Text of a Gitter room."
+    options: tuple[Option, ...] = ("--timezone",)
 
     def recognises(self, head: Head) -> bool:
         return bool(head.lines) and _MESSAGE.fullmatch(head.lines[0].decode("utf-8", "replace")) is not None

@@ -15,7 +15,7 @@ from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import Head, Settings, UnknownForm
+from engine.replay.formats.base import Head, Option, Settings, UnknownForm
 from engine.replay.formats.texts import read_texts
 from engine.replay.naming import name_of
 from engine.replay.stamps import Stamps
@@ -43,6 +43,7 @@ class Irc:
 
     name = "irc"
     doc = "Text or HTML of an IRC channel."
+    options: tuple[Option, ...] = ("--timezone", "--day")
 
     def recognises(self, head: Head) -> bool:
         lines = [line.decode("utf-8", "replace") for line in head.lines[:LINES_LOOKED_AT]]

@@ -20,7 +20,7 @@ from engine.core.units import SECOND, format_at, from_datetime, from_timedelta
 from engine.loading.wording import listed
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress
-from engine.replay.formats.base import Head, Settings, UnknownForm
+from engine.replay.formats.base import Head, Option, Settings, UnknownForm
 from engine.replay.mapping import Place, Source
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -41,6 +41,7 @@ class Parquet:
 
     name = "parquet"
     doc = 'Apache Parquet; needs pip install "proactive-engine[parquet]".'
+    options: tuple[Option, ...] = ("--timezone",)
 
     def recognises(self, head: Head) -> bool:
         return head.start.startswith(MAGIC)

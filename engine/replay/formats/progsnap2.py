@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from engine.core.model import Event
 from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Once, Progress, rereadable
-from engine.replay.formats.base import BATCH_EVENTS, Head, Settings, UnknownForm
+from engine.replay.formats.base import BATCH_EVENTS, Head, Option, Settings, UnknownForm
 from engine.replay.formats.progsnap2_order import METADATA, SCOPES_MAX, Metadata, Ordering, ordered_rows, ordering_of
 from engine.replay.formats.progsnap2_row import RowReader
 from engine.replay.table import Row, table_rows
@@ -25,6 +25,7 @@ class ProgSnap2:
 
     name = "progsnap2"
     doc = "A folder of ProgSnap2, or its MainTable.csv."
+    options: tuple[Option, ...] = ("--timezone", "--user-at", "--clock")
 
     def recognises(self, head: Head) -> bool:
         if head.is_folder:

@@ -33,6 +33,7 @@ FORMATS: tuple[Format, ...] = (
     Xapi(),
 )
 OWN = "jsonl"  # the name of the engine's own form
+BY_MAPPING = ("json", "csv")  # forms that say nothing of what their records mean
 MAPPED: tuple[Format, ...] = (Parquet(),)  # what a mapping may be of, beside JSON lines, JSON and CSV
 
 
@@ -45,6 +46,8 @@ def format_named(name: str) -> Format | None:
         if known.name == name:
             return known
     hint = did_you_mean(name, names)
+    if name in BY_MAPPING:
+        hint = f'of another form such a log is read by --source, with "format: {name}" in its mapping'
     raise Refused(with_hint(f'expected a format: {listed(names, "or", most=len(names))}, got "{name}"', hint))
 
 

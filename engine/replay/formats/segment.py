@@ -15,7 +15,7 @@ from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress, rereadable
 from engine.replay.document import json_records
 from engine.replay.elements import OUTERMOST
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.json_events import Seen, at_path, part, read_events
 from engine.replay.records import event_of, moment_of
 from engine.replay.stamps import Stamps
@@ -32,6 +32,7 @@ class Segment:
 
     name = "segment"
     doc = "Calls of Segment or RudderStack: lines, a list, or batches."
+    options: tuple[Option, ...] = ("--timezone", "--user-at")
 
     def __init__(self, links_max: int = LINKS_MAX) -> None:
         self._links_max = links_max

@@ -11,7 +11,7 @@ from engine.replay.bad_records import BadLine, BadRecords
 from engine.replay.blocks import Progress, rereadable
 from engine.replay.document import json_records
 from engine.replay.elements import OUTERMOST
-from engine.replay.formats.base import Head, Settings
+from engine.replay.formats.base import Head, Option, Settings
 from engine.replay.formats.json_events import Seen, at_path, last_part, part, present, read_events
 from engine.replay.records import make_event
 from engine.replay.stamps import Stamps
@@ -33,6 +33,7 @@ class Xapi:
 
     name = "xapi"
     doc = "xAPI statements: lines, a list, or what a store answers."
+    options: tuple[Option, ...] = ("--timezone", "--user-at")
 
     def __init__(self, voided_max: int = VOIDED_MAX) -> None:
         self._voided_max = voided_max
