@@ -40,7 +40,14 @@ def write_decisions(
     part = target + SUFFIX if has_part else target
     try:
         with open(part, "wb") as stream:
-            write_lines(stream.write, chunks, progress)
+            try:
+                write_lines(stream.write, chunks, progress)
+                stream.flush()
+            except BaseException:
+                # A part of which nobody is told, such as after Ctrl-C in the midst of it, is not left behind.
+                if has_part:
+                    os.unlink(part)
+                raise
         if has_part and is_whole:
             if os.path.exists(target):
                 shutil.copymode(target, part)
@@ -48,8 +55,6 @@ def write_decisions(
     except OSError as error:
         if error.filename not in (None, part, target):
             raise
-        if has_part and error.filename is None:
-            os.unlink(part)
         # Such as a disk that is full: that error does not know the file.
         stop(f"--decisions: {output}: {(error.strerror or 'cannot be written').lower()}")
     return output if is_whole or not has_part else output + SUFFIX

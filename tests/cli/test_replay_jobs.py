@@ -197,6 +197,7 @@ def test_a_process_that_is_killed_ends_all_with_a_clear_error(place: Path, tmp_p
     assert b"of the dry run ended by signal 9 before its work was done" in done.stderr
     assert b"Traceback" not in done.stderr
     assert not (tmp_path / "out").exists() or name == "look_at"
+    assert not (tmp_path / "out.partial").exists()
 
 
 # Ctrl-C reaches the process that commands when the first of the others tells what it has read.
@@ -220,6 +221,8 @@ main()
         ("call", "_run_user", 1, b"interrupted: 1 of 61 users, "),
         ("call", "run", 2, b"interrupted: "),
         ("call", "read", 2, b"interrupted\n"),
+        ("call", "write_lines", 1, b"interrupted\n"),
+        ("call", "receive_bytes", 2, b"interrupted\n"),
     ],
 )
 def test_ctrl_c_leaves_what_there_is_and_says_so(
@@ -238,6 +241,7 @@ def test_ctrl_c_leaves_what_there_is_and_says_so(
     assert done.returncode == -signal.SIGINT or done.returncode == 130, done.stderr
     assert (done.stdout or done.stderr).startswith(shown)
     assert output.read_text() == "of another day\n"
+    assert Path(f"{output}.partial").exists() == (shown != b"interrupted\n")
     if name == "_run_user":
         part = Path(f"{output}.partial")
         assert f"their decisions are in {part}".encode() in done.stdout
