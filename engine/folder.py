@@ -124,7 +124,7 @@ def _refused(path: Path, message: str, code: str) -> RuleErrors:
 def _mend() -> str:
     examples = shipped_rules()
     copy = f', or begin with the examples: cp -r "{examples}" rules' if examples else ""
-    return f"name the folder (check DIR; serve and replay --rules DIR){copy}"
+    return f"name the folder (--rules DIR; of check, lint, schedule and test just DIR){copy}"
 
 
 def _raise(error: OSError) -> None:

@@ -72,7 +72,7 @@ def test_a_folder_without_rule_files_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     assert refused(tmp_path / "x") == [
         "RULES: expected a folder of rules or a rule file, and there is nothing; name the folder "
-        "(check DIR; serve and replay --rules DIR), or begin with the examples: "
+        "(--rules DIR; of check, lint, schedule and test just DIR), or begin with the examples: "
         f'cp -r "{shipped_rules()}" rules [no-rules]'
     ]
 

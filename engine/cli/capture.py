@@ -27,6 +27,7 @@ from engine.replay.driver import run_users
 from engine.replay.nearby import shown
 from engine.replay.redaction import redact as redacted
 from engine.replay.report import details
+from engine.replay.why import outside
 from engine.scenario import run_scenario
 from engine.triggers import KINDS
 
@@ -71,7 +72,7 @@ def capture(
                 check_rule(timeline, one, rules)
             at = moment_meant(around, zone_of(timezone), opened.activity.of(user), "--around")
             span = (at - span_meant("--before", before), at + span_meant("--after", after))
-            events, end = _past(opened, timeline, user, span)
+            events, end = _past(opened, timeline, user, at, span)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(130) from None
@@ -99,7 +100,7 @@ def capture(
     typer.echo(f"captured {count:,} of {counted(len(events), 'event')}; the test passes", err=True)
 
 
-def _past(opened: Opened, timeline: Timeline, user: str, span: tuple[int, int]) -> tuple[list[Event], int]:
+def _past(opened: Opened, timeline: Timeline, user: str, at: int, span: tuple[int, int]) -> tuple[list[Event], int]:
     """The user's events on which the engine does not fail, and how far their time came."""
     own = opened.activity.of(user)
     if not own:
@@ -107,7 +108,7 @@ def _past(opened: Opened, timeline: Timeline, user: str, span: tuple[int, int]) 
     until = opened.activity.last if opened.recording is None else None
     [ran] = run_users(InMemory({user: own}), [timeline], until, None, opened.came_to)
     if not ran.events[0].at <= span[1] or span[0] > ran.end:
-        stop(f'time of user "{user}" runs from {shown(own[0].at)} to {shown(ran.end)}')
+        stop(outside(user, at, own[0].at, ran.end))
     failed = {index for index, _ in ran.evaluated[0].faults}
     return [event for place, event in enumerate(ran.events) if place not in failed], ran.end
 

@@ -19,6 +19,7 @@ from engine.core.refusal import Refused
 from engine.core.zones import parse_zone
 from engine.loading.diagnostic import counted
 from engine.replay.activity import Activity, in_memory
+from engine.replay.archive import is_tar
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN, is_store
 from engine.replay.formats.base import Option, Settings, UnknownForm
@@ -236,9 +237,11 @@ def _other_form(form: str, logs: Sequence[str]) -> str:
     """That it may be another format than the user said, and which one the first log begins like."""
     question = f"is --format {form} right?"
     log = logs[0]
-    if not os.path.isfile(log) and not os.path.isdir(log):
-        return question  # it has been read, and cannot be looked at again
+    if not os.path.isfile(log):
+        return question  # a pipe cannot be looked at again, and a folder is of several forms
     head = head_of(log)
+    if is_tar(head.start):
+        return question
     try:
         found = recognise(head)
     except Refused as several:

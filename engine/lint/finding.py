@@ -19,6 +19,7 @@ CODES: Mapping[str, str] = MappingProxyType({
     "never-fires": "a trigger that cannot fire",
     "covered": "a trigger, an event type or a word that another one already covers",
     "longer-than-session": "an inactivity that outlasts a session which nobody opened",
+    "within-session": "a session that lasts no longer than one does of which the log has a single event",
     "every-over-a-day": "an interval from the start of a session that is longer than a day",
     "never-holds": "an expression that is true for no event and no user",
     "always-holds": "an expression that is true, or never false, for every event and every user",
@@ -34,7 +35,7 @@ CODES: Mapping[str, str] = MappingProxyType({
     "unused-accept": "a comment that accepts a finding which is not there",
 })  # fmt: skip
 # Those that only a look at logs can find.
-LOG_CODES = frozenset({"unknown-type", "unknown-field", "other-kind"})
+LOG_CODES = frozenset({"within-session", "unknown-type", "unknown-field", "other-kind"})
 
 
 @dataclass(frozen=True, slots=True, order=True)

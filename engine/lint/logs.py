@@ -11,6 +11,7 @@ from engine.core.model import LIFECYCLE_PREFIX, is_activity
 from engine.core.render import Template
 from engine.core.rules import Rule, RuleSet, Trigger
 from engine.core.scope import EVENT_RESERVED
+from engine.core.units import format_duration
 from engine.lint.conditions import event_types_of
 from engine.lint.constraints import tests_in
 from engine.lint.finding import Finding
@@ -27,6 +28,7 @@ from engine.triggers.count import Count, CountDistinct
 from engine.triggers.inactivity import Inactivity
 from engine.triggers.keywords import Keywords
 from engine.triggers.sequence import Sequence
+from engine.triggers.session import Lasted
 
 
 class Asked(NamedTuple):
@@ -49,6 +51,8 @@ def log_check(census: Census) -> Check:
                 continue
             for written in matchers_of(rule):
                 yield from _types(reading, written.matcher, reading.of_rule(rule, *written.keys), census, rule)
+            if not census.counts["session.start"]:
+                yield from _lasted(reading, rule)
             for asked in _asked(reading, rule, census):
                 yield from _field(reading, rule, census, asked)
             yield from _kinds(reading, rule, census)
@@ -73,6 +77,19 @@ def unseen_types(rules: RuleSet, census: Census) -> list[tuple[str, int]]:
         patterns.update(written.matcher.event_types)
     seen = set(census.types(patterns))
     return [(name, count) for name, count in census.counts.most_common() if name not in seen and is_activity(name)]
+
+
+def _lasted(reading: Reading, rule: Rule) -> Iterator[Finding]:
+    """Sessions that nobody opened, of which the log has no others, last as long as it takes to end them."""
+    timeout = reading.rules.policy.session_timeout
+    for position, trigger in enumerate(rule.triggers):
+        if isinstance(trigger, Lasted) and trigger.span <= timeout:
+            message = (
+                f"the log has no session.start, and a session that nobody opened ends {format_duration(timeout)} after"
+                f" its last event (session_timeout): {format_duration(trigger.span)} have passed after a single event"
+            )
+            hint = 'wait for longer than "session_timeout", or shorten it'
+            yield reading.found("within-session", reading.of_trigger(rule, position), message, hint, rule)
 
 
 def _types(

@@ -46,4 +46,5 @@ class RuleErrors(Exception):
 
 
 def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """``1,500 events``."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

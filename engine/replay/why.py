@@ -90,10 +90,15 @@ def account(
     start = events[0].at if asked.at is None else max(asked.at - asked.around, events[0].at)
     stop = ran.end if asked.at is None else min(asked.at + asked.around, ran.end)
     if stop < start:
-        raise NothingKnown(f'time of user "{asked.user}" runs from {shown(events[0].at)} to {shown(ran.end)}')
+        raise NothingKnown(outside(asked.user, asked.at or 0, events[0].at, ran.end))
     # A fault of time itself would come again.
     end = events[-1].at if None in left_out else ran.end
     return _account(timeline, asked, events, start, stop, end, len(left_out))
+
+
+def outside(user: str, at: int, first: int, end: int) -> str:
+    """That nothing of the user can be near that moment."""
+    return f'{shown(at)} lies outside: time of user "{user}" runs from {shown(first)} to {shown(end)}'
 
 
 def _account(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from typer.testing import CliRunner
@@ -108,7 +110,7 @@ def test_a_file_of_a_folder_that_has_no_use_for_it_does_not_matter(place):
     assert run("replay", "logs", "--day", "2026-03-27").exit_code == 0
     (place / "logs" / "chat.txt").rename(place / "logs" / "2026-03-27.txt")
     assert run("replay", "logs", "--clock", "client").stderr == (
-        'logs: "apache" and "irc" have no use for --clock, which is for "progsnap2"\n'
+        'logs: "irc" and "apache" have no use for --clock, which is for "progsnap2"\n'
     )
 
 
@@ -142,6 +144,28 @@ def test_where_nothing_could_be_read_as_the_format_that_was_said_it_is_asked_whe
         done = run(*words, "--format", form)
         assert done.exit_code == 1
         assert done.stderr.splitlines()[-1].endswith(f"no record could be read: {question}")
+
+
+def test_of_a_folder_it_is_asked_alone_for_its_files_may_be_of_several(place):
+    (place / "logs").mkdir()
+    (place / "chat.txt").rename(place / "logs" / "chat.txt")
+    done = run("replay", "logs", "--format", "apache")
+    assert done.stderr.splitlines()[-1] == "3 bad records; no record could be read: is --format apache right?"
+
+
+def test_what_is_counted_of_a_log_that_cannot_be_read_has_its_thousands_apart(place):
+    (place / "words.txt").write_text("some words\n" * 1500)
+    assert run("replay", "words.txt").stderr.splitlines()[-1].startswith("1,500 bad records; ")
+
+
+@pytest.mark.parametrize("option", [["--user-at", "u"], ["--timezone", "UTC"], ["--clock", "server"]])
+def test_the_file_of_a_server_needs_none_of_them(place, option):
+    with closing(sqlite3.connect("store.db")) as store:
+        store.execute("CREATE TABLE t (x)")
+    for words in commands("store.db"):
+        done = run(*words, *option)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr == f"{option[0]} is for logs; a store says it itself\n"
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])

@@ -134,7 +134,7 @@ def test_the_same_is_there_as_json_and_twice_the_same(place: Path) -> None:
         (
             ["stuck", "--user", "bob", "--at", "10:00", "--around", "1m"],
             2,
-            'time of user "bob" runs from 2026-03-27T12',
+            '2026-03-27T10:00:00Z lies outside: time of user "bob" runs from 2026-03-27T12',
         ),
         (["stuck", "--user", "ann", "--rules", "nowhere"], 1, "nowhere: expected a folder of rules"),
         (["stuck", "--user", "ann", "--timezone", "Mars"], 2, "--timezone: "),

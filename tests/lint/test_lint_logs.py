@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from engine.core.model import Event
-from engine.core.units import SECOND
+from engine.core.rules import Timeline
+from engine.core.units import HOUR, SECOND
 from engine.lint.lint import lint
 from engine.lint.logs import log_check, unseen_types
 from engine.loading.load import load
+from engine.replay.activity import in_memory
 from engine.replay.census import Census
+from engine.replay.driver import run_users
 from engine.triggers import KINDS
 
 LOG: list[tuple[str, dict[str, Any]]] = [
@@ -166,3 +169,38 @@ def test_another_kind_of_value_than_the_log_has_is_found(line: str, found: str) 
     ]
     all_found = lint(rules(f"id: a, message: hm, {line}"), [log_check(Census(events))])
     assert "".join(str(one).partition(": ")[2] for one in all_found) == found
+
+
+LASTED = "id: a, trigger: {session: {lasted: 30m}}, message: hm"
+
+
+def within_session(line: str, timeout: str, events: list[Event]) -> list[str]:
+    text = f"version: 1\npolicy: {{session_timeout: {timeout}}}\nrules:\n  - {{{line}}}\n"
+    loaded = load({"r.yaml": text.replace("message: hm", "message: {type: question, text: Hm}")}, KINDS)
+    return [str(found) for found in lint(loaded, [log_check(Census(events))]) if found.code == "within-session"]
+
+
+@pytest.mark.parametrize(("timeout", "is_found"), [("29m59s", False), ("30m", True), ("30m1s", True)])
+def test_a_session_lasts_for_its_timeout_after_a_single_event(timeout: str, is_found: bool) -> None:
+    events = [Event("e", "ann", SECOND, {})]
+    found = within_session(LASTED, timeout, events)
+    assert bool(found) == is_found
+    # So says the engine itself.
+    text = f"version: 1\npolicy: {{session_timeout: {timeout}}}\nrules:\n  - {{{LASTED}}}\n"
+    loaded = load({"r.yaml": text.replace("message: hm", "message: {type: question, text: Hm}")}, KINDS)
+    [ran] = run_users(in_memory(events), [Timeline(loaded)], until=HOUR)
+    assert bool(ran.evaluated[0].decisions) == is_found
+
+
+def test_the_finding_says_what_to_do() -> None:
+    assert within_session(LASTED, "1h", [Event("e", "ann", SECOND, {})]) == [
+        "r.yaml:4:23: the log has no session.start, and a session that nobody opened ends 1h after its last event"
+        ' (session_timeout): 30m have passed after a single event; wait for longer than "session_timeout",'
+        " or shorten it [within-session]"
+    ]
+
+
+def test_sessions_that_somebody_opens_may_last_for_less() -> None:
+    assert within_session(LASTED, "1h", [Event("session.start", "ann", SECOND, {}), Event("e", "ann", SECOND, {})]) == []
+    assert within_session(LASTED.replace("lasted", "returned_after"), "1h", [Event("e", "ann", SECOND, {})]) == []
+    assert within_session(LASTED + ", mode: off", "1h", [Event("e", "ann", SECOND, {})]) == []
