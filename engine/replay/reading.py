@@ -63,7 +63,7 @@ def opened_logs(
     # What is wrong with all of a log, and not with one of its lines, is for the first of those who share it.
     common = bad if share is None or share.is_first else BadRecords()
     for log in logs_in(name, common, progress):
-        bad.begin()
+        bad.begin(log, is_member=log != name)
         source = None if mapping is None else mapping.of_log(log, name)
         settings = replace(settings, source=source)
         try:
@@ -74,21 +74,26 @@ def opened_logs(
         if unused is not None:
             unused.met(log, reader, is_alone=is_alone and log == name)
         if reader is not None:
-            yield reader.name, _own(reader.read(log, settings, common, progress), share)
+            yield reader.name, _own(reader.read(log, settings, common, progress), bad, share)
             continue
         if source is None and form is None and log.lower().removesuffix(".gz").removesuffix(".zst").endswith(".csv"):
             raise UnknownForm(f"{log}: a CSV log needs --source, which says what its columns mean")
         if source is not None and source.format == "csv":
-            yield source.format, _own(csv_batches(log, source, common, progress), share)
+            yield source.format, _own(csv_batches(log, source, common, progress), bad, share)
         elif source is not None and source.format == "json":
-            yield source.format, _own(json_batches(log, source, common, progress), share)
+            yield source.format, _own(json_batches(log, source, common, progress), bad, share)
         else:
             pick = None if share is None else own_lines(source, share)
-            yield OWN if source is None else source.format, jsonl_batches(log, source, bad, progress, pick, common)
+            batches = jsonl_batches(log, source, bad, progress, pick, common)
+            yield OWN if source is None else source.format, _own(batches, bad, None)
 
 
-def _own(batches: Iterator[list[Event]], share: Share | None) -> Iterator[list[Event]]:
-    return batches if share is None else own_events(batches, share)
+def _own(batches: Iterator[list[Event]], bad: BadRecords, share: Share | None) -> Iterator[list[Event]]:
+    """What belongs to the share of a log, of which it is noted where there is anything."""
+    for batch in batches if share is None else own_events(batches, share):
+        if batch:
+            bad.note_events()
+        yield batch
 
 
 def read_logs(

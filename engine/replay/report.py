@@ -94,8 +94,8 @@ def claims_row(count: int, broken: int) -> str:
 def details(bad: BadRecords, faults: Sequence[FaultFound]) -> list[str]:
     """The first bad records and the first faults, for the error stream."""
     lines = [*bad.declared, *map(str, bad.shown)]
-    if bad.total > len(bad.shown):
-        lines.append(f"… and {_number(bad.total - len(bad.shown), 'further bad record')}")
+    if bad.further:
+        lines.append(f"… and {_number(bad.further, 'further bad record')}")
     for fault in faults[:FAULTS_SHOWN_MAX]:
         where = "as time ran on" if fault.event is None else f"at {show_at(fault.event.at)}, {fault.event.type}"
         lines.append(f'the engine failed on an event of user "{fault.user}" {where}:')

@@ -16,6 +16,7 @@ from engine.replay.blocks import read_blocks
 from engine.replay.formats.base import Settings
 from engine.replay.members import logs_in
 from engine.replay.reading import event_batches
+from engine.replay.report import details
 
 LINE = b'{"at": "2026-03-27T10:00:00Z", "user": "ann", "type": "t"}\n'
 
@@ -144,3 +145,58 @@ def test_a_pipe_is_looked_at_and_then_read_whole(tmp_path, content):
     writer.join()
     assert [event.user for event in events] == ["ann"]
     assert bad.total == 0
+
+
+def told_of(path):
+    bad = BadRecords()
+    for _ in event_batches([str(path)], Settings(), None, bad):
+        pass
+    return [line.replace(f"{path.parent}/", "") for line in details(bad, [])]
+
+
+YAML = b"services:\n  a: 1\n  b: 2\n"
+
+
+@pytest.mark.parametrize("place", [lambda files: tar(files), None], ids=["tar", "folder"])
+def test_a_file_that_is_no_log_takes_one_line_of_those_that_are_shown(tmp_path, place):
+    files = [("a.yml", 9 * YAML), ("b.jsonl", LINE + 2 * b"x\n"), ("c.yml", b"services:\n"), ("d.yml", 500 * YAML)]
+    if place is None:
+        path, between = tmp_path / "logs", "/"
+        path.mkdir()
+        for name, content in files:
+            (path / name).write_bytes(content)
+    else:
+        path, between = put(tmp_path, place(files)), ":"
+    told = [line.partition(" (") for line in told_of(path)]
+    assert [start for start, _, _ in told] == [
+        f"{path.name}{between}a.yml: none of 27 records could be read, line 1: not JSON",
+        f"{path.name}{between}b.jsonl:2: not JSON",
+        f"{path.name}{between}b.jsonl:3: not JSON",
+        f"{path.name}{between}c.yml:1: not JSON",
+        f"{path.name}{between}d.yml: none of 1,500 records could be read, line 1: not JSON",
+    ]
+
+
+def test_there_are_as_many_further_ones_as_nobody_speaks_of(tmp_path):
+    files = [(f"{number}.yml", YAML) for number in range(7)]
+    assert told_of(put(tmp_path, tar(files)))[-2:] == [
+        "logs.tar:4.yml: none of 3 records could be read, line 1: not JSON (JSON is malformed: invalid character (byte 0)): services:",
+        "… and 6 further bad records",
+    ]
+
+
+def test_a_log_that_is_named_is_told_of_by_its_lines(tmp_path):
+    told = told_of(put(tmp_path, 9 * YAML, "a.yml"))
+    assert [line.partition(": ")[0] for line in told] == [
+        *(f"a.yml:{number}" for number in range(1, 6)),
+        "… and 22 further bad records",
+    ]
+
+
+def test_what_is_wrong_with_the_archive_is_told_beside_a_file_with_nothing_else(tmp_path):
+    whole = tar([("a.jsonl", LINE), ("b.yml", YAML)])
+    told = told_of(put(tmp_path, whole[: 3 * SECTOR + len(YAML)]))
+    assert [line.partition(" (")[0] for line in told] == [
+        "logs.tar:b.yml: none of 3 records could be read, line 1: not JSON",
+        "logs.tar:3: truncated archive",
+    ]

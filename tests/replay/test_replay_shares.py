@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,18 @@ def test_the_shares_together_are_the_log(folder: Path, source: Source | None, wr
     assert len(found) == len(events)
     assert details(merged, []) == details(bad, [])
     assert (merged.by_reason(), merged.misses) == (bad.by_reason(), bad.misses)
+
+
+@given(written=st.lists(st.lists(lines(), max_size=9), min_size=1, max_size=8), of=st.integers(1, 4))
+def test_of_the_files_of_a_folder_that_have_nothing_to_be_read_they_say_the_same(written: list[Any], of: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, content in enumerate(written):
+            (Path(folder) / f"{number}.jsonl").write_bytes(b"\n".join(content))
+        _, bad = read([Path(folder)], None, None)
+        merged = BadRecords()
+        for number in range(of):
+            merged.merge(read([Path(folder)], None, Share(number, of))[1])
+        assert details(merged, []) == details(bad, [])
 
 
 def test_a_log_of_another_format_is_read_by_all_and_each_keeps_its_own(tmp_path: Path) -> None:
