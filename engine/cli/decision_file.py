@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import typer
 
+from engine.cli.outputs import is_log
 from engine.cli.stopping import stop
 from engine.replay.blocks import STDIN
 from engine.replay.written import Line, write_lines
@@ -16,13 +17,13 @@ from engine.replay.written import Line, write_lines
 SUFFIX = ".partial"  # of what is not whole, or not yet
 
 
-def check_output(output: str, logs: Iterable[str]) -> None:
+def check_output(output: str, logs: Sequence[str]) -> None:
     """Stop where it cannot be written, or is one of the logs."""
     path = Path(output)
     if not path.absolute().parent.is_dir():
         stop(f"--decisions: there is no folder {path.parent}")
     for name in (output, os.path.realpath(output) + SUFFIX):
-        if os.path.exists(name) and any(log != STDIN and os.path.samefile(log, name) for log in logs):
+        if is_log(name, logs):
             written = "" if name == output else f" is written as {name} until it is whole, which"
             stop(f"--decisions: {output}{written} is the log itself")
 

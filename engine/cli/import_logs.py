@@ -14,6 +14,7 @@ import typer
 
 from engine.cli.logs import LogOptions, find_store, size_of, stop_empty, stopped_by_unreadable, why_unread
 from engine.cli.options import LOGS_HELP, Clock, Day, Format, Memory, Source, User, Zone
+from engine.cli.outputs import is_log
 from engine.cli.progress import progress_bar
 from engine.cli.stopping import stop
 from engine.core.model import Event
@@ -150,7 +151,7 @@ class _Import:
         if output.is_dir():
             stop(f"--output: {output} is a folder")
         for name in (self.output, self.output + PART):
-            if os.path.exists(name) and any(log != STDIN and os.path.samefile(log, name) for log in self.logs):
+            if is_log(name, self.logs):
                 written = "" if name == self.output else f" is written as {name} until it is whole, which"
                 stop(f"--output: {output}{written} is the log itself")
 

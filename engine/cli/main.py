@@ -9,6 +9,8 @@ a line in `COMMANDS`. Exit codes: 0 all is well, 1 what was asked for went wrong
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -38,10 +40,22 @@ COMMANDS = {
 }
 
 
+# The disk on which standard output goes has no more room, or the file may not be larger.
+OUTPUT_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command line, `sys.argv` unless ``words`` are given. Ends in SystemExit with its exit code."""
     words = sys.argv[1:] if words is None else list(words)
-    app_for(words)(args=words, prog_name="proactive")
+    try:
+        app_for(words)(args=words, prog_name="proactive")
+    except OSError as error:
+        if error.errno not in OUTPUT_FULL or error.filename is not None:
+            raise
+        # What standard output still holds can go nowhere, and would be tried again at the very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        print(f"standard output: {(error.strerror or 'cannot be written').lower()}", file=sys.stderr)
+        sys.exit(2)
 
 
 def app_for(words: Sequence[str]) -> typer.Typer:

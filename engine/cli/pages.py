@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from engine.cli.outputs import is_log
 from engine.cli.stopping import stop
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN
@@ -28,7 +28,7 @@ def check_report(report: str | None, logs: Sequence[str]) -> None:
         stop(f"--report: there is no folder {output.parent}")
     if output.is_dir():
         stop(f"--report: {output} is a folder")
-    if output.exists() and any(log != STDIN and os.path.exists(log) and os.path.samefile(log, output) for log in logs):
+    if is_log(report, logs):
         stop(f"--report: {output} is the log itself")
 
 

@@ -142,6 +142,9 @@ class _Run:
         if self.decisions not in (None, STDIN):
             check_output(str(self.decisions), logs)
         check_report(self.page, logs)
+        outputs = [os.path.realpath(name) for name in (self.page, self.decisions) if name is not None]
+        if len(outputs) != len(set(outputs)):
+            stop(f"--decisions and --report: both are {self.page}")
 
     def named_rules(self) -> Timeline:
         folder = self.rules or read_settings(self.config, os.environ).rules

@@ -59,6 +59,9 @@ def with_little_disk(place: Path, words: str) -> subprocess.CompletedProcess[str
          "--decisions: standard output: no space left on device"),
         ("import log.jsonl --output out", "--output: out: file too large"),
         ("import log.jsonl --output /dev/full", "--output: /dev/full: no space left on device"),
+        ("replay log.jsonl --rules rules.yaml > /dev/full", "standard output: no space left on device"),
+        ("check rules.yaml > /dev/full", "standard output: no space left on device"),
+        ("simulate --users 3 > /dev/full", "standard output: no space left on device"),
         ("import log.jsonl > /dev/full", "--output: standard output: no space left on device"),
     ],
 )  # fmt: skip
@@ -82,3 +85,24 @@ def test_a_log_is_not_written_over_by_what_is_not_whole_yet(place: Path, words: 
     assert done.returncode == 2
     assert f"{part} until it is whole, which is the log itself" in done.stderr
     assert (place / part).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (
+            "replay folder --rules rules.yaml --decisions folder/log.jsonl",
+            "--decisions: folder/log.jsonl is the log itself",
+        ),
+        ("replay folder --rules rules.yaml --report folder/log.jsonl", "--report: folder/log.jsonl is the log itself"),
+        ("import folder --output folder/log.jsonl", "--output: folder/log.jsonl is the log itself"),
+        ("replay log.jsonl --rules rules.yaml --decisions x --report ./x", "--decisions and --report: both are ./x"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read_or_written(place: Path, words: str, error: str) -> None:
+    (place / "folder").mkdir()
+    kept = (place / "log.jsonl").read_bytes()
+    (place / "folder" / "log.jsonl").write_bytes(kept)
+    done = with_little_disk(place, words)
+    assert (done.returncode, done.stderr) == (2, f"{error}\n")
+    assert (place / "folder" / "log.jsonl").read_bytes() == kept
