@@ -201,3 +201,28 @@ def test_with_a_mapping_the_zone_of_the_option_is_that_of_the_moment_alone(place
     done = run(*words, "--until", "2026-03-27T11:10:00")
     assert "time ran to  2026-03-27T10:10:00Z" in done.stdout
     assert "from         2026-03-27T10:00:00Z" in done.stdout
+
+
+@pytest.mark.parametrize("words", [*commands("own.jsonl")][:5], ids=NAMES[:5])
+def test_where_there_are_no_rules_the_way_to_name_them_that_is_told_is_that_of_the_command(place, words):
+    (place / "rules" / "rules.yaml").unlink()
+    (place / "rules").rmdir()
+    if words[0] == "diff":
+        assert run(*words).stderr.startswith('"rules" is no folder of rules')
+        return
+    assert "name the folder (--rules DIR; of check, lint, schedule and test just DIR)" in run(*words).stderr
+    (place / "mine").mkdir()
+    (place / "mine" / "rules.yaml").write_text(RULE)
+    assert run(*words, "--rules", "mine").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["check", "lint", "schedule", "test"])
+def test_so_it_is_where_rules_are_an_argument(place, name):
+    done = run(name, "nowhere")
+    assert "of check, lint, schedule and test just DIR" in done.stdout + done.stderr
+    assert "expected a folder of rules" not in run(name, "rules").output
+
+
+def test_the_help_of_import_says_why_it_takes_the_file_of_a_server(place):
+    told = " ".join(run("import", "--help").stdout.split())
+    assert "Write logs of other makers, or what a server has recorded, in the engine's own form" in told

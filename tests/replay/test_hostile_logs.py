@@ -285,7 +285,7 @@ def test_an_empty_log_has_nothing_to_read(place, form):
     for log in ("log", "/dev/null"):
         done = no_traceback(run(log, *FORMS[form][1]))
         assert (done.exit_code, done.stdout) == (1, "")
-        assert done.stderr.splitlines()[-1] == "no record could be read"
+        assert done.stderr.splitlines()[-1] == f"{log}: there is nothing in it"
 
 
 def test_a_folder_without_logs_has_nothing_to_read(place):
