@@ -75,7 +75,8 @@ def _cooldown(reading: Reading, rule: Rule) -> Iterator[Finding]:
 
 def _budget(reading: Reading, budget: Budget) -> Iterator[Finding]:
     policy = reading.rules.policy
-    drawing = [rule for rule in reading.rules if rule.mode == "live" and budget in rule.budgets]
+    looking = [rule for rule in reading.rules if rule.mode != "off" and budget in rule.budgets]
+    drawing = [rule for rule in looking if rule.mode == "live"]  # what is in the shadow asks, and charges nothing
     if not drawing:
         return  # that nobody draws on it is said elsewhere
     for index, limit in enumerate(budget.limits):
@@ -89,8 +90,9 @@ def _budget(reading: Reading, budget: Budget) -> Iterator[Finding]:
         ]
         if not budget.charges:
             for other_budget in policy.budgets.values():
-                others += _of_other_budget(policy.budgets, budget, limit, other_budget, drawing)
-            others += _of_rules(drawing, limit.per)
+                others += _of_other_budget(policy.budgets, budget, limit, other_budget, looking)
+            # What the others have used up to the last closes for one in the shadow, which their own limits do not stop.
+            others += _of_rules(drawing, limit.per) if looking == drawing else []
         most = _tightest(others, limit.per)
         if most is not None and most[0] <= limit.count_max:
             place = reading.of_policy("budgets", budget.name, "limits", index, "max")
@@ -98,10 +100,10 @@ def _budget(reading: Reading, budget: Budget) -> Iterator[Finding]:
 
 
 def _of_other_budget(
-    budgets: Iterable[str], budget: Budget, limit: Limit, other: Budget, drawing: list[Rule]
+    budgets: Iterable[str], budget: Budget, limit: Limit, other: Budget, looking: list[Rule]
 ) -> list[Bound]:
-    """What another budget, which everything that draws on this one is charged to as well, lets through."""
-    if other is budget or other.charges or other.resets or not all(other in rule.budgets for rule in drawing):
+    """What another budget, which everything that looks at this one is charged to as well, lets through."""
+    if other is budget or other.charges or other.resets or not all(other in rule.budgets for rule in looking):
         return []
     names = list(budgets)
     is_later = names.index(other.name) > names.index(budget.name)
