@@ -149,11 +149,11 @@ class Opened:
         return None if self.recording is None else self.recording.time_came_to
 
 
-def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False, code: int = 2) -> Opened:
+def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False) -> Opened:
     """Read logs, or one store. Raises what `stopped_by_unreadable` takes.
 
     What cannot be read of them is counted in ``bad``, for the command to tell. Where it is all that there is, and with
-    ``strict`` where it is anything, the command is stopped with ``code``.
+    ``strict`` where it is anything, the command is stopped.
     """
     bad = BadRecords()
     if find_store(logs, options) is not None:
@@ -167,23 +167,21 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False,
         for batch in event_batches(logs, settings, options.format, bad, progress):
             gathering.add(batch)
     activity = gathering.activity()
-    refuse_bad(bad, activity.events, logs, options, strict=strict, code=code)
+    refuse_bad(bad, activity.events, logs, options, strict=strict)
     return Opened(activity, bad)
 
 
-def refuse_bad(
-    bad: BadRecords, events: int, logs: Sequence[str], options: LogOptions, *, strict: bool, code: int
-) -> None:
+def refuse_bad(bad: BadRecords, events: int, logs: Sequence[str], options: LogOptions, *, strict: bool) -> None:
     """Stop where there is no event; with ``strict`` where anything could not be read."""
     if bad.total and (strict or not events):
-        stop_at_bad(bad, logs, options, code, strict)
+        stop_at_bad(bad, logs, options, strict)
     if not events:
         stop_empty(logs)
 
 
 def stop_empty(logs: Sequence[str]) -> NoReturn:
     """Stop since there was nothing to be read, which every command takes for something that went wrong."""
-    stop(f"{', '.join(logs)}: there is nothing in it", 1)
+    stop(f"{', '.join(logs)}: there is nothing in it", code=1)
 
 
 def find_store(logs: Sequence[str], options: LogOptions) -> str | None:
@@ -213,7 +211,9 @@ def size_of(logs: Sequence[str]) -> int | None:
     return sum(map(os.path.getsize, logs)) if all(map(os.path.isfile, logs)) else None
 
 
-def stop_at_bad(bad: BadRecords, logs: Sequence[str], options: LogOptions, code: int, strict: bool = False) -> NoReturn:
+def stop_at_bad(
+    bad: BadRecords, logs: Sequence[str], options: LogOptions, strict: bool = False, code: int = 1
+) -> NoReturn:
     """Stop since nothing could be read, or not all, which a strict user takes as an error; and say why."""
     for line in details(bad, []):
         typer.echo(line, err=True)
@@ -268,7 +268,7 @@ def read_all(logs: Sequence[str], options: LogOptions) -> list[Event]:
         events += asyncio.run(read_recording(store)).events
     if not events:
         if bad.total:
-            stop_at_bad(bad, logs, options, code=2)
+            stop_at_bad(bad, logs, options, code=2)  # 1 is for findings
         stop_empty(logs)
     for line in details(bad, []):
         typer.echo(line, err=True)

@@ -106,7 +106,7 @@ class _Run:
         if self.jobs > 1 and timeline is not None:
             self.share(logs, timeline)
             return
-        opened = open_logs(logs, self.options, strict=self.strict, code=1)
+        opened = open_logs(logs, self.options, strict=self.strict)
         if timeline is None:
             assert opened.recording is not None  # for there is a store
             timeline = self.recorded_rules(opened.recording)
@@ -123,7 +123,7 @@ class _Run:
             size = size_of(logs)
             with progress_bar("reading", None if size is None else self.jobs * size, "bytes") as progress:
                 crew.read(progress)
-            refuse_bad(crew.bad, crew.events, logs, self.options, strict=self.strict, code=1)
+            refuse_bad(crew.bad, crew.events, logs, self.options, strict=self.strict)
             self.judge(dry, crew, crew.bad, logs)
 
     def check(self, logs: list[str], store: str | None) -> None:
