@@ -201,6 +201,8 @@ def test_the_finding_says_what_to_do() -> None:
 
 
 def test_sessions_that_somebody_opens_may_last_for_less() -> None:
-    assert within_session(LASTED, "1h", [Event("session.start", "ann", SECOND, {}), Event("e", "ann", SECOND, {})]) == []
+    assert (
+        within_session(LASTED, "1h", [Event("session.start", "ann", SECOND, {}), Event("e", "ann", SECOND, {})]) == []
+    )
     assert within_session(LASTED.replace("lasted", "returned_after"), "1h", [Event("e", "ann", SECOND, {})]) == []
     assert within_session(LASTED + ", mode: off", "1h", [Event("e", "ann", SECOND, {})]) == []
