@@ -180,8 +180,8 @@ def test_a_file_that_is_no_log_takes_one_line_of_those_that_are_shown(tmp_path, 
 def test_there_are_as_many_further_ones_as_nobody_speaks_of(tmp_path):
     files = [(f"{number}.yml", YAML) for number in range(7)]
     assert told_of(put(tmp_path, tar(files)))[-2:] == [
-        "logs.tar:4.yml: none of 3 records could be read, line 1: not JSON (JSON is malformed: invalid character (byte 0)): "
-        "services:",
+        "logs.tar:4.yml: none of 3 records could be read, line 1: "
+        "not JSON (JSON is malformed: invalid character (byte 0)): services:",
         "… and 6 further bad records",
     ]
 
