@@ -12,6 +12,7 @@ from engine.cli.main import app_for
 from engine.core.model import Event
 from engine.core.units import MINUTE
 from engine.loading.load import load
+from engine.replay.recording import Recording, RecordingUnusable, recorded_rules
 from engine.storage.base import Entry
 from engine.storage.sqlite import SqliteStore
 from engine.triggers import KINDS
@@ -152,17 +153,20 @@ def test_a_log_cannot_be_verified(tmp_path):
     assert "is not the SQLite file of one" in result.stderr
 
 
-def test_a_store_without_rules_says_so(tmp_path):
+def test_a_store_without_rules_says_so():
+    with pytest.raises(RecordingUnusable, match="no rules have been recorded; judge it by others with --rules"):
+        recorded_rules(Recording(1))
+
+
+def test_a_store_in_which_nothing_has_happened_says_so(tmp_path):
     async def make():
         store = await SqliteStore.open(tmp_path / "empty.db")
         await store.close()
 
     asyncio.run(make())
     result = run(tmp_path / "empty.db")
-    assert result.exit_code == 2
-    assert result.stderr.splitlines() == [
-        f"{tmp_path / 'empty.db'}: no rules have been recorded; judge it by others with --rules"
-    ]
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [f"{tmp_path / 'empty.db'}: there is nothing in it"]
 
 
 def test_a_file_that_only_begins_like_a_store_is_refused(tmp_path):
