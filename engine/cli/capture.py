@@ -16,7 +16,7 @@ from engine.cli.why import check_rule, timeline_of
 from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet, Timeline
-from engine.core.units import format_duration
+from engine.core.units import format_duration, show_at
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.loading.load import load_with_tests
 from engine.loading.spans import spans_of
@@ -24,7 +24,6 @@ from engine.loading.tree import Mapping, Scalar, parse_tree
 from engine.replay.activity import InMemory
 from engine.replay.capture import AFTER, BEFORE, Captured, capture_incident, written_test
 from engine.replay.driver import run_users
-from engine.replay.nearby import shown
 from engine.replay.redaction import redact as redacted
 from engine.replay.report import details
 from engine.replay.why import outside
@@ -89,7 +88,7 @@ def capture(
         result = redacted(captured)
         for left in result.left:
             typer.echo(f"not redacted, for something else would be decided: {left}", err=True)
-    text = _tested(captured, name or f"{_who(captured)} at {shown(at)}")
+    text = _tested(captured, name or f"{_who(captured)} at {show_at(at)}")
     apart = [path for path, source in captured.rules.sources.items() if _beside(source) != source]
     for path in apart:
         typer.echo(f"{path} stands apart: put the test into it, under tests", err=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.core.model import Event
-from engine.core.units import MILLISECOND, MINUTE, SECOND, format_duration
+from engine.core.units import MILLISECOND, MINUTE, SECOND, format_duration, show_at
 from engine.invariants.check import Violation
-from engine.loading.scenario_text import event_item, flow, moment, text_item
+from engine.loading.scenario_text import event_item, flow, text_item
 from engine.loading.scenarios import START_DEFAULT, USER_DEFAULT, parse_moment
 
 # What may be tried, for each event, in place of the time before it: the first that will do is taken.
@@ -109,7 +109,7 @@ def entry(example: Counterexample) -> str:
     last = violation.sendings[-1].decision
     lines = [f"- name: {text_item(f'{violation.invariant.name} (found by proactive test)')}"]
     if example.start != parse_moment(START_DEFAULT):
-        lines.append(f"  start: {text_item(moment(example.start))}")
+        lines.append(f"  start: {text_item(show_at(example.start))}")
     events = list(example.events)
     if events and events[0].type == "user.identify" and events[0].at == example.start:
         user = {"id": USER_DEFAULT, **events.pop(0).data}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from engine.core.model import Event, Json
-from engine.core.units import MILLISECOND, SECOND, format_at, format_duration
+from engine.core.units import MILLISECOND, format_duration, show_at
 from engine.loading.read import INTEGER_BITS_MAX
 from engine.loading.scenarios import EVENT
 
@@ -39,13 +39,7 @@ def mapping_item(at: int, start: int, values: Mapping[str, Json]) -> str:
 def when(at: int, start: int) -> str:
     """How long after the start; the moment itself where that is finer than a duration can say."""
     span = at - start
-    return f"at: {text_item(moment(at))}" if span % MILLISECOND else f"after: {format_duration(span)}"
-
-
-def moment(at: int) -> str:
-    """A moment as a test has it."""
-    text = format_at(at)
-    return text.replace(".000000Z", "Z") if at % SECOND == 0 else text.replace("000Z", "Z")
+    return f"at: {text_item(show_at(at))}" if span % MILLISECOND else f"after: {format_duration(span)}"
 
 
 def flow(value: Json) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
-from engine.core.units import MILLISECOND, MINUTE, format_duration
+from engine.core.units import MILLISECOND, MINUTE, format_duration, show_at
 from engine.isolation import evaluate_user
-from engine.loading.scenario_text import event_item, mapping_item, moment, text_item
+from engine.loading.scenario_text import event_item, mapping_item, text_item
 from engine.loading.scenarios import EVENTS_MAX
 from engine.replay.activity import at_of
 from engine.replay.driver import history_of
@@ -180,7 +180,7 @@ def written_test(captured: Captured, name: str) -> str:
     if len(captured.events) > EVENTS_MAX:
         raise ValueError(f"it takes {len(captured.events):,} events, a test has {EVENTS_MAX:,} at most")
     start = captured.start
-    lines = ["version: 1", "", "tests:", f"  - name: {text_item(name)}", f"    start: {text_item(moment(start))}"]
+    lines = ["version: 1", "", "tests:", f"  - name: {text_item(name)}", f"    start: {text_item(show_at(start))}"]
     if captured.only is not None:
         lines.append(f"    rules: [{', '.join(map(text_item, captured.only))}]")
     lines.append(f"    user: {text_item(captured.user)}")

@@ -12,11 +12,10 @@ from typing import Any
 
 from engine.core.model import Decision, Event, Json, Reason
 from engine.core.rules import Cap, Per, Rule, RuleSet
-from engine.core.units import MILLISECOND, SECOND, format_duration
+from engine.core.units import MILLISECOND, SECOND, format_duration, show_at
 from engine.replay.changes import EVENT_MORE, NUMBER, SHARED_NUMBER, WORDING, Change, World
 from engine.replay.loosened import loosened
 from engine.replay.made_up import ADDED_ID, Maker
-from engine.replay.nearby import shown
 from engine.replay.witness import Sight
 
 BREAKPOINTS_MAX = 2  # of a rule that are tried
@@ -105,7 +104,7 @@ def _moment(world: World, rules: RuleSet, sight: Sight) -> Iterator[Change]:
     for matcher in deliver.breakpoints[:BREAKPOINTS_MAX]:
         event = maker.matching(matcher, at)
         if event is not None:
-            yield Change(f"one more {maker.told(event)}, at {shown(at)}", EVENT_MORE, added=(event,))
+            yield Change(f"one more {maker.told(event)}, at {show_at(at)}", EVENT_MORE, added=(event,))
 
 
 def _held(rule: Rule, decision: Decision) -> Iterator[Change]:

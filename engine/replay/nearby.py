@@ -17,7 +17,7 @@ from engine.core.operands import seen
 from engine.core.rules import Policy, Rule, RuleSet, Trigger
 from engine.core.scope import Scope, user_zone
 from engine.core.state import UserState
-from engine.core.units import DAY, format_at, format_duration
+from engine.core.units import DAY, format_duration, show_at
 from engine.replay.trail import Trail
 from engine.replay.witness import Onlooker
 from engine.triggers.absence import Absence
@@ -269,18 +269,12 @@ class Nearest(Onlooker):
         for _ in range(OCCURRENCES_MAX):
             if moment is None or moment > self.stop:
                 break
-            self.note(position, moment, 0.5, f"it came at {shown(moment)}, when the user was absent", None, 0)
+            self.note(position, moment, 0.5, f"it came at {show_at(moment)}, when the user was absent", None, 0)
             moment = calendar.next_after(moment, zone)
         if position not in self.found and moment is not None:
             apart = moment - self.stop
-            text = f"it comes next at {shown(moment)}, {format_duration(apart)} later"
+            text = f"it comes next at {show_at(moment)}, {format_duration(apart)} later"
             self.note(position, self.stop, 0.2 * max(0.0, 1 - apart / DAY), text, None, apart)
-
-
-def shown(at: int) -> str:
-    """A moment as people are shown it: without the digits of a second that are nought."""
-    text = format_at(at)
-    return text.replace(".000000Z", "Z") if text.endswith(".000000Z") else text.replace("000Z", "Z")
 
 
 def where_of(trigger: Trigger) -> Expression | None:

@@ -15,11 +15,11 @@ from engine.core.matcher import Matcher
 from engine.core.model import Event
 from engine.core.rules import Rule, Trigger
 from engine.core.scope import user_zone
-from engine.core.units import DURATION_MAX, MILLISECOND, MINUTE, SECOND, format_duration, to_datetime
+from engine.core.units import DURATION_MAX, MILLISECOND, MINUTE, SECOND, format_duration, show_at, to_datetime
 from engine.replay.changes import EVENT_LESS, EVENT_MORE, NUMBER, WORDING, Change, World
 from engine.replay.gate_changes import edit, looser, shorter
 from engine.replay.made_up import Maker
-from engine.replay.nearby import Approach, shown
+from engine.replay.nearby import Approach
 from engine.triggers.absence import Absence
 from engine.triggers.count import Count, CountDistinct
 from engine.triggers.event import EventTrigger
@@ -108,7 +108,7 @@ def one_more(place: Place, event: Event | None, before: int | None = None) -> It
     if event is not None:
         text = f"one more {place.maker.told(event)}"
         too_late = place.too_late(lambda at: [place.maker.at(event, at)], before)
-        by = f", at {shown(event.at)}" if too_late is None else f", before {shown(too_late)}"
+        by = f", at {show_at(event.at)}" if too_late is None else f", before {show_at(too_late)}"
         yield Change(text + by, EVENT_MORE, added=(event,))
 
 
@@ -117,7 +117,7 @@ def one_less(place: Place, event: Event | None) -> Iterator[Change]:
         return
     for one in place.world.events:
         if (one.at, one.type, one.id) == (event.at, event.type, event.id):
-            yield Change(f"without the {event.type} of {shown(event.at)}", EVENT_LESS, removed=(one,))
+            yield Change(f"without the {event.type} of {show_at(event.at)}", EVENT_LESS, removed=(one,))
             return
 
 
@@ -187,9 +187,9 @@ def _copies(place: Place, trigger: Count, like: Event, missing: int, too_late: i
     events = made(place.moment)
     count = "one more" if missing == 1 else f"{missing} more"
     apart = f" and so on, each with another {name}" if missing > 1 and name is not None else ""
-    by = f", from {shown(place.moment)} on" if missing > 1 else f", at {shown(place.moment)}"
+    by = f", from {show_at(place.moment)} on" if missing > 1 else f", at {show_at(place.moment)}"
     before = place.too_late(made, too_late)
-    by = by if before is None else f", before {shown(before)}"
+    by = by if before is None else f", before {show_at(before)}"
     yield Change(f"{count} {place.maker.told(events[0])}{apart}{by}", EVENT_MORE, added=tuple(events))
 
 
@@ -238,7 +238,7 @@ def _sequence(place: Place, trigger: Trigger) -> Iterator[Change]:
         yield from one_more(place, events[0], done[0].at + trigger.within + MILLISECOND)
     elif events:
         told = ", then ".join(place.maker.told(event) for event in events)
-        yield Change(f"{told}, from {shown(events[0].at)} on", EVENT_MORE, added=tuple(events))
+        yield Change(f"{told}, from {show_at(events[0].at)} on", EVENT_MORE, added=tuple(events))
     yield from _wider(place, "sequence", trigger.within)
 
 

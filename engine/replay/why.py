@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from engine.core.model import Decision, Event
 from engine.core.rules import Rule, Timeline
-from engine.core.units import HOUR
+from engine.core.units import HOUR, show_at
 from engine.near import progress
 from engine.replay.activity import Activity, InMemory
 from engine.replay.changes import World
 from engine.replay.driver import run_users
-from engine.replay.nearby import Approach, Nearest, shown
+from engine.replay.nearby import Approach, Nearest
 from engine.replay.remedies import Remedy, open_gates, reach
 from engine.replay.witness import Sight, names_of, witness
 from engine.triggers.response import Response
@@ -98,7 +98,7 @@ def account(
 
 def outside(user: str, at: int, first: int, end: int) -> str:
     """That nothing of the user can be near that moment."""
-    return f'{shown(at)} lies outside: time of user "{user}" runs from {shown(first)} to {shown(end)}'
+    return f'{show_at(at)} lies outside: time of user "{user}" runs from {show_at(first)} to {show_at(end)}'
 
 
 def _account(

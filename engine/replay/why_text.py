@@ -10,11 +10,11 @@ from typing import Any
 from engine.core.glance import glance
 from engine.core.model import Decision, Event, Json, plain
 from engine.core.reasons import explain
-from engine.core.units import AT_MAX, show_moments
+from engine.core.units import AT_MAX, show_at, show_moments
 from engine.core.verdicts import Verdict
 from engine.loading.diagnostic import counted
 from engine.near import ended
-from engine.replay.nearby import Approach, shown
+from engine.replay.nearby import Approach
 from engine.replay.remedies import Remedy
 from engine.replay.why import Account
 from engine.replay.witness import Sight
@@ -45,7 +45,7 @@ def _head(account: Account, path: str) -> list[str]:
     sent = sum(sight.sent is not None for sight in account.sights)
     where = f"{path}:{rule.line}"
     mode = "" if rule.mode == "live" else f", mode: {rule.mode}"
-    span = f"{shown(account.start)} to {shown(account.stop)}"
+    span = f"{show_at(account.start)} to {show_at(account.stop)}"
     made = f"{counted(len(account.sights), 'candidate')}, {sent:,} sent"
     if account.at is not None:
         made += f"; {account.made:,} in all"
@@ -63,7 +63,7 @@ def _listed(account: Account) -> list[str]:
     if left_out > 0:
         lines.append(f"… and {left_out:,} before these; --at TIME shows any of them")
     for sight in account.sights[-SIGHTS_SHOWN_MAX:]:
-        lines += [f"{shown(sight.at)}  {_outcome(sight.decision)}", *_became(sight, "    ")]
+        lines += [f"{show_at(sight.at)}  {_outcome(sight.decision)}", *_became(sight, "    ")]
     return lines
 
 
@@ -73,7 +73,7 @@ def _detailed(account: Account) -> list[str]:
     near = sorted(account.sights, key=lambda sight: (abs(sight.at - at), sight.at))[:DETAILED_MAX]
     lines: list[str] = []
     if len(account.sights) > len(near):
-        lines += ["", f"the {len(near)} nearest to {shown(at)}; --around SPAN looks less far"]
+        lines += ["", f"the {len(near)} nearest to {show_at(at)}; --around SPAN looks less far"]
     for sight in sorted(near, key=account.sights.index):
         lines += ["", *_sight(sight)]
     return lines
@@ -90,7 +90,7 @@ def _outcome(decision: Decision) -> str:
 
 def _became(sight: Sight, indent: str) -> list[str]:
     """What became of its message afterwards."""
-    return [f"{indent}{shown(later.at)}  {_ended(later)}" for later in sight.later]
+    return [f"{indent}{show_at(later.at)}  {_ended(later)}" for later in sight.later]
 
 
 def _ended(decision: Decision) -> str:
@@ -99,7 +99,7 @@ def _ended(decision: Decision) -> str:
 
 
 def _sight(sight: Sight) -> Iterator[str]:
-    yield f"{shown(sight.at)}  {_outcome(sight.decision)}"
+    yield f"{show_at(sight.at)}  {_outcome(sight.decision)}"
     yield from _became(sight, "  ")
     facts = {name: value for name, value in sight.decision.trigger.items() if name not in ("kind", "steps")}
     told = ", ".join(f"{name} {_value(value)}" for name, value in facts.items())
@@ -128,20 +128,20 @@ def _verdict(verdict: Verdict) -> str:
 def _event(event: Event) -> str:
     fields = " ".join(f"{name}={glance(value)}" for name, value in list(event.data.items())[:FIELDS_SHOWN_MAX])
     rest = " …" if len(event.data) > FIELDS_SHOWN_MAX else ""
-    return " ".join(filter(None, [shown(event.at), event.type, event.id, fields])) + rest
+    return " ".join(filter(None, [show_at(event.at), event.type, event.id, fields])) + rest
 
 
 def _misses(account: Account) -> list[str]:
     title = "no candidate; the nearest miss" if account.state else "the nearest miss besides"
     if not account.misses:
-        return [f"no candidate; at {shown(account.stop)}", *[f"  {line}" for line in account.state]]
+        return [f"no candidate; at {show_at(account.stop)}", *[f"  {line}" for line in account.state]]
     lines = [title]
     told = {miss.position for miss in account.misses}
-    lines += [f"  {shown(miss.at)}  {miss.trigger.kind}: {show_moments(miss.text)}" for miss in account.misses]
+    lines += [f"  {show_at(miss.at)}  {miss.trigger.kind}: {show_moments(miss.text)}" for miss in account.misses]
     if account.state:
         count = len(account.rule.triggers)
         lines += [
-            f"  {shown(account.stop)}  {line}"
+            f"  {show_at(account.stop)}  {line}"
             for place, line in enumerate(account.state)
             if place not in told and (place < count or not told)
         ]
@@ -154,7 +154,7 @@ def _remedies(account: Account) -> list[str]:
             return []
         nothing = account.sought is not None or bool(account.state)
         return ["", "no small change was found that would have made it speak"] if nothing else []
-    what = "it" if account.sought is None else f"that of {shown(account.sought.at)}"
+    what = "it" if account.sought is None else f"that of {show_at(account.sought.at)}"
     lines = ["", f"would have sent {what}, verified by running it again:"]
     if not account.remedies[0].is_whole:
         lines = ["", "would have made a candidate, though no message, verified by running it again:"]
@@ -170,8 +170,8 @@ def _result(remedy: Remedy) -> str:
     sent = sight.sent
     if sent is not None:
         message = "" if sent.message is None else f' "{" ".join(sent.message.text.split())}"'
-        return f"sent at {shown(sent.at)}{message}"
-    return f"{_outcome(sight.last)}, at {shown(sight.last.at)}"
+        return f"sent at {show_at(sent.at)}{message}"
+    return f"{_outcome(sight.last)}, at {show_at(sight.last.at)}"
 
 
 def _fitted(line: str) -> list[str]:
@@ -190,16 +190,16 @@ def as_json(account: Account) -> Json:
         "line": account.rule.line,
         "mode": account.rule.mode,
         "user": account.user,
-        "at": None if account.at is None else shown(account.at),
-        "from": shown(account.start),
-        "to": shown(account.stop),
+        "at": None if account.at is None else show_at(account.at),
+        "from": show_at(account.start),
+        "to": show_at(account.stop),
         "faults": account.faults,
         "candidates": [_sight_json(sight) for sight in account.sights],
         "candidates_in_all": account.made,
         "misses": [_miss_json(miss) for miss in account.misses],
         "state": list(account.state),
         "changes": [_remedy_json(remedy) for remedy in account.remedies],
-        "changes_for": None if account.sought is None else shown(account.sought.at),
+        "changes_for": None if account.sought is None else show_at(account.sought.at),
     }
 
 
@@ -222,7 +222,7 @@ def _sight_json(sight: Sight) -> Json:
 
 def _decision_json(decision: Decision) -> dict[str, Json]:
     return {
-        "at": shown(decision.at),
+        "at": show_at(decision.at),
         "outcome": decision.outcome,
         "was": decision.was,
         "reason": None if decision.reason is None else explain(decision.reason),
@@ -231,7 +231,7 @@ def _decision_json(decision: Decision) -> dict[str, Json]:
 
 def _event_json(event: Event) -> Json:
     return {
-        "at": shown(event.at),
+        "at": show_at(event.at),
         "type": event.type,
         "id": event.id,
         "session": event.session,
@@ -243,7 +243,7 @@ def _miss_json(miss: Approach) -> Json:
     return {
         "trigger": miss.trigger.kind,
         "position": miss.position,
-        "at": shown(miss.at),
+        "at": show_at(miss.at),
         "share": round(miss.share, 6),
         "text": miss.text,
         "event": None if miss.event is None else _event_json(miss.event),
