@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from engine.core.refusal import Refused
 from engine.core.shapes import Choice, Fields, Integer, Parsed, Shape
-from engine.core.units import DAY, SECOND, parse_duration
+from engine.core.units import DAY, MINUTE, SECOND, parse_duration
 from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.loading.read import INVALID, Reader
 from engine.loading.tree import Node, Scalar, parse_tree
@@ -24,7 +24,9 @@ DEFAULT_PATH = "config.yaml"
 MEMORY_STORE = "memory:"  # for trying things out: it forgets all when the server stops
 ENVIRONMENT_PREFIX = "PROACTIVE_"
 
-ResponderName = Literal["plain", "echo"]
+ResponderName = Literal["plain", "echo", "openai"]
+DurabilityName = Literal["full", "normal"]
+TokenAlgorithm = Literal["HS256", "RS256", "ES256"]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -41,11 +43,84 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one WebSocket frame, of the body of one request, and of the frames waiting for one connection."""
+    """What one client, one user and all together may take. None: no limit.
+
+    Rates are a second's; a bucket of ten seconds' worth stands for bursts. ``memory_mb`` is of the whole process.
+    """
 
     frame_bytes: int = 64 * 1024
     body_bytes: int = 1024 * 1024
     queue_frames: int = 256
+    nesting: int = 32
+    client_events_per_s: int | None = 100
+    user_events_per_s: int | None = 200
+    connections: int | None = 50_000
+    user_connections: int | None = 20
+    address_connections: int | None = None
+    messages_per_s: int | None = 5_000
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """How the tokens of clients are checked (RFC 7519). ``secret`` is for HS256, ``jwks`` a file of keys for the others.
+
+    ``user_claim`` names the claim that has the user.
+    """
+
+    algorithm: TokenAlgorithm = "HS256"
+    secret: str | None = None
+    jwks: Path | None = None
+    audience: str | None = None
+    issuer: str | None = None
+    leeway: int = 30 * SECOND
+    user_claim: str = "sub"
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Who may speak. ``backend_keys`` is the file of the hashed keys of backends (`proactive key add`).
+
+    ``anonymous_chat``: whether a plain client without a token may chat; it is a user of its own then.
+    """
+
+    tokens: Tokens | None = None
+    backend_keys: Path | None = None
+    anonymous_chat: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAI:
+    """A server that speaks the chat completions of OpenAI's API. Spans are microseconds.
+
+    ``history``: messages of the conversation that go along. ``timeout`` is for the whole answer,
+    ``first_token`` for its beginning. After ``break_after`` failures in a row none is asked for ``break_for``.
+    """
+
+    url: str = "http://127.0.0.1:11434/v1"
+    model: str = ""
+    api_key: str | None = None
+    system: str = ""
+    stream: bool = True
+    history: int = 20
+    first_token: int = 10 * SECOND
+    retries: int = 2
+    break_after: int = 5
+    break_for: int = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """``otlp``: where traces are sent (OTLP over HTTP), None for nowhere."""
+
+    otlp: str | None = None
+    service: str = "proactive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +136,15 @@ class Settings:
     answer_timeout: int = 30 * SECOND
     message_expires: int = DAY
     heartbeat: int = 20 * SECOND
+    resume_within: int = MINUTE
+    compose_timeout: int = 5 * SECOND
+    durability: DurabilityName = "full"
+    keep: int | None = None
+    origins: tuple[str, ...] = ()
+    tls: Tls | None = None
+    auth: Auth = Auth()
+    openai: OpenAI = OpenAI()
+    telemetry: Telemetry = Telemetry()
     log: Log = Log()
     limits: Limits = Limits()
 

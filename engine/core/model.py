@@ -25,7 +25,8 @@ OUTCOMES: tuple[Outcome, ...] = (
 
 # What a client of the protocol takes for something else than a message: no message can be of these types.
 MESSAGE_TYPES_TAKEN = (
-    "ack", "backend_message", "chat_response", "error", "ping", "pong", "preferences", "welcome",
+    "ack", "backend_message", "chat_response", "chat_response_delta", "error", "ping", "pong", "preferences", "welcome",
+    "withdrawn",
 )  # fmt: skip
 
 # Events that are not activity: they tell of sessions, messages and people, not of something the user did.
@@ -54,7 +55,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """What a rule says to a user. ``expires_at`` is the moment after which nobody should be shown it, or None."""
+    """What a rule says to a user. ``expires_at`` is the moment after which nobody should be shown it, or None.
+
+    ``prompt``: what a responder is asked to write in place of ``text``, which is said where it cannot; "" for nothing.
+    """
 
     id: str
     type: str
@@ -62,6 +66,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     options: tuple[str, ...] = ()
     data: dict[str, Json] = {}
     expires_at: int | None = None
+    prompt: str = ""
 
 
 class Reason(msgspec.Struct, frozen=True, gc=False):

@@ -39,6 +39,10 @@ class Entry:
     * ``tick``: time has come to ``at``; every wake-up of the partition due by then has run.
     * ``rules``: from ``at`` on the rule set named ``rules_hash`` holds. Written once to every partition.
     * ``send``: the application said ``message`` to ``user``, past all rules. It changes no state.
+
+    ``once``: the client chose the event's id, and an event of this user with this id happens once. It is part of what
+    is written, so that `Store.known` can tell.
+    ``client``: of a ``send``, the one client of the user that it is for; "" for all of them.
     """
 
     kind: EntryKind
@@ -47,6 +51,8 @@ class Entry:
     event: Event | None = None
     rules_hash: str = ""
     message: Message | None = None
+    once: bool = False
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,16 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message on its way to a user. ``rule`` is "" for one that the application sent itself."""
+    """A message on its way to a user. ``rule`` is "" for one that the application sent itself.
+
+    ``client``: the one client of the user that it is for; "" for all of them.
+    """
 
     user: str
     message: Message
     at: int
     rule: str = ""
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Commit:
     ``decisions``: ``(user, at, one JSON line)`` in the order they were made.
     A ``send`` entry's message is in ``outbox`` if it is to be sent: no store puts it there by itself.
     ``withdrawn`` are ids of messages that leave the outbox, those that this commit puts there included.
+    ``reworded``: ``(id, text)`` of messages in the outbox that say this from now on; one that is not there is nothing.
     The store reads a commit until `Store.commit` returns; nothing in it may change meanwhile.
     """
 
@@ -108,6 +119,7 @@ class Commit:
     decisions: list[tuple[str, int, bytes]] = field(default_factory=list)
     outbox: list[OutboxMessage] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    reworded: list[tuple[str, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -151,6 +163,12 @@ class Store(Protocol):
         among them is also kept for `rule_moments`. A message whose id already waits in the outbox is not put
         there twice; an id withdrawn that does not wait is nothing to it. Raises `ValueError` for what can never
         be committed (time or the cursor going back, keys of states, wakes and present that differ).
+        """
+
+    async def known(self, ids: list[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Of these ``(user, event id)`` those that stand in the log as entries with ``once``, evaluated or not.
+
+        They are known as long as their entries are kept.
         """
 
     async def next_wake(self) -> int | None:

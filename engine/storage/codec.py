@@ -31,6 +31,7 @@ class _MessageLine(msgspec.Struct, omit_defaults=True):
     options: tuple[str, ...] = ()
     data: dict[str, Json] = {}
     expires_at: str | None = None
+    prompt: str = ""
 
 
 class _EntryLine(msgspec.Struct, omit_defaults=True):
@@ -46,6 +47,8 @@ class _EntryLine(msgspec.Struct, omit_defaults=True):
     at_reported: str | None = None
     rules: str = ""
     message: _MessageLine | None = None
+    once: bool = False
+    client: str = ""
 
 
 _encoder = msgspec.json.Encoder()
@@ -65,6 +68,7 @@ def encode_entry(entry: Entry) -> bytes:
             type=event.type,
             data=event.data,
             at_reported=None if event.at_reported is None else format_at(event.at_reported),
+            once=entry.once,
         )
     else:
         line = _EntryLine(
@@ -73,6 +77,7 @@ def encode_entry(entry: Entry) -> bytes:
             user=entry.user,
             rules=entry.rules_hash,
             message=None if entry.message is None else _message_line(entry.message),
+            client=entry.client,
         )
     return _encode(line)
 
@@ -85,9 +90,9 @@ def decode_entry(line: bytes) -> Entry:
         reported = None if fields.at_reported is None else _read_at(fields.at_reported)
         data = {} if fields.data is None else fields.data
         event = Event(fields.type, fields.user, at, data, fields.id, fields.session, reported)
-        return Entry("event", at, fields.user, event)
+        return Entry("event", at, fields.user, event, once=fields.once)
     message = None if fields.message is None else _message(fields.message)
-    return Entry(fields.kind, at, fields.user, rules_hash=fields.rules, message=message)
+    return Entry(fields.kind, at, fields.user, rules_hash=fields.rules, message=message, client=fields.client)
 
 
 def encode_message(message: Message) -> bytes:
@@ -129,12 +134,12 @@ def encode_decision(decision: Decision) -> bytes:
 
 def _message_line(message: Message) -> _MessageLine:
     expires_at = None if message.expires_at is None else format_at(message.expires_at)
-    return _MessageLine(message.id, message.type, message.text, message.options, message.data, expires_at)
+    return _MessageLine(message.id, message.type, message.text, message.options, message.data, expires_at, message.prompt)
 
 
 def _message(line: _MessageLine) -> Message:
     expires_at = None if line.expires_at is None else _read_at(line.expires_at)
-    return Message(line.id, line.type, line.text, line.options, line.data, expires_at)
+    return Message(line.id, line.type, line.text, line.options, line.data, expires_at, line.prompt)
 
 
 def _read_at(stamp: str) -> int:
