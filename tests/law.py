@@ -46,6 +46,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "storage",
         "triggers",
     ),
+    "observer": ("core", "storage.base"),
     "settings": ("core", "loading"),
     "logs": ("settings",),
     "responders": ("core",),
