@@ -19,12 +19,14 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
 
 
 class WireError(Exception):
-    """What a client sent cannot be meant. ``code`` is for programs, ``message`` for who wrote the client."""
+    """What a client sent cannot be meant, or not be taken now. ``code`` is for programs, ``message`` for who wrote the
+    client; after ``retry_after_s`` seconds it may be sent again, if there is any use in that."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{message} [{code}]")
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
 
 
 def bad_frame(message: str) -> WireError:
@@ -39,7 +41,7 @@ def decode_json(text: str | bytes) -> Json:
     except UnicodeError:
         raise bad_frame(f"expected UTF-8, got something else at offset {_not_utf_8(text)}") from None
     except RecursionError:
-        raise bad_frame(_TOO_DEEP) from None
+        raise bad_frame(f"expected at most {DEPTH_MAX} levels of nesting, got more") from None
     except msgspec.ValidationError:
         raise bad_frame("expected numbers that a double can hold, got a larger one") from None
     except msgspec.DecodeError as error:
@@ -56,10 +58,10 @@ def _not_utf_8(text: str | bytes) -> int:
     return 0
 
 
-def check_bounds(value: Json) -> None:
-    """Refuse JSON that is nested deeper than `DEPTH_MAX` or holds an integer of more than 64 bits."""
+def check_bounds(value: Json, depth_max: int = DEPTH_MAX) -> None:
+    """Refuse JSON that is nested deeper than ``depth_max`` or holds an integer of more than 64 bits."""
     level = [value]
-    for _ in range(DEPTH_MAX + 1):
+    for _ in range(depth_max + 1):
         below: list[Json] = []
         for item in level:
             if isinstance(item, dict):
@@ -71,7 +73,7 @@ def check_bounds(value: Json) -> None:
         if not below:
             return
         level = below
-    raise bad_frame(_TOO_DEEP)
+    raise bad_frame(f"expected at most {depth_max} levels of nesting, got more")
 
 
 def _locate(encoded: bytes, why: str) -> tuple[str, str]:
@@ -116,7 +118,6 @@ def kind_of(value: Any) -> str:
 KINDS: dict[type, str] = {
     str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "an object",
 }  # fmt: skip
-_TOO_DEEP = f"expected at most {DEPTH_MAX} levels of nesting, got more"
 _BYTE = re.compile(r" \(byte (\d+)\)")
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)")
 _decoder = msgspec.json.Decoder()

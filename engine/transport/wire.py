@@ -124,8 +124,9 @@ def pong() -> FrameType:
     return {"type": "pong"}
 
 
-def error_frame(code: str, message: str) -> FrameType:
-    return {"type": "error", "code": code, "message": message}
+def error_frame(code: str, message: str, *, retry_after_s: int | None = None) -> FrameType:
+    frame: FrameType = {"type": "error", "code": code, "message": message}
+    return frame if retry_after_s is None else {**frame, "retryAfter": retry_after_s}
 
 
 def encode(frame: FrameType) -> str:
