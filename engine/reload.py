@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from engine.core.state import UserState
 from engine.folder import load_folder, look, read_folder
 from engine.live import Live
 from engine.loading.diagnostic import RuleErrors
+from engine.observer import SILENT, Observer, Reload
 from engine.storage.base import StoreError
 
 log = structlog.get_logger("reload")
@@ -135,10 +137,17 @@ class Reloader:
     ``problems`` are the diagnostics of the files as they are now, one line each; empty while they are fine.
     """
 
-    def __init__(self, live: Live, folder: Path, on_report: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        live: Live,
+        folder: Path,
+        on_report: Callable[[str], None] | None = None,
+        observer: Observer = SILENT,
+    ) -> None:
         self._live = live
         self._folder = folder
         self._on_report = on_report
+        self._observer = observer
         self.problems: list[str] = []
 
     async def run(self) -> None:
@@ -167,6 +176,13 @@ class Reloader:
 
     async def reload(self) -> Plan | None:
         """Compile the files as they are now and let them hold; None where they are the same or do not compile."""
+        began = time.perf_counter()
+        found = await self._reload()
+        outcome: Reload = "changed" if found else "failed" if self.problems else "unchanged"
+        self._observer.reloaded(outcome, time.perf_counter() - began)
+        return found
+
+    async def _reload(self) -> Plan | None:
         while True:
             before = self._live.rules
             try:

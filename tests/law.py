@@ -32,9 +32,9 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "stale": ("core",),
     "states": ("core",),
     "inbox": ("core", "storage.base"),
-    "turn": ("core", "isolation", "recorded", "states", "storage.base", "storage.codec"),
+    "turn": ("core", "isolation", "observer", "recorded", "states", "storage.base", "storage.codec"),
     "live": ("core", "inbox", "stale", "storage.base", "turn"),
-    "reload": ("core", "folder", "live", "loading", "storage.base"),
+    "reload": ("core", "folder", "live", "loading", "observer", "storage.base"),
     "replay": (
         "core",
         "invariants.check",
