@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
-from engine.transport.decoding import NAME_LENGTH_MAX, WireError, bad_frame, check_bounds, decode_json
+from engine.transport.decoding import DEPTH_MAX, NAME_LENGTH_MAX, WireError, bad_frame, check_bounds, decode_json
 from engine.transport.wire import EVENTS_MAX, Ping, Said, encode, read_event, read_frame, read_value
 
 MESSAGE_TEXT_MAX = 16 * 1024  # characters
@@ -24,9 +24,9 @@ class Order:
     data: dict[str, Json]
 
 
-def read_one(body: bytes) -> Ping | Said:
+def read_one(body: bytes, *, depth_max: int = DEPTH_MAX) -> Ping | Said:
     """One frame that is not several. Raises `WireError`."""
-    read = read_frame(body)
+    read = read_frame(body, depth_max=depth_max)
     if isinstance(read, Ping):
         return read
     if len(read) != 1:
@@ -34,7 +34,7 @@ def read_one(body: bytes) -> Ping | Said:
     return read[0]
 
 
-def read_events(body: bytes) -> list[Said]:
+def read_events(body: bytes, *, depth_max: int = DEPTH_MAX) -> list[Said]:
     """One event, a list, an ``events`` frame, or JSON lines. All of them or none. Raises `WireError`.
 
     JSON lines are recognised by a first line that is JSON by itself and is not all there is.
@@ -42,16 +42,16 @@ def read_events(body: bytes) -> list[Said]:
     text = body.strip()
     first, _, rest = text.partition(b"\n")
     if rest and _is_json(first):
-        return _read_lines(body)
+        return _read_lines(body, depth_max)
     value = decode_json(body)
     if not isinstance(value, list):
-        read = read_value(value)
+        read = read_value(value, depth_max=depth_max)
         if isinstance(read, Ping):
             raise bad_frame('expected an event, got a frame of type "ping", which is none')
         return read
     if len(value) > EVENTS_MAX:
         raise bad_frame(f"expected at most {EVENTS_MAX} events in one request, got {len(value)}")
-    check_bounds(value)
+    check_bounds(value, depth_max)
     said = []
     for number, item in enumerate(value):
         try:
@@ -81,7 +81,7 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _read_lines(body: bytes) -> list[Said]:
+def _read_lines(body: bytes, depth_max: int) -> list[Said]:
     said: list[Said] = []
     for number, line in enumerate(body.split(b"\n"), 1):
         if not line.strip():
@@ -94,19 +94,19 @@ def _read_lines(body: bytes) -> list[Said]:
             # The complaint begins with the place within the line, which is always the first of its text.
             raise WireError(error.code, f"{number}:{error.message.removeprefix('1:')}") from None
         try:
-            check_bounds(value)
+            check_bounds(value, depth_max)
             said.append(read_event(value))
         except WireError as error:
             raise WireError(error.code, f"{number}:1: {error.message}") from None
     return said
 
 
-def read_message(body: bytes) -> Order:
+def read_message(body: bytes, *, depth_max: int = DEPTH_MAX) -> Order:
     """The body of ``POST /messages``: ``{to: {…}, type, text, options?, data?}``. Raises `WireError`."""
     value = decode_json(body)
     if not isinstance(value, dict):
         raise bad_frame('expected a JSON object with "to", "type" and "text"')
-    check_bounds(value)
+    check_bounds(value, depth_max)
     unknown = [name for name in value if name not in MESSAGE_FIELDS]
     if unknown:
         raise WireError("bad_frame", f'expected only {", ".join(MESSAGE_FIELDS)}, got "{unknown[0][:NAME_LENGTH_MAX]}"')

@@ -17,6 +17,7 @@ from engine.core.units import SECOND, parse_at
 from engine.core.zones import find_zone
 from engine.storage.base import OutboxMessage
 from engine.transport.decoding import (
+    DEPTH_MAX,
     KINDS,
     NAME_LENGTH_MAX,
     WireError,
@@ -64,16 +65,16 @@ class Said(msgspec.Struct, frozen=True):
     at_reported: int | None = None
 
 
-def read_frame(text: str | bytes) -> Ping | list[Said]:
+def read_frame(text: str | bytes, *, depth_max: int = DEPTH_MAX) -> Ping | list[Said]:
     """The values of one frame. A frame of ``events`` is taken whole or not at all. Raises `WireError`."""
-    return read_value(decode_json(text))
+    return read_value(decode_json(text), depth_max=depth_max)
 
 
-def read_value(value: Json) -> Ping | list[Said]:
+def read_value(value: Json, *, depth_max: int = DEPTH_MAX) -> Ping | list[Said]:
     """As `read_frame`, for JSON that is already decoded."""
     if not isinstance(value, dict):
         raise bad_frame(f"expected a JSON object, got {kind_of(value)}")
-    check_bounds(value)
+    check_bounds(value, depth_max)
     frame_type = _read_type(value)
     if frame_type == "ping":
         return Ping(_read_name(value, "clientId"))
