@@ -61,7 +61,7 @@ def rate_limited(wait_s: float, whose: str = "you send") -> Refusal:
 
 def retry_after(wait_s: float) -> int:
     """Whole seconds from 1 to `RETRY_AFTER_MAX_S`, as `Retry-After` has them (RFC 9110, section 10.2.3)."""
-    return max(1, min(math.ceil(wait_s), RETRY_AFTER_MAX_S))
+    return max(1, math.ceil(min(wait_s, RETRY_AFTER_MAX_S)))
 
 
 class TokenBucket:
