@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.inbox import Overloaded
     from engine.loading.diagnostic import RuleErrors
     from engine.responders.base import ChatMessage
-    from engine.settings import SettingsErrors
+    from engine.settings_file import SettingsErrors
     from engine.storage.base import StoreError, StoreUnusable
     from engine.transport.desk import Sent
 
@@ -36,7 +36,7 @@ _MODULES = {
     "RuleErrors": "engine.loading.diagnostic",
     "Sent": "engine.transport.desk",
     "Server": "engine.app",
-    "SettingsErrors": "engine.settings",
+    "SettingsErrors": "engine.settings_file",
     "StartError": "engine.app",
     "StoreError": "engine.storage.base",
     "StoreUnusable": "engine.storage.base",

@@ -33,7 +33,9 @@ from engine.logs import configure_logs
 from engine.reload import Reloader
 from engine.responders import echo, plain
 from engine.responders.base import Responder, check_responder
-from engine.settings import DEFAULT_PATH, Settings, parse_host, parse_store, read_settings, shown_host
+from engine.settings import Settings, problems, shown_host
+from engine.settings_file import DEFAULT_PATH, read_settings
+from engine.settings_shape import parse_host, parse_store
 from engine.storage.base import Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
@@ -74,6 +76,8 @@ class Server:
         on_report: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        for names, why in problems(self.settings):
+            raise StartError(f"{'.'.join(names)}: {why}")
         if responder is not None:
             check_responder(responder)
         self._responder = responder or RESPONDERS[self.settings.responder]

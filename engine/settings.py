@@ -1,38 +1,27 @@
-"""The server's settings: ``config.yaml`` typed, then the environment over it. It opens nothing but that file.
+"""What can be set of a server, typed, and what cannot be meant together. It reads nothing: see `settings_file`.
 
-Every key has a default; an unknown one is an error with its place, and so is a variable ``PROACTIVE_…`` that
-names no setting. `SHAPE` is the whole of what may be written.
+A secret never shows in the `repr` of what holds it.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from engine.core.refusal import Refused
-from engine.core.shapes import Choice, Fields, Integer, Parsed, Shape
-from engine.core.units import DAY, MINUTE, SECOND, parse_duration
-from engine.loading.diagnostic import Diagnostic, RuleErrors
-from engine.loading.read import INVALID, Reader
-from engine.loading.tree import Node, Scalar, parse_tree
-from engine.loading.wording import did_you_mean, with_hint
+from engine.core.units import DAY, MINUTE, SECOND
 
-DEFAULT_PATH = "config.yaml"
 MEMORY_STORE = "memory:"  # for trying things out: it forgets all when the server stops
-ENVIRONMENT_PREFIX = "PROACTIVE_"
+# A key for HMAC SHA-256 has at least as many bits as the hash (RFC 7518, section 3.2).
+SECRET_BYTES_MIN = 32
 
 ResponderName = Literal["plain", "echo", "openai"]
 DurabilityName = Literal["full", "normal"]
 TokenAlgorithm = Literal["HS256", "RS256", "ES256"]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-class SettingsErrors(RuleErrors):
-    """Settings that cannot be meant, with every reason: ``config.yaml:3:1: unknown key …``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +52,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """How the tokens of clients are checked (RFC 7519). ``secret`` is for HS256, ``jwks`` a file of keys for the others.
+    """How the tokens of clients are checked (RFC 7519). ``secret`` is for HS256, ``jwks``, a file of keys, for others.
 
     ``user_claim`` names the claim that has the user.
     """
 
     algorithm: TokenAlgorithm = "HS256"
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
     jwks: Path | None = None
     audience: str | None = None
     issuer: str | None = None
@@ -99,13 +88,14 @@ class Tls:
 class OpenAI:
     """A server that speaks the chat completions of OpenAI's API. Spans are microseconds.
 
-    ``history``: messages of the conversation that go along. ``timeout`` is for the whole answer,
-    ``first_token`` for its beginning. After ``break_after`` failures in a row none is asked for ``break_for``.
+    ``history``: messages of the conversation that go along. ``first_token`` is how long the beginning of an
+    answer may take; for all of it there is `Settings.answer_timeout`. After ``break_after`` failures in a row none
+    is asked for ``break_for``.
     """
 
     url: str = "http://127.0.0.1:11434/v1"
     model: str = ""
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     system: str = ""
     stream: bool = True
     history: int = 20
@@ -149,19 +139,14 @@ class Settings:
     limits: Limits = Limits()
 
 
-def parse_host(text: str) -> str:
-    """An address of this machine alone. Raises `Refused`: nothing could guard any other."""
-    if text == "localhost":
-        return text
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    if host == "localhost":
+        return True
     try:
-        if ipaddress.ip_address(text).is_loopback:
-            return text
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        pass
-    raise Refused(
-        f'expected a loopback address such as "127.0.0.1", got "{text}"',
-        hint="whoever can reach the server can speak for any client, so it listens on this machine only",
-    )
+        return False
 
 
 def shown_host(host: str) -> str:
@@ -169,138 +154,41 @@ def shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def parse_store(text: str) -> str:
-    """``"sqlite:PATH"`` or ``"memory:"``, as `open_store` takes them. Raises `Refused`."""
-    kind, colon, path = text.partition(":")
-    if text != MEMORY_STORE and (kind != "sqlite" or not colon or not path.strip()):
-        raise Refused(f'expected a store such as "sqlite:proactive.db", got "{text}"')
-    return text
+def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What cannot be served together: the key that is at fault, and why. Each by itself is right."""
+    auth = settings.auth
+    if not is_loopback(settings.host) and (auth.tokens is None or auth.backend_keys is None):
+        missing = [key for key, is_set in (("tokens", auth.tokens), ("backend_keys", auth.backend_keys)) if not is_set]
+        yield (
+            ("host",),
+            f'expected a loopback address such as "127.0.0.1", got "{settings.host}"; whoever can reach the server '
+            f"could speak for anybody: set {' and '.join(f'auth.{key}' for key in missing)} first",
+        )
+    if auth.tokens is not None:
+        yield from _problems_of_tokens(auth.tokens)
+    if settings.responder == "openai" and not settings.openai.model:
+        yield ("responder",), 'expected openai.model with "openai"; name the model that is to answer'
 
 
-def parse_rules(text: str) -> Path:
-    if not text.strip():
-        raise Refused('expected a folder such as "rules", got nothing')
-    return Path(text)
-
-
-_PORT = "Port on which {} is served; 0 takes any that is free."
-SHAPE = Fields(
-    keys={
-        "host": Parsed(parse=parse_host, examples=("127.0.0.1", "::1"), doc="A loopback address to listen on."),
-        "ws_port": Integer(minimum=0, maximum=65535, doc=_PORT.format("WebSocket")),
-        "http_port": Integer(minimum=0, maximum=65535, doc=_PORT.format("HTTP")),
-        "rules": Parsed(parse=parse_rules, examples=("rules",), doc="Folder of rule files."),
-        "store": Parsed(parse=parse_store, examples=("sqlite:proactive.db",), doc="Where all is kept."),
-        "responder": Choice(words=("plain", "echo"), doc="Who answers chat messages."),
-        "answer_timeout": Parsed(parse=parse_duration, examples=("30s",), doc="How long an answer may take."),
-        "message_expires": Parsed(
-            parse=parse_duration, examples=("1d",), doc="How long the application's messages wait."
-        ),
-        "heartbeat": Parsed(
-            parse=parse_duration, examples=("20s",), doc="How often a client has to answer a ping."
-        ),
-        "log": Fields(
-            keys={
-                "format": Choice(words=("console", "json"), doc="Lines for people, or JSON lines."),
-                "level": Choice(words=("debug", "info", "warning", "error"), doc="What is worth a line."),
-            },
-        ),
-        "limits": Fields(
-            keys={
-                "frame_bytes": Integer(minimum=1024, maximum=1024 * 1024, doc="Largest WebSocket frame."),
-                "body_bytes": Integer(minimum=1024, maximum=64 * 1024 * 1024, doc="Largest HTTP body."),
-                "queue_frames": Integer(minimum=8, maximum=65536, doc="Frames waiting for a connection."),
-            },
-        ),
-    }
-)  # fmt: skip
-
-
-def read_settings(path: str | Path | None, environment: Mapping[str, str]) -> Settings:
-    """The settings of a file, of `DEFAULT_PATH` if there is one for None; then those of the environment.
-
-    Paths in a file are seen from the file's folder, those of the environment from where the process runs.
-    Raises `SettingsErrors` with all that is wrong.
-    """
-    source = Path(DEFAULT_PATH if path is None else path)
-    errors: list[Diagnostic] = []
-    values: dict[str, Any] = {}
-    if path is not None or source.exists():
-        values, errors = _read_file(source)
-        if "rules" in values:
-            values["rules"] = source.parent / values["rules"]
-        if values.get("store", MEMORY_STORE) != MEMORY_STORE:
-            values["store"] = f"sqlite:{source.parent / values['store'].removeprefix('sqlite:')}"
-    from_environment, more = _read_environment(environment)
-    if errors or more:
-        raise SettingsErrors([*errors, *more])
-    return _with(_with(Settings(), values), from_environment)
-
-
-def _read_file(source: Path) -> tuple[dict[str, Any], list[Diagnostic]]:
-    try:
-        text = source.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        return {}, [
-            Diagnostic(str(source), 1, 1, f"expected UTF-8, got something else at byte {error.start}", "syntax")
-        ]
-    except OSError as error:
-        why = f"expected a file of settings, cannot read it: {(error.strerror or str(error)).lower()}"
-        return {}, [Diagnostic(str(source), 0, 0, why, "unreadable")]
-    tree = parse_tree(str(source), text)
-    if tree.errors or tree.root is None:
-        return {}, tree.errors
-    reader = Reader(tree)
-    values = reader.read(tree.root, SHAPE)
-    return ({} if values is INVALID else values), reader.errors
-
-
-def _read_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[Diagnostic]]:
-    """``PROACTIVE_WS_PORT``, ``PROACTIVE_LOG_LEVEL``: the keys of `SHAPE`, joined by underscores."""
-    places = {variable: (names, shape) for variable, names, shape in _variables(SHAPE, ())}
-    values: dict[str, Any] = {}
-    errors: list[Diagnostic] = []
-    for variable in sorted(environment):
-        if not variable.startswith(ENVIRONMENT_PREFIX):
-            continue
-        if variable not in places:
-            why = with_hint("no setting has this name", did_you_mean(variable, places))
-            errors.append(Diagnostic(variable, 0, 0, why, "unknown-key"))
-            continue
-        names, shape = places[variable]
-        value, complaints = _read_variable(variable, environment[variable], shape)
-        errors += complaints
-        inner = values
-        for name in names[:-1]:
-            inner = inner.setdefault(name, {})
-        inner[names[-1]] = value
-    return values, errors
-
-
-def _variables(shape: Fields, above: tuple[str, ...]) -> list[tuple[str, tuple[str, ...], Shape]]:
-    found: list[tuple[str, tuple[str, ...], Shape]] = []
-    for name, below in shape.keys.items():
-        names = (*above, name)
-        if isinstance(below, Fields):
-            found += _variables(below, names)
-        else:
-            found.append((ENVIRONMENT_PREFIX + "_".join(names).upper(), names, below))
-    return found
-
-
-def _read_variable(variable: str, text: str, shape: Shape) -> tuple[Any, list[Diagnostic]]:
-    tree = parse_tree(variable, text if isinstance(shape, Integer) else "")
-    # Only a number is read as YAML; anything else in the environment is text, whatever it looks like.
-    node: Node = tree.root or Scalar(text, text, '"', 1, 1, 0)
-    reader = Reader(tree)
-    value = reader.read(node, shape)
-    # A variable has no lines.
-    return value, [replace(error, line=0, column=0) for error in tree.errors + reader.errors]
-
-
-def _with(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    parts = {
-        "log": replace(settings.log, **values.get("log", {})),
-        "limits": replace(settings.limits, **values.get("limits", {})),
-    }
-    return replace(settings, **{**values, **parts})
+def _problems_of_tokens(tokens: Tokens) -> Iterator[tuple[tuple[str, ...], str]]:
+    place = ("auth", "tokens", "algorithm")
+    if tokens.algorithm == "HS256":
+        length = len((tokens.secret or "").encode())
+        if tokens.secret is None:
+            yield (
+                place,
+                "HS256 needs a secret; set PROACTIVE_AUTH_TOKENS_SECRET, or PROACTIVE_AUTH_TOKENS_SECRET_FILE to the "
+                "name of a file that holds it",
+            )
+        elif length < SECRET_BYTES_MIN:
+            yield (
+                ("auth", "tokens", "secret"),
+                f"expected a secret of at least {SECRET_BYTES_MIN} bytes, got {length}; make one: openssl rand -hex 32",
+            )
+        if tokens.jwks is not None:
+            yield ("auth", "tokens", "jwks"), 'expected no file of keys with "HS256", whose key is the secret'
+    else:
+        if tokens.jwks is None:
+            yield place, f"{tokens.algorithm} needs auth.tokens.jwks, the file of the issuer's public keys"
+        if tokens.secret is not None:
+            yield ("auth", "tokens", "secret"), f'expected no secret with "{tokens.algorithm}", whose keys are in jwks'

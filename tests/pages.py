@@ -28,7 +28,7 @@ from engine.loading.read import Reader
 from engine.loading.tree import parse_tree
 from engine.replay.driver import replay
 from engine.replay.source import parse_source
-from engine.settings import SHAPE as SETTINGS_SHAPE
+from engine.settings_shape import SHAPE as SETTINGS_SHAPE
 from engine.storage.base import OutboxMessage
 from engine.transport.wire import message_frame
 from engine.triggers import KINDS

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from engine.core.units import SECOND
-from engine.settings import Limits, Log, Settings, SettingsErrors, read_settings
+from engine.settings import Auth, Limits, Log, OpenAI, Settings, Telemetry, Tls, Tokens
+from engine.settings_file import SettingsErrors, read_settings
 
+KINDS = (Settings, Limits, Tokens, Auth, Tls, OpenAI, Telemetry, Log)
+SECRET = {"PROACTIVE_AUTH_TOKENS_SECRET": "s" * 32}
 ROOT = Path(__file__).parent.parent
 
 
@@ -20,7 +24,7 @@ def test_the_shipped_file_says_every_key_and_all_defaults(monkeypatch: pytest.Mo
     monkeypatch.chdir(ROOT)
     assert read_settings("config.yaml", {}) == Settings()
     written = Path("config.yaml").read_text(encoding="utf-8")
-    for name in (*Settings.__slots__, *Log.__slots__, *Limits.__slots__):
+    for name in [field.name for kind in KINDS for field in fields(kind)]:
         assert f"{name}:" in written, f"{name} is not explained"
 
 
@@ -65,7 +69,10 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("log:\n  levle: info\n", '2:3: unknown key "levle", did you mean "level"? [unknown-key]'),
         ("ws_port: 65536\n", "1:10: expected a whole number from 0 to 65535, got 65536 [bad-value]"),
         ("http_port: many\n", '1:12: expected a whole number from 0 to 65535, got "many" [wrong-type]'),
-        ("responder: openai\n", '1:12: expected "plain" or "echo", got "openai" [bad-value]'),
+        (
+            "responder: openai\n",
+            '1:12: expected openai.model with "openai"; name the model that is to answer [together]',
+        ),
         (
             "answer_timeout: 30\n",
             '1:17: expected a duration such as "90s", "5m" or "1h30m", got 30, '
@@ -79,8 +86,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("rules: ''\n", '1:9: expected a folder such as "rules", got nothing [bad-value]'),
         (
             "host: 0.0.0.0\n",
-            '1:7: expected a loopback address such as "127.0.0.1", got "0.0.0.0"; whoever can reach the server can '
-            "speak for any client, so it listens on this machine only [bad-value]",
+            '1:7: expected a loopback address such as "127.0.0.1", got "0.0.0.0"; whoever can reach the server could '
+            "speak for anybody: set auth.tokens and auth.backend_keys first [together]",
         ),
         ("ws_port: 1\nws_port: 2\n", '2:1: repeated key "ws_port", first written in line 1 [repeated-key]'),
     ],
@@ -97,9 +104,18 @@ def test_addresses_of_this_machine_are_allowed(tmp_path: Path, host: str) -> Non
     assert read_settings(write(tmp_path, f'host: "{host}"\n'), {}).host == host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.com", ""])
-def test_no_other_address_is(tmp_path: Path, host: str) -> None:
-    with pytest.raises(SettingsErrors, match="expected a loopback address"):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1"])
+def test_others_are_only_where_nobody_can_speak_for_anybody(tmp_path: Path, host: str) -> None:
+    for auth in ("", "auth: {tokens: {}}", "auth: {backend_keys: keys.json}"):
+        with pytest.raises(SettingsErrors, match="expected a loopback address"):
+            read_settings(write(tmp_path, f'host: "{host}"\n{auth}\n'), SECRET if "tokens" in auth else {})
+    path = write(tmp_path, f'host: "{host}"\nauth: {{tokens: {{}}, backend_keys: keys.json}}\n')
+    assert read_settings(path, SECRET).host == host
+
+
+@pytest.mark.parametrize("host", ["example.com", "", "127.0.0.1:80"])
+def test_names_are_no_addresses(tmp_path: Path, host: str) -> None:
+    with pytest.raises(SettingsErrors, match="expected an address such as"):
         read_settings(write(tmp_path, f'host: "{host}"\n'), {})
 
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 import typer
 
-from engine.settings import SettingsErrors, read_settings, shown_host
+from engine.settings import shown_host
+from engine.settings_file import SettingsErrors, read_settings
 
 Scheme = Literal["ws", "http"]
 
@@ -22,7 +23,7 @@ def address_of_server(scheme: Scheme, config: Path | None, option: str) -> str:
     ``option`` is the one by which the address can be given instead, for the message.
     """
     try:
-        settings = read_settings(config, os.environ)
+        settings = read_settings(config, os.environ, to_serve=False)
     except SettingsErrors as errors:
         for diagnostic in errors.diagnostics:
             typer.echo(diagnostic, err=True)

@@ -32,7 +32,7 @@ from engine.replay.page.compared import diff_page
 from engine.replay.recording import recorded_rules
 from engine.replay.report import details
 from engine.revision import NoRevision, in_work_tree, read_revision
-from engine.settings import read_settings
+from engine.settings_file import read_settings
 from engine.triggers import KINDS
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
@@ -168,7 +168,7 @@ class Side:
 
 
 def _sides(before: str | None, after: str | None, config: str | None, opened: Opened) -> tuple[Side, Side]:
-    folder = str(read_settings(config, os.environ).rules)
+    folder = str(read_settings(config, os.environ, to_serve=False).rules)
     new = _side(after or folder, folder)
     if before is None and opened.recording is not None:
         return Side("the recorded rules", recorded_rules(opened.recording)), new

@@ -36,7 +36,7 @@ from engine.replay.silence import explain_silence, survey_of
 from engine.replay.verify import Verification, verified
 from engine.replay.worker import Reading
 from engine.replay.written import SortedLines
-from engine.settings import read_settings
+from engine.settings_file import read_settings
 from engine.triggers import KINDS
 
 LINES_SHARE = 4  # of the memory that events may take, so much besides is for decisions that are to be written
@@ -147,7 +147,7 @@ class _Run:
             stop(f"--decisions and --report: both are {self.page}")
 
     def named_rules(self) -> Timeline:
-        folder = self.rules or read_settings(self.config, os.environ).rules
+        folder = self.rules or read_settings(self.config, os.environ, to_serve=False).rules
         loaded = load_folder_with_tests(folder)
         self.invariants = tuple(
             [replace(invariant, path=opened_as(folder, invariant.path)) for invariant in loaded.invariants]

@@ -16,7 +16,9 @@ from engine.cli.stopping import stop_refused
 from engine.folder import shipped_rules
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.logs import configure_logs
-from engine.settings import DEFAULT_PATH, ENVIRONMENT_PREFIX, Settings
+from engine.settings import Settings
+from engine.settings_file import DEFAULT_PATH
+from engine.settings_shape import PREFIX
 from engine.storage.base import StoreError
 
 
@@ -58,7 +60,7 @@ def check_ports(settings: Settings) -> None:
 
 def _nothing_here() -> bool:
     """Whether nobody has said which rules to serve, and there are none where they would be looked for."""
-    named = f"{ENVIRONMENT_PREFIX}RULES" in os.environ
+    named = f"{PREFIX}RULES" in os.environ
     return not named and not Path(DEFAULT_PATH).exists() and not Settings().rules.exists()
 
 

@@ -32,7 +32,7 @@ from engine.replay.recording import recorded_rules
 from engine.replay.report import details
 from engine.replay.sweep import NEAR, TYPING, Moments, Sweep, Sweeper, breakpoints_of, sweeper
 from engine.replay.sweep_text import as_json, chart, in_order, summary, table
-from engine.settings import read_settings
+from engine.settings_file import read_settings
 
 
 def sweep(
@@ -147,7 +147,7 @@ class _Run:
     def base(self, opened: Opened) -> RuleSet:
         if opened.recording is not None and self.rules is self.config is None:
             return recorded_rules(opened.recording).latest
-        return load_folder(self.rules or read_settings(self.config, os.environ).rules)
+        return load_folder(self.rules or read_settings(self.config, os.environ, to_serve=False).rules)
 
     def take(self, opened: Opened, ready: Sweeper, until: int | None) -> bool:
         """Run user after user; whether it came to the end. What was run before an interrupt counts."""

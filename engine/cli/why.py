@@ -22,7 +22,7 @@ from engine.replay.report import details
 from engine.replay.why import AROUND, Asked, NothingKnown, account
 from engine.replay.why_text import as_json, text
 from engine.replay.witness import names_of
-from engine.settings import read_settings
+from engine.settings_file import read_settings
 
 
 def why(
@@ -83,7 +83,7 @@ def why(
 
 def folder_of(rules: str | None, config: str | None) -> str:
     """The folder or the file of the rules."""
-    return str(rules or read_settings(config, os.environ).rules)
+    return str(rules or read_settings(config, os.environ, to_serve=False).rules)
 
 
 def timeline_of(opened: Opened, rules: str | None, config: str | None) -> Timeline:
