@@ -1,0 +1,1 @@
+"""The numbers of a running server, for Prometheus."""
