@@ -105,7 +105,8 @@ class Commit:
     ``decisions``: ``(user, at, one JSON line)`` in the order they were made.
     A ``send`` entry's message is in ``outbox`` if it is to be sent: no store puts it there by itself.
     ``withdrawn`` are ids of messages that leave the outbox, those that this commit puts there included.
-    ``reworded``: ``(id, text)`` of messages in the outbox that say this from now on; one that is not there is nothing.
+    ``reworded``: ``(id, text)`` of messages in the outbox that say this from now on and have no prompt any more, those
+    that this commit puts there included; one that is not there is nothing to it.
     The store reads a commit until `Store.commit` returns; nothing in it may change meanwhile.
     """
 

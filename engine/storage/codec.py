@@ -134,7 +134,9 @@ def encode_decision(decision: Decision) -> bytes:
 
 def _message_line(message: Message) -> _MessageLine:
     expires_at = None if message.expires_at is None else format_at(message.expires_at)
-    return _MessageLine(message.id, message.type, message.text, message.options, message.data, expires_at, message.prompt)
+    return _MessageLine(
+        message.id, message.type, message.text, message.options, message.data, expires_at, message.prompt
+    )
 
 
 def _message(line: _MessageLine) -> Message:

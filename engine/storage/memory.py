@@ -6,7 +6,9 @@ as long as it lives. No method gives way to another while it changes something, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from engine.core.model import Event, Json
 from engine.storage.base import (
@@ -120,6 +122,11 @@ class MemoryStore:
         partition.decisions.extend(line for _, _, line in commit.decisions)
         for outgoing in commit.outbox:
             self._outbox.setdefault(outgoing.message.id, outgoing)
+        for message_id, text in commit.reworded:
+            if message_id in self._outbox:
+                outgoing = self._outbox[message_id]
+                message = msgspec.structs.replace(outgoing.message, text=text, prompt="")
+                self._outbox[message_id] = replace(outgoing, message=message)
         for message_id in commit.withdrawn:
             self._outbox.pop(message_id, None)
         for waiting in self._waiting({outgoing.user for outgoing in commit.outbox}).values():
@@ -135,6 +142,16 @@ class MemoryStore:
                 if outgoing.user in users:
                     waiting.setdefault(outgoing.user, []).append(outgoing)
         return waiting
+
+    async def known(self, ids: list[tuple[str, str]]) -> set[tuple[str, str]]:
+        self._check_open()
+        asked = set(ids)
+        return {
+            (entry.user, entry.event.id)
+            for number in {partition_of(user, self.partition_count) for user, _ in asked}
+            for entry in self._partitions[number].log
+            if entry.once and entry.event is not None and (entry.user, entry.event.id) in asked
+        }
 
     async def next_wake(self) -> int | None:
         self._check_open()

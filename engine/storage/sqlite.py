@@ -31,7 +31,7 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
-from engine.storage.codec import decode_entry, decode_message
+from engine.storage.codec import decode_entry, decode_message, encode_message
 from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
 from engine.storage.sqlite_rows import entry_row, fault_row, from_name, outgoing_row, to_name
 from engine.storage.sqlite_schema import Durability, connect, transaction
@@ -116,6 +116,13 @@ class SqliteStore:
     async def commit(self, commits: list[Commit]) -> None:
         check_commits(commits, self.partition_count)
         await self._run(lambda: self._commit(commits))
+
+    async def known(self, ids: list[tuple[str, str]]) -> set[tuple[str, str]]:
+        def find() -> set[tuple[str, str]]:
+            names = (((user, name), (to_name(user), to_name(name))) for user, name in ids)
+            return {asked for asked, row in names if self._db.execute(queries.KNOWN, row).fetchone()}
+
+        return await self._run(find)
 
     async def next_wake(self) -> int | None:
         def find() -> int | None:
@@ -281,6 +288,7 @@ class SqliteStore:
                 self._write_decisions(commit)
             self._write_outbox(
                 [outgoing for commit in commits for outgoing in commit.outbox],
+                [pair for commit in commits for pair in commit.reworded],
                 [message_id for commit in commits for message_id in commit.withdrawn],
             )
             faults = [fault_row(fault) for commit in commits for fault in commit.faults]
@@ -320,15 +328,23 @@ class SqliteStore:
         ]
         self._db.executemany(queries.ADD_DECISION, rows)
 
-    def _write_outbox(self, outbox: list[OutboxMessage], withdrawn: list[str]) -> None:
+    def _write_outbox(self, outbox: list[OutboxMessage], reworded: list[tuple[str, str]], withdrawn: list[str]) -> None:
         self._db.executemany(queries.ADD_OUTGOING, [outgoing_row(outgoing) for outgoing in outbox])
+        for message_id, text in reworded:
+            row = self._db.execute(queries.OUTGOING_LINE, (to_name(message_id),)).fetchone()
+            if row is not None:
+                message = msgspec.structs.replace(decode_message(row[0]), text=text, prompt="")
+                self._db.execute(queries.REWORD_OUTGOING, (encode_message(message), to_name(message_id)))
         self._db.executemany(queries.REMOVE_OUTGOING, [(to_name(message_id),) for message_id in withdrawn])
         users = dict.fromkeys(outgoing.user for outgoing in outbox)
         self._db.executemany(queries.TRIM_OUTBOX, [(to_name(user), OUTBOX_PER_USER_MAX) for user in users])
 
     def _pending(self, user: str, now: int) -> list[OutboxMessage]:
         rows = self._db.execute(queries.PENDING, (to_name(user),)).fetchall()
-        waiting = [OutboxMessage(user, decode_message(line), at, from_name(rule)) for line, at, rule in rows]
+        waiting = [
+            OutboxMessage(user, decode_message(line), at, from_name(rule), from_name(client))
+            for line, at, rule, client in rows
+        ]
         fresh = [each for each in waiting if each.message.expires_at is None or now < each.message.expires_at]
         if len(fresh) < len(waiting) and not self.read_only:
             with self._writing() as db:

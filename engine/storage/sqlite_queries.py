@@ -24,8 +24,11 @@ MOVE_LAST_AT = "UPDATE partitions SET last_at = ? WHERE partition = ?"
 
 # One more entry behind the log's last.
 ADD_ENTRY = """
-INSERT INTO log (partition, number, at, kind, user, line) VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT))
+INSERT INTO log (partition, number, at, kind, user, once_id, line) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 """
+
+# Whether an event that happens once stands in the log.
+KNOWN = "SELECT 1 FROM log WHERE user = ? AND once_id = ?"
 
 # Entries of a partition behind a number, in order.
 ENTRIES = """
@@ -76,18 +79,22 @@ DECISIONS = "SELECT CAST(line AS BLOB) FROM decisions WHERE partition = ? ORDER 
 
 # A message to a user; one that already waits is the same message.
 ADD_OUTGOING = """
-INSERT INTO outbox (id, user, at, rule, expires_at, line) VALUES (?, ?, ?, ?, ?, CAST(? AS TEXT))
+INSERT INTO outbox (id, user, at, rule, client, expires_at, line) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
 ON CONFLICT (id) DO NOTHING
 """
 
 # The oldest messages of a user beyond so many leave.
 TRIM_OUTBOX = """
-DELETE FROM outbox WHERE rowid IN
-(SELECT rowid FROM outbox WHERE user = ? ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)
+DELETE FROM outbox WHERE number IN
+(SELECT number FROM outbox WHERE user = ? ORDER BY at DESC, number DESC LIMIT -1 OFFSET ?)
 """
 
 # What waits for a user, oldest first.
-PENDING = "SELECT CAST(line AS BLOB), at, rule FROM outbox WHERE user = ? ORDER BY at, rowid"
+PENDING = "SELECT CAST(line AS BLOB), at, rule, client FROM outbox WHERE user = ? ORDER BY at, number"
+
+# A message that waits, and the same with other words.
+OUTGOING_LINE = "SELECT CAST(line AS BLOB) FROM outbox WHERE id = ?"
+REWORD_OUTGOING = "UPDATE outbox SET line = CAST(? AS TEXT) WHERE id = ?"
 
 # A message has been handed over, or is withdrawn.
 REMOVE_OUTGOING = "DELETE FROM outbox WHERE id = ?"

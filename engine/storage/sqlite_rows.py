@@ -25,17 +25,19 @@ def from_name(name: Name) -> str:
     return name.decode("utf-8", "surrogatepass") if isinstance(name, bytes) else name
 
 
-def entry_row(partition: int, number: int, entry: Entry) -> tuple[int, int, int, str, Name, bytes]:
-    return partition, number, entry.at, entry.kind, to_name(entry.user), encode_entry(entry)
+def entry_row(partition: int, number: int, entry: Entry) -> tuple[int, int, int, str, Name, Name | None, bytes]:
+    once_id = to_name(entry.event.id) if entry.once and entry.event is not None else None
+    return partition, number, entry.at, entry.kind, to_name(entry.user), once_id, encode_entry(entry)
 
 
-def outgoing_row(outgoing: OutboxMessage) -> tuple[Name, Name, int, Name, int | None, bytes]:
+def outgoing_row(outgoing: OutboxMessage) -> tuple[Name, Name, int, Name, Name, int | None, bytes]:
     message = outgoing.message
     return (
         to_name(message.id),
         to_name(outgoing.user),
         outgoing.at,
         to_name(outgoing.rule),
+        to_name(outgoing.client),
         message.expires_at,
         encode_message(message),
     )

@@ -17,20 +17,52 @@ Durability = Literal["full", "normal"]
 CHECKED_BYTES_MAX = 512 * 1024 * 1024  # beyond it opening would take too long
 
 APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database by
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+CLEAN = "clean"  # the row of `meta` that says that whatever has ever been deleted from the file was overwritten
 WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
 CACHE_KIB = 32 * 1024
 
+# The order of what is sent is that of its numbers, none of which is ever used again.
+_OUTBOX = """
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id UNIQUE NOT NULL,
+    user NOT NULL,
+    at INTEGER NOT NULL,
+    rule NOT NULL,
+    client NOT NULL,
+    expires_at INTEGER,
+    line TEXT NOT NULL
+);
+CREATE INDEX outbox_by_user ON outbox (user, at);
+CREATE INDEX outbox_by_expiry ON outbox (expires_at) WHERE expires_at IS NOT NULL;
+""".strip()
+
+# What the folded part of the log comes to: of each user the state that it leads to, and what rule sets that began later
+# may still want to know of it.
+_BASES = """
+CREATE TABLE bases (
+    user PRIMARY KEY NOT NULL,
+    partition INTEGER NOT NULL,
+    wake INTEGER,
+    state BLOB NOT NULL,
+    past BLOB NOT NULL
+);
+CREATE INDEX bases_by_wake ON bases (partition, wake) WHERE wake IS NOT NULL;
+""".strip()
+
 # Names (users, rules, ids) are TEXT; one with a lone surrogate, which is no UTF-8, is a BLOB of its bytes.
 # The columns that hold them have no declared type, so that SQLite leaves both as they are.
-SCHEMA = """
+SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
 
 CREATE TABLE partitions (
     partition INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
     cursor INTEGER NOT NULL,
-    last_at INTEGER NOT NULL
+    last_at INTEGER NOT NULL,
+    folded INTEGER NOT NULL DEFAULT 0,
+    folded_at INTEGER NOT NULL DEFAULT -1
 );
 
 CREATE TABLE log (
@@ -40,9 +72,11 @@ CREATE TABLE log (
     kind TEXT NOT NULL,
     user NOT NULL,
     line TEXT NOT NULL,
+    once_id,
     PRIMARY KEY (partition, number)
 ) WITHOUT ROWID;
 CREATE INDEX log_by_user ON log (user, number) WHERE kind = 'event';
+CREATE INDEX log_by_id ON log (user, once_id) WHERE once_id IS NOT NULL;
 
 CREATE TABLE states (
     user PRIMARY KEY NOT NULL,
@@ -62,18 +96,10 @@ CREATE TABLE decisions (
     line TEXT NOT NULL,
     PRIMARY KEY (partition, number)
 ) WITHOUT ROWID;
+CREATE INDEX decisions_by_at ON decisions (partition, at);
 
-CREATE TABLE outbox (
-    id PRIMARY KEY NOT NULL,
-    user NOT NULL,
-    at INTEGER NOT NULL,
-    rule NOT NULL,
-    expires_at INTEGER,
-    line TEXT NOT NULL
-);
-CREATE INDEX outbox_by_user ON outbox (user, at);
-CREATE INDEX outbox_by_expiry ON outbox (expires_at) WHERE expires_at IS NOT NULL;
-
+{_OUTBOX}
+{_BASES}
 CREATE TABLE faults (
     number INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
@@ -87,10 +113,33 @@ CREATE TABLE rule_sets (hash PRIMARY KEY NOT NULL, sources TEXT NOT NULL);
 CREATE TABLE rule_moments (at INTEGER NOT NULL, hash NOT NULL, UNIQUE (at, hash));
 """
 
-# What makes a file of the version before into one of this version. A file of version 1 can be read as it is.
+# What makes a file of the version before into one of this version. `FORMER` lets one be read as it is.
 UPGRADES: Mapping[int, str] = {
     2: "CREATE INDEX log_by_user ON log (user, number) WHERE kind = 'event'",
+    3: f"""
+ALTER TABLE partitions ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE partitions ADD COLUMN folded_at INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE log ADD COLUMN once_id;
+CREATE INDEX log_by_id ON log (user, once_id) WHERE once_id IS NOT NULL;
+CREATE INDEX decisions_by_at ON decisions (partition, at);
+ALTER TABLE outbox RENAME TO former_outbox;
+DROP INDEX outbox_by_user;
+DROP INDEX outbox_by_expiry;
+{_OUTBOX}
+INSERT INTO outbox (id, user, at, rule, client, expires_at, line)
+SELECT id, user, at, rule, '', expires_at, line FROM former_outbox ORDER BY rowid;
+DROP TABLE former_outbox;
+{_BASES}
+""",
 }
+
+# What a reader sees of a file before version 3, which it may not upgrade.
+FORMER = """
+CREATE TEMP VIEW partitions AS SELECT *, 0 AS folded, -1 AS folded_at FROM main.partitions;
+CREATE TEMP VIEW log AS SELECT *, NULL AS once_id FROM main.log;
+CREATE TEMP VIEW outbox AS SELECT rowid AS number, '' AS client, * FROM main.outbox;
+CREATE TEMP VIEW bases AS SELECT user, partition, wake, state, x'' AS past FROM main.states WHERE false;
+"""
 VERSION_READ_MIN = 1
 
 
@@ -125,6 +174,8 @@ def connect(
         _tune(db, path, durability, read_only)
         if not read_only:
             _upgrade(db)
+        elif _version(db) < 3:
+            _execute_all(db, FORMER)
         return db, _partition_count(db, path, partition_count)
     except sqlite3.Error as error:
         db.close()
@@ -205,13 +256,14 @@ def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
 
 def _make(db: sqlite3.Connection, path: Path, partition_count: int) -> None:
     """Make the tables; where somebody else did so a moment ago, theirs stand."""
+    # So that what is freed can be given back piece by piece; it has to be said before there is anything.
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     with transaction(db):
         if not _is_ours(db, path):
-            for statement in SCHEMA.split(";\n"):
-                db.execute(statement)
-            db.execute("INSERT INTO meta VALUES ('partition_count', ?)", (partition_count,))
+            _execute_all(db, SCHEMA)
+            db.execute("INSERT INTO meta VALUES ('partition_count', ?), (?, 1)", (partition_count, CLEAN))
             rows = [(partition,) for partition in range(partition_count)]
-            db.executemany("INSERT INTO partitions VALUES (?, 0, 0, -1)", rows)
+            db.executemany("INSERT INTO partitions (partition, version, cursor, last_at) VALUES (?, 0, 0, -1)", rows)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -222,8 +274,13 @@ def _upgrade(db: sqlite3.Connection) -> None:
         return
     with transaction(db):
         for version in range(_version(db) + 1, SCHEMA_VERSION + 1):
-            db.execute(UPGRADES[version])
+            _execute_all(db, UPGRADES[version])
             db.execute(f"PRAGMA user_version = {version}")
+
+
+def _execute_all(db: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";\n"):
+        db.execute(statement)
 
 
 @contextmanager
@@ -252,6 +309,8 @@ def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only:
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnusable(f'the file system of "{path}" does not support a write-ahead log: use a local disk')
+    # What is deleted is overwritten, so that erasing a user leaves nothing on pages that are free or half empty.
+    db.execute("PRAGMA secure_delete = ON").fetchall()
     # FULL: what was committed outlives a loss of power; NORMAL: it outlives the process, and a loss of power
     # may take the last commits (and leaves the file whole).
     db.execute(f"PRAGMA synchronous = {durability.upper()}")

@@ -180,6 +180,64 @@ async def test_a_message_that_is_sent_and_withdrawn_by_one_commit_never_leaves(s
     assert await store.pending(ANN, 0) == mine[:-1]
 
 
+async def test_a_message_is_for_one_client_or_for_all(store: Store) -> None:
+    mine = [replace(outgoing(ANN, 1), client="tab \ud800"), outgoing(ANN, 2)]
+    await store.commit([Commit(0, 0, 0, outbox=mine)])
+    assert await store.pending(ANN, 0) == mine
+
+
+async def test_a_reworded_message_keeps_its_place_and_says_the_new_text_without_a_prompt(store: Store) -> None:
+    prompt = Message("m1", "question", "plain", ("Yes",), {"a": 1}, 99, "ask kindly")
+    mine = [OutboxMessage(ANN, prompt, 1, "idle", "tab"), outgoing(ANN, 2, at=1)]
+    await store.commit([Commit(0, 0, 0, outbox=mine)])
+    await store.commit([Commit(0, 1, 0, reworded=[("m1", "wörds"), ("unknown", "x")])])
+    kept = replace(mine[0], message=msgspec.structs.replace(prompt, text="wörds", prompt=""))
+    assert await store.pending(ANN, 0) == [kept, mine[1]]
+
+
+async def test_a_message_that_is_sent_and_reworded_by_one_commit_says_the_new_text(store: Store) -> None:
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1)], reworded=[(f"{ANN}-1", "new")])])
+    assert [each.message.text for each in await store.pending(ANN, 0)] == ["new"]
+
+
+async def test_a_message_that_is_reworded_and_withdrawn_by_one_commit_is_gone(store: Store) -> None:
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1)])])
+    await store.commit([Commit(0, 1, 0, reworded=[(f"{ANN}-1", "new")], withdrawn=[f"{ANN}-1"])])
+    assert await store.pending(ANN, 0) == []
+
+
+async def test_messages_stay_in_their_order_when_those_before_them_have_left(store: Store) -> None:
+    mine = [outgoing(ANN, number, at=5) for number in range(4)]
+    await store.commit([Commit(0, 0, 0, outbox=mine[:2])])
+    await store.relayed([each.message.id for each in mine[:2]], 0)
+    await store.commit([Commit(0, 1, 0, outbox=mine[2:])])
+    await store.relayed([mine[3].message.id], 0)
+    await store.commit([Commit(0, 2, 0, outbox=[mine[0]])])
+    assert await store.pending(ANN, 0) == [mine[2], mine[0]]
+
+
+# Events that happen once
+
+
+def once(user: str, at: int, name: str) -> Entry:
+    return Entry("event", at, user, Event("test.failed", user, at, {}, name), once=True)
+
+
+async def test_events_that_happen_once_are_known_by_user_and_id_whether_evaluated_or_not(store: Store) -> None:
+    await store.commit([Commit(0, 0, 2, [once(ANN, 1, "a"), event(BOB, 2)])])
+    await store.append([once(ANN, 3, "tab/1 \ud800"), once(DAN, 3, "a")])
+    asked = [(ANN, "a"), (ANN, "tab/1 \ud800"), (ANN, "b"), (BOB, "a"), (BOB, "e2"), (DAN, "a"), (ANN, "a"), ("", "")]
+    assert await store.known(asked) == {(ANN, "a"), (ANN, "tab/1 \ud800"), (DAN, "a")}
+    assert await store.known([]) == set()
+    assert await store.log(0, 0, 9) == [once(ANN, 1, "a"), event(BOB, 2), once(ANN, 3, "tab/1 \ud800")]
+
+
+async def test_what_a_commit_that_conflicts_would_have_logged_is_not_known(store: Store) -> None:
+    with pytest.raises(Conflict):
+        await store.commit([Commit(0, 7, 1, [once(ANN, 1, "a")])])
+    assert await store.known([(ANN, "a")]) == set()
+
+
 async def test_a_commit_that_conflicts_withdraws_nothing(store: Store) -> None:
     await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, 1)])])
     with pytest.raises(Conflict):

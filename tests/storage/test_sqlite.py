@@ -20,7 +20,6 @@ from engine.core.model import Event, Message
 from engine.storage import sqlite_queries
 from engine.storage.base import PARTITIONS_DEFAULT, Commit, Conflict, Entry, StoreError, StoreUnusable, partition_of
 from engine.storage.sqlite import SqliteStore
-from engine.storage.sqlite_rows import entry_row
 
 
 async def open_at(path: Path, busy_timeout_ms: int = 5000, read_only: bool = False) -> SqliteStore:
@@ -156,67 +155,15 @@ async def test_a_file_of_another_number_of_partitions_is_refused(path: Path) -> 
 async def test_a_file_of_another_schema_is_refused_and_left_alone(path: Path) -> None:
     await (await open_at(path)).close()
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 3")
+    db.execute("PRAGMA user_version = 4")
     db.close()
     before = path.read_bytes()
     for read_only in (False, True):
         with pytest.raises(
-            StoreUnusable, match=r"another version of proactive \(schema 3, this one knows 1 to 2\): use"
+            StoreUnusable, match=r"another version of proactive \(schema 4, this one knows 1 to 3\): use"
         ):
             await open_at(path, read_only=read_only)
     assert path.read_bytes() == before
-
-
-def file_of_version_1(path: Path) -> None:
-    """As the version before left one, with an event of each of two users."""
-    db = sqlite3.connect(path, isolation_level=None)
-    db.executescript((Path(__file__).parent / "schema_1.sql").read_text("utf-8"))
-    db.execute("INSERT INTO meta VALUES ('partition_count', ?)", (PARTITION_COUNT,))
-    db.executemany("INSERT INTO partitions VALUES (?, 0, 0, ?)", [(0, 2), (1, -1), (2, -1), (3, -1)])
-    for number, entry in enumerate([event(ANN, 1), event(BOB, 2)], 1):
-        db.execute(sqlite_queries.ADD_ENTRY, entry_row(0, number, entry))
-    db.close()
-
-
-async def test_a_file_of_the_version_before_is_upgraded_when_it_is_opened_to_be_written(path: Path) -> None:
-    file_of_version_1(path)
-    for _ in range(2):
-        store = await open_at(path)
-        assert await store.log(0, 0, 10) == [event(ANN, 1), event(BOB, 2)]
-        assert await store.history([ANN], 9, 9) == {ANN: [event(ANN, 1).event]}
-        await store.close()
-    made = path.with_name("made.db")
-    await (await open_at(made)).close()
-    layout = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
-    assert rows(path, layout) == rows(made, layout)
-    assert rows(path, "PRAGMA user_version") == rows(made, "PRAGMA user_version") == [(2,)]
-
-
-async def test_a_file_of_the_version_before_is_read_as_it_is_and_left_alone(path: Path) -> None:
-    file_of_version_1(path)
-    before = path.read_bytes()
-    store = await open_at(path, read_only=True)
-    assert await store.history([ANN, BOB], 2, 9) == {ANN: [event(ANN, 1).event]}
-    await store.close()
-    assert path.read_bytes() == before
-
-
-async def test_an_upgrade_that_fails_leaves_the_file_of_the_version_before(path: Path) -> None:
-    file_of_version_1(path)
-    db = sqlite3.connect(path)
-    db.execute("CREATE INDEX log_by_user ON log (at)")
-    db.close()
-    with pytest.raises(StoreUnusable, match="cannot be used: index log_by_user already exists"):
-        await open_at(path)
-    assert rows(path, "PRAGMA user_version") == [(1,)]
-
-
-async def test_two_who_upgrade_at_once_have_the_same_store(path: Path) -> None:
-    file_of_version_1(path)
-    first, second = await asyncio.gather(SqliteStore.open(path), SqliteStore.open(path))
-    assert await first.log(0, 0, 10) == await second.log(0, 0, 10) != []
-    await first.close()
-    await second.close()
 
 
 async def test_a_database_of_another_program_is_refused_and_left_alone(path: Path) -> None:
