@@ -17,7 +17,7 @@ from engine.core.rules import Rule, RuleSet, renamed_key
 from engine.core.state import UserState
 from engine.folder import load_folder, look, read_folder
 from engine.live import Live
-from engine.loading.diagnostic import RuleErrors
+from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.observer import SILENT, Observer, Reload
 from engine.storage.base import StoreError
 
@@ -131,6 +131,16 @@ def _keys(rule: Rule) -> frozenset[str]:
     return frozenset() if rule.mode == "off" else frozenset(trigger.key for trigger in rule.triggers)
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """The rules of the files as they are now, and what they change where they take the place of those that hold."""
+
+    rules: RuleSet
+    plan: Plan
+    reach: Reach
+    is_change: bool
+
+
 class Reloader:
     """Keeps a running `Live` in step with a folder of rules.
 
@@ -148,6 +158,7 @@ class Reloader:
         self._folder = folder
         self._on_report = on_report
         self._observer = observer
+        self._one_at_a_time = asyncio.Lock()  # who watches the files and who asks for a reload
         self.problems: list[str] = []
 
     async def run(self) -> None:
@@ -174,44 +185,64 @@ class Reloader:
                 seen = found
                 await self.reload()
 
-    async def reload(self) -> Plan | None:
-        """Compile the files as they are now and let them hold; None where they are the same or do not compile."""
-        began = time.perf_counter()
-        found = await self._reload()
-        outcome: Reload = "changed" if found else "failed" if self.problems else "unchanged"
-        self._observer.reloaded(outcome, time.perf_counter() - began)
-        return found
+    async def look_ahead(self) -> Edit:
+        """What a reload would do now. Raises `RuleErrors`, `StoreError`."""
+        before = self._live.rules
+        try:
+            rules = await asyncio.to_thread(_compiled, self._folder, before)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise RuleErrors([Diagnostic(str(self._folder), 0, 0, why, "unreadable")]) from error
+        reach = Reach()
+        async for state in self._live.present_users():
+            reach.look(state, before, rules)
+        return Edit(rules, plan(before, rules), reach, rules.hash != before.hash)
 
-    async def _reload(self) -> Plan | None:
+    async def reload_now(self) -> Edit:
+        """Let the files as they are now hold, and say what that changed. Raises `RuleErrors`, `StoreError`: nothing."""
+        began = time.perf_counter()
+        outcome: Reload = "failed"
+        try:
+            async with self._one_at_a_time:
+                edit = await self._reload()
+            outcome = "changed" if edit.is_change else "unchanged"
+        finally:
+            self._observer.reloaded(outcome, time.perf_counter() - began)
+        return edit
+
+    async def reload(self) -> Plan | None:
+        """Compile the files as they are now and let them hold; None where they are the same or do not compile.
+
+        Where the store refuses them it is tried again until it does not.
+        """
         while True:
-            before = self._live.rules
             try:
-                rules = await asyncio.to_thread(_compiled, self._folder, before)
-            except RuleErrors as errors:
-                self._say_problems(str(errors).splitlines())
+                edit = await self.reload_now()
+            except RuleErrors:
                 return None
-            except OSError as error:
-                self._say_problems([f"{self._folder}: {error.strerror or error}"])
-                return None
-            if rules.hash == before.hash:
-                self._say_fine()
-                return None
-            found = plan(before, rules)
-            reach = Reach()
-            try:
-                async for state in self._live.present_users():
-                    reach.look(state, before, rules)
-                whom = {"whom": text} if (text := str(reach).lstrip("; ")) else {}
-                log.info("= rules change", plan=str(found), present=reach.present, **whom)
-                await self._live.change_rules(rules)
-            except StoreError as error:
-                self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])
+            except StoreError:
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
-            self._say_fine()
-            log.info("= rules hold", rules=len(rules.rules), rules_hash=rules.hash)
-            self._report(f"Rules reloaded: {found}{reach}")
-            return found
+            return edit.plan if edit.is_change else None
+
+    async def _reload(self) -> Edit:
+        try:
+            edit = await self.look_ahead()
+            if edit.is_change:
+                whom = {"whom": text} if (text := str(edit.reach).lstrip("; ")) else {}
+                log.info("= rules change", plan=str(edit.plan), present=edit.reach.present, **whom)
+                await self._live.change_rules(edit.rules)
+        except RuleErrors as errors:
+            self._say_problems(str(errors).splitlines())
+            raise
+        except StoreError as error:
+            self._say_problems([f"the new rules do not hold yet, the store refused them: {error}"])
+            raise
+        self._say_fine()
+        if edit.is_change:
+            log.info("= rules hold", rules=len(edit.rules.rules), rules_hash=edit.rules.hash)
+            self._report(f"Rules reloaded: {edit.plan}{edit.reach}")
+        return edit
 
     def _say_fine(self) -> None:
         if self.problems:
