@@ -48,6 +48,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     ),
     "metrics": ("__version__", "core", "observer", "storage.base"),
     "observer": ("core", "storage.base"),
+    "tracing": ("__version__", "observer", "storage.base"),
     "settings": ("core",),
     "settings_shape": ("core", "settings"),
     "settings_file": ("core", "loading", "settings", "settings_shape"),
