@@ -124,6 +124,17 @@ class Commit:
     faults: list[Fault] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What stands in the log of one user, and what was decided about them: each newest first, with its number.
+
+    ``entries`` are events and sends, ``decisions`` one JSON line each. The numbers are those of the partition.
+    """
+
+    entries: list[tuple[int, Entry]]
+    decisions: list[tuple[int, bytes]]
+
+
 class StoreError(Exception):
     """The store could not do it, and did none of it. The caller may try again."""
 
@@ -211,6 +222,12 @@ class Store(Protocol):
         """Of each of ``users`` that has any, the newest ``events_max`` events earlier than ``before``, oldest first.
 
         As they are evaluated: each at the moment of its entry. Those after the cursor are among them.
+        """
+
+    async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
+        """The newest ``items_max`` entries and as many decisions of a user, with numbers below those of ``before``.
+
+        The first number of ``before`` is of entries, the second of decisions.
         """
 
     async def describe(self) -> dict[str, Json]:

@@ -20,6 +20,7 @@ from engine.storage.base import (
     Entry,
     Fault,
     OutboxMessage,
+    Recorded,
     StoreError,
     partition_of,
 )
@@ -41,7 +42,7 @@ class _Partition:
     cursor: int = 0
     log: list[Entry] = field(default_factory=list)
     users: dict[str, _User] = field(default_factory=dict)
-    decisions: list[bytes] = field(default_factory=list)
+    decisions: list[tuple[str, bytes]] = field(default_factory=list)  # each with its user
 
     @property
     def last_at(self) -> int:
@@ -119,7 +120,7 @@ class MemoryStore:
                 self._moments[entry.at, entry.rules_hash] = None
         for name, state in commit.states.items():
             partition.users[name] = _User(state, commit.wakes[name], commit.present[name])
-        partition.decisions.extend(line for _, _, line in commit.decisions)
+        partition.decisions.extend((user, line) for user, _, line in commit.decisions)
         for outgoing in commit.outbox:
             self._outbox.setdefault(outgoing.message.id, outgoing)
         for message_id, text in commit.reworded:
@@ -197,7 +198,7 @@ class MemoryStore:
     async def decisions(self, partition: int) -> list[bytes]:
         self._check_open()
         check_partitions([partition], self.partition_count)
-        return list(self._partitions[partition].decisions)
+        return [line for _, line in self._partitions[partition].decisions]
 
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
         self._check_open()
@@ -215,6 +216,16 @@ class MemoryStore:
             if mine and events_max:
                 found[user] = mine[-events_max:]
         return found
+
+    async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
+        self._check_open()
+        partition = self._partitions[partition_of(user, self.partition_count)]
+        entries = [(number, entry) for number, entry in enumerate(partition.log, 1) if entry.user == user]
+        decisions = [(number, line) for number, (name, line) in enumerate(partition.decisions, 1) if name == user]
+        return Recorded(
+            [pair for pair in reversed(entries) if pair[0] < before[0]][:items_max],
+            [pair for pair in reversed(decisions) if pair[0] < before[1]][:items_max],
+        )
 
     async def describe(self) -> dict[str, Json]:
         self._check_open()

@@ -28,6 +28,7 @@ from engine.storage.base import (
     Conflict,
     Entry,
     OutboxMessage,
+    Recorded,
     StoreError,
     partition_of,
 )
@@ -174,6 +175,9 @@ class SqliteStore:
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         return await self._run(lambda: self._history(users, before, events_max))
 
+    async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
+        return await self._run(lambda: self._recorded(user, before, items_max))
+
     async def describe(self) -> dict[str, Json]:
         return await self._run(self._describe)
 
@@ -268,6 +272,14 @@ class SqliteStore:
             if events:
                 found[user] = [event for event in events if event is not None]
         return found
+
+    def _recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
+        partition, name = partition_of(user, self.partition_count), to_name(user)
+        asked = (name, before[0], items_max)
+        rows = [row for of in (queries.EVENTS_OF, queries.SENDS_OF) for row in self._db.execute(of, asked).fetchall()]
+        newest = sorted(rows, reverse=True)[:items_max]
+        entries = [(number, self._entry(partition, number, line)) for number, line in newest]
+        return Recorded(entries, self._db.execute(queries.DECISIONS_OF, (name, before[1], items_max)).fetchall())
 
     def _states(self, users: Iterable[str]) -> dict[str, bytes]:
         states = {}

@@ -42,6 +42,21 @@ SELECT partition, number, CAST(line AS BLOB) FROM log
 WHERE user = ? AND kind = 'event' AND at < ? ORDER BY number DESC LIMIT ?
 """
 
+# The newest events, or sends, of a user below a number, newest first.
+EVENTS_OF = """
+SELECT number, CAST(line AS BLOB) FROM log
+WHERE user = ? AND kind = 'event' AND number < ? ORDER BY number DESC LIMIT ?
+"""
+SENDS_OF = """
+SELECT number, CAST(line AS BLOB) FROM log
+WHERE user = ? AND kind = 'send' AND number < ? ORDER BY number DESC LIMIT ?
+"""
+
+# The newest decisions about a user below a number, newest first.
+DECISIONS_OF = """
+SELECT number, CAST(line AS BLOB) FROM decisions WHERE user = ? AND number < ? ORDER BY number DESC LIMIT ?
+"""
+
 # Users whose wake-up has come, the earliest first.
 DUE = """
 SELECT user, state FROM states

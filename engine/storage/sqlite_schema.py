@@ -97,6 +97,8 @@ CREATE TABLE decisions (
     PRIMARY KEY (partition, number)
 ) WITHOUT ROWID;
 CREATE INDEX decisions_by_at ON decisions (partition, at);
+CREATE INDEX decisions_by_user ON decisions (user, number);
+CREATE INDEX sends_by_user ON log (user, number) WHERE kind = 'send';
 
 {_OUTBOX}
 {_BASES}
@@ -122,6 +124,8 @@ ALTER TABLE partitions ADD COLUMN folded_at INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE log ADD COLUMN once_id;
 CREATE INDEX log_by_id ON log (user, once_id) WHERE once_id IS NOT NULL;
 CREATE INDEX decisions_by_at ON decisions (partition, at);
+CREATE INDEX decisions_by_user ON decisions (user, number);
+CREATE INDEX sends_by_user ON log (user, number) WHERE kind = 'send';
 ALTER TABLE outbox RENAME TO former_outbox;
 DROP INDEX outbox_by_user;
 DROP INDEX outbox_by_expiry;

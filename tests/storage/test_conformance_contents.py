@@ -32,6 +32,7 @@ from engine.storage.base import (
     Entry,
     Fault,
     OutboxMessage,
+    Recorded,
     Store,
     StoreError,
     partition_of,
@@ -67,6 +68,22 @@ async def test_the_log_is_read_in_parts_entries_after_the_cursor_included(store:
 
 def events_of(*entries: Entry) -> list[Event]:
     return [entry.event for entry in entries if entry.event is not None]
+
+
+async def test_what_is_recorded_of_one_user_comes_newest_first_and_in_pieces(store: Store) -> None:
+    mine = [event(ANN, 1), send(ANN, 2), event(ANN, 3)]
+    others = [event(BOB, 1), send(BOB, 2), Entry("tick", 2)]
+    log = [mine[0], *others[:2], mine[1], others[2], mine[2]]
+    decisions = [(ANN, 1, b'{"n":1}'), (BOB, 1, b"{}"), (ANN, 3, b'{"n":2}')]
+    await store.commit([Commit(0, 0, 5, log[:5], decisions=decisions)])
+    await store.append(log[5:])
+    end = (2**63 - 1, 2**63 - 1)
+    whole = await store.recorded(ANN, end, 10)
+    assert whole.entries == [(6, mine[2]), (4, mine[1]), (1, mine[0])]
+    assert whole.decisions == [(3, b'{"n":2}'), (1, b'{"n":1}')]
+    assert await store.recorded(ANN, end, 1) == Recorded(whole.entries[:1], whole.decisions[:1])
+    assert await store.recorded(ANN, (6, 3), 1) == Recorded(whole.entries[1:2], whole.decisions[1:])
+    assert await store.recorded(ANN, (1, 1), 10) == await store.recorded(CAT, end, 10) == Recorded([], [])
 
 
 async def test_a_history_is_of_one_user_oldest_first_and_of_events_alone(store: Store) -> None:
