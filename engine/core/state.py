@@ -20,7 +20,16 @@ from engine.core.remembered import MESSAGES_MAX, WAITING_MAX, Held, Outstanding,
 if TYPE_CHECKING:
     from engine.core.dispatch import Soonest
 
-__all__ = ["Sent", "StateTooLarge", "StateVersionUnknown", "UserState", "is_small_attribute", "keep", "session_name"]
+__all__ = [
+    "Sent",
+    "StateTooLarge",
+    "StateUnreadable",
+    "StateVersionUnknown",
+    "UserState",
+    "is_small_attribute",
+    "keep",
+    "session_name",
+]
 
 STATE_VERSION = 2
 FIELD_COUNT = 17  # of an encoded state; one more says that texts of it may stand as bytes
@@ -55,6 +64,10 @@ class StateTooLarge(Exception):
 
 class StateVersionUnknown(Exception):
     """The state was written by a later version of the engine."""
+
+
+class StateUnreadable(Exception):
+    """What is stored is no state that any version wrote: the store is damaged."""
 
 
 class UserState:
@@ -206,10 +219,20 @@ class UserState:
 
     @classmethod
     def decode(cls, encoded: bytes) -> UserState:
-        """Also of a state that version 1 wrote. Raises `StateVersionUnknown` for those of later versions."""
+        """Also of a state that version 1 wrote. Raises `StateVersionUnknown` for those of later versions, and
+        `StateUnreadable` for bytes that are no state."""
+        try:
+            return cls._decode(encoded)
+        except _NO_STATE as error:
+            raise StateUnreadable(f"{len(encoded)} bytes that are stored as a state are none: {error}") from None
+
+    @classmethod
+    def _decode(cls, encoded: bytes) -> UserState:
         fields = _decoder.decode(encoded)
         if fields[0] == 1:
             fields = [STATE_VERSION, *fields[1:16], {}, *fields[16:]]
+        if not isinstance(fields[0], int):
+            raise TypeError("there is no version before it")
         if fields[0] != STATE_VERSION:
             raise StateVersionUnknown(f"state of version {fields[0]}, this engine knows {STATE_VERSION}")
         if len(fields) > FIELD_COUNT:
@@ -271,3 +294,7 @@ def _each(change: Callable[[Any], Any], value: Any) -> Any:
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
+# What comes of taking apart what is put together otherwise; a state is read too often to check each of its parts.
+_NO_STATE = (
+    msgspec.DecodeError, TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip

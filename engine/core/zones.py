@@ -14,15 +14,21 @@ from zoneinfo import ZoneInfo
 from engine.core.refusal import Refused
 
 
-@lru_cache(maxsize=1024)
+NAME_LENGTH_MAX = 64  # characters; the longest there is has 32
+
+
 def find_zone(name: str) -> tzinfo | None:
     """The zone of that IANA name, or None. Names are case-sensitive, as in the database."""
+    # Before anything is remembered: a client chooses the name, and a thousand long ones would fill the memory.
+    return _find_zone(name) if len(name) <= NAME_LENGTH_MAX else None
+
+
+@lru_cache(maxsize=1024)
+def _find_zone(name: str) -> tzinfo | None:
     if name in ("UTC", "Etc/UTC"):
         return UTC
     parts = name.split("/")
-    if len(name) > 64 or not all(
-        part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts
-    ):
+    if not all(part and part.replace("_", "").replace("-", "").replace("+", "").isalnum() for part in parts):
         return None
     table = files("tzdata").joinpath("zoneinfo", *parts)
     try:

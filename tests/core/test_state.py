@@ -24,6 +24,7 @@ from engine.core.state import (
     STATE_VERSION,
     Sent,
     StateTooLarge,
+    StateUnreadable,
     StateVersionUnknown,
     UserState,
     is_small_attribute,
@@ -361,3 +362,21 @@ def test_an_attribute_is_taken_over_up_to_its_bound() -> None:
     assert is_small_attribute("a", "x" * (ATTRIBUTE_BYTES_MAX - quotes_and_name))
     assert not is_small_attribute("a", "x" * (ATTRIBUTE_BYTES_MAX - quotes_and_name + 1))
     assert not is_small_attribute("a", ["é" * (ATTRIBUTE_BYTES_MAX // 2)])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        5, None, "ann", [], [2], [2, "ann"], {}, [2, "ann", *range(14), 5], [2, "ann", *[None] * 15], [[2], "ann"],
+    ],
+)  # fmt: skip
+def test_bytes_that_no_version_wrote_are_said_to_be_damaged(fields: object) -> None:
+    with pytest.raises(StateUnreadable, match="bytes that are stored as a state are none"):
+        UserState.decode(msgspec.msgpack.encode(fields))
+
+
+def test_a_state_cut_short_or_with_something_behind_it_is_damaged() -> None:
+    encoded = UserState("ann").encode()
+    for damaged in (b"", *(encoded[:stop] for stop in range(len(encoded))), encoded + b"x"):
+        with pytest.raises(StateUnreadable):
+            UserState.decode(damaged)

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
+from engine.core import zones
 from engine.core.refusal import Refused
 from engine.core.zones import find_zone, parse_zone, zone_names
 
@@ -70,3 +71,10 @@ def test_a_zone_knows_summer_and_winter(name: str, summer_minutes: int, winter_m
 
 def test_the_tables_are_those_that_are_pinned() -> None:
     assert version("tzdata") == "2026.6"
+
+
+def test_names_that_are_too_long_are_not_even_remembered() -> None:
+    before = zones._find_zone.cache_info().currsize
+    assert find_zone("Europe/" + "a" * zones.NAME_LENGTH_MAX) is None
+    assert find_zone("A" * 100_000) is None
+    assert zones._find_zone.cache_info().currsize == before
