@@ -7,7 +7,6 @@ public key taken for a secret gets anywhere. Addresses of keys in a token (``jku
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from engine.transport.watched import WatchedFile
 TOKEN_BYTES_MAX = 8 * 1024  # before anything of it is decoded; servers take no longer lines of headers either
 JWKS_BYTES_MAX = 1024 * 1024
 JWKS_KEYS_MAX = 100
+SECONDS_MAX = 10**12  # of a moment, some 30,000 years
 RSA_BITS_MIN = 2048  # RFC 7518, section 3.3
 KEY_TYPE_OF: Mapping[TokenAlgorithm, str] = {"RS256": "RSA", "ES256": "EC"}
 
@@ -125,7 +125,8 @@ class TokenVerifier:
 
 def _moment(value: Any, claim: str) -> int:
     """A NumericDate (RFC 7519, section 2) as microseconds."""
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > 1e12:
+    # Said so that what is no number at all (NaN) fails too.
+    if type(value) not in (int, float) or not abs(value) <= SECONDS_MAX:
         raise TokenRefused(f"{claim} is no number of seconds")
     return int(value * SECOND)
 
@@ -183,7 +184,7 @@ def _public_key(item: Any, number: int, algorithm: TokenAlgorithm) -> tuple[str 
     try:
         key = jwt.PyJWK(item, algorithm)
     except jwt.PyJWTError:
-        raise Refused(f"{place}: expected a key for {algorithm}, got one that cannot be read") from None
+        raise Refused(f"{place}: expected a key for {algorithm}, got an unreadable one") from None
     if algorithm == "RS256" and key.key.key_size < RSA_BITS_MIN:
         raise Refused(f"{place}: expected at least {RSA_BITS_MIN} bits, got {key.key.key_size}")
     return kid, key
