@@ -53,7 +53,8 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "settings_shape": ("core", "settings"),
     "settings_file": ("core", "loading", "settings", "settings_shape"),
     "memory_guard": (),
-    "logs": ("settings",),
+    "log_lines": (),
+    "logs": ("log_lines", "settings"),
     "responders": ("core",),
     "transport": ("core", "inbox", "live", "responders.base", "settings", "storage.base"),
     # What it exports.
