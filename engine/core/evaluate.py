@@ -21,7 +21,7 @@ from engine.core.adoption import adopt
 from engine.core.delivery import cancel_unkept, release, soonest_delivery, withdraw
 from engine.core.dispatch import Interest, Watch, observe_departure, observe_each
 from engine.core.feedback import expire, take_preferences, take_receipt
-from engine.core.model import LIFECYCLE_PREFIX, Decision, Event
+from engine.core.model import LIFECYCLE_PREFIX, RECORD_TYPES, Decision, Event
 from engine.core.outgoing import spend
 from engine.core.rules import RuleSet, Timeline
 from engine.core.scope import Scope
@@ -37,7 +37,12 @@ def run(timeline: Timeline, state: UserState, events: Iterable[Event], until: in
 
 
 def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[Decision]) -> None:
-    """Let time run to the event, then let it happen; one stamped earlier than the user's clock happens at the clock."""
+    """Let time run to the event, then let it happen; one stamped earlier than the user's clock happens at the clock.
+
+    What the driver has written down for itself (`RECORD_TYPES`) is nothing that happened: the state stays as it was.
+    """
+    if event.type in RECORD_TYPES:
+        return
     at = event.at
     if at < state.now:
         reported = event.at if event.at_reported is None else event.at_reported

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.core import shapes
-from engine.core.model import Reason
+from engine.core.model import RECORD_TYPES, Reason
 from engine.core.operands import seen
 from engine.core.reasons import explain
 from engine.core.refusal import Refused
@@ -28,14 +28,17 @@ def parse_event_type(text: str) -> str:
     if len(text) > EVENT_TYPE_LENGTH_MAX or not _EVENT_TYPE.fullmatch(text):
         hint = "a * can only stand at the end" if "*" in text[:-1] else ""
         raise Refused(f'expected an event type such as "test.failed" or "test.*", got "{text}"', hint=hint)
+    if text in RECORD_TYPES:
+        raise Refused(f'no rule sees "{text}"', hint="it is what the server writes down for itself")
     return text
 
 
+_UNSEEN = "|".join(re.escape(name) for name in sorted(RECORD_TYPES))
 _NO_SIGN = r"[^\s!-,./:-@\[-^`{-~]"
 EVENT_TYPE = shapes.Parsed(
     parse=parse_event_type,
     # A little wider than what is read, for ECMA 262 has no letters but ASCII's: anything but signs and white space.
-    pattern=rf"^({_NO_SIGN}+([.:/ ]{_NO_SIGN}+)*([.:/ ]?\*)?|\*)$",
+    pattern=rf"^(?!({_UNSEEN})$)({_NO_SIGN}+([.:/ ]{_NO_SIGN}+)*([.:/ ]?\*)?|\*)$",
     examples=("chat_message", "test.failed", "test.*"),
     doc="The type of an event; a * at the end stands for any ending.",
 )

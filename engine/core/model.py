@@ -33,6 +33,12 @@ MESSAGE_TYPES_TAKEN = (
 LIFECYCLE_TYPES = frozenset({"session.start", "session.end", "user.identify", "user.preferences", "ping"})
 LIFECYCLE_PREFIX = "message."
 
+# What the driver writes down for itself: what a responder made of a message, and what it answered to whom. No rule sees
+# them, and they change no state; so they are not activity either.
+COMPOSED = "message.composed"  # message_id, text, by
+CHAT_RESPONSE = "message.chat_response"  # message, to
+RECORD_TYPES = frozenset({COMPOSED, CHAT_RESPONSE})
+
 
 def is_activity(event_type: str) -> bool:
     return event_type not in LIFECYCLE_TYPES and not event_type.startswith(LIFECYCLE_PREFIX)

@@ -130,9 +130,9 @@ class Held:
 
     def fields(self) -> tuple[Any, ...]:
         message = self.message
+        written = (message.id, message.type, message.text, message.options, message.data, message.expires_at)
         return (
-            self.rule, self.made_at,
-            (message.id, message.type, message.text, message.options, message.data, message.expires_at),
+            self.rule, self.made_at, (*written, message.prompt) if message.prompt else written,
             kept_event(self.event), frozen_facts(self.facts),
             self.until, self.quiet_until, self.reached, self.variant, self.probability,
         )  # fmt: skip
@@ -141,11 +141,11 @@ class Held:
     def restored(cls, user: str, fields: list[Any]) -> Held:
         """The inverse of `fields`; the user is the state's."""
         rule, made_at, message, event, facts, until, quiet_until, reached, variant, probability = fields
-        message_id, message_type, text, options, data, expires_at = message
+        message_id, message_type, text, options, data, expires_at, *prompt = message
         return cls(
             rule,
             made_at,
-            Message(message_id, message_type, text, tuple(options), data, expires_at),
+            Message(message_id, message_type, text, tuple(options), data, expires_at, *prompt),
             restored_event(user, event),
             thawed_facts(facts),
             until=until,

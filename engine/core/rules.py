@@ -39,7 +39,10 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of saying it. ``share`` is the probability with which it is drawn, from 0 to 1."""
+    """One way of saying it. ``share`` is the probability with which it is drawn, from 0 to 1.
+
+    ``compose`` is the prompt by which a responder writes the text anew, None where nobody is asked.
+    """
 
     id: str
     share: float
@@ -47,13 +50,14 @@ class Variant:
     fallback: str | None = None
     options: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
+    compose: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSpec:
     """What a rule says. ``fallback`` is plain text; ``data`` is JSON whose strings, at any depth, are templates.
 
-    Where there are ``variants``, one of them is said and ``text`` is not.
+    Where there are ``variants``, one of them is said and ``text`` is not. ``compose`` is as a variant's.
     """
 
     type: str
@@ -62,6 +66,7 @@ class MessageSpec:
     options: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     variants: tuple[Variant, ...] = ()
+    compose: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,12 +119,14 @@ def _write(rule: Rule, variant: Variant | None, scope: Scope) -> tuple[Message, 
     try:
         text = spec.text.render(scope)
         data = render_tree(spec.data, scope) if spec.data else {}
+        prompt = "" if spec.compose is None else spec.compose.render(scope).strip()
     except RenderFailed as failure:
         if spec.fallback is None:
             raise
-        text, data, reason = spec.fallback, {}, Reason("fallback", (failure.reason,))
+        # A fallback is said as it stands: what the prompt would have spoken of may be what is missing.
+        text, data, prompt, reason = spec.fallback, {}, "", Reason("fallback", (failure.reason,))
     sent = scope.state.sent.get(rule.id)
     event_id = scope.event.id if scope.event is not None else ""
     message_id = derive_id(rule.id, scope.state.user, scope.at, sent.total if sent is not None else 0, event_id)
     expires_at = None if rule.expires is None else scope.at + rule.expires
-    return Message(message_id, rule.message.type, text, spec.options, data, expires_at), reason
+    return Message(message_id, rule.message.type, text, spec.options, data, expires_at, prompt), reason

@@ -72,7 +72,7 @@ def placeholder(rule_id: str, options: tuple[str, ...]) -> Rule:
 def make_message(values: Mapping[str, Any]) -> MessageSpec:
     variants = values.get("variants", ())
     whole = sum(variant.get("weight", 1) for variant in variants)
-    own = {"fallback": None, "options": (), "data": {}, **values}
+    own = {"fallback": None, "options": (), "data": {}, "compose": None, **values}
     return MessageSpec(
         type=values["type"],
         text=values.get("text", NO_TEXT),
@@ -87,9 +87,11 @@ def make_message(values: Mapping[str, Any]) -> MessageSpec:
                 variant.get("fallback", own["fallback"]),
                 variant.get("options", own["options"]),
                 variant.get("data", own["data"]),
+                variant.get("compose", own["compose"]),
             )
             for variant in variants
         ]),
+        compose=own["compose"],
     )  # fmt: skip
 
 

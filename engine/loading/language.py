@@ -120,6 +120,9 @@ CONDITION = shapes.ListOf(
 TEXT = shapes.Template(
     doc="What the user reads, a Jinja template. A type of your own may have its fields in data alone."
 )
+COMPOSE = shapes.Template(
+    doc="What a responder is asked to write in the text's place, a Jinja template; the text is sent where it cannot."
+)
 FALLBACK = shapes.Text(doc="Plain text that is sent when the template fails.")
 OPTIONS = shapes.ListOf(
     item=shapes.Parsed(parse=parse_option, pattern=r"\S", doc="An answer the user can choose."),
@@ -136,6 +139,7 @@ VARIANTS = shapes.ListOf(
                 minimum=1, maximum=WEIGHT_MAX, doc="How often it is drawn, against the others; 1 if absent."
             ),
             "text": TEXT,
+            "compose": COMPOSE,
             "fallback": FALLBACK,
             "options": OPTIONS,
             "data": DATA,
@@ -155,6 +159,7 @@ MESSAGE = shapes.Fields(
         ),
         "text": TEXT,
         "variants": VARIANTS,
+        "compose": COMPOSE,
         "fallback": FALLBACK,
         "options": OPTIONS,
         "data": DATA,
@@ -163,6 +168,8 @@ MESSAGE = shapes.Fields(
     required=("type",),
     at_least_one=("text", "data", "variants"),
     at_most_one=("text", "variants"),
+    # What a responder cannot write in time is said all the same.
+    needs={"compose": ("text", "variants")},
     doc="What the rule says: a text, data, or variants.",
 )
 DELIVER = shapes.Fields(

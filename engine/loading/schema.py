@@ -119,9 +119,15 @@ def _inside(mapping: dict[str, Any], name: str, owner: str, inner: shapes.Shape)
     assert isinstance(inner, shapes.Fields)
     assert inner.shorthand is None
     excluded = dict.fromkeys((name, *inner.at_most_one))
+    # Keys that ask for ``name`` among others have it, where it stands beside.
+    asking = {key: others for key, others in inner.needs.items() if name in others}
+    silent = {key: others for key, others in inner.needs.items() if key not in asking}
+    alone: dict[str, Json] = {"anyOf": _some(inner.at_least_one)}
+    if asking:
+        alone["dependentSchemas"] = {key: {"anyOf": _some(others)} for key, others in asking.items()}
     return {
-        "properties": {**mapping["properties"], owner: schema_of(replace(inner, at_least_one=()))},
+        "properties": {**mapping["properties"], owner: schema_of(replace(inner, at_least_one=(), needs=silent))},
         "if": {"required": [name]},
         "then": {"properties": {owner: {"not": {"anyOf": _some(tuple(excluded))}}}},
-        "else": {"properties": {owner: {"anyOf": _some(inner.at_least_one)}}},
+        "else": {"properties": {owner: alone}},
     }
