@@ -53,6 +53,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "settings_shape": ("core", "settings"),
     "settings_file": ("core", "loading", "settings", "settings_shape"),
     "memory_guard": (),
+    "readiness": ("core",),
     "log_lines": (),
     "logs": ("log_lines", "settings"),
     "responders": ("core",),
