@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.app import Server, StartError
+    from engine.app import Server
     from engine.inbox import Overloaded
     from engine.loading.diagnostic import RuleErrors
     from engine.responders.base import ChatMessage
     from engine.settings_file import SettingsErrors
     from engine.storage.base import StoreError, StoreUnusable
     from engine.transport.desk import Sent
+    from engine.wiring import StartError
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,7 +38,7 @@ _MODULES = {
     "Sent": "engine.transport.desk",
     "Server": "engine.app",
     "SettingsErrors": "engine.settings_file",
-    "StartError": "engine.app",
+    "StartError": "engine.wiring",
     "StoreError": "engine.storage.base",
     "StoreUnusable": "engine.storage.base",
 }

@@ -9,11 +9,9 @@ async with Server.from_config("config.yaml", responder=answer) as server:
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,38 +23,25 @@ import structlog
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
-from engine.core.units import SECOND
-from engine.folder import load_folder
-from engine.live import Live
 from engine.loading.wording import with_hint
 from engine.logs import configure_logs
-from engine.reload import Reloader
-from engine.responders import echo, plain
 from engine.responders.base import Responder, check_responder
 from engine.settings import Settings, problems, shown_host
 from engine.settings_file import DEFAULT_PATH, read_settings
 from engine.settings_shape import parse_host, parse_store
-from engine.storage.base import Store, StoreError
-from engine.storage.lock import FileLock
-from engine.storage.opening import open_store
-from engine.storage.sqlite import SqliteStore
+from engine.storage.base import StoreError
 from engine.transport.bodies import read_given
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError
-from engine.transport.desk import Desk, ResponseHook, Sent
+from engine.transport.desk import ResponseHook, Sent
 from engine.transport.http import HttpDoor
-from engine.transport.hub import Hub
-from engine.transport.session import to_input
-from engine.transport.websocket import Keepalive, WebSocketDoor
+from engine.transport.plain import to_input
+from engine.transport.tls import server_context
 from engine.transport.wire import encode
+from engine.wiring import Parts, StartError, build, drain, listen, websocket_door
 
-RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 log = structlog.get_logger("proactive")
-
-
-class StartError(Exception):
-    """The server cannot start, in one line that says what to do about it."""
 
 
 class Server:
@@ -80,16 +65,12 @@ class Server:
             raise StartError(f"{'.'.join(names)}: {why}")
         if responder is not None:
             check_responder(responder)
-        self._responder = responder or RESPONDERS[self.settings.responder]
+        self._responder = responder
         self._on_user_response = on_user_response
         self._on_report = on_report
-        self._hub = Hub(time.monotonic, self.settings.limits.queue_frames)
         self._running = AsyncExitStack()
         self._started = False
-        self._store: Store | None = None
-        self._live: Live | None = None
-        self._desk: Desk | None = None
-        self._reloader: Reloader | None = None
+        self._built: Parts | None = None
         self._ws_port = 0
         self._http_port = 0
 
@@ -183,7 +164,7 @@ class Server:
     @property
     def rules(self) -> RuleSet:
         """The rules that hold."""
-        return self._parts()[0].rules
+        return self._parts().live.rules
 
     async def broadcast_to_all_clients(
         self, text: str, message_type: str = "notification", *, options: tuple[str, ...] = (), **fields: Json
@@ -223,7 +204,7 @@ class Server:
         `ValueError` for one that cannot be meant, in the words of the protocol; `StoreError`, `Overloaded`: then
         nothing has happened.
         """
-        _, desk, _, _ = self._parts()
+        desk = self._parts().desk
         _check_name("client_id", client_id)
         try:
             given = read_given(client_id, event)
@@ -233,7 +214,8 @@ class Server:
 
     async def health(self) -> dict[str, Json]:
         """What ``GET /healthz`` says. ``degraded``: it serves, and somebody should look."""
-        live, _, reloader, store = self._parts()
+        parts = self._parts()
+        live, reloader, store = parts.live, parts.reloader, parts.store
         state = live.health()
         try:
             kept: Json = await store.describe()
@@ -246,61 +228,34 @@ class Server:
             "rules": {"loaded": len(live.rules.rules), "hash": live.rules.hash, "problems": reloader.problems},
             "store": {**kept, "trouble": store_trouble},
             "live": state,
-            "connections": self._hub.connection_count,
-            "clients": len(self._hub.clients()),
+            "connections": parts.hub.connection_count,
+            "clients": len(parts.desk.present()),
         }
 
     async def _open(self, opened: AsyncExitStack) -> None:
         """Store, live, HTTP, WebSocket: whoever can connect is served at once. Closed the other way round."""
         settings = self.settings
-        rules = await asyncio.to_thread(load_folder, settings.rules)
-        self._store = await open_store(settings.store)
-        opened.push_async_callback(self._store.close)
-        if isinstance(self._store, SqliteStore):
-            lock = FileLock(self._store.path)
-            lock.take()
-            opened.callback(lock.release)
-        self._live = Live(self._store, rules, clock=_now, deliver=self._hub.deliver)
-        await self._live.start()
-        opened.push_async_callback(self._live.stop)
-        self._desk = Desk(
-            self._live,
-            self._hub,
-            self._responder,
-            clock=_now,
-            answer_timeout_s=settings.answer_timeout / SECOND,
-            expires=settings.message_expires,
+        parts = self._built = await build(
+            settings,
+            opened,
+            responder=self._responder,
             on_user_response=self._on_user_response,
+            on_report=self._on_report,
         )
-        self._reloader = Reloader(self._live, settings.rules, self._on_report)
-        watching = asyncio.create_task(self._reloader.run(), name="reload")
-        watching.add_done_callback(_say_if_failed)
-        opened.push_async_callback(_cancelled, watching)
-        http = HttpDoor(self._desk, self._hub, self.health, body_bytes_max=settings.limits.body_bytes)
+        tls = server_context(settings.tls)
+        http = HttpDoor(parts.desk, parts.hub, self.health, body_bytes_max=settings.limits.body_bytes)
         opened.push_async_callback(http.close)
-        self._http_port = await self._listen(http.open, settings.http_port, "--http-port")
-        heartbeat = settings.heartbeat / SECOND
-        websocket = WebSocketDoor(
-            self._desk, self._hub, Keepalive(heartbeat, heartbeat), frame_bytes_max=settings.limits.frame_bytes
-        )
+        host, http_port, ws_port = settings.host, settings.http_port, settings.ws_port
+        self._http_port = await listen(lambda: http.open(host, http_port), host, http_port, "--http-port")
+        websocket = websocket_door(settings, parts)
         opened.push_async_callback(websocket.close)
-        self._ws_port = await self._listen(websocket.open, settings.ws_port, "--ws-port")
-
-    async def _listen(self, listen: Callable[[str, int], Awaitable[int]], port: int, option: str) -> int:
-        host = self.settings.host
-        try:
-            return await listen(host, port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                why = f"port {port} on {host} is taken by another program; {option} 0 takes any that is free"
-            else:
-                why = f"cannot listen on port {port} of {host}: {error.strerror or error}; {option} names another"
-            raise StartError(why) from None
+        self._ws_port = await listen(lambda: websocket.open(host, ws_port, tls), host, ws_port, "--ws-port")
+        opened.push_async_callback(drain, parts)
 
     async def _send(
         self, clients: list[str] | None, kind: str, text: str, options: Sequence[str], fields: dict[str, Json]
     ) -> Sent:
-        _, desk, _, _ = self._parts()
+        desk = self._parts().desk
         # What could not be read back from the store is the caller's mistake, told here rather than when it is sent.
         encode(fields)
         for name in clients or ():
@@ -314,14 +269,10 @@ class Server:
             raise TypeError(f"expected options to be a list of texts, got {options!r}")
         return await desk.send(clients, kind, text, options=tuple(options), data=fields)
 
-    def _parts(self) -> tuple[Live, Desk, Reloader, Store]:
-        if self._live is None or self._desk is None or self._reloader is None or self._store is None:
+    def _parts(self) -> Parts:
+        if self._built is None:
             raise RuntimeError("the server has not been started")
-        return self._live, self._desk, self._reloader, self._store
-
-
-def _now() -> int:
-    return time.time_ns() // 1000
+        return self._built
 
 
 def _check_text(name: str, value: object) -> None:
@@ -340,13 +291,3 @@ def _taken_apart(frame: dict[str, Json]) -> tuple[str, dict[str, Any]]:
     if not isinstance(kind, str) or not 0 < len(kind) <= NAME_LENGTH_MAX:
         raise ValueError(f'expected a frame with a "type" of 1 to {NAME_LENGTH_MAX} characters, got {kind!r}')
     return kind, {name: value for name, value in frame.items() if name != "type"}
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def _say_if_failed(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("! rule files are no longer watched", why=f"{type(error).__name__}: {error}")

@@ -7,6 +7,8 @@ that a message arrived before they see what its reader did next. It never takes 
 a bound of their own, and in each turn room of their own beside the inputs. One that finds no room is dropped with a
 word in the log, as is one whose turn fails: the message was handed over all the same, it is only not known.
 
+Beside them wait the messages that have reached all whom they are for: they leave the outbox with whatever turn is next.
+
 A rule that speaks whenever a message has arrived would go on for ever. So a chain of messages of which each was caused
 by the arrival of the one before has an end: beyond `CHAIN_MAX` there are no more receipts.
 """
@@ -22,6 +24,7 @@ import msgspec
 import structlog
 
 from engine.core.model import Event
+from engine.observer import Trace
 from engine.storage.base import Entry, OutboxMessage
 
 DELIVERED = "message.delivered"  # the type of a receipt
@@ -42,10 +45,11 @@ class Overloaded(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """Entries that are acknowledged together; for ``done`` None nobody waits."""
+    """Entries that are acknowledged together; for ``done`` None nobody waits. ``trace`` is the observer's."""
 
     entries: list[Entry]
     done: asyncio.Future[list[Entry]] | None
+    trace: Trace = None
 
     def succeed(self, entries: list[Entry]) -> None:
         if self.done is not None and not self.done.done():  # the caller may have gone away; it happened all the same
@@ -66,37 +70,60 @@ class Inbox:
         self._requests: deque[Request] = deque()
         self._receipts: deque[Entry] = deque()
         self._receipted: OrderedDict[str, int] = OrderedDict()  # and the place of each in its chain, from 1
+        self._causes: OrderedDict[str, str] = OrderedDict()
+        self._relayed: dict[str, str] = {}  # by id of the message, its user
 
     def __bool__(self) -> bool:
-        return bool(self._requests or self._receipts)
+        return bool(self._requests or self._receipts or self._relayed)
 
     @property
     def has_requests(self) -> bool:
         return bool(self._requests)
 
-    def check_room(self, count: int) -> None:
-        """Raises `Overloaded` where so many more inputs may not wait."""
-        if self.count + count > QUEUE_MAX:
-            raise Overloaded(f"{self.count} inputs wait already, at most {QUEUE_MAX} may")
+    def has_room(self, count: int) -> bool:
+        """Whether so many more inputs may wait."""
+        return self.count + count <= QUEUE_MAX
 
-    def put(self, entries: list[Entry]) -> asyncio.Future[list[Entry]]:
+    def put(self, entries: list[Entry], trace: Trace = None) -> asyncio.Future[list[Entry]]:
         """They wait. What is returned is done when their turn has been made, or could not be."""
         done: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
-        self._requests.append(Request(entries, done))
+        self._requests.append(Request(entries, done, trace))
         self.count += len(entries)
         return done
 
-    def put_receipts(self, handed: Iterable[OutboxMessage], at: int, causes: Mapping[str, str]) -> None:
-        """These messages have been handed to their users. Once is enough for each; the application's own have none.
+    def put_relayed(self, messages: Iterable[OutboxMessage]) -> None:
+        """These messages are to leave the outbox."""
+        self._relayed.update((outgoing.message.id, outgoing.user) for outgoing in messages)
 
-        ``causes``: which of them, by id, were caused by the arrival of which message.
-        """
+    @property
+    def relayed(self) -> Mapping[str, str]:
+        """Ids of the messages that leave the outbox with the next turn, and their users."""
+        return self._relayed
+
+    def drop_relayed(self, message_ids: Iterable[str]) -> None:
+        """They have left the outbox."""
+        for message_id in message_ids:
+            self._relayed.pop(message_id, None)
+
+    def forget(self, user: str) -> None:
+        """What waits about the user's messages is of nobody any more."""
+        self._relayed = {message_id: whose for message_id, whose in self._relayed.items() if whose != user}
+        self._receipts = deque(entry for entry in self._receipts if entry.user != user)
+
+    def note_causes(self, causes: Mapping[str, str]) -> None:
+        """Which messages, by id, were caused by the arrival of which other."""
+        self._causes.update(causes)
+        while len(self._causes) > RECEIPTED_MAX:
+            self._causes.popitem(last=False)
+
+    def put_receipts(self, handed: Iterable[OutboxMessage], at: int) -> None:
+        """These messages have been handed to their users. Once is enough for each; the application's own have none."""
         dropped = 0
         for outgoing in handed:
             message_id = outgoing.message.id
             if not outgoing.rule or message_id in self._receipted:
                 continue
-            place = self._receipted.get(causes.get(message_id, ""), 0) + 1
+            place = self._receipted.get(self._causes.pop(message_id, ""), 0) + 1
             if place > CHAIN_MAX:
                 log.warning("! rules go on answering receipts", rule_id=outgoing.rule, user_id=outgoing.user)
                 continue

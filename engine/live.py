@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 import structlog
 
-from engine.core.model import Decision, Event, Json
-from engine.core.reasons import explain
+from engine.account import Counters, tell
+from engine.core.model import Event, Json
+from engine.core.remembered import Preferences
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND, format_at
-from engine.inbox import DELIVERED, Inbox, Overloaded
-from engine.stale import StaleSessions
+from engine.inbox import Inbox, Overloaded
+from engine.observer import SILENT, Observer, Trace, TurnTold
+from engine.stale import GRACE, StaleSessions
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
-from engine.turn import TurnResult, Turns
+from engine.turn import Turns
+from engine.turn_work import NOTHING_RELAYED, TurnResult, caused_by_receipts
 
 log = structlog.get_logger("live")
 
@@ -35,11 +37,17 @@ CLOCK_BEHIND_MAX = MINUTE  # a clock is set back by so much only where something
 
 Made = TypeVar("Made")
 Clock = Callable[[], int]  # the time in microseconds
-Deliver = Callable[[list[OutboxMessage]], list[str]]  # hands messages to clients; returns the ids of those handed over
+# Hands messages to clients; returns the ids of those that have reached all whom they are for.
+Deliver = Callable[[list[OutboxMessage]], list[str]]
+AfterTurn = Callable[[TurnResult], None]
+Compose = Callable[[list[OutboxMessage]], None]
 
 
 class Input(msgspec.Struct, frozen=True):
-    """What a client says happened. The driver stamps it; the client's own stamp is ``at_reported``, if it gave one."""
+    """What a client says happened. The driver stamps it; the client's own stamp is ``at_reported``, if it gave one.
+
+    ``once``: an event of this user with this id that has happened does not happen again.
+    """
 
     user: str
     type: str
@@ -47,23 +55,17 @@ class Input(msgspec.Struct, frozen=True):
     id: str = ""
     session: str | None = None
     at_reported: int | None = None
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the driver has done since it started, for `/healthz`."""
-
-    events: int = 0
-    decisions: int = 0
-    commits: int = 0
-    retries: int = 0
-    faults: int = 0
-    outcomes: dict[str, int] = field(default_factory=dict)
+    once: bool = False
 
 
 class Live:
     """Runs the rules for all users of a store. One per store: it takes open sessions that are not its own for those of
-    a process that is gone. Commits of another would only conflict with it."""
+    a process that is gone. Commits of another would only conflict with it.
+
+    ``after_turn`` is called with what a durable turn did, before its messages are delivered. ``compose`` takes the
+    messages that a responder is to write, and brings them to `hand_over`; without it they say their plain text.
+    ``resume_within``: how long, in microseconds, a client of an earlier process may take up its session again.
+    """
 
     def __init__(
         self,
@@ -72,24 +74,33 @@ class Live:
         *,
         clock: Clock,
         deliver: Deliver,
+        after_turn: AfterTurn | None = None,
+        compose: Compose | None = None,
+        resume_within: int = GRACE,
+        observer: Observer = SILENT,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         self._store = store
         self._rules = rules
         self._clock = clock
         self._deliver = deliver
+        self._after_turn = after_turn
+        self._compose = compose
+        self.observer = observer
         self._retry_seconds = retry_seconds
-        self._turns = Turns(store)
+        self._turns = Turns(store, observer)
         self._one_at_a_time = asyncio.Lock()
         self._inbox = Inbox()
         self._wake_up = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
         self._next_wake: int | None = None
-        self._stale = StaleSessions()
+        self._stale = StaleSessions(resume_within)
         self._behind = False  # whether somebody may not have adopted the latest rules
         self._trouble = ""
         self.counters = Counters()
+        # Called with a user and the user's sessions to which nobody came back.
+        self.on_abandoned: Callable[[str, list[str]], None] = lambda user, sessions: None
 
     # What the rest of the server calls.
 
@@ -124,6 +135,10 @@ class Live:
 
         Raises `Overloaded`, or `StoreError` where they could not be made durable: then they did not happen.
         """
+        return await self.begin(inputs)
+
+    def begin(self, inputs: list[Input], trace: Trace = None) -> asyncio.Future[list[str]]:
+        """As `submit`, without waiting: they have their place in the order of all things when it returns."""
         entries: list[Entry] = []
         places: list[int] = []
         ended: dict[str, list[str]] = {}
@@ -135,46 +150,98 @@ class Live:
                 former = {item.user: self._stale.pop(item.user)}
                 ended = {**former, **ended}
                 entries += self._ends(former)
-        try:
-            done = await self._enqueue(entries)
-        except (StoreError, Overloaded):
+        ids: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        if self._stopping or not self._inbox.has_room(len(entries)):
             self._stale.add(ended, self._clock())
-            raise
-        return [event.id for place in places if (event := done[place].event) is not None]
+            why = "the server is stopping" if self._stopping else ""
+            ids.set_exception(StoreError(why) if why else Overloaded(f"{self._inbox.count} inputs wait already"))
+            return ids
 
-    async def end(self, ends: list[Input]) -> None:
+        def done(entries: asyncio.Future[list[Entry]]) -> None:
+            error = entries.exception()
+            if error is not None:
+                self._stale.add(ended, self._clock())
+            if ids.done():  # the caller may have gone away; it happened all the same
+                return
+            if error is not None:
+                ids.set_exception(error)
+            else:
+                made = entries.result()
+                ids.set_result([event.id for place in places if (event := made[place].event) is not None])
+
+        self._inbox.put(entries, trace).add_done_callback(done)
+        self._wake_up.set()
+        return ids
+
+    def end(self, ends: list[Input]) -> None:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
-        try:
-            await self.submit(ends)
-        except (StoreError, Overloaded) as error:
+
+        def done(made: asyncio.Future[list[str]]) -> None:
+            if made.cancelled() or (error := made.exception()) is None:
+                return
             log.warning("! sessions end later", error=str(error), sessions=len(ends))
             for item in ends:
                 self._stale.add({item.user: [item.session or ""]}, self._clock())
             self._wake_up.set()
 
+        self.begin(ends).add_done_callback(done)
+
+    def resume(self, user: str, session: str) -> bool:
+        """A client of an earlier process takes up its session again: whether it can."""
+        return self._stale.resume(user, session)
+
+    def resumable(self, user: str) -> list[str]:
+        """Sessions of the user that clients of an earlier process may yet take up again."""
+        return self._stale.resumable(user)
+
     async def send(self, messages: list[OutboxMessage]) -> None:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
+        if self._stopping:
+            raise StoreError("the server is stopping")
+        if not self._inbox.has_room(len(messages)):
+            raise Overloaded(f"{self._inbox.count} inputs wait already")
         at = self._clock()
-        await self._enqueue([Entry("send", at, message.user, message=message.message) for message in messages])
+        sends = [Entry("send", at, each.user, message=each.message, client=each.client) for each in messages]
+        done = self._inbox.put(sends)
+        self._wake_up.set()
+        await done
 
     async def waiting(self, user: str) -> list[OutboxMessage]:
         """What waits for the user and has not expired, oldest first."""
-        return await self._store.pending(user, self._clock())
+        waiting = await self._store.pending(user, self._clock())
+        return [outgoing for outgoing in waiting if outgoing.message.id not in self._inbox.relayed]
 
-    async def relayed(self, messages: list[OutboxMessage], causes: Mapping[str, str] | None = None) -> None:
-        """These have been handed to a client: they leave the outbox, and rules come to know of it.
+    async def preferences(self, user: str) -> Preferences:
+        """What the user wishes. Raises `StoreError`."""
+        state = await self._turns.state_of(user)
+        return (None if state is None else state.preferences) or Preferences()
 
-        A store that refuses says so in the log: they stay in the outbox and may be shown again, rather twice than
-        never. ``causes`` are those of `Inbox.put_receipts`.
+    def hand_over(self, messages: list[OutboxMessage]) -> None:
+        """Let messages of the outbox go to whoever is there."""
+        if messages:
+            reached = set(self._deliver(messages))
+            self.relayed([outgoing for outgoing in messages if outgoing.message.id in reached])
+
+    def received(self, messages: list[OutboxMessage]) -> None:
+        """These have reached a client of theirs: rules come to know of it, of each message once."""
+        if messages:
+            self._inbox.put_receipts(messages, self._clock())
+            self._wake_up.set()
+
+    def relayed(self, messages: list[OutboxMessage]) -> None:
+        """These have reached all whom they are for: they leave the outbox with the next turn.
+
+        Where the process ends before that they may be shown again, rather twice than never.
         """
-        if not messages:
-            return
-        self._inbox.put_receipts(messages, self._clock(), causes or {})
-        self._wake_up.set()
-        try:
-            await self._store.relayed([outgoing.message.id for outgoing in messages], self._clock())
-        except StoreError as error:
-            log.warning("! outbox", error=str(error), messages=len(messages))
+        if messages:
+            self._inbox.put_relayed(messages)
+            self.received(messages)
+
+    def withdraw(self, messages: list[OutboxMessage]) -> None:
+        """Nobody needs to be shown these any more, received or not: they leave the outbox with the next turn."""
+        if messages:
+            self._inbox.put_relayed(messages)
+            self._wake_up.set()
 
     async def change_rules(self, rules: RuleSet) -> int:
         """Let ``rules`` hold from the next moment on, for everybody at once, and say which moment that is."""
@@ -191,9 +258,29 @@ class Live:
         self._wake_up.set()
         return moment
 
+    async def erase(self, user: str) -> int:
+        """Forget the user: nothing of what was known, done, decided or said is left; of how many rows the store had.
+
+        Raises `StoreError`.
+
+        What still waits for its turn happens afterwards, to somebody of whom nothing is known: stop it before.
+        """
+        async with self._one_at_a_time:
+            erased = await self._try(lambda: self._store.erase(user))
+            self._turns.forget_user(user)
+            self._stale.forget(user)
+            self._inbox.forget(user)
+            self._next_wake = await self._store.next_wake()
+        log.info("= erased", rows=erased)
+        return erased
+
     def present_users(self) -> AsyncIterator[UserState]:
         """The state of every present user, to be looked at and not changed. Raises `StoreError` on the way."""
         return self._turns.present_users()
+
+    async def settled(self) -> None:
+        """Returns when all that had been taken in by now has been made durable, or could not be."""
+        await self._inbox.put([])
 
     async def mend(self) -> None:
         """Let those adopt the latest rules who could not at the time. Raises `StoreError` where they still cannot."""
@@ -220,18 +307,12 @@ class Live:
         return self._rules
 
     def health(self) -> dict[str, Json]:
-        counters = self.counters
         return {
             "running": self._loop is not None and not self._loop.done(),
             "trouble": self._trouble or None,
             "waiting": self._inbox.count,
             "next_wake": None if self._next_wake is None else format_at(self._next_wake),
-            "events": counters.events,
-            "decisions": counters.decisions,
-            "outcomes": dict(sorted(counters.outcomes.items())),
-            "commits": counters.commits,
-            "retries": counters.retries,
-            "faults": counters.faults,
+            **self.counters.shown(),
         }
 
     # The loop.
@@ -239,15 +320,7 @@ class Live:
     def _entry(self, item: Input) -> Entry:
         at = self._clock()
         event = Event(item.type, item.user, at, item.data, item.id, item.session, item.at_reported)
-        return Entry("event", at, item.user, event)
-
-    async def _enqueue(self, entries: list[Entry]) -> list[Entry]:
-        if self._stopping:
-            raise StoreError("the server is stopping")
-        self._inbox.check_room(len(entries))
-        done = self._inbox.put(entries)
-        self._wake_up.set()
-        return await done
+        return Entry("event", at, item.user, event, once=item.once)
 
     async def _run(self) -> None:
         while self._inbox or not self._stopping:
@@ -288,23 +361,42 @@ class Live:
             entries = [entry for request in taken for entry in request.entries]
             horizon = entries[-1].at if self._inbox.has_requests and entries else now
             due = self._next_wake is not None and self._next_wake <= horizon
-            if not entries and not due:
+            relayed = dict(self._inbox.relayed)
+            if not entries and not due and not relayed:
                 return
+            due_at = self._next_wake if due else None
+            self.observer.turn_taken(len(entries))
             try:
-                result = await self._try_turn(entries, horizon, due=due)
+                result = await self._try_turn(entries, horizon, due=due, relayed=relayed)
             except BaseException as error:
                 for request in taken:
                     request.fail(_as_store_error(error))
                 raise
+            self._inbox.drop_relayed(relayed)
             place = 0
+            traces: list[tuple[Trace, list[str]]] = []
             for request in taken:
                 after = place + len(request.entries)
-                request.succeed(result.entries[place:after])
+                made = result.entries[place:after]
+                request.succeed(made)
+                if request.trace is not None:
+                    traces.append((request.trace, [entry.event.id for entry in made if entry.event is not None]))
                 place = after
+            self.observer.turn_done(
+                TurnTold(result.entries, result.decisions, result.faults, result.outbox, len(taken), due_at, traces)
+            )
             await self._finish(result)
 
-    async def _try_turn(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
-        return await self._try(lambda: self._turns.make(entries, horizon, due=due, tick=tick))
+    async def _try_turn(
+        self,
+        entries: list[Entry],
+        horizon: int,
+        *,
+        due: bool,
+        tick: bool = False,
+        relayed: Mapping[str, str] = NOTHING_RELAYED,
+    ) -> TurnResult:
+        return await self._try(lambda: self._turns.make(entries, horizon, due=due, tick=tick, relayed=relayed))
 
     async def _try(self, attempt: Callable[[], Awaitable[Made]]) -> Made:
         for seconds in (*self._retry_seconds, None):
@@ -312,6 +404,7 @@ class Live:
                 return await attempt()
             except StoreError as error:
                 self.counters.retries += 1
+                self.observer.commit_failed(again=seconds is not None)
                 log.warning("! commit failed", error=str(error), again=seconds is not None)
                 if seconds is None:
                     raise
@@ -321,41 +414,29 @@ class Live:
     async def _finish(self, result: TurnResult) -> None:
         """The turn is durable: count it, set the timer, hand its messages over."""
         self._trouble = ""
-        self._count(result)
+        self.counters.count(result)
+        tell(result)
         try:
             self._next_wake = await self._store.next_wake()
         except StoreError as error:
             # Not knowing when the next timer is due, look at once.
             self._next_wake = self._clock()
             log.warning("! wake-ups", error=str(error))
-        if result.outbox:
-            handed = set(self._deliver(result.outbox))
-            messages = [outgoing for outgoing in result.outbox if outgoing.message.id in handed]
-            await self.relayed(messages, _caused_by_receipts(result))
-
-    def _count(self, result: TurnResult) -> None:
-        counters = self.counters
-        counters.commits += 1
-        counters.events += sum(1 for entry in result.entries if entry.kind == "event")
-        counters.decisions += len(result.decisions)
-        counters.faults += len(result.faults)
-        for decision in result.decisions:
-            counters.outcomes[decision.outcome] = counters.outcomes.get(decision.outcome, 0) + 1
-            if decision.was is not None and counters.outcomes.get(decision.was):
-                counters.outcomes[decision.was] -= 1  # the same candidate, which has come further
-            log.info(
-                "> message" if decision.outcome == "sent" else "= decision",
-                user_id=decision.user,
-                rule_id=decision.rule,
-                outcome=decision.outcome,
-                at=format_at(decision.at),
-                **_told(decision),
-            )
-        for fault in result.faults:
-            log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=fault.trace)
+        self._inbox.note_causes(caused_by_receipts(result))
+        if self._after_turn is not None:
+            self._after_turn(result)
+        if self._compose is None:
+            self.hand_over(result.outbox)
+            return
+        self.hand_over([outgoing for outgoing in result.outbox if not outgoing.message.prompt])
+        prompted = [outgoing for outgoing in result.outbox if outgoing.message.prompt]
+        if prompted:
+            self._compose(prompted)
 
     def _end_stale_sessions(self) -> None:
         for some in self._stale.take():
+            for user, names in some.items():
+                self.on_abandoned(user, names)
             self._inbox.put(self._ends(some)).add_done_callback(partial(self._ended, some))
 
     def _ends(self, sessions: dict[str, list[str]]) -> list[Entry]:
@@ -373,21 +454,6 @@ class Live:
                 "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
                 recorded=format_at(latest),
             )
-
-
-def _told(decision: Decision) -> dict[str, str]:
-    """What a decision has besides its outcome, as far as it has it: the line of the log has no empty fields."""
-    reason = None if decision.reason is None else explain(decision.reason)
-    told = {"reason": reason, "was": decision.was, "variant": decision.variant}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _caused_by_receipts(result: TurnResult) -> dict[str, str]:
-    """Of the messages of the turn that the arrival of another caused, by id, the id of that other."""
-    events = [entry.event for entry in result.entries if entry.event is not None]
-    receipts = {event.id: event.data["message_id"] for event in events if event.type == DELIVERED}
-    caused = [made for made in result.decisions if made.message is not None and made.event_id in receipts]
-    return {made.message.id: receipts[made.event_id] for made in caused if made.message is not None}
 
 
 def _as_store_error(error: BaseException) -> Exception:

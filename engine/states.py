@@ -52,6 +52,10 @@ class StatesAtHand:
             user, _ = self._encoded.popitem(last=False)
             self._ready.pop(user, None)
 
+    def forget(self, user: str) -> None:
+        self._ready.pop(user, None)
+        self._encoded.pop(user, None)
+
     def clear(self) -> None:
         self._ready.clear()
         self._encoded.clear()

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 
-from engine.core.model import Decision, Event
+from engine.core.model import Event
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
+from engine.observer import SILENT, Observer
 from engine.recorded import recorded_timeline
 from engine.states import StatesAtHand, restored
 from engine.storage.base import (
@@ -29,7 +29,7 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
-from engine.storage.codec import encode_decision
+from engine.turn_work import NOTHING_RELAYED, PartitionAt, TurnResult, Work, note_decisions, note_user
 
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
@@ -37,50 +37,14 @@ DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 CATCH_UP_MAX, CATCH_UP_WITH_PAST_MAX = 500, 10
 
 
-@dataclass(slots=True)
-class TurnResult:
-    """``entries`` are those that were asked for, in their order, with their final stamps and ids."""
-
-    entries: list[Entry] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    outbox: list[OutboxMessage] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Partition:
-    version: int
-    cursor: int
-    last_at: int
-
-
-@dataclass(slots=True)
-class _Work:
-    """What one turn has to do in one partition. ``appended`` are new; ``logged`` stand in the log already."""
-
-    due: list[str]
-    complete: bool  # whether ``due`` are all that are due: then a tick is written
-    logged: list[Entry] = field(default_factory=list)
-    appended: list[Entry] = field(default_factory=list)
-
-    def users(self) -> dict[str, list[Entry]]:
-        """The entries that belong to a user, by user; users who are only due have none."""
-        by_user: dict[str, list[Entry]] = {}
-        for entry in (*self.logged, *self.appended):
-            if entry.kind == "event":
-                by_user.setdefault(entry.user, []).append(entry)
-        for user in self.due:
-            by_user.setdefault(user, [])
-        return by_user
-
-
 class Turns:
     """Makes turns on a store, one at a time. Knows the store's versions as long as nobody else writes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, observer: Observer = SILENT) -> None:
         self._store = store
+        self._observer = observer
         self._timeline: Timeline | None = None
-        self._partitions: list[_Partition] | None = None
+        self._partitions: list[PartitionAt] | None = None
         self._states = StatesAtHand()
         self._compiled: dict[str, RuleSet | None] = {}  # by hash, so that nothing is compiled again by `recover`
         self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
@@ -100,9 +64,9 @@ class Turns:
         self._timeline = await recorded_timeline(self._store, self._compiled)
         self._states.clear()
         batches = await self._poll(-1)
-        self._partitions = [_Partition(batch.version, batch.cursor, batch.last_at) for batch in batches]
+        self._partitions = [PartitionAt(batch.version, batch.cursor, batch.last_at) for batch in batches]
         while self._timeline is not None and any(batch.entries for batch in batches):
-            work = {batch.partition: _Work([], False, batch.entries) for batch in batches if batch.entries}
+            work = {batch.partition: Work([], False, batch.entries) for batch in batches if batch.entries}
             await self._commit([], work, TurnResult(), horizon=0)
             batches = await self._poll(-1)
 
@@ -110,10 +74,19 @@ class Turns:
         """Every user with open sessions, and their names: implicit ones, which end by themselves, not among them."""
         return [(user, list(UserState.decode(encoded).sessions)) for user, encoded in await self._store.present_users()]
 
-    async def make(self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False) -> TurnResult:
+    async def make(
+        self,
+        entries: list[Entry],
+        horizon: int,
+        *,
+        due: bool,
+        tick: bool = False,
+        relayed: Mapping[str, str] = NOTHING_RELAYED,
+    ) -> TurnResult:
         """Let ``entries`` happen in order, and (where ``due``) time come to ``horizon`` for all users.
 
         Where anybody's time was due, a tick says so in the log; with ``tick`` in every partition, due or not.
+        ``relayed`` are ids of messages that leave the outbox, and their users.
 
         Entries are stamped no earlier than anything before them. Raises `StoreError`; then nothing of it has
         happened, unless the store said so too late, which the next try with the same list finds out.
@@ -126,7 +99,7 @@ class Turns:
             await self.recover()
         assert self._partitions is not None
         result = TurnResult()
-        work: dict[int, _Work] = {}
+        work: dict[int, Work] = {}
         # What a tick says of the horizon has to be true of every wake-up, so it is known before they are asked for.
         horizon = max(horizon, self._floor(), *(entry.at for entry in entries))
         if due:
@@ -135,11 +108,19 @@ class Turns:
                     self._forget()
                     raise Conflict(f"somebody else has written to partition {batch.partition}")
                 if batch.due or tick:
-                    work[batch.partition] = _Work(batch.due, complete=len(batch.due) < DUE_MAX)
-        self._stamp(entries, work, result)
+                    work[batch.partition] = Work(batch.due, complete=len(batch.due) < DUE_MAX)
+        self._stamp(entries, await self._known(entries), work, result)
+        for message_id, user in relayed.items():
+            number = partition_of(user, self._store.partition_count)
+            work.setdefault(number, Work([], False)).relayed.append(message_id)
         if work:
             await self._commit(entries, work, result, horizon)
         return result
+
+    async def _known(self, entries: list[Entry]) -> set[tuple[str, str]]:
+        """Of the events that happen once, those that have happened, by user and id."""
+        claimed = [(entry.user, entry.event.id) for entry in entries if entry.once and entry.event is not None]
+        return await self._store.known(claimed) if claimed else set()
 
     async def change_rules(self, rules: RuleSet, now: int) -> int:
         """Let ``rules`` hold from the next moment on, for everybody at once, and say which moment that is."""
@@ -201,9 +182,9 @@ class Turns:
         if self._partitions is None:
             await self.recover()
         result = TurnResult()
-        work: dict[int, _Work] = {}
+        work: dict[int, Work] = {}
         for user in users:
-            work.setdefault(partition_of(user, self._store.partition_count), _Work([], False)).due.append(user)
+            work.setdefault(partition_of(user, self._store.partition_count), Work([], False)).due.append(user)
         if work:
             await self._commit([], work, result, self._floor())
         return result
@@ -217,29 +198,40 @@ class Turns:
         assert self._partitions is not None
         return max(partition.last_at for partition in self._partitions)
 
-    def _stamp(self, entries: list[Entry], work: dict[int, _Work], result: TurnResult) -> None:
-        """Give every entry its place, stamp and id."""
+    def _stamp(
+        self, entries: list[Entry], known: set[tuple[str, str]], work: dict[int, Work], result: TurnResult
+    ) -> None:
+        """Give every entry its place, stamp and id; one that happens once and is ``known`` is passed over."""
         assert self._partitions is not None
         floor = self._floor()
         for entry in entries:
+            if entry.once and entry.event is not None:
+                if (entry.user, entry.event.id) in known:
+                    result.entries.append(entry)
+                    result.repeated.append(entry)
+                    continue
+                known.add((entry.user, entry.event.id))
             floor = max(floor, entry.at)
             number = partition_of(entry.user, self._store.partition_count)
-            part = work.setdefault(number, _Work([], False))
+            part = work.setdefault(number, Work([], False))
             if entry.event is not None:
                 place = self._partitions[number].cursor + len(part.appended) + 1
                 event_id = entry.event.id or f"{number}-{place}"
-                entry = Entry("event", floor, entry.user, msgspec.structs.replace(entry.event, at=floor, id=event_id))
+                event = msgspec.structs.replace(entry.event, at=floor, id=event_id)
+                entry = Entry("event", floor, entry.user, event, once=entry.once)
             elif entry.at != floor:
-                entry = Entry(entry.kind, floor, entry.user, message=entry.message)
+                entry = Entry(entry.kind, floor, entry.user, message=entry.message, client=entry.client)
             part.appended.append(entry)
             result.entries.append(entry)
 
-    async def _commit(self, asked: list[Entry], work: dict[int, _Work], result: TurnResult, horizon: int) -> None:
+    async def _commit(self, asked: list[Entry], work: dict[int, Work], result: TurnResult, horizon: int) -> None:
         await self._load([user for part in work.values() for user in part.users()])
         commits: list[Commit] = []
         try:
             commits = await self._evaluate_all(work, result, horizon)
+            self._observer.committing()
             await self._store.commit(commits)
+            self._observer.committed()
         except BaseException as error:
             # States at hand have moved on, also where the caller was cancelled: the store knows what is true.
             self._forget()
@@ -249,7 +241,7 @@ class Turns:
         self._advance_versions(commits)
         self._states.trim()
 
-    async def _evaluate_all(self, work: dict[int, _Work], result: TurnResult, horizon: int) -> list[Commit]:
+    async def _evaluate_all(self, work: dict[int, Work], result: TurnResult, horizon: int) -> list[Commit]:
         assert self._partitions is not None
         commits = []
         for number, part in sorted(work.items()):
@@ -258,6 +250,7 @@ class Turns:
                 part.appended.append(Entry("tick", horizon))
             commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
             commit.appended = part.appended
+            commit.withdrawn.extend(part.relayed)
             due = frozenset(part.due)
             for user, entries in part.users().items():
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
@@ -267,7 +260,7 @@ class Turns:
                 self._evaluate(user, entries, until, past, commit, result)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
-                    commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at))
+                    commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))
             if commit.withdrawn:
                 gone = frozenset(commit.withdrawn)
                 commit.outbox = [outgoing for outgoing in commit.outbox if outgoing.message.id not in gone]
@@ -323,19 +316,8 @@ class Turns:
             evaluated = Evaluated(restored(user, before), [], [(place, trace) for place in places])
             after = before
         self._states.put(user, after, evaluated.state)
-        if after != before:
-            commit.states[user] = after
-            commit.wakes[user] = evaluated.state.wake
-            commit.present[user] = evaluated.state.present_since is not None
-        for decision in evaluated.decisions:
-            commit.decisions.append((user, decision.at, encode_decision(decision)))
-            if decision.message is None:
-                continue
-            if decision.outcome == "sent":
-                commit.outbox.append(OutboxMessage(user, decision.message, decision.at, decision.rule))
-            elif decision.outcome == "cancelled" and decision.was == "sent":
-                commit.withdrawn.append(decision.message.id)
-        result.decisions.extend(evaluated.decisions)
+        note_user(evaluated, before, after, commit)
+        note_decisions(user, evaluated.decisions, commit, result)
         for place, trace in evaluated.faults:
             if place is None:
                 # Time itself cannot pass for this user. Without the wake-up it is not tried for ever.
@@ -356,6 +338,18 @@ class Turns:
             if commit.appended:
                 partition.last_at = max(partition.last_at, commit.appended[-1].at)
 
+    def forget_user(self, user: str) -> None:
+        """Nothing of the user is known any more."""
+        self._states.forget(user)
+
+    async def state_of(self, user: str) -> UserState | None:
+        """The user's state, to be looked at and not changed; None for one of whom nothing is known."""
+        if user in self._states:
+            state, encoded = self._states.get(user)
+            return state if encoded else None
+        encoded = (await self._store.load([user])).get(user, b"")
+        return restored(user, encoded) if encoded else None
+
     def _forget(self) -> None:
         """Whatever is known of the store may be wrong: the next turn begins with `recover`."""
         self._partitions = None
@@ -365,12 +359,14 @@ class Turns:
         """Find out whether the commit that failed was made after all, and only the answer was lost."""
         assert self._in_doubt is not None
         asked, commits, result = self._in_doubt
-        made = asked is entries
-        for commit in commits if made else ():
+        # A commit is made whole or not at all, so those that appended something tell of the others.
+        telling = [commit for commit in commits if commit.appended] if asked is entries else []
+        made = bool(telling)
+        for commit in telling:
             before = commit.cursor - len(commit.appended)
             # While the store cannot be asked the doubt stays: it would be as wrong to make the turn again.
             logged = await self._store.log(commit.partition, before, len(commit.appended))
-            made = made and bool(commit.appended) and logged == commit.appended
+            made = made and logged == commit.appended
         self._in_doubt = None
         return result if made else None
 

@@ -57,7 +57,17 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "log_lines": (),
     "logs": ("log_lines", "settings"),
     "responders": ("core",),
-    "transport": ("core", "inbox", "live", "responders.base", "settings", "storage.base"),
+    "transport": (
+        "core",
+        "inbox",
+        "live",
+        "observer",
+        "responders.base",
+        "settings",
+        "stale",
+        "storage.base",
+        "turn_work",
+    ),
     # What it exports.
     "__init__": (
         "app",
@@ -67,10 +77,11 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "settings_file",
         "storage.base",
         "transport.desk",
+        "wiring",
     ),
 }
 # These put the parts together, so they may know all; but nothing knows `cli`, and only `cli` and `engine` itself `app`.
-KNOW_ALL = ("app", "cli")
+KNOW_ALL = ("app", "wiring", "cli")
 
 PURE = ("core", "triggers", "loading", "lint")
 # What a pure layer takes from others: libraries that compute. Of the standard library all but `IMPURE_MODULES`.

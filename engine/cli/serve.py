@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from engine.app import Server, StartError
+from engine.app import Server
 from engine.cli.stopping import stop_refused
 from engine.folder import shipped_rules
 from engine.loading.diagnostic import RuleErrors, counted
@@ -20,6 +20,7 @@ from engine.settings import Settings
 from engine.settings_file import DEFAULT_PATH
 from engine.settings_shape import PREFIX
 from engine.storage.base import StoreError
+from engine.wiring import StartError
 
 
 def serve(

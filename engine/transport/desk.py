@@ -1,30 +1,34 @@
-"""What both doors do with what a client said: make it durable, have it answered, hand over what waits.
+"""What all doors do with what a client said: make it durable, have it answered, hand over what waits.
 
-It reads no frames and knows no sockets; `websocket` and `http` do.
+It reads no frames off the network and knows no sockets; the doors do.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import structlog
 
-from engine.core.model import Message, derive_id
-from engine.inbox import Overloaded
+from engine.core.model import Json, Message, derive_id
 from engine.live import Input, Live
-from engine.responders.base import ChatMessage, Responder, ResponderFailed, ask
+from engine.observer import Door, Trace
+from engine.responders.base import ChatMessage, ResponderFailed
 from engine.storage.base import OutboxMessage, StoreError
-from engine.transport.decoding import WireError
+from engine.transport.answers import Answers
 from engine.transport.hub import Hub
+from engine.transport.refusing import told_to_client
+from engine.transport.sessions import Sessions
 from engine.transport.wire import FrameType, chat_response, error_frame, message_frame
 
-# Called with the client, the id of the question, and the response, after the response is durable.
+# Called with the user, the id of the question, and the response, after the response is durable.
 ResponseHook = Callable[[str, str, str], Awaitable[None]]
+
+ERASED = (1008, '{"code":"erased"}')
 
 log = structlog.get_logger("proactive")
 
@@ -42,19 +46,6 @@ class Sent:
     unnamed: int = 0
 
 
-@contextmanager
-def told_to_client() -> Iterator[None]:
-    """What the driver refuses, in the words of the protocol: raises `WireError` instead."""
-    try:
-        yield
-    except Overloaded as error:
-        log.warning("! overloaded", why=str(error))
-        raise WireError("overloaded", "the server has more to do than it can; try again in a second") from None
-    except StoreError as error:
-        log.error("! not stored", why=str(error))
-        raise WireError("not_stored", "the server cannot write to its store; nothing was recorded") from None
-
-
 class Desk:
     """``clock``: microseconds UTC. ``expires``: how long the application's messages wait, in microseconds."""
 
@@ -62,32 +53,42 @@ class Desk:
         self,
         live: Live,
         hub: Hub,
-        responder: Responder,
+        sessions: Sessions,
+        answers: Answers,
         *,
         clock: Callable[[], int],
-        answer_timeout_s: float,
         expires: int,
         on_user_response: ResponseHook | None = None,
+        is_kept_back: Callable[[str], bool] = lambda message_id: False,
     ) -> None:
         self._live = live
         self._hub = hub
-        self._responder = responder
+        self._sessions = sessions
+        self.answers = answers
         self._clock = clock
-        self._answer_timeout_s = answer_timeout_s
         self._expires = expires
         self._on_user_response = on_user_response
-        self._in_replies: set[str] = set()  # messages on their way out of the outbox with a reply
+        self._is_kept_back = is_kept_back
+        self._hooks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, inputs: list[Input]) -> list[str]:
+    async def submit(self, inputs: list[Input], door: Door = "http") -> list[str]:
         """As `record`, for a client. Raises `WireError`."""
         with told_to_client():
-            return await self.record(inputs)
+            return await self.record(inputs, door)
 
-    async def record(self, inputs: list[Input]) -> list[str]:
-        """Durable, evaluated, the ids known; the application's hook has been told. Raises `Overloaded`, `StoreError`.
+    async def record(self, inputs: list[Input], door: Door = "application") -> list[str]:
+        """Durable, evaluated, the ids known; the application's hook has been told. Raises `Overloaded`, `StoreError`."""
+        ids = await self.begin(inputs, self._live.observer.taken_in(door, len(inputs)))
+        await self.tell_hook(inputs)
+        return ids
+
+    def begin(self, inputs: list[Input], trace: Trace = None) -> asyncio.Future[list[str]]:
+        """Take them in, without waiting; what is returned is done when they are durable, or could not be.
 
         A ``user_response`` is an activity and, right after it, what became of the message that it answers.
         """
+        if all(item.type != "user_response" for item in inputs):
+            return self._live.begin(inputs, trace)
         told: list[Input] = []
         places = []
         for item in inputs:
@@ -95,28 +96,54 @@ class Desk:
             told.append(item)
             if item.type == "user_response":
                 told.append(_as_answered(item))
-        ids = await self._live.submit(told)
+        all_ids = self._live.begin(told, trace)
+        ids: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+        def done(made: asyncio.Future[list[str]]) -> None:
+            error = made.exception()
+            if ids.done():
+                return
+            if error is not None:
+                ids.set_exception(error)
+            else:
+                ids.set_result([made.result()[place] for place in places])
+
+        all_ids.add_done_callback(done)
+        return ids
+
+    async def tell_hook(self, inputs: list[Input]) -> None:
+        """The application hears of the responses among these, which are durable."""
+        if self._on_user_response is None:
+            return
         for item in inputs:
-            log.debug("< event", type=item.type, user_id=item.user)
-            if item.type == "user_response" and self._on_user_response is not None:
-                await self._tell_hook(self._on_user_response, item)
-        return [ids[place] for place in places]
+            if item.type != "user_response":
+                continue
+            try:
+                await self._on_user_response(item.user, item.data["questionId"], item.data["response"])
+            except Exception as error:
+                # The hook is the application's code; the response is durable, and its client did nothing wrong.
+                log.error("! on_user_response failed", user_id=item.user, why=f"{type(error).__name__}: {error}")
+
+    def tell_hook_soon(self, inputs: list[Input]) -> None:
+        """As `tell_hook`, without waiting for it."""
+        if self._on_user_response is not None and any(item.type == "user_response" for item in inputs):
+            task = asyncio.get_running_loop().create_task(self.tell_hook(inputs))
+            self._hooks.add(task)
+            task.add_done_callback(self._hooks.discard)
 
     async def answer(self, chat: ChatMessage) -> FrameType:
         """The ``chat_response``, or the ``error`` frame that stands in its place."""
         try:
-            text = await ask(self._responder, chat, self._answer_timeout_s)
+            return chat_response(await self.answers.answer(chat), self._clock())
         except ResponderFailed as failure:
-            log.error("! responder failed", user_id=chat.client, why=failure.why)
             return error_frame("responder_failed", failure.message)
-        return chat_response(text, self._clock())
 
     async def hand_waiting(self, connection: str, client: str) -> None:
-        """What waits in the outbox goes to a connection that has just named its client. Raises `WireError`."""
+        """What waits in the outbox goes to a plain connection that has just named its client. Raises `WireError`."""
         with told_to_client():
-            waiting = await self._live.waiting(client)
+            waiting = await self._waiting(client)
         handed = set(self._hub.hand(connection, waiting))
-        await self._live.relayed([outgoing for outgoing in waiting if outgoing.message.id in handed])
+        self._reached([outgoing for outgoing in waiting if outgoing.message.id in handed])
 
     async def take_waiting(self, client: str) -> list[FrameType]:
         """What waits in the outbox, as frames: with the reply to an HTTP request it is handed over.
@@ -124,23 +151,42 @@ class Desk:
         Nothing where the store cannot say: what was asked for besides has been done, and the messages go on waiting.
         """
         try:
-            waiting = await self._live.waiting(client)
+            waiting = await self._waiting(client)
         except StoreError as error:
             log.warning("! outbox", user_id=client, error=str(error))
             return []
-        # Of two requests of one client at once, one gets a message.
-        waiting = [outgoing for outgoing in waiting if outgoing.message.id not in self._in_replies]
-        ids = [outgoing.message.id for outgoing in waiting]
-        self._in_replies.update(ids)
-        try:
-            await self._live.relayed(waiting)
-        finally:
-            self._in_replies.difference_update(ids)
+        self._reached(waiting)
         return [message_frame(outgoing) for outgoing in waiting]
 
-    async def end(self, ends: list[Input]) -> None:
+    async def _waiting(self, client: str) -> list[OutboxMessage]:
+        """What waits for a plain client, which is the only client of its user that would ask so."""
+        return [
+            outgoing
+            for outgoing in await self._live.waiting(client)
+            if outgoing.client in ("", client) and not self._is_kept_back(outgoing.message.id)
+        ]
+
+    def _reached(self, messages: list[OutboxMessage]) -> None:
+        """A plain client has taken these; sessions of the same user may still be to have them."""
+        self._live.received(messages)
+        self._live.relayed([outgoing for outgoing in messages if not self._sessions.are_owed(outgoing)])
+
+    def end(self, ends: list[Input]) -> None:
         """The connection is gone, and with it these sessions."""
-        await self._live.end(ends)
+        self._live.end(ends)
+
+    async def erase(self, user: str) -> int:
+        """Forget the user: connections closed, state, log, decisions and messages gone; of how many rows there were.
+
+        Raises `StoreError`.
+        """
+        for session in self._sessions.drop(user):
+            if session.outgoing is not None:
+                session.outgoing.close(*ERASED)
+        for outgoing in self._hub.of_client(user):
+            outgoing.close(*ERASED)
+        self.answers.forget(user)
+        return await self._live.erase(user)
 
     async def send(
         self,
@@ -151,26 +197,29 @@ class Desk:
         options: tuple[str, ...] = (),
         data: dict[str, Any] | None = None,
         expires: int | None = None,
+        client: str = "",
+        message_id: str = "",
     ) -> Sent:
-        """A message of the application's own to ``clients``, None for all who are there.
+        """A message of the application's own to users (``clients``), None for all who are there.
 
-        It is logged and waits in the outbox, ``expires`` microseconds at most, for clients that are not
-        connected. Connections that have not said who they are get a copy that nothing remembers. Raises
-        `Overloaded` or `StoreError`.
+        It is logged and waits in the outbox, ``expires`` microseconds at most, for users that are not connected.
+        With ``client`` it is for that client of theirs alone. With ``message_id`` a repeat is the same message.
+        Connections that have not said who they are get a copy that nothing remembers. Raises `Overloaded` or
+        `StoreError`.
         """
         at = self._clock()
-        cause = secrets.token_hex(16)
+        cause = message_id or secrets.token_hex(16)
 
         def make(user: str) -> OutboxMessage:
             message = Message(
                 id=derive_id("send", cause, user), type=message_type, text=text, options=options,
                 data=data or {}, expires_at=at + (expires or self._expires),
             )  # fmt: skip
-            return OutboxMessage(user=user, message=message, at=at)
+            return OutboxMessage(user=user, message=message, at=at, client=client)
 
-        addressed = self._hub.clients() if clients is None else clients
-        waiting = [client for client in addressed if not self._hub.is_connected(client)]
-        messages = [make(client) for client in addressed]
+        addressed = self.present() if clients is None else clients
+        waiting = [user for user in addressed if not self.is_there(user)]
+        messages = [make(user) for user in addressed]
         if messages:
             await self._live.send(messages)
         unnamed = 0
@@ -180,14 +229,26 @@ class Desk:
         log.info("> message", type=message_type, clients=len(addressed), waiting=len(waiting), unnamed=unnamed)
         return Sent([outgoing.message.id for outgoing in messages], addressed, waiting, unnamed)
 
-    async def _tell_hook(self, hook: ResponseHook, item: Input) -> None:
-        try:
-            await hook(item.user, item.data["questionId"], item.data["response"])
-        except Exception as error:
-            # The hook is the application's code; the response is durable, and its client did nothing wrong.
-            log.error("! on_user_response failed", user_id=item.user, why=f"{type(error).__name__}: {error}")
+    def is_there(self, user: str) -> bool:
+        """Whether any client of the user is connected."""
+        return self._hub.is_connected(user) or any(each.left_at is None for each in self._sessions.of_user(user))
+
+    def present(self) -> list[str]:
+        """Everybody who is there: connected, or seen over HTTP a short while ago."""
+        return list(dict.fromkeys([*self._hub.clients(), *self._sessions.users()]))
+
+    def users_of_client(self, client: str) -> list[str]:
+        """Whose a client is, by its name: users with a session of that client, else the client itself."""
+        return list(dict.fromkeys(each.user for each in self._sessions.of_client(client))) or [client]
+
+    async def close(self) -> None:
+        await self.answers.close()
+        for task in self._hooks:
+            task.cancel()
+        if self._hooks:
+            await asyncio.wait(self._hooks)
 
 
 def _as_answered(item: Input) -> Input:
-    data = {"message_id": item.data["questionId"], "response": item.data["response"]}
-    return msgspec.structs.replace(item, type="message.answered", data=data, id="")
+    data: dict[str, Json] = {"message_id": item.data["questionId"], "response": item.data["response"]}
+    return msgspec.structs.replace(item, type="message.answered", data=data, id="", once=False)

@@ -1,102 +1,20 @@
-"""Who is connected, and what is on its way to whom: clients to connections, each with a bounded queue.
+"""Who is connected: plain clients to their connections. Clients of level 1 have sessions instead: see `sessions`.
 
-It writes to no socket: a driver takes frames out of a connection's `Outgoing`. Everything here is synchronous
+It writes to no socket: a door takes frames out of a connection's `Outgoing`. Everything here is synchronous
 and belongs to one event loop.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from engine.storage.base import OutboxMessage
+from engine.transport.outgoing import QUEUE_MAX, Outgoing
 from engine.transport.wire import FrameType, encode, message_frame
 
-QUEUE_MAX = 256  # frames that wait for one connection
-HANDED_MAX = 1024  # ids of messages per connection by which a message on its way twice is recognised
 HTTP_SEEN_S = 600.0  # how long a client that speaks over HTTP counts as there
 HTTP_CLIENTS_MAX = 10_000
-
-SLOW_CONSUMER_CODE = 4002
-SLOW_CONSUMER_REASON = '{"code":"slow_consumer","retryAfter":1}'
-
-
-class Outgoing:
-    """The frames on their way to one connection. When ``frames_max`` wait, the oldest notification goes.
-
-    Where none waits and the new frame is one, that one is not taken; for any other the connection is closed
-    as a slow consumer: a reader that falls behind by so much will not catch up.
-    """
-
-    def __init__(self, frames_max: int = QUEUE_MAX) -> None:
-        self.frames_max = frames_max
-        self.clients: dict[str, None] = {}
-        self.closing: tuple[int, str] | None = None
-        self.dropped = 0
-        self._closed = asyncio.Event()
-        self._waiting: deque[tuple[str, bool]] = deque()
-        self._handed: OrderedDict[str, None] = OrderedDict()
-        self._some = asyncio.Event()
-
-    def put(self, text: str, *, droppable: bool = False) -> bool:
-        """Queue a frame. False where it was not taken, because the connection is closing or behind."""
-        if self.closing is not None:
-            return False
-        if len(self._waiting) >= self.frames_max and not self._make_room(droppable):
-            return False
-        self._waiting.append((text, droppable))
-        self._some.set()
-        return True
-
-    def reply(self, frame: FrameType) -> bool:
-        return self.put(encode(frame))
-
-    def hand(self, outgoing: OutboxMessage, text: str) -> bool:
-        """Queue a message, once: False where it was not taken, True also where it is on its way already."""
-        if outgoing.message.id in self._handed:
-            return True
-        if not self.put(text, droppable=outgoing.message.type == "notification"):
-            return False
-        self._handed[outgoing.message.id] = None
-        if len(self._handed) > HANDED_MAX:
-            self._handed.popitem(last=False)
-        return True
-
-    async def take(self) -> str:
-        """The next frame, when there is one."""
-        while not self._waiting:
-            self._some.clear()
-            await self._some.wait()
-        return self._waiting.popleft()[0]
-
-    def close(self, code: int, reason: str = "") -> None:
-        """Ask the driver to close the connection, after what is already queued."""
-        if self.closing is None:
-            self.closing = (code, reason)
-            self._closed.set()
-
-    async def wait_closed(self) -> None:
-        """Returns when `close` has been called, by whomever."""
-        await self._closed.wait()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._waiting
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def _make_room(self, droppable: bool) -> bool:
-        for place, (_, is_notification) in enumerate(self._waiting):
-            if is_notification:
-                del self._waiting[place]
-                self.dropped += 1
-                return True
-        if not droppable:
-            self._waiting.clear()
-            self.close(SLOW_CONSUMER_CODE, SLOW_CONSUMER_REASON)
-        return False
 
 
 class Hub:
@@ -104,20 +22,21 @@ class Hub:
 
     def __init__(self, clock: Callable[[], float], frames_max: int = QUEUE_MAX) -> None:
         self._clock = clock
-        self._frames_max = frames_max
+        self.frames_max = frames_max
         self._connections: dict[str, Outgoing] = {}
         self._by_client: dict[str, dict[str, Outgoing]] = {}
         self._http_seen: OrderedDict[str, float] = OrderedDict()
 
-    def connect(self, connection: str) -> Outgoing:
-        outgoing = Outgoing(self._frames_max)
+    def connect(self, connection: str, outgoing: Outgoing | None = None) -> Outgoing:
+        """A connection is there, of whatever level."""
+        outgoing = outgoing or Outgoing(self.frames_max)
         self._connections[connection] = outgoing
         return outgoing
 
     def identify(self, connection: str, client: str) -> None:
         """From now on the connection gets what is for ``client``, besides what it got before."""
         outgoing = self._connections[connection]
-        outgoing.clients[client] = None
+        outgoing.name(client)
         self._by_client.setdefault(client, {})[connection] = outgoing
 
     def disconnect(self, connection: str) -> None:
@@ -140,7 +59,8 @@ class Hub:
         """Hand messages to every connection of their users; the ids of those that at least one has taken."""
         handed = []
         for outgoing in messages:
-            connections = self._by_client.get(outgoing.user)
+            # A plain client is a user of its own; one that is named must be this one.
+            connections = self._by_client.get(outgoing.user) if outgoing.client in ("", outgoing.user) else None
             if connections and _hand_to_all(outgoing, list(connections.values())):
                 handed.append(outgoing.message.id)
         return handed
@@ -155,7 +75,7 @@ class Hub:
     def broadcast_to_unnamed(self, frame: FrameType, *, droppable: bool = False) -> int:
         """Hand a frame to the connections that have not said who they are. To how many, is returned."""
         text = encode(frame)
-        unnamed = [outgoing for outgoing in self._connections.values() if not outgoing.clients]
+        unnamed = [outgoing for outgoing in self._connections.values() if not outgoing.is_named]
         return sum(outgoing.put(text, droppable=droppable) for outgoing in unnamed)
 
     def is_connected(self, client: str) -> bool:
@@ -171,6 +91,14 @@ class Hub:
     @property
     def connection_count(self) -> int:
         return len(self._connections)
+
+    def of_client(self, client: str) -> list[Outgoing]:
+        return list(self._by_client.get(client, {}).values())
+
+    def queued(self) -> tuple[int, int]:
+        """Frames that wait, of all connections together and of the one with most."""
+        depths = [len(outgoing) for outgoing in self._connections.values() if not outgoing.is_empty]
+        return sum(depths), max(depths, default=0)
 
     def close_all(self, code: int, reason: str) -> None:
         for outgoing in list(self._connections.values()):

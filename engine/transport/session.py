@@ -1,141 +1,183 @@
-"""One connection at level 0, without the connection: frames in, and what is to be done about them out.
+"""A session of level 1, without its connection: what its client has yet to receive, and by which numbers.
 
-It touches no socket and waits for nothing. A driver does what it says, in the order it says it.
+It touches no socket and waits for nothing. Connections come and go; the session stays until `sessions` ends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable
 
-from engine.live import Input
-from engine.responders.base import ChatMessage
-from engine.transport.decoding import WireError, bad_frame
-from engine.transport.wire import FrameType, Ping, Said, error_frame, pong, read_frame
+from engine.storage.base import OUTBOX_PER_USER_MAX, OutboxMessage
+from engine.transport.outgoing import Outgoing
+from engine.transport.wire import FrameType, encode, message_frame
 
-BAD_FRAMES_MAX = 20  # in a row; the last of them closes the connection
-CLIENTS_MAX = 256  # for which one connection may speak
+NOTES_MAX = 64  # frames that are no messages, for a client that polls; the oldest beyond it go
+UNRECEIVED_MAX = 2 * OUTBOX_PER_USER_MAX  # messages that a client has yet to receive; the oldest beyond it go
 
-BAD_FRAMES_CODE = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """The connection speaks for ``client`` from now on: register it, and hand over what waits for it."""
-
-    client: str
+REPLACED = (4001, '{"code":"replaced"}')
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Make these durable. Where that fails, call `Session.not_submitted` and skip what follows."""
+class Owed:
+    """A message that the client has not said it has; ``seq`` is its number on the connection there is, 0 for none."""
 
-    inputs: list[Input]
+    __slots__ = ("message", "seq")
 
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    frame: FrameType
+    def __init__(self, message: OutboxMessage) -> None:
+        self.message = message
+        self.seq = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Have the chat message answered, without holding up the frames that come after it."""
+class Numbered:
+    """A message in the queue of a connection. It gets its number as it is written, so that numbers have no gaps."""
 
-    chat: ChatMessage
+    __slots__ = ("_outgoing", "_owed", "_session")
 
+    def __init__(self, session: Session, owed: Owed, outgoing: Outgoing) -> None:
+        self._session = session
+        self._owed = owed
+        self._outgoing = outgoing
 
-@dataclass(frozen=True, slots=True)
-class Close:
-    code: int
-    reason: str
-
-
-Action = Arrived | Submit | Reply | Answer | Close
+    def text(self) -> str | None:
+        return self._session.number(self._owed) if self._session.outgoing is self._outgoing else None
 
 
 class Session:
-    """What one plain connection has told us. ``connection`` is its id, and the id of its users' sessions.
+    """``name`` is also that of the core's session; ``client`` one device of ``user``.
 
-    A frame with a ``clientId`` is that client's. One without is the client's that the connection named first,
-    and before it has named any, that of a client of its own, ``anon-<connection>``.
+    ``left_at`` (microseconds) is when its last connection was lost, None while there is one. ``ended`` is called when
+    it is over, by whatever is to stop then. ``expires_at`` (microseconds) is when its token does.
     """
 
-    def __init__(self, connection: str) -> None:
-        self.connection = connection
-        self._clients: dict[str, None] = {}
-        self._first_named: str | None = None
-        self._bad_in_a_row = 0
+    __slots__ = (
+        "_notes", "_owed", "_seq", "capabilities", "client", "expires_at", "is_over", "left_at", "name", "on_end",
+        "outgoing", "polls", "resumed", "transport", "user", "wake",
+    )  # fmt: skip
+
+    def __init__(self, name: str, user: str, client: str, *, left_at: int) -> None:
+        self.name = name
+        self.user = user
+        self.client = client
+        self.capabilities: tuple[str, ...] = ()
+        self.expires_at: int | None = None
+        self.transport = ""
+        self.resumed = False
+        self.is_over = False
+        self.left_at: int | None = left_at
+        self.outgoing: Outgoing | None = None
+        self.polls = 0  # requests of a client that polls which wait for an answer
+        self.wake: Callable[[], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+        self._seq = 0
+        self._owed: dict[str, Owed] | None = None
+        self._notes: deque[FrameType] | None = None
 
     @property
-    def clients(self) -> list[str]:
-        """Whom the connection has spoken for, in the order they came."""
-        return list(self._clients)
+    def unreceived(self) -> list[str]:
+        """Ids of the messages that the client has not said it has, oldest first."""
+        return list(self._owed or ())
 
-    def receive(self, frame: str | bytes) -> list[Action]:
-        try:
-            if isinstance(frame, bytes):
-                raise bad_frame("expected a text frame, got a binary one")
-            said = read_frame(frame)
-            actions = self._pinged(said.client) if isinstance(said, Ping) else self._hear(said)
-        except WireError as error:
-            return self._complain(error)
-        self._bad_in_a_row = 0
-        return actions
+    def add(self, message: OutboxMessage) -> None:
+        """The client is owed this message, from now until it says that it has it."""
+        if self._owed is None:
+            self._owed = {}
+        if message.message.id in self._owed:
+            return
+        owed = self._owed[message.message.id] = Owed(message)
+        if len(self._owed) > UNRECEIVED_MAX:
+            del self._owed[next(iter(self._owed))]
+        if self.outgoing is not None:
+            self._queue(owed, self.outgoing)
+        self._wake()
 
-    def not_submitted(self, inputs: Iterable[Input]) -> None:
-        """The inputs were not made durable: a client whose session they began has yet to arrive."""
-        for item in inputs:
-            if item.type == "session.start":
-                self._clients.pop(item.user, None)
+    def tell(self, frame: FrameType) -> None:
+        """A frame that is no message: to the connection there is, or with the next answer to a poll."""
+        if self.outgoing is not None:
+            self.outgoing.reply(frame)
+        elif self.polls or self.transport == "poll":
+            if self._notes is None:
+                self._notes = deque(maxlen=NOTES_MAX)
+            self._notes.append(frame)
+            self._wake()
 
-    def ended(self) -> list[Input]:
-        """The connection is gone: the ends of the sessions it held open."""
-        return [self._lifecycle("session.end", client) for client in self._clients]
+    def number(self, owed: Owed) -> str | None:
+        """The text of the frame, with the next number; None where nothing is owed any more."""
+        message = owed.message
+        if owed.seq or self._owed is None or self._owed.get(message.message.id) is not owed:
+            return None
+        self._seq += 1
+        owed.seq = self._seq
+        return encode({**message_frame(message), "seq": owed.seq})
 
-    def _pinged(self, client: str | None) -> list[Action]:
-        """A ping with a name is how a client that has nothing to say becomes known."""
-        if client is None or client in self._clients:
-            return [Reply(pong())]
-        return [*self._arrive([client], client, [self._lifecycle("session.start", client)]), Reply(pong())]
+    def received(self, seq: int) -> list[str]:
+        """The client has all messages up to this number: their ids."""
+        ids = [name for name, owed in self._owed.items() if 0 < owed.seq <= seq] if self._owed else []
+        for name in ids:
+            self._drop(name)
+        return ids
 
-    def _hear(self, said: list[Said]) -> list[Action]:
-        named = next((item.client for item in said if item.client is not None), None)
-        owner = self._first_named or named or f"anon-{self.connection}"
-        inputs: list[Input] = []
-        arrived: list[str] = []
-        answers: list[Action] = []
-        for item in said:
-            user = item.client or owner
-            if user not in self._clients and user not in arrived:
-                arrived.append(user)
-                inputs.append(self._lifecycle("session.start", user))
-            inputs.append(to_input(item, user, item.session or self.connection))
-            if item.type == "chat_message":
-                answers.append(Answer(ChatMessage.from_data(user, item.data)))
-        if not inputs:
-            return []
-        return [*self._arrive(arrived, named, inputs), *answers]
+    def withdraw(self, message_id: str) -> None:
+        """The message is not to be shown any more."""
+        if self._owed is not None and message_id in self._owed:
+            self._drop(message_id)
 
-    def _arrive(self, arrived: list[str], named: str | None, inputs: list[Input]) -> list[Action]:
-        if len(self._clients) + len(arrived) > CLIENTS_MAX:
-            raise WireError(
-                "too_many_clients", f"expected one connection to speak for at most {CLIENTS_MAX} clients, got more"
-            )
-        self._first_named = self._first_named or named
-        self._clients.update(dict.fromkeys(arrived))
-        return [*(Arrived(client) for client in arrived), Submit(inputs)]
+    def attach(self, outgoing: Outgoing, transport: str) -> None:
+        """It goes on over this connection; one that it had is closed. What was not received is queued, oldest first."""
+        former = self.outgoing
+        if former is not None and former is not outgoing:
+            former.close(*REPLACED)
+        self.outgoing = outgoing
+        outgoing.is_named = True
+        self.transport = transport
+        self.left_at = None
+        for note in self._notes or ():
+            outgoing.reply(note)
+        self._notes = None
+        for owed in list((self._owed or {}).values()):
+            owed.seq = 0
+            self._queue(owed, outgoing)
 
-    def _complain(self, error: WireError) -> list[Action]:
-        self._bad_in_a_row += 1
-        complaint = Reply(error_frame(error.code, error.message))
-        if self._bad_in_a_row < BAD_FRAMES_MAX:
-            return [complaint]
-        return [complaint, Close(BAD_FRAMES_CODE, '{"code":"too_many_bad_frames"}')]
+    def detach(self, outgoing: Outgoing, now: int) -> bool:
+        """The connection is gone. False where the session goes on over another."""
+        if self.outgoing is not outgoing:
+            return False
+        self.outgoing = None
+        self.left_at = now
+        return True
 
-    def _lifecycle(self, event_type: str, user: str) -> Input:
-        return Input(user=user, type=event_type, data={}, session=self.connection)
+    def begin_at(self, seq: int) -> None:
+        """Number from here on: the client has (or claims to have) all up to ``seq``, and no number is given twice."""
+        self._seq = seq
 
+    def frames_after(self, seq: int) -> list[str]:
+        """For a client that polls and has all up to ``seq``: what there is, messages numbered from there on."""
+        self._seq = seq
+        notes, self._notes = self._notes, None
+        frames = [encode(note) for note in notes or ()]
+        for owed in list((self._owed or {}).values()):
+            owed.seq = 0
+            text = self.number(owed)
+            if text is not None:
+                frames.append(text)
+        return frames
 
-def to_input(said: Said, user: str, session: str | None) -> Input:
-    return Input(user=user, type=said.type, data=said.data, id=said.id, session=session, at_reported=said.at_reported)
+    @property
+    def has_some(self) -> bool:
+        """Whether `frames_after` would give anything."""
+        return bool(self._owed or self._notes)
+
+    def is_gone(self, now: int, within: int) -> bool:
+        return self.left_at is not None and not self.polls and now >= self.left_at + within
+
+    def _queue(self, owed: Owed, outgoing: Outgoing) -> None:
+        outgoing.put(Numbered(self, owed, outgoing), droppable=owed.message.message.type == "notification")
+
+    def _drop(self, message_id: str) -> None:
+        assert self._owed is not None
+        del self._owed[message_id]
+        if not self._owed:
+            self._owed = None
+
+    def _wake(self) -> None:
+        if self.wake is not None:
+            self.wake()

@@ -77,7 +77,7 @@ def read_value(value: Json, *, depth_max: int = DEPTH_MAX) -> Ping | list[Said]:
     check_bounds(value, depth_max)
     frame_type = _read_type(value)
     if frame_type == "ping":
-        return Ping(_read_name(value, "clientId"))
+        return Ping(read_name(value, "clientId"))
     if frame_type == "events":
         return _read_events(value)
     return [_read_event(value, frame_type)]
@@ -174,7 +174,7 @@ def _read_events(value: dict[str, Json]) -> list[Said]:
     events = value.get("events")
     if not isinstance(events, list):
         raise bad_frame(f'expected "events" to be a list, got {kind_of(events)}')
-    client = _read_name(value, "clientId")
+    client = read_name(value, "clientId")
     if len(events) > EVENTS_MAX:
         raise bad_frame(f"expected at most {EVENTS_MAX} events in one frame, got {len(events)}")
     said = []
@@ -203,13 +203,13 @@ def _read_event(value: dict[str, Json], event_type: str) -> Said:
     elif event_type in ("preferences", "user.preferences"):
         event_type, data = "user.preferences", read_preferences(value)
     elif event_type == "user.identify":
-        _check_zone(data.get("timezone"))
+        check_zone(data.get("timezone"))
     return Said(
         type=event_type,
         data=data,
-        client=_read_name(value, "clientId"),
+        client=read_name(value, "clientId"),
         id=event_id,
-        session=_read_name(value, "session"),
+        session=read_name(value, "session"),
         at_reported=_read_at(value),
     )
 
@@ -225,7 +225,7 @@ def _expect(data: dict[str, Json], name: str, kind: type, *, required: bool = Fa
         )
 
 
-def _check_zone(name: Json) -> None:
+def check_zone(name: Json) -> None:
     """Null is none, as where nothing has been said."""
     if name is None:
         return
@@ -234,7 +234,7 @@ def _check_zone(name: Json) -> None:
         raise bad_frame(f'expected "timezone" to be an IANA time zone such as "Europe/Paris", got {got}')
 
 
-def _read_name(value: dict[str, Json], name: str) -> str | None:
+def read_name(value: dict[str, Json], name: str) -> str | None:
     found = value.get(name)
     if found is None:
         return None
@@ -251,7 +251,7 @@ def _read_id(value: dict[str, Json]) -> str:
     found = value.get("id")
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
-    return _read_name(value, "id") or ""
+    return read_name(value, "id") or ""
 
 
 def _read_at(value: dict[str, Json]) -> int | None:

@@ -1,0 +1,69 @@
+"""What turns did, told to the operator: counters since the start, and a line of the log for each decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from engine.core.model import Decision, Json
+from engine.core.reasons import explain
+from engine.core.units import format_at
+from engine.turn_work import TurnResult
+
+log = structlog.get_logger("live")
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the driver has done since it started, for `/healthz`."""
+
+    events: int = 0
+    decisions: int = 0
+    commits: int = 0
+    retries: int = 0
+    faults: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+
+    def shown(self) -> dict[str, Json]:
+        return {
+            "events": self.events,
+            "decisions": self.decisions,
+            "outcomes": dict(sorted(self.outcomes.items())),
+            "commits": self.commits,
+            "retries": self.retries,
+            "faults": self.faults,
+        }
+
+    def count(self, result: TurnResult) -> None:
+        """The turn is durable."""
+        self.commits += 1
+        self.events += sum(1 for entry in result.entries if entry.kind == "event") - len(result.repeated)
+        self.decisions += len(result.decisions)
+        self.faults += len(result.faults)
+        for decision in result.decisions:
+            self.outcomes[decision.outcome] = self.outcomes.get(decision.outcome, 0) + 1
+            if decision.was is not None and self.outcomes.get(decision.was):
+                self.outcomes[decision.was] -= 1  # the same candidate, which has come further
+
+
+def tell(result: TurnResult) -> None:
+    """A line for each decision and for each entry that was set aside."""
+    for decision in result.decisions:
+        log.info(
+            "> message" if decision.outcome == "sent" else "= decision",
+            user_id=decision.user,
+            rule_id=decision.rule,
+            outcome=decision.outcome,
+            at=format_at(decision.at),
+            **_told(decision),
+        )
+    for fault in result.faults:
+        log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=fault.trace)
+
+
+def _told(decision: Decision) -> dict[str, str]:
+    """What a decision has besides its outcome, as far as it has it: the line of the log has no empty fields."""
+    reason = None if decision.reason is None else explain(decision.reason)
+    told = {"reason": reason, "was": decision.was, "variant": decision.variant}
+    return {name: value for name, value in told.items() if value is not None}

@@ -1,0 +1,301 @@
+"""One WebSocket connection of whatever level, without its socket: messages in, frames into its `Outgoing`.
+
+The first frame decides: with ``hello`` it is a session's, with any other a plain client's. Frames are taken in the
+order in which they come. Those of a session that tell events do not wait for one another; whatever has to be waited
+for, such as a hello, holds up those behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from engine.core.model import Json
+from engine.responders.base import ChatMessage, ResponderFailed
+from engine.transport.auth import Identity
+from engine.transport.decoding import WireError, bad_frame, decode_json
+from engine.transport.desk import ERASED
+from engine.transport.frames import ack
+from engine.transport.limits import Insistence
+from engine.transport.outgoing import GOING_AWAY, Outgoing
+from engine.transport.plain import (
+    BAD_FRAMES_CODE,
+    BAD_FRAMES_MAX,
+    Action,
+    Answer,
+    Arrived,
+    PlainSession,
+    Reply,
+    Submit,
+)
+from engine.transport.reception import Heard, Reception, complaint
+from engine.transport.refusing import refusal_of
+from engine.transport.session import Session
+from engine.transport.wire import chat_response, error_frame
+
+IN_FLIGHT_MAX = 64  # frames of events that are not durable yet; beyond it nothing is read
+LATER_MAX = 64  # frames that wait behind one that has to be waited for; beyond it nothing is read
+LEFT_ON_PURPOSE = 1000  # the close code of a client that will not come back (RFC 6455, section 7.4.1)
+RATE_LIMITED = (4008, '{"code":"rate_limited","retryAfter":5}')
+UNAUTHORIZED = (1008, '{"code":"unauthorized"}')
+
+log = structlog.get_logger("proactive")
+
+
+class Peer:
+    """``connection`` is its id. ``credentials`` are what the handshake brought, if it did.
+
+    ``on_idle`` is called when it is no longer busy.
+    """
+
+    __slots__ = (
+        "_acks", "_address", "_bad_in_a_row", "_credentials", "_identity", "_in_flight", "_insistence", "_is_gone",
+        "_later", "_plain", "_reception", "_session", "_task", "_was_busy", "connection", "on_idle", "outgoing",
+    )  # fmt: skip
+
+    def __init__(
+        self, reception: Reception, connection: str, *, address: str, credentials: str | None, outgoing: Outgoing
+    ) -> None:
+        self.connection = connection
+        self.outgoing = outgoing
+        self.on_idle: Callable[[], None] | None = None
+        self._reception = reception
+        self._address = address
+        self._credentials = credentials
+        self._identity: Identity | None = None
+        self._session: Session | None = None
+        self._plain: PlainSession | None = None
+        self._bad_in_a_row = 0
+        self._insistence: Insistence | None = None
+        self._in_flight = 0
+        self._acks: list[Json] | None = None
+        self._later: deque[str | bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_gone = False
+        self._was_busy = False
+        reception.hub.connect(connection, outgoing)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether no more should be read for now."""
+        busy = self._in_flight >= IN_FLIGHT_MAX or len(self._later or ()) >= LATER_MAX
+        self._was_busy = self._was_busy or busy
+        return busy
+
+    @property
+    def level(self) -> int:
+        return 0 if self._session is None else 1
+
+    def receive(self, frame: str | bytes) -> None:
+        """Take a frame in. Never waits; replies and acknowledgements go to ``outgoing``."""
+        if self.outgoing.closing is not None or self._is_gone:
+            return
+        if self._task is not None:
+            if self._later is None:
+                self._later = deque()
+            self._later.append(frame)
+            return
+        value: Json = None
+        try:
+            if isinstance(frame, bytes):
+                raise bad_frame("expected a text frame, got a binary one")
+            value = decode_json(frame)
+            self._take(value)
+        except WireError as error:
+            self._complain(error, value)
+        else:
+            self._bad_in_a_row = 0
+
+    async def gone(self, code: int = 1006) -> None:
+        """The connection is lost, closed with this code."""
+        self._is_gone = True
+        # First of all nobody may be told that this connection has taken a message.
+        self._reception.hub.disconnect(self.connection)
+        self._reception.desk.answers.cancel(self.connection)
+        session, self._session = self._session, None
+        if session is not None:
+            there = session.detach(self.outgoing, self._reception.clock())
+            if there and code == LEFT_ON_PURPOSE and self.outgoing.closing is None:
+                self._reception.sessions.left(session)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._plain is not None and self.outgoing.closing not in (GOING_AWAY, ERASED):
+            ends = self._plain.ended()
+            if ends:
+                self._reception.desk.end(ends)
+
+    # Inside.
+
+    def _take(self, value: Json) -> None:
+        if self._session is not None:
+            if isinstance(value, dict) and value.get("type") == "hello":
+                self._start(self._greet(value))
+            else:
+                self._hear(self._session, value)
+        elif isinstance(value, dict) and value.get("type") == "hello":
+            if self._plain is not None and self._plain.clients:
+                raise bad_frame("expected hello to be the first frame of a connection")
+            self._start(self._greet(value))
+        else:
+            self._take_plainly(value)
+
+    async def _greet(self, value: dict[str, Json]) -> None:
+        try:
+            session = await self._reception.greet(value, self._credentials)
+        except WireError as error:
+            self._refuse(error, value)
+            if error.code in ("unauthorized", "forbidden"):
+                self.outgoing.close(*UNAUTHORIZED)
+            return
+        if self._is_gone:
+            return
+        if self._session is not None and self._session is not session:
+            self._session.detach(self.outgoing, self._reception.clock())
+        self._session = session
+        self._plain = None
+        self.outgoing.reply(self._reception.welcome(session))
+        session.attach(self.outgoing, "websocket")
+
+    def _hear(self, session: Session, value: Json) -> None:
+        heard = self._reception.hear(session, value, "websocket")
+        for reply in heard.replies:
+            self.outgoing.reply(reply)
+        if heard.durable is None:
+            return
+        self._in_flight += 1
+        heard.durable.add_done_callback(lambda done: self._durable(done, session, heard, value))
+
+    def _durable(self, done: asyncio.Future[list[str]], session: Session, heard: Heard, value: Json) -> None:
+        self._in_flight -= 1
+        error = done.exception()
+        if error is not None:
+            self._reception.observer.acknowledged(heard.trace, ok=False)
+            if not self._is_gone:
+                self._refuse(refusal_of(error), value)
+        else:
+            self._reception.acknowledged(session, heard)
+            if heard.ids and not self._is_gone:
+                if self._acks is None:
+                    # All that became durable in the same turn is acknowledged by one frame.
+                    self._acks = []
+                    asyncio.get_running_loop().call_soon(self._acknowledge)
+                self._acks.extend(heard.ids)
+        if self._was_busy and not self.is_busy:
+            self._was_busy = False
+            if self.on_idle is not None:
+                self.on_idle()
+
+    def _acknowledge(self) -> None:
+        acks, self._acks = self._acks, None
+        if acks and not self._is_gone:
+            self.outgoing.reply(ack(acks))
+
+    # Plain clients.
+
+    def _take_plainly(self, value: Json) -> None:
+        if self._plain is None:
+            self._identity = self._reception.authenticator.client(self._credentials)
+            self._plain = PlainSession(self.connection, self._identity)
+        actions = self._plain.receive(value, depth_max=self._reception.depth_max)
+        if all(isinstance(action, Reply) for action in actions):
+            for action in actions:
+                if isinstance(action, Reply):
+                    self.outgoing.reply(action.frame)
+            return
+        self._start(self._do_all(self._plain, actions))
+
+    async def _do_all(self, plain: PlainSession, actions: list[Action]) -> None:
+        try:
+            for action in actions:
+                await self._do(action)
+        except WireError:
+            # What follows is not done: an answer would say that all is well.
+            for action in actions:
+                if isinstance(action, Submit):
+                    plain.not_submitted(action.inputs)
+            raise
+
+    async def _do(self, action: Action) -> None:
+        reception = self._reception
+        match action:
+            case Arrived(client):
+                reception.hub.identify(self.connection, client)
+                log.info("= client", user_id=client, connection=self.connection)
+                await reception.desk.hand_waiting(self.connection, client)
+            case Submit(inputs):
+                reception.check_not_draining()
+                users = [item.user for item in inputs]
+                refusal = reception.event_limits.take(self.connection, users, len(inputs), reception.seconds())
+                if refusal is not None:
+                    reception.observer.rate_limited("client")
+                    raise refusal.error()
+                await reception.desk.submit(inputs, "websocket")
+            case Answer(chat):
+                self._answer(chat)
+            case Reply(frame):
+                self.outgoing.reply(frame)
+
+    def _answer(self, chat: ChatMessage) -> None:
+        def on_answer(answer: str | ResponderFailed) -> None:
+            self.outgoing.reply(
+                error_frame("responder_failed", answer.message)
+                if isinstance(answer, ResponderFailed)
+                else chat_response(answer, self._reception.clock())
+            )
+
+        if not self._reception.desk.answers.ask(self.connection, chat, None, on_answer):
+            why = "too many of your messages wait for an answer already"
+            self.outgoing.reply(error_frame("too_many_chats", why))
+
+    # Whatever has to be waited for.
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(work))
+
+    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except WireError as error:
+            self._complain(error, None)
+        except Exception:
+            # A fault of ours must not leave the connection deaf.
+            log.exception("! frame failed", connection=self.connection)
+            self.outgoing.reply(error_frame("internal", "something went wrong in the server; its log says what"))
+        finally:
+            self._task = None
+            self._go_on()
+
+    def _go_on(self) -> None:
+        while self._later and self._task is None and not self._is_gone:
+            self.receive(self._later.popleft())
+        if not self._later:
+            self._later = None
+        if self._was_busy and not self.is_busy:
+            self._was_busy = False
+            if self.on_idle is not None:
+                self.on_idle()
+
+    # Complaints.
+
+    def _refuse(self, error: WireError, value: Json) -> None:
+        """The frame could not be taken now; that says nothing against the client."""
+        self._reception.observer.refused(error.code)
+        self.outgoing.reply(complaint(error, value))
+
+    def _complain(self, error: WireError, value: Json) -> None:
+        self._refuse(error, value)
+        log.info("! bad frame", connection=self.connection, code=error.code, why=error.message)
+        if error.code == "rate_limited":
+            if self._insistence is None:
+                self._insistence = Insistence()
+            if self._insistence.refused(self._reception.seconds()):
+                self.outgoing.close(*RATE_LIMITED)
+        elif error.retry_after_s is None:
+            self._bad_in_a_row += 1
+            if self._bad_in_a_row >= BAD_FRAMES_MAX:
+                self.outgoing.close(BAD_FRAMES_CODE, '{"code":"too_many_bad_frames"}')

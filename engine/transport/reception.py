@@ -1,0 +1,170 @@
+"""What one frame of a session means, for whatever door it came in: inputs for the driver, or something to do at once.
+
+The doors say when it is durable; nothing here waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.core.model import Json, Message, derive_id
+from engine.live import Input
+from engine.observer import SILENT, Door, Observer, Trace
+from engine.responders.base import ChatMessage, ResponderFailed
+from engine.storage.base import OutboxMessage
+from engine.transport.auth import Authenticator, Identity
+from engine.transport.decoding import DEPTH_MAX, WireError, bad_frame
+from engine.transport.desk import Desk
+from engine.transport.frames import Hello, chat_delta, ids_of, read_hello, read_seq, welcome
+from engine.transport.hub import Hub
+from engine.transport.limits import Admission, EventLimits
+from engine.transport.session import Session
+from engine.transport.sessions import Sessions
+from engine.transport.wire import FrameType, Ping, Said, error_frame, pong, read_value
+
+CHAT_EXPIRES_S = 3600  # how long an answer waits for who asked to come back
+
+
+@dataclass(slots=True)
+class Heard:
+    """``ids`` are those of the frame's events as they stand in it, to be acknowledged when ``durable`` is done."""
+
+    replies: list[FrameType] = field(default_factory=list)
+    durable: asyncio.Future[list[str]] | None = None
+    ids: Sequence[Json] = ()
+    inputs: Sequence[Input] = ()
+    trace: Trace = None
+
+
+NOTHING_HEARD = Heard()
+
+
+class Reception:
+    """All that the doors share. ``clock``: microseconds UTC; ``seconds``: a steady clock, for limits alone."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        hub: Hub,
+        sessions: Sessions,
+        authenticator: Authenticator,
+        *,
+        clock: Callable[[], int],
+        seconds: Callable[[], float],
+        event_limits: EventLimits,
+        admission: Admission,
+        heartbeat_s: float,
+        limits: Mapping[str, int | None],
+        depth_max: int = DEPTH_MAX,
+        observer: Observer = SILENT,
+    ) -> None:
+        self.desk = desk
+        self.hub = hub
+        self.sessions = sessions
+        self.authenticator = authenticator
+        self.clock = clock
+        self.seconds = seconds
+        self.event_limits = event_limits
+        self.admission = admission
+        self.heartbeat_s = heartbeat_s
+        self.limits = limits
+        self.depth_max = depth_max
+        self.observer = observer
+        self.is_draining = False  # the server is going away: nothing new is taken in
+
+    async def greet(self, value: dict[str, Json], credentials: str | None) -> Session:
+        """Open the session that a ``hello`` asks for. Raises `WireError`."""
+        hello = read_hello(value)
+        return await self.open(hello, self.authenticator.client(hello.token or credentials))
+
+    async def open(self, hello: Hello, identity: Identity) -> Session:
+        self.check_not_draining()
+        session = await self.sessions.open(hello, identity)
+        session.on_end = lambda: self.desk.answers.cancel(session.name)
+        return session
+
+    def check_not_draining(self) -> None:
+        if self.is_draining:
+            raise WireError("overloaded", "the server is going away; connect again in a second", retry_after_s=1)
+
+    def welcome(self, session: Session) -> FrameType:
+        return welcome(
+            session=session.name,
+            user=session.user,
+            at=self.clock(),
+            heartbeat_s=self.heartbeat_s,
+            resumed=session.resumed,
+            limits=self.limits,
+        )
+
+    def hear(self, session: Session, value: Json, door: Door) -> Heard:
+        """Take in one frame of a session. Raises `WireError`; nothing of the frame has happened then."""
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "received":
+            self.sessions.received(session, read_seq(value, "seq"))
+            return NOTHING_HEARD
+        if kind == "pong":
+            return NOTHING_HEARD
+        if session.expires_at is not None and session.expires_at <= self.clock():
+            raise WireError("unauthorized", "the token has expired; say hello again with a fresh one")
+        read = read_value(value, depth_max=self.depth_max)
+        if isinstance(read, Ping):
+            return Heard([pong()])
+        self.check_not_draining()
+        refusal = self.event_limits.take(session.name, [session.user] * len(read), len(read), self.seconds())
+        if refusal is not None:
+            self.observer.rate_limited("client")
+            raise refusal.error()
+        inputs = [self._input(session, said) for said in read]
+        trace = self.observer.taken_in(door, len(inputs), value.get("traceparent", ""))
+        durable = self.desk.begin(inputs, trace)
+        return Heard([], durable, ids_of(value), inputs, trace)
+
+    def acknowledged(self, session: Session, heard: Heard) -> None:
+        """The frame's events are durable: what follows from that."""
+        self.observer.acknowledged(heard.trace)
+        self.desk.tell_hook_soon(list(heard.inputs))
+        for item in heard.inputs:
+            if item.type == "chat_message":
+                self._answer(session, item)
+
+    def _input(self, session: Session, said: Said) -> Input:
+        if said.client not in (None, session.client):
+            raise bad_frame(f'expected no other "clientId" than that of hello, "{session.client}"')
+        # An id is the client's own; two devices of one user may well use the same.
+        event_id = f"{session.client}/{said.id}" if said.id else ""
+        return Input(session.user, said.type, said.data, event_id, session.name, said.at_reported, bool(said.id))
+
+    def _answer(self, session: Session, item: Input) -> None:
+        to = item.id.removeprefix(f"{session.client}/") or None
+        chat = ChatMessage.from_data(session.client, item.data, user=session.user)
+
+        def on_delta(delta: str) -> None:
+            session.tell(chat_delta(delta, to))
+
+        def on_answer(answer: str | ResponderFailed) -> None:
+            if isinstance(answer, ResponderFailed):
+                session.tell(_about(error_frame("responder_failed", answer.message), to))
+                return
+            at = self.clock()
+            message = Message(
+                derive_id("chat", session.name, item.id, at), "chat_response", answer,
+                data={} if to is None else {"to": to}, expires_at=at + CHAT_EXPIRES_S * 1_000_000,
+            )  # fmt: skip
+            session.add(OutboxMessage(session.user, message, at, client=session.client))
+
+        if not self.desk.answers.ask(session.name, chat, on_delta, on_answer):
+            why = "too many of your messages wait for an answer already"
+            session.tell(_about(error_frame("too_many_chats", why), to))
+
+
+def complaint(error: WireError, value: Json) -> FrameType:
+    """The ``error`` frame for a frame that could not be taken, which names it where it had an id."""
+    frame = error_frame(error.code, error.message, retry_after_s=error.retry_after_s)
+    return _about(frame, value.get("id") if isinstance(value, dict) else None)
+
+
+def _about(frame: FrameType, frame_id: Json) -> FrameType:
+    return {**frame, "frameId": frame_id} if isinstance(frame_id, str | int) and frame_id != "" else frame

@@ -1,0 +1,236 @@
+"""The sessions of level 1 of this process: who has one, who takes one up again, and when one is over.
+
+Whether a session is one that a client of an earlier process had open, the driver knows, for it stands in the state of
+its user. What a message has to do with sessions is the business of `delivery`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from engine.core.model import Json
+from engine.core.units import MINUTE
+from engine.live import Input, Live
+from engine.observer import SILENT, Observer
+from engine.stale import RESUMABLE
+from engine.storage.base import OutboxMessage
+from engine.transport.auth import Identity
+from engine.transport.decoding import WireError
+from engine.transport.frames import Hello
+from engine.transport.ledger import Ledger
+from engine.transport.refusing import told_to_client
+from engine.transport.session import REPLACED, Session
+
+SESSIONS_MAX = 200_000  # with and without a connection
+USER_SESSIONS_MAX = 100  # of one user, those without a connection among them; then the one longest gone is over
+ENDED_AT_ONCE = 200  # sessions whose ends are one request to the driver
+
+log = structlog.get_logger("proactive")
+
+
+class Sessions:
+    """``clock``: microseconds UTC. ``resume_within``: how long one without a connection stays, in microseconds.
+
+    ``is_kept_back`` says of messages in the outbox that somebody else sees to them for now.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], int],
+        resume_within: int = MINUTE,
+        is_kept_back: Callable[[str], bool] = lambda message_id: False,
+        observer: Observer = SILENT,
+    ) -> None:
+        self._live = live
+        self._ledger = ledger
+        self._clock = clock
+        self._within = resume_within
+        self._is_kept_back = is_kept_back
+        self._observer = observer
+        self._by_name: dict[str, Session] = {}
+        self._by_user: dict[str, dict[str, Session]] = {}  # of each user, by client
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, name: str) -> Session | None:
+        return self._by_name.get(name)
+
+    def of_user(self, user: str) -> list[Session]:
+        return list(self._by_user.get(user, {}).values())
+
+    def of_client(self, client: str) -> list[Session]:
+        """Sessions of all users whose client calls itself so, those with a connection."""
+        return [each for each in self._by_name.values() if each.client == client and each.left_at is None]
+
+    def are_owed(self, outgoing: OutboxMessage) -> bool:
+        """Whether sessions are to have the message which a plain client has taken already."""
+        sessions = [each for each in self.of_user(outgoing.user) if outgoing.message.id in each.unreceived]
+        others = [] if outgoing.client else self._live.resumable(outgoing.user)
+        names = [*(each.name for each in sessions), *others]
+        if names:
+            self._ledger.owe(outgoing, names, has_arrived=True)
+        return bool(names)
+
+    def users(self) -> list[str]:
+        return list(self._by_user)
+
+    async def open(self, hello: Hello, identity: Identity) -> Session:
+        """The session that a client takes up again, or a new one, which has then durably begun.
+
+        What waits for it is owed to it; attach a connection. Raises `WireError`.
+        """
+        user = self._user_of(hello, identity)
+        # What the token says of the user goes before what the client says.
+        traits = {**hello.traits, **identity.traits}
+        session = self._by_name.get(hello.resume[0]) if hello.resume is not None else None
+        if session is None or session.user != user or session.client != hello.client:
+            session = await self._begin(user, hello, traits)
+        else:
+            if traits:
+                with told_to_client():
+                    await self._live.submit([Input(user, "user.identify", traits, session=session.name)])
+            session.resumed = True
+        session.capabilities = hello.capabilities
+        session.expires_at = identity.expires_at
+        seq = hello.resume[1] if session.resumed and hello.resume is not None else 0
+        self.received(session, seq)
+        session.begin_at(seq)
+        self._observer.session_began(resumed=session.resumed)
+        log.info("= session", user_id=user, client=session.client, session=session.name, resumed=session.resumed)
+        return session
+
+    def owe(self, session: Session, outgoing: OutboxMessage) -> None:
+        """A message of the outbox is for this session, if it is for its client; and for others that may come back."""
+        message_id = outgoing.message.id
+        if outgoing.client not in ("", session.client) or self._is_kept_back(message_id):
+            return
+        session.add(outgoing)
+        others = [] if outgoing.client else self._live.resumable(session.user)
+        self._ledger.owe(outgoing, [session.name, *others])
+
+    def received(self, session: Session, seq: int) -> None:
+        """The client says that it has all messages up to this number."""
+        ids = session.received(seq)
+        if not ids:
+            return
+        first, done = self._ledger.received(session.name, ids)
+        self._observer.arrived(first)
+        self._live.received(first)
+        self._live.relayed(done)
+
+    def left(self, session: Session) -> None:
+        """The user has closed it on purpose: it is over, without waiting for anybody to come back."""
+        self.end([session])
+
+    def sweep(self) -> None:
+        """End the sessions to which nobody came back in time. To be called every second or so."""
+        now = self._clock()
+        self._live.withdraw(self._drop_expired(now))
+        gone = [each for each in self._by_name.values() if each.is_gone(now, self._within)]
+        for start in range(0, len(gone), ENDED_AT_ONCE):
+            self.end(gone[start : start + ENDED_AT_ONCE])
+
+    def end(self, sessions: Iterable[Session]) -> None:
+        """These are over, here at once, and for rules as soon as the driver has made it durable."""
+        ends = []
+        for session in sessions:
+            if session.is_over:
+                continue
+            self._remove(session)
+            ends.append(Input(session.user, "session.end", {}, session=session.name))
+        if ends:
+            self._live.end(ends)
+
+    def drop(self, user: str) -> list[Session]:
+        """Nothing of the user is to be known any more: the sessions that were, and no word of their end."""
+        dropped = self.of_user(user)
+        for session in dropped:
+            self._remove(session)
+        return dropped
+
+    def abandoned(self, user: str, names: Iterable[str]) -> None:
+        """Clients of an earlier process did not come back to these."""
+        for name in names:
+            self._live.relayed(self._ledger.forget(name))
+
+    # Inside.
+
+    def _user_of(self, hello: Hello, identity: Identity) -> str:
+        if identity.kind == "anonymous":
+            raise WireError("unauthorized", "expected a token, for a session is somebody's; plain chat needs none")
+        return identity.speaks_for(hello.user) or hello.client
+
+    async def _begin(self, user: str, hello: Hello, traits: dict[str, Json]) -> Session:
+        """A session that this process did not have; of an earlier process where it can be taken up again."""
+        self._make_room(user)
+        asked = "" if hello.resume is None else hello.resume[0]
+        resumed = bool(asked) and self._live.resume(user, asked)
+        name = asked if resumed else RESUMABLE + secrets.token_hex(12)
+        session = Session(name, user, hello.client, left_at=self._clock())
+        session.resumed = resumed
+        former = self._by_user.get(user, {}).get(hello.client)
+        # From here on it is owed what is said to its user, so that nothing is missed between this and its beginning.
+        self._by_name[name] = session
+        self._by_user.setdefault(user, {})[hello.client] = session
+        inputs = [] if resumed else [Input(user, "session.start", {"client": hello.client}, session=name)]
+        if traits:
+            inputs.append(Input(user, "user.identify", traits, session=name))
+        try:
+            with told_to_client():
+                if inputs:
+                    await self._live.submit(inputs)
+                for outgoing in await self._live.waiting(user):
+                    self.owe(session, outgoing)
+            if session.is_over:
+                raise WireError("replaced", "the same client has opened another session meanwhile")
+        except BaseException:
+            self.end([session])
+            if former is not None and not former.is_over:
+                self._by_user.setdefault(user, {})[hello.client] = former
+            raise
+        if former is not None:
+            # After the new one has begun, so that the user is present all the time.
+            if former.outgoing is not None:
+                former.outgoing.close(*REPLACED)
+            self.end([former])
+        return session
+
+    def _make_room(self, user: str) -> None:
+        if len(self._by_name) >= SESSIONS_MAX:
+            raise WireError("overloaded", "the server has as many sessions as it takes", retry_after_s=5)
+        of_user = self.of_user(user)
+        if len(of_user) < USER_SESSIONS_MAX:
+            return
+        gone = [each for each in of_user if each.left_at is not None]
+        if not gone:
+            why = f"this user has {len(of_user)} sessions, as many as may be"
+            raise WireError("too_many_connections", why, retry_after_s=5)
+        self.end([min(gone, key=lambda each: each.left_at or 0)])
+
+    def _remove(self, session: Session) -> None:
+        session.is_over = True
+        if self._by_name.get(session.name) is session:
+            del self._by_name[session.name]
+            self._observer.session_ended()
+        of_user = self._by_user.get(session.user, {})
+        if of_user.get(session.client) is session:
+            del of_user[session.client]
+            if not of_user:
+                del self._by_user[session.user]
+        self._live.relayed(self._ledger.forget(session.name))
+        if session.on_end is not None:
+            session.on_end()
+
+    def _drop_expired(self, now: int) -> list[OutboxMessage]:
+        expired = self._ledger.expired(now)
+        for outgoing in expired:
+            for session in self.of_user(outgoing.user):
+                session.withdraw(outgoing.message.id)
+        return expired

@@ -1,0 +1,87 @@
+"""What one turn has to do in each partition, and what came of it: values that `turn` fills. No store is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.core.model import Decision
+from engine.inbox import DELIVERED
+from engine.isolation import Evaluated
+from engine.storage.base import Commit, Entry, Fault, OutboxMessage
+from engine.storage.codec import encode_decision
+
+NOTHING_RELAYED: Mapping[str, str] = {}
+
+
+@dataclass(slots=True)
+class TurnResult:
+    """``entries`` are those that were asked for, in their order, with their final stamps and ids.
+
+    ``repeated`` are those among them that had happened before, and so did not happen again.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    repeated: list[Entry] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    outbox: list[OutboxMessage] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PartitionAt:
+    version: int
+    cursor: int
+    last_at: int
+
+
+@dataclass(slots=True)
+class Work:
+    """What one turn has to do in one partition. ``appended`` are new; ``logged`` stand in the log already."""
+
+    due: list[str]
+    complete: bool  # whether ``due`` are all that are due: then a tick is written
+    logged: list[Entry] = field(default_factory=list)
+    appended: list[Entry] = field(default_factory=list)
+    relayed: list[str] = field(default_factory=list)
+
+    def users(self) -> dict[str, list[Entry]]:
+        """The entries that belong to a user, by user; users who are only due have none."""
+        by_user: dict[str, list[Entry]] = {}
+        for entry in (*self.logged, *self.appended):
+            if entry.kind == "event":
+                by_user.setdefault(entry.user, []).append(entry)
+        for user in self.due:
+            by_user.setdefault(user, [])
+        return by_user
+
+
+def note_user(evaluated: Evaluated, before: bytes, after: bytes, commit: Commit) -> None:
+    """The user's state has come from ``before`` to ``after``."""
+    if after == before:
+        return
+    user = evaluated.state.user
+    commit.states[user] = after
+    commit.wakes[user] = evaluated.state.wake
+    commit.present[user] = evaluated.state.present_since is not None
+
+
+def note_decisions(user: str, decisions: list[Decision], commit: Commit, result: TurnResult) -> None:
+    """What is recorded of the decisions, and what goes into the outbox and out of it."""
+    for decision in decisions:
+        commit.decisions.append((user, decision.at, encode_decision(decision)))
+        if decision.message is None:
+            continue
+        if decision.outcome == "sent":
+            commit.outbox.append(OutboxMessage(user, decision.message, decision.at, decision.rule))
+        elif decision.outcome == "cancelled" and decision.was == "sent":
+            commit.withdrawn.append(decision.message.id)
+    result.decisions.extend(decisions)
+
+
+def caused_by_receipts(result: TurnResult) -> dict[str, str]:
+    """Of the messages of the turn that the arrival of another caused, by id, the id of that other."""
+    events = [entry.event for entry in result.entries if entry.event is not None]
+    receipts = {event.id: event.data["message_id"] for event in events if event.type == DELIVERED}
+    caused = [made for made in result.decisions if made.message is not None and made.event_id in receipts]
+    return {made.message.id: receipts[made.event_id] for made in caused if made.message is not None}

@@ -1,0 +1,248 @@
+"""All parts of a server put together: store, driver, sessions, doors. It only builds; `app` starts and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from engine.core.units import SECOND
+from engine.folder import load_folder
+from engine.live import Live
+from engine.memory_guard import RETRY_AFTER_S, MemoryGuard
+from engine.metrics.metrics import Metrics
+from engine.observer import Observer
+from engine.reload import Reloader
+from engine.responders import echo, plain
+from engine.responders.base import Responder
+from engine.settings import Settings
+from engine.storage.base import OutboxMessage, Store
+from engine.storage.lock import FileLock
+from engine.storage.opening import open_store
+from engine.storage.sqlite import SqliteStore
+from engine.transport.answers import Answers
+from engine.transport.auth import Authenticator
+from engine.transport.delivery import Delivery
+from engine.transport.desk import Desk, ResponseHook
+from engine.transport.hub import Hub
+from engine.transport.ledger import Ledger
+from engine.transport.limits import Admission, EventLimits, Pacer, Refusal
+from engine.transport.listener import Patience, WebSocketDoor
+from engine.transport.origins import Origins
+from engine.transport.outgoing import Outgoing
+from engine.transport.peer import Peer
+from engine.transport.reception import Reception
+from engine.transport.sessions import Sessions
+
+RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
+SWEEP_S = 1.0  # between looks for sessions to which nobody came back
+DRAIN_S = 5.0  # for what was taken in to be durable and acknowledged, before connections are closed
+
+log = structlog.get_logger("proactive")
+
+
+class StartError(Exception):
+    """The server cannot start, in one line that says what to do about it."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a running server is made of, and the ports it listens on."""
+
+    store: Store
+    live: Live
+    hub: Hub
+    sessions: Sessions
+    delivery: Delivery
+    desk: Desk
+    reception: Reception
+    reloader: Reloader
+    metrics: Metrics
+    memory: MemoryGuard
+    authenticator: Authenticator
+    origins: Origins
+
+
+def now() -> int:
+    """Microseconds UTC: the only clock of a live server that rules get to know."""
+    return time.time_ns() // 1000
+
+
+async def build(
+    settings: Settings,
+    opened: AsyncExitStack,
+    *,
+    responder: Responder | None,
+    on_user_response: ResponseHook | None,
+    on_report: Callable[[str], None] | None,
+) -> Parts:
+    """Everything but the doors; what has to be closed is given to ``opened``, in the order in which it is made."""
+    metrics = Metrics(now)
+    observer: Observer = metrics
+    rules = await asyncio.to_thread(load_folder, settings.rules)
+    authenticator = Authenticator(settings.auth, now)
+    store = await _open_store(settings, opened)
+    limits = settings.limits
+    hub = Hub(time.monotonic, limits.queue_frames)
+    ledger = Ledger()
+    pacer: Pacer[OutboxMessage] = Pacer(limits.messages_per_s)
+    delivery = Delivery(hub, ledger, pacer, time.monotonic, observer=observer)
+    live = Live(
+        store,
+        rules,
+        clock=now,
+        deliver=delivery.deliver,
+        after_turn=delivery.after_turn,
+        resume_within=settings.resume_within,
+        observer=observer,
+    )
+    sessions = Sessions(
+        live,
+        ledger,
+        clock=now,
+        resume_within=settings.resume_within,
+        is_kept_back=delivery.is_paced,
+        observer=observer,
+    )
+    delivery.bind(live, sessions)
+    live.on_abandoned = sessions.abandoned
+    opened.push_async_callback(delivery.close)
+    await live.start()
+    opened.push_async_callback(live.stop)
+    answers = Answers(responder or RESPONDERS[settings.responder], settings.answer_timeout / SECOND, observer=observer)
+    desk = Desk(
+        live,
+        hub,
+        sessions,
+        answers,
+        clock=now,
+        expires=settings.message_expires,
+        on_user_response=on_user_response,
+        is_kept_back=delivery.is_paced,
+    )
+    opened.push_async_callback(desk.close)
+    admission = Admission(
+        total=limits.connections, per_user=limits.user_connections, per_address=limits.address_connections
+    )
+    memory = MemoryGuard(limits.memory_mb, on_change=lambda why: _shut(admission, why))
+    reception = Reception(
+        desk,
+        hub,
+        sessions,
+        authenticator,
+        clock=now,
+        seconds=time.monotonic,
+        event_limits=EventLimits(per_client=limits.client_events_per_s, per_user=limits.user_events_per_s),
+        admission=admission,
+        heartbeat_s=settings.heartbeat / SECOND,
+        limits=_told_limits(settings),
+        depth_max=limits.nesting,
+        observer=observer,
+    )
+    reloader = Reloader(live, settings.rules, on_report, observer=observer)
+    run_beside(opened, reloader.run(), "reload")
+    run_beside(opened, memory.run(), "memory")
+    run_beside(opened, _sweep(sessions), "sessions")
+    return Parts(
+        store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
+        Origins(settings),
+    )  # fmt: skip
+
+
+def websocket_door(settings: Settings, parts: Parts) -> WebSocketDoor:
+    reception, hub = parts.reception, parts.hub
+    count = iter(range(1, 1 << 62))
+
+    def open_peer(address: str, credentials: str | None, wake: Callable[[], None]) -> Peer:
+        connection = f"c_{now():x}{next(count):x}"
+        outgoing = Outgoing(hub.frames_max, wake)
+        return Peer(reception, connection, address=address, credentials=credentials, outgoing=outgoing)
+
+    return WebSocketDoor(
+        open_peer,
+        allows_origin=parts.origins.allows,
+        frame_bytes_max=settings.limits.frame_bytes,
+        patience=Patience(heartbeat_s=settings.heartbeat / SECOND),
+        admit=reception.admission.admit,
+        released=reception.admission.released,
+        observer=reception.observer,
+    )
+
+
+async def listen(open_door: Callable[[], Awaitable[int]], host: str, port: int, option: str) -> int:
+    """The port that a door listens on. Raises `StartError` in words for whoever chose it."""
+    try:
+        return await open_door()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = f"port {port} on {host} is taken by another program; {option} 0 takes any that is free"
+        else:
+            why = f"cannot listen on port {port} of {host}: {error.strerror or error}; {option} names another"
+        raise StartError(why) from None
+
+
+async def drain(parts: Parts) -> None:
+    """Take nothing new in, and let what has been taken in become durable and be acknowledged."""
+    parts.reception.is_draining = True
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await parts.live.settled()
+    except TimeoutError:
+        log.warning("! stopping before all that was taken in is durable; clients will send it again")
+    # Acknowledgements are queued by the loop right after.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def run_beside(opened: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """A task that runs until the server stops; that it failed before is told to the operator."""
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    task.add_done_callback(_say_if_failed)
+    opened.push_async_callback(_cancelled, task)
+
+
+async def _open_store(settings: Settings, opened: AsyncExitStack) -> Store:
+    store = await open_store(settings.store, durability=settings.durability)
+    opened.push_async_callback(store.close)
+    if isinstance(store, SqliteStore):
+        lock = FileLock(store.path)
+        lock.take()
+        opened.callback(lock.release)
+    return store
+
+
+def _told_limits(settings: Settings) -> dict[str, int | None]:
+    """What a client that keeps to them never runs into."""
+    limits = settings.limits
+    return {
+        "frameBytes": limits.frame_bytes,
+        "nesting": limits.nesting,
+        "eventsPerSecond": limits.client_events_per_s,
+        "queueFrames": limits.queue_frames,
+    }
+
+
+def _shut(admission: Admission, why: str) -> None:
+    admission.shut = Refusal("overloaded", why, RETRY_AFTER_S, status=503) if why else None
+
+
+async def _sweep(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        sessions.sweep()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _say_if_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("! a part of the server has ended", part=task.get_name(), why=f"{type(error).__name__}: {error}")
