@@ -167,6 +167,9 @@ def _decode(decoder: msgspec.json.Decoder[Line], kind: type[Line], line: bytes) 
         return decoder.decode(line)
     except msgspec.ValidationError:
         raise
+    except (UnicodeDecodeError, RecursionError) as error:
+        # Only where the store is damaged: neither can be written.
+        raise msgspec.DecodeError(str(error)) from None
     except msgspec.DecodeError:
         # msgspec takes an escaped lone surrogate for an error; the standard library reads it.
         try:
@@ -175,4 +178,8 @@ def _decode(decoder: msgspec.json.Decoder[Line], kind: type[Line], line: bytes) 
             fields = None
         if fields is None:
             raise
-        return msgspec.convert(fields, kind)
+        try:
+            return msgspec.convert(fields, kind)
+        except UnicodeEncodeError as error:
+            # In a name of the line's own fields, where nothing of a client's stands.
+            raise msgspec.DecodeError(str(error)) from None

@@ -44,7 +44,19 @@ def test_an_event_without_id_session_or_own_stamp_says_nothing_of_them() -> None
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{", b"[]", b'{"at":"x"}', b'{"at":1}', b'{"kind":"other","at":"1970-01-01"}', b"\xff"]
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"at":"x"}',
+        b'{"at":1}',
+        b'{"kind":"other","at":"1970-01-01"}',
+        b"\xff",
+        b'{"at":"1970-01-01T00:00:00Z","user":"\xc6x"}',
+        b'{"data":' + b"[" * 5000,
+        b'{"at":"1970-01-01T00:00:00Z","use\\ud800":"x"}',
+    ],
 )
 def test_a_line_that_was_never_written_is_refused(line: bytes) -> None:
     with pytest.raises((msgspec.MsgspecError, Refused)):
