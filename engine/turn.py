@@ -29,7 +29,7 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
-from engine.turn_work import NOTHING_RELAYED, PartitionAt, TurnResult, Work, note_decisions, note_user
+from engine.turn_work import NOTHING_RELAYED, PartitionAt, TurnResult, Work, note_composed, note_decisions, note_user
 
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
@@ -258,6 +258,7 @@ class Turns:
                 # One user's past at a time: those of all whom a change of rules concerns would be too much at once.
                 past = await self._past(user)
                 self._evaluate(user, entries, until, past, commit, result)
+                note_composed(entries, commit)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
                     commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))

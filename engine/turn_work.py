@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.core.model import Decision
+from engine.core.model import COMPOSED, Decision
 from engine.inbox import DELIVERED
 from engine.isolation import Evaluated
 from engine.storage.base import Commit, Entry, Fault, OutboxMessage
@@ -77,6 +77,16 @@ def note_decisions(user: str, decisions: list[Decision], commit: Commit, result:
         elif decision.outcome == "cancelled" and decision.was == "sent":
             commit.withdrawn.append(decision.message.id)
     result.decisions.extend(decisions)
+
+
+def note_composed(entries: list[Entry], commit: Commit) -> None:
+    """What a responder has made of messages: these say that from now on."""
+    for entry in entries:
+        if entry.event is None or entry.event.type != COMPOSED:
+            continue
+        match entry.event.data:
+            case {"message_id": str() as message_id, "text": str() as text}:
+                commit.reworded.append((message_id, text))
 
 
 def caused_by_receipts(result: TurnResult) -> dict[str, str]:

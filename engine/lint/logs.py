@@ -208,10 +208,13 @@ def _texts(reading: Reading, rule: Rule) -> Iterator[tuple[dict[str, int], Calla
         yield read_by_expression(condition.source), partial(reading.of_text, rule.path, node)
     spec = rule.message
     written: list[tuple[Template, tuple[Key, ...]]] = [(spec.text, ("text",))]
+    written += [(spec.compose, ("compose",))] if spec.compose is not None else []
     written += [(template, ("data",)) for template in templates_in(spec.data)]
     for number, variant in enumerate(spec.variants):
         here = ("variants", number)
         written.append((variant.text, (*here, "text")))
+        if variant.compose is not None and variant.compose is not spec.compose:
+            written.append((variant.compose, (*here, "compose")))
         written += [(template, (*here, "data")) for template in templates_in(variant.data)]
     for template, keys in written:
         outer: tuple[Key, ...] = () if reading.says(rule, "variants") else ("message",)

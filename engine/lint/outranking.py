@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from engine.core.remembered import LEVELS
-from engine.core.rules import Rule, Trigger
+from engine.core.rules import MessageSpec, Rule, Trigger, Variant
 from engine.lint.finding import Finding
 from engine.lint.places import Reading
 from engine.lint.types import are_covered
@@ -62,12 +62,10 @@ def _written(trigger: Trigger) -> str:
 
 def _always_speaks(rule: Rule) -> bool:
     """Whether every gate that is the rule's own is open, always, and its message can be written and sent at once."""
-    spec = rule.message
-    texts = (spec.text.source, spec.data)
-    can_fail = not spec.variants and spec.fallback is None and any(sign in str(texts) for sign in ("{{", "{%"))
-    can_fail |= any(
-        variant.fallback is None and any(sign in str((variant.text.source, variant.data)) for sign in ("{{", "{%"))
-        for variant in spec.variants
+    ways: tuple[MessageSpec | Variant, ...] = rule.message.variants or (rule.message,)
+    can_fail = any(
+        way.fallback is None and any(sign in str((way.text, way.compose, way.data)) for sign in ("{{", "{%"))
+        for way in ways
     )
     limits = rule.conditions or rule.cooldown or rule.caps or rule.warmup or rule.holdout
     return not limits and rule.deliver is None and not can_fail and (not rule.quiet_hours or rule.urgent)

@@ -69,7 +69,7 @@ def _mark(decision: Decision, with_texts: bool) -> Mark:
     message = decision.message
     said = None
     if message is not None:
-        said = (message.type, message.options, message.text if with_texts else None)
+        said = (message.type, message.options, (message.text, message.prompt) if with_texts else None)
     code = None if decision.reason is None else decision.reason.code
     return decision.at, decision.rule, decision.outcome, decision.was, code, decision.variant, said
 

@@ -286,7 +286,7 @@ def _without(decisions: Sequence[Decision], pairs: Sequence[tuple[Decision, Deci
 def _wording(decision: Decision) -> tuple[object, ...]:
     message = decision.message
     assert message is not None
-    return message.type, message.text, message.options, message.data
+    return message.type, message.text, message.options, message.data, message.prompt
 
 
 def _fate(decisions: Sequence[Decision], rule: str, said: Decision, is_missing: bool) -> tuple[str, str]:

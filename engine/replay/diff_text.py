@@ -156,6 +156,8 @@ def wording_lines(change: Change) -> list[str]:
         lines.append(f"    options: {', '.join(one.options) or 'none'} → {', '.join(other.options) or 'none'}")
     if one.data != other.data:
         lines.append("    data: not the same")
+    if one.prompt != other.prompt:
+        lines += ["    prompt:", f'    - "{_one_line(one.prompt)}"', f'    + "{_one_line(other.prompt)}"']
     return lines
 
 
@@ -172,7 +174,11 @@ def text_of(decision: Decision | None) -> str:
     """What is said, on one line; "" where nothing is."""
     if decision is None or decision.message is None:
         return ""
-    text = " ".join(decision.message.text.split())
+    return _one_line(decision.message.text)
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
     text = "".join(c if c.isprintable() else "�" for c in text)
     return text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + "…"
 

@@ -17,7 +17,7 @@ from engine.core.groups import MISSING, Grouping, value_of
 from engine.core.matcher import Matcher
 from engine.core.model import Event, Json, is_activity
 from engine.core.render import RenderFailed, Template
-from engine.core.rules import Policy, Rule
+from engine.core.rules import MessageSpec, Policy, Rule, Variant
 from engine.core.scope import Scope
 from engine.core.state import UserState
 from engine.invariants.vocabulary import Template as Wanted
@@ -98,7 +98,8 @@ class Maker:
         needed: dict[str, Json] = {}
         spec = self.rule.message
         facts = {name: "…" for trigger in self.rule.triggers for name in KINDS[trigger.kind].facts}
-        for template in (*[variant.text for variant in spec.variants], spec.text):
+        ways: tuple[MessageSpec | Variant, ...] = (*spec.variants, spec)
+        for template in (*[way.text for way in ways], *[way.compose for way in ways if way.compose is not None]):
             for _ in range(FIELDS_NEEDED_MAX):
                 event = Event(kind, self.events[0].user, at, {**data, **needed})
                 lacking = self._lacking(template, Scope(UserState(event.user), event, at, self.policy, facts))

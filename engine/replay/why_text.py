@@ -104,6 +104,9 @@ def _sight(sight: Sight) -> Iterator[str]:
     facts = {name: value for name, value in sight.decision.trigger.items() if name not in ("kind", "steps")}
     told = ", ".join(f"{name} {_value(value)}" for name, value in facts.items())
     yield f"  made by {sight.decision.trigger['kind']}" + (f": {told}" if told else "")
+    message = sight.decision.message
+    if message is not None and message.prompt:
+        yield f'  to be written by "{" ".join(message.prompt.split())}"'
     made_by = sight.made_by
     if len(made_by) > MADE_BY_SHOWN_MAX:
         yield f"    … and {len(made_by) - MADE_BY_SHOWN_MAX:,} before these"
@@ -211,6 +214,7 @@ def _sight_json(sight: Sight) -> Json:
         "event_id": decision.event_id,
         "variant": decision.variant,
         "message": None if decision.message is None else decision.message.text,
+        "prompt": None if decision.message is None else decision.message.prompt or None,
         "made_by": [_event_json(event) for event in sight.made_by],
         "gates": [
             {"gate": gate, "open": reason is None, "reason": None if reason is None else explain(reason)}

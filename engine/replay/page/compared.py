@@ -11,7 +11,7 @@ from engine.core.units import show_at
 from engine.replay.diff import KINDS_OF_CHANGE, Diff, RuleDiff
 from engine.replay.page.about import About, number, span_text
 from engine.replay.page.document import Card, Document, Section, write
-from engine.replay.page.gather import TEXT_MAX, cut
+from engine.replay.page.gather import TEXT_MAX, cut, told
 from engine.replay.page.markup import EMPTY, Cell, Column, Html, said, table
 
 CHART_RULES_MAX = 40  # bars; the table has all rules
@@ -156,4 +156,4 @@ def _at(decision: Decision | None) -> str:
 
 
 def _text(decision: Decision | None) -> str:
-    return "" if decision is None or decision.message is None else cut(decision.message.text, TEXT_MAX)
+    return "" if decision is None or decision.message is None else told(decision.message)

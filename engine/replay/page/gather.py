@@ -13,7 +13,7 @@ from datetime import UTC, tzinfo
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-from engine.core.model import Decision, Event, Outcome
+from engine.core.model import Decision, Event, Message, Outcome
 from engine.core.reasons import explain
 from engine.core.rules import Policy
 from engine.core.scope import user_zone
@@ -211,8 +211,14 @@ def timeline_of(user: str, events: Sequence[Event], decisions: Sequence[Decision
 
 def _mark(decision: Decision) -> Mark:
     reason = "" if decision.reason is None else cut(explain(decision.reason), TEXT_MAX)
-    text = "" if decision.message is None else cut(decision.message.text, TEXT_MAX)
+    text = "" if decision.message is None else told(decision.message)
     return Mark(decision.at, decision.rule, decision.outcome, decision.was or "", reason, text)
+
+
+def told(message: Message) -> str:
+    """What it says, and by which prompt a responder writes it anew."""
+    text = cut(message.text, TEXT_MAX)
+    return f"{text} (written by: {cut(message.prompt, TEXT_MAX)})" if message.prompt else text
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
