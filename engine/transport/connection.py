@@ -55,7 +55,7 @@ class Peer(Protocol):
 
     def receive(self, frame: str | bytes) -> None: ...
 
-    def gone(self) -> Awaitable[None]: ...
+    def gone(self, code: int) -> Awaitable[None]: ...
 
 
 class _Stage(Enum):
@@ -250,7 +250,8 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
         self._door.messages.end(self)
         self._is_amid = False
-        if self._peer is not None and not self._peer.is_busy:
+        assert self._peer is not None
+        if not self._peer.is_busy or self._outgoing.closing is not None:
             self._door.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:

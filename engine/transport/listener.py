@@ -144,7 +144,7 @@ class WebSocketDoor:
         if peer is not None:
             self._rounds.remove(connection)
             self.observer.closed(code)
-            farewell = self.loop.create_task(_farewell(peer))
+            farewell = self.loop.create_task(_farewell(peer, code))
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
         if not self._connections:
@@ -181,5 +181,5 @@ class WebSocketDoor:
         self._timers["visit"] = self.loop.call_later(self._step_s, self._visit)
 
 
-async def _farewell(peer: Peer) -> None:
-    await peer.gone()
+async def _farewell(peer: Peer, code: int) -> None:
+    await peer.gone(code)
