@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from engine.core.refusal import Refused
 
-
 NAME_LENGTH_MAX = 64  # characters; the longest there is has 32
 
 

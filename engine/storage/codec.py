@@ -174,7 +174,7 @@ def _decode(decoder: msgspec.json.Decoder[Line], kind: type[Line], line: bytes) 
         # msgspec takes an escaped lone surrogate for an error; the standard library reads it.
         try:
             fields = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             fields = None
         if fields is None:
             raise

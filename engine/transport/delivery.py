@@ -68,6 +68,8 @@ class Delivery:
         )
         if len(going) < len(there):
             self._paced.update(outgoing.message.id for outgoing in there)
+            # These stay in the outbox, for whoever asks next what waits.
+            self._paced.difference_update(outgoing.message.id for outgoing in self._pacer.overflow)
             self._wait()
         return self._hand(going)
 

@@ -241,8 +241,8 @@ def network_of(address: str) -> str:
 class Pacer(Generic[Item]):
     """Messages a second of all together. What is over goes a moment later: first what is urgent, each in its order.
 
-    Call `offer`, and `due` again at `next_at`. It keeps ``waiting_max``; what finds no room is not kept and counted in
-    ``overflowed``: it has to wait where it is durable, in the outbox.
+    Call `offer`, and `due` again at `next_at`. It keeps ``waiting_max``; of what finds no room, ``overflow`` are those
+    of the last offer: they have to wait where they are durable, in the outbox.
     """
 
     def __init__(self, rate: int | None, *, waiting_max: int = PACED_MAX) -> None:
@@ -251,7 +251,7 @@ class Pacer(Generic[Item]):
         self._urgent: deque[Item] = deque()
         self._others: deque[Item] = deque()
         self.next_at: float | None = None
-        self.overflowed = 0
+        self.overflow: list[Item] = []
 
     def offer(self, items: Iterable[tuple[Item, bool]], now: float) -> list[Item]:
         """Of these, each with whether it is urgent, and of those that wait: what may go now."""
@@ -260,10 +260,8 @@ class Pacer(Generic[Item]):
         for item, urgent in items:
             (self._urgent if urgent else self._others).append(item)
         going = self.due(now)
-        while len(self) > self._waiting_max:
-            # The newest, so that whoever waits longest is not the one to lose by it.
-            (self._others or self._urgent).pop()
-            self.overflowed += 1
+        # The newest, so that whoever waits longest is not the one to lose by it.
+        self.overflow = [(self._others or self._urgent).pop() for _ in range(len(self) - self._waiting_max)]
         return going
 
     def due(self, now: float) -> list[Item]:

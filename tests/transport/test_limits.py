@@ -238,11 +238,11 @@ def test_messages_over_the_rate_go_a_moment_later_in_their_order_and_what_is_urg
     assert (len(pacer), pacer.next_at) == (0, None)
 
 
-def test_what_finds_no_room_to_wait_is_counted_and_the_newest_goes() -> None:
+def test_what_finds_no_room_to_wait_is_told_and_the_newest_goes() -> None:
     pacer: Pacer[str] = Pacer(1, waiting_max=2)
     offered = [("a", False), ("b", False), ("c", False), ("q", True), ("r", True)]
     assert pacer.offer(offered, now=0.0) == ["q"]
-    assert pacer.overflowed == 2
+    assert pacer.overflow == ["c", "b"]
     assert [pacer.due(now=float(second)) for second in (1, 2, 3)] == [["r"], ["a"], []]
 
 
