@@ -33,11 +33,10 @@ from engine.storage.base import StoreError
 from engine.transport.bodies import read_given
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError
 from engine.transport.desk import ResponseHook, Sent
-from engine.transport.http import HttpDoor
 from engine.transport.plain import to_input
 from engine.transport.tls import server_context
 from engine.transport.wire import encode
-from engine.wiring import Parts, StartError, build, drain, listen, websocket_door
+from engine.wiring import Parts, StartError, build, drain, http_door, listen, websocket_door
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -243,10 +242,10 @@ class Server:
             on_report=self._on_report,
         )
         tls = server_context(settings.tls)
-        http = HttpDoor(parts.desk, parts.hub, self.health, body_bytes_max=settings.limits.body_bytes)
+        http = http_door(settings, parts, self.health)
         opened.push_async_callback(http.close)
         host, http_port, ws_port = settings.host, settings.http_port, settings.ws_port
-        self._http_port = await listen(lambda: http.open(host, http_port), host, http_port, "--http-port")
+        self._http_port = await listen(lambda: http.open(host, http_port, tls), host, http_port, "--http-port")
         websocket = websocket_door(settings, parts)
         opened.push_async_callback(websocket.close)
         self._ws_port = await listen(lambda: websocket.open(host, ws_port, tls), host, ws_port, "--ws-port")

@@ -12,17 +12,20 @@ from typing import Any
 
 import structlog
 
+from engine.core.model import Json
 from engine.core.units import SECOND
 from engine.folder import load_folder
 from engine.live import Live
 from engine.memory_guard import RETRY_AFTER_S, MemoryGuard
 from engine.metrics.metrics import Metrics
 from engine.observer import Observer
+from engine.readiness import Readiness, readiness
 from engine.reload import Reloader
 from engine.responders import echo, plain
 from engine.responders.base import Responder
+from engine.rules_reply import change_rules
 from engine.settings import Settings
-from engine.storage.base import OutboxMessage, Store
+from engine.storage.base import OutboxMessage, Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
@@ -30,6 +33,7 @@ from engine.transport.answers import Answers
 from engine.transport.auth import Authenticator
 from engine.transport.delivery import Delivery
 from engine.transport.desk import Desk, ResponseHook
+from engine.transport.http_door import HttpDoor
 from engine.transport.hub import Hub
 from engine.transport.ledger import Ledger
 from engine.transport.limits import Admission, EventLimits, Pacer, Refusal
@@ -38,6 +42,7 @@ from engine.transport.origins import Origins
 from engine.transport.outgoing import Outgoing
 from engine.transport.peer import Peer
 from engine.transport.reception import Reception
+from engine.transport.routes_about import About
 from engine.transport.sessions import Sessions
 
 RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
@@ -172,6 +177,39 @@ def websocket_door(settings: Settings, parts: Parts) -> WebSocketDoor:
         admit=reception.admission.admit,
         released=reception.admission.released,
         observer=reception.observer,
+    )
+
+
+def http_door(settings: Settings, parts: Parts, health: Callable[[], Awaitable[dict[str, Json]]]) -> HttpDoor:
+    async def ready() -> dict[str, Json]:
+        return (await readiness_of(parts)).shown()
+
+    return HttpDoor(
+        parts.reception,
+        store=parts.store,
+        origins=parts.origins,
+        about=About(health, ready, parts.metrics.render),
+        change_rules=lambda apply: change_rules(parts.reloader, apply=apply),
+        body_bytes_max=settings.limits.body_bytes,
+        frames_max=settings.limits.queue_frames,
+    )
+
+
+async def readiness_of(parts: Parts) -> Readiness:
+    """What ``GET /readyz`` says."""
+    state = parts.live.health()
+    try:
+        await parts.store.describe()
+        store_trouble = state["trouble"]
+    except StoreError as error:
+        store_trouble = str(error)
+    return readiness(
+        stopping=parts.reception.is_draining,
+        running=state["running"],
+        store_trouble=store_trouble,
+        memory_trouble=parts.memory.trouble,
+        rules=len(parts.live.rules.rules),
+        rule_problems=parts.reloader.problems,
     )
 
 

@@ -54,6 +54,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "settings_file": ("core", "loading", "settings", "settings_shape"),
     "memory_guard": (),
     "readiness": ("core",),
+    "rules_reply": ("core", "loading.diagnostic", "reload", "transport.http_replies"),
     "log_lines": (),
     "logs": ("log_lines", "settings"),
     "responders": ("core",),

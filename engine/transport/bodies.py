@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
-from engine.transport.decoding import DEPTH_MAX, NAME_LENGTH_MAX, WireError, bad_frame, check_bounds, decode_json
-from engine.transport.wire import EVENTS_MAX, Ping, Said, encode, read_event, read_frame, read_value
+from engine.core.refusal import Refused
+from engine.core.units import parse_duration
+from engine.transport.decoding import (
+    DEPTH_MAX,
+    NAME_LENGTH_MAX,
+    WireError,
+    bad_frame,
+    check_bounds,
+    decode_json,
+    kind_of,
+)
+from engine.transport.wire import EVENTS_MAX, Ping, Said, encode, read_event, read_frame, read_name, read_value
 
 MESSAGE_TEXT_MAX = 16 * 1024  # characters
 OPTIONS_MAX = 20
-MESSAGE_FIELDS = ("to", "type", "text", "options", "data")
+MESSAGE_FIELDS = ("to", "type", "text", "options", "data", "expires", "id")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A message that the application wants sent; ``clients`` is None for everybody."""
+    """A message that the application wants sent: to ``user``, to one ``client``, or to everybody where both are None.
 
-    clients: list[str] | None
+    ``expires``: how long it may wait, in microseconds, None for as long as the settings say. ``id``: the same message
+    with the same id is one message; "" where it has none.
+    """
+
+    user: str | None
+    client: str | None
     type: str
     text: str
     options: tuple[str, ...]
     data: dict[str, Json]
+    expires: int | None = None
+    id: str = ""
 
 
 def read_one(body: bytes, *, depth_max: int = DEPTH_MAX) -> Ping | Said:
@@ -61,6 +79,21 @@ def read_events(body: bytes, *, depth_max: int = DEPTH_MAX) -> list[Said]:
     return said
 
 
+def read_frames(body: bytes) -> list[Json]:
+    """Frames of a session, whatever they are: one, a list, or JSON lines. Only that they are JSON is looked at.
+
+    Raises `WireError`.
+    """
+    first, _, rest = body.strip().partition(b"\n")
+    if rest and _is_json(first):
+        return [value for _, value in _lines(body, "frames")]
+    value = decode_json(body)
+    frames = value if isinstance(value, list) else [value]
+    if len(frames) > EVENTS_MAX:
+        raise bad_frame(f"expected at most {EVENTS_MAX} frames in one request, got {len(frames)}")
+    return frames
+
+
 def read_given(client: str, events: Json) -> list[Said]:
     """Events that a program gives as values, of one client: one, a list, or an ``events`` frame.
 
@@ -81,18 +114,25 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _read_lines(body: bytes, depth_max: int) -> list[Said]:
-    said: list[Said] = []
+def _lines(body: bytes, what: str) -> Iterator[tuple[int, Json]]:
+    """The values of JSON lines, each with the number of its line. Raises `WireError`."""
+    count = 0
     for number, line in enumerate(body.split(b"\n"), 1):
         if not line.strip():
             continue
-        if len(said) == EVENTS_MAX:
-            raise bad_frame(f"expected at most {EVENTS_MAX} events in one request, got more")
+        count += 1
+        if count > EVENTS_MAX:
+            raise bad_frame(f"expected at most {EVENTS_MAX} {what} in one request, got more")
         try:
-            value = decode_json(line)
+            yield number, decode_json(line)
         except WireError as error:
             # The complaint begins with the place within the line, which is always the first of its text.
             raise WireError(error.code, f"{number}:{error.message.removeprefix('1:')}") from None
+
+
+def _read_lines(body: bytes, depth_max: int) -> list[Said]:
+    said: list[Said] = []
+    for number, value in _lines(body, "events"):
         try:
             check_bounds(value, depth_max)
             said.append(read_event(value))
@@ -102,7 +142,7 @@ def _read_lines(body: bytes, depth_max: int) -> list[Said]:
 
 
 def read_message(body: bytes, *, depth_max: int = DEPTH_MAX) -> Order:
-    """The body of ``POST /messages``: ``{to: {…}, type, text, options?, data?}``. Raises `WireError`."""
+    """The body of ``POST /messages``: ``{to: {…}, type, text, options?, data?, expires?, id?}``. Raises `WireError`."""
     value = decode_json(body)
     if not isinstance(value, dict):
         raise bad_frame('expected a JSON object with "to", "type" and "text"')
@@ -110,7 +150,7 @@ def read_message(body: bytes, *, depth_max: int = DEPTH_MAX) -> Order:
     unknown = [name for name in value if name not in MESSAGE_FIELDS]
     if unknown:
         raise WireError("bad_frame", f'expected only {", ".join(MESSAGE_FIELDS)}, got "{unknown[0][:NAME_LENGTH_MAX]}"')
-    clients = _read_to(value.get("to"))
+    user, client = _read_to(value.get("to"))
     message_type = value.get("type")
     if not isinstance(message_type, str) or not 0 < len(message_type) <= NAME_LENGTH_MAX:
         raise bad_frame(f'expected "type" to be a string of 1 to {NAME_LENGTH_MAX} characters')
@@ -125,15 +165,29 @@ def read_message(body: bytes, *, depth_max: int = DEPTH_MAX) -> Order:
     data = value.get("data", {})
     if not isinstance(data, dict):
         raise bad_frame('expected "data" to be an object')
-    return Order(clients, message_type, text, tuple(options), data)
+    message_id = read_name(value, "id") or ""
+    return Order(
+        user, client, message_type, text, tuple(options), data, _read_expires(value.get("expires")), message_id
+    )
 
 
-def _read_to(to: Json) -> list[str] | None:
-    # A client is a user until several devices of one user can say hello.
+def _read_expires(span: Json) -> int | None:
+    if span is None:
+        return None
+    if not isinstance(span, str):
+        raise bad_frame(f'expected "expires" to be a duration such as "10m", got {kind_of(span)}')
+    try:
+        return parse_duration(span)
+    except Refused as refused:
+        raise bad_frame(f'"expires": {refused.message[:200]}') from None
+
+
+def _read_to(to: Json) -> tuple[str | None, str | None]:
+    """User and client, both None for everybody."""
     if isinstance(to, dict) and len(to) == 1:
         [(name, value)] = to.items()
         if name == "all" and value is True:
-            return None
+            return None, None
         if name in ("user", "client") and isinstance(value, str) and 0 < len(value) <= NAME_LENGTH_MAX:
-            return [value]
+            return (value, None) if name == "user" else (None, value)
     raise bad_frame('expected "to" to be {"client": NAME}, {"user": NAME} or {"all": true}')

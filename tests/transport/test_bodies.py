@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.transport.bodies import Order, read_events, read_message, read_one
+from engine.core.units import MINUTE
+from engine.transport.bodies import Order, read_events, read_frames, read_message, read_one
 from engine.transport.decoding import WireError
 from engine.transport.wire import EVENTS_MAX, Ping, Said
 
@@ -63,7 +64,7 @@ def test_the_most_events_of_one_request_are_taken() -> None:
     | st.lists(st.sampled_from([A, B, "{", "[]", ""])).map("\n".join).map(str.encode)
 )
 def test_whatever_is_posted_is_read_or_refused(body: bytes) -> None:
-    for read in (read_events, read_one, read_message):
+    for read in (read_events, read_one, read_message, read_frames):
         with suppress(WireError):
             read(body)
 
@@ -75,10 +76,37 @@ def test_one_frame_is_one() -> None:
         read_one(f'{{"type": "events", "events": [{A}, {B}]}}'.encode())
 
 
-@pytest.mark.parametrize(("to", "clients"), [({"client": "c"}, ["c"]), ({"user": "u"}, ["u"]), ({"all": True}, None)])
-def test_a_message_goes_to_one_or_to_all(to: dict[str, object], clients: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("to", "user", "client"), [({"client": "c"}, None, "c"), ({"user": "u"}, "u", None), ({"all": True}, None, None)]
+)
+def test_a_message_goes_to_one_or_to_all(to: dict[str, object], user: str | None, client: str | None) -> None:
     body = {"to": to, "type": "question", "text": "Well?", "options": ["a"], "data": {"k": 1}}
-    assert read_message(json.dumps(body).encode()) == Order(clients, "question", "Well?", ("a",), {"k": 1})
+    assert read_message(json.dumps(body).encode()) == Order(user, client, "question", "Well?", ("a",), {"k": 1})
+
+
+def test_a_message_may_say_how_long_it_waits_and_what_it_is_known_by() -> None:
+    body = {"to": {"all": True}, "type": "question", "expires": "1h30m", "id": "m1"}
+    assert read_message(json.dumps(body).encode()) == Order(None, None, "question", "", (), {}, 90 * MINUTE, "m1")
+
+
+@pytest.mark.parametrize("body", [f"[{A}, {B}]", f"{A}\n{B}\n"])
+def test_frames_come_as_a_list_or_lines(body: str) -> None:
+    assert read_frames(body.encode()) == [json.loads(A), json.loads(B)]
+    assert read_frames(b'{"type":\n "received"}') == [{"type": "received"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (f"[{', '.join([A] * (EVENTS_MAX + 1))}]", "expected at most 500 frames in one request, got 501"),
+        ("\n".join([A] * (EVENTS_MAX + 1)), "expected at most 500 frames in one request, got more"),
+        (f"{A}\n{{", "2:2: expected JSON: the text ends too soon"),
+    ],
+)
+def test_bad_frames_are_refused_with_their_place(body: str, message: str) -> None:
+    with pytest.raises(WireError) as refused:
+        read_frames(body.encode())
+    assert refused.value.message == message
 
 
 GOOD = {"to": {"all": True}, "type": "question", "text": "Well?"}
@@ -97,7 +125,10 @@ GOOD = {"to": {"all": True}, "type": "question", "text": "Well?"}
         ({"options": ["x", 1]}, 'expected "options" to be a list of at most 20 strings'),
         ({"options": ["x"] * 21}, 'expected "options" to be a list of at most 20 strings'),
         ({"data": []}, 'expected "data" to be an object'),
-        ({"txt": "x"}, 'expected only to, type, text, options, data, got "txt"'),
+        ({"txt": "x"}, 'expected only to, type, text, options, data, expires, id, got "txt"'),
+        ({"expires": "soon"}, '"expires": expected a duration such as "90s", "5m" or "1h30m", got "soon"'),
+        ({"expires": 60}, 'expected "expires" to be a duration such as "10m", got a number'),
+        ({"id": ""}, 'expected "id" to be a non-empty string, got an empty string'),
     ],
 )
 def test_a_bad_message_is_refused(change: dict[str, object], message: str) -> None:

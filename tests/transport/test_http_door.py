@@ -127,7 +127,7 @@ async def test_a_broadcast_reaches_who_was_there_over_http(http: aiohttp.ClientS
         ("GET", "/chat", "", 405, "bad_method", "expected POST, got GET"),
         (
             "GET", "/", "", 404, "not_found",
-            "no such path: there is POST /chat, POST /events, POST /messages and GET /healthz",
+            "no such path: GET /openapi.json describes all that there are",
         ),
     ],
 )  # fmt: skip

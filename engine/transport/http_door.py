@@ -1,0 +1,127 @@
+"""The HTTP door: listens, and leads each request to its route. What is asked for is done by the routes.
+
+It must not decide what a frame means, nor who may do what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from engine.storage.base import Store
+from engine.transport.callers import Callers
+from engine.transport.http_replies import Pages, explain
+from engine.transport.origins import Origins
+from engine.transport.polls import Polls
+from engine.transport.reception import Reception
+from engine.transport.routes_about import About, AboutRoutes
+from engine.transport.routes_backend import BackendRoutes, ChangeRules
+from engine.transport.routes_plain import PlainRoutes
+from engine.transport.routes_session import SessionRoutes
+from engine.transport.streams import Streams
+
+SHUTDOWN_TIMEOUT_S = 5.0  # for requests that are under way when the door closes
+KEEPALIVE_S = 75.0  # for which a connection may wait for its next request
+HEADERS_TIMEOUT_S = 10.0  # from the connection to the end of its first request's headers
+LOOK_S = 1.0
+LINE_BYTES_MAX = 8190  # of the request line, and of one header
+HEADERS_MAX = 64
+
+
+class HttpDoor:
+    """Listens from `open` to `close`. ``frames_max``: frames that wait for one stream."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        *,
+        store: Store,
+        origins: Origins,
+        about: About,
+        change_rules: ChangeRules,
+        body_bytes_max: int,
+        frames_max: int,
+    ) -> None:
+        callers = Callers(reception.authenticator)
+        sessions = SessionRoutes(reception, callers)
+        self._streams = Streams(reception, callers, sessions, frames_max=frames_max)
+        self._polls = Polls(reception, sessions)
+        self._pages = Pages(origins)
+        self._routes = (
+            PlainRoutes(reception, callers, sessions),
+            sessions,
+            self._streams,
+            self._polls,
+            BackendRoutes(reception, callers, store, change_rules),
+            AboutRoutes(about, callers),
+        )
+        self._body_bytes_max = body_bytes_max
+        self._runner: web.AppRunner | None = None
+        self._heard: set[object] = set()  # connections of which a request has come
+        self._looking: asyncio.Task[None] | None = None
+
+    def application(self) -> web.Application:
+        """All routes, and what every request goes through before."""
+        app = web.Application(
+            client_max_size=self._body_bytes_max, middlewares=[self._hear, self._pages.admit, explain]
+        )
+        for routes in self._routes:
+            routes.add_to(app.router)
+        app.on_response_prepare.append(self._pages.tell)
+        return app
+
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """The port that is listened on (``port``, or a free one for 0). Raises OSError."""
+        runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+            keepalive_timeout=KEEPALIVE_S,
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=LINE_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._streams.start()
+        self._looking = asyncio.create_task(self._look(runner), name="http")
+        return int(runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Take nobody new, end streams, answer polls, and finish the requests that are under way."""
+        if self._runner is None:
+            return
+        for site in list(self._runner.sites):
+            await site.stop()
+        self._polls.close()
+        await self._streams.close()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        await self._runner.cleanup()
+        self._runner = None
+
+    @web.middleware
+    async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._heard.add(request.protocol)
+        return await handler(request)
+
+    async def _look(self, runner: web.AppRunner) -> None:
+        """Cut off whoever does not come to the end of a first request: aiohttp would wait for ever."""
+        looks: dict[object, int] = {}
+        while True:
+            await asyncio.sleep(LOOK_S)
+            connections = set(runner.server.connections) if runner.server is not None else set()
+            self._heard &= connections
+            looks = {one: looks.get(one, 0) + 1 for one in connections - self._heard}
+            for one in connections:
+                if looks.get(one, 0) * LOOK_S > HEADERS_TIMEOUT_S and one.transport is not None:
+                    one.transport.abort()

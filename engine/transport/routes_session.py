@@ -1,0 +1,94 @@
+"""Routes of level 1: a session opened by a request, and the frames of its client. Frames to it are for `streams`.
+
+What a frame means, `reception` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from engine.core.model import Json
+from engine.transport.bodies import read_frames
+from engine.transport.callers import Callers, credentials_of
+from engine.transport.decoding import WireError, bad_frame, decode_json, kind_of
+from engine.transport.frames import ack
+from engine.transport.http_replies import read_body, read_query, reply
+from engine.transport.reception import Heard, Reception, complaint
+from engine.transport.refusing import refusal_of
+from engine.transport.session import Session
+from engine.transport.wire import FrameType
+
+
+class SessionRoutes:
+    def __init__(self, reception: Reception, callers: Callers) -> None:
+        self._reception = reception
+        self._callers = callers
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        router.add_post("/hello", self.hello)
+
+    async def hello(self, request: web.Request) -> web.Response:
+        """A ``hello`` frame; the reply is the ``welcome``. Who neither streams nor polls then is gone after a while."""
+        read_query(request)
+        value = decode_json(await read_body(request))
+        if not isinstance(value, dict) or value.get("type") != "hello":
+            got = kind_of(value) if not isinstance(value, dict) else "another frame"
+            raise bad_frame(f'expected a frame of type "hello", got {got}')
+        session = await self._reception.greet(value, credentials_of(request))
+        if session.outgoing is None:
+            # What is said meanwhile comes with the first poll, or as soon as a stream is open.
+            session.transport = "poll"
+        return reply(self._reception.welcome(session))
+
+    def find(self, request: web.Request, name: str, token: str | None = None) -> Session:
+        """The session of that name, if the request may speak for its user. Raises `WireError`."""
+        identity = self._callers.named_client(request, token)
+        session = self._reception.sessions.find(name)
+        # Whoever has another's token learns no more than that there is nothing for them.
+        if session is None or (identity.kind == "token" and identity.user != session.user):
+            raise WireError("no_session", "there is no such session, or no longer; say hello again")
+        return session
+
+    async def frames(self, request: web.Request, name: str) -> web.Response:
+        """``POST /events?session=``: the ids of the events, and what there is to say to each frame.
+
+        One frame that cannot be taken does not keep the others from being taken, as on any connection.
+        """
+        session = self.find(request, name)
+        values = read_frames(await read_body(request))
+        replies: list[FrameType] = []
+        heard: list[tuple[Json, Heard]] = []
+        for value in values:
+            try:
+                one = self._reception.hear(session, value, "http")
+            except WireError as error:
+                self._reception.observer.refused(error.code)
+                replies.append(complaint(error, value))
+                continue
+            replies += one.replies
+            if one.durable is not None:
+                heard.append((value, one))
+        ids, acknowledged = await self._durable(session, heard, replies)
+        if acknowledged:
+            replies.append(ack(acknowledged))
+        return reply({"ids": ids, "frames": replies}, 202)
+
+    async def _durable(
+        self, session: Session, heard: list[tuple[Json, Heard]], replies: list[FrameType]
+    ) -> tuple[list[str], list[Json]]:
+        """Wait until all are, or could not be: their ids, and those that the client gave them. Adds to ``replies``."""
+        waited = [one.durable for _, one in heard if one.durable is not None]
+        found = await asyncio.gather(*waited, return_exceptions=True)
+        ids: list[str] = []
+        acknowledged: list[Json] = []
+        for (value, one), result in zip(heard, found, strict=True):
+            if isinstance(result, BaseException):
+                self._reception.observer.acknowledged(one.trace, ok=False)
+                replies.append(complaint(refusal_of(result), value))
+            else:
+                self._reception.acknowledged(session, one)
+                ids += result
+                acknowledged += one.ids
+        return ids, acknowledged
