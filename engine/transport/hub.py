@@ -29,7 +29,7 @@ class Hub:
 
     def connect(self, connection: str, outgoing: Outgoing | None = None) -> Outgoing:
         """A connection is there, of whatever level."""
-        outgoing = outgoing or Outgoing(self.frames_max)
+        outgoing = Outgoing(self.frames_max) if outgoing is None else outgoing
         self._connections[connection] = outgoing
         return outgoing
 
