@@ -96,6 +96,11 @@ class Inbox:
         self._relayed.update((outgoing.message.id, outgoing.user) for outgoing in messages)
 
     @property
+    def receipts(self) -> int:
+        """How many receipts wait."""
+        return len(self._receipts)
+
+    @property
     def relayed(self) -> Mapping[str, str]:
         """Ids of the messages that leave the outbox with the next turn, and their users."""
         return self._relayed

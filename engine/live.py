@@ -116,6 +116,8 @@ class Live:
         timeline = self._turns.timeline
         if timeline is None or timeline.latest.hash != self._rules.hash:
             await self.change_rules(self._rules)
+        else:
+            self.observer.rules_hold([rule.id for rule in self._rules.rules])
         await self._catch_up()
         self._say_if_clock_is_behind()
         self._stale.add({user: names for user, names in await self._turns.open_sessions() if names}, self._clock())
@@ -249,6 +251,7 @@ class Live:
             await self._store.save_rules(rules.hash, rules.sources)
             moment = await self._try(lambda: self._turns.change_rules(rules, self._clock()))
             self._rules = rules
+        self.observer.rules_hold([rule.id for rule in rules.rules])
         try:
             await self._catch_up()
         except StoreError as error:
@@ -280,7 +283,9 @@ class Live:
 
     async def settled(self) -> None:
         """Returns when all that had been taken in by now has been made durable, or could not be."""
-        await self._inbox.put([])
+        done = self._inbox.put([])
+        self._wake_up.set()
+        await done
 
     async def mend(self) -> None:
         """Let those adopt the latest rules who could not at the time. Raises `StoreError` where they still cannot."""
@@ -305,6 +310,11 @@ class Live:
     @property
     def rules(self) -> RuleSet:
         return self._rules
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Inputs, and receipts, that wait for their turn."""
+        return self._inbox.count, self._inbox.receipts
 
     def health(self) -> dict[str, Json]:
         return {
@@ -333,6 +343,7 @@ class Live:
                 # Inputs have been answered through their futures. Timers that were due stay due.
                 self._trouble = str(error)
                 if isinstance(error, StoreError):
+                    self.observer.store_trouble(self._trouble)
                     log.error("! store", error=str(error))
                 else:
                     # A fault of ours must not end the loop: nobody would get an answer any more.
@@ -363,6 +374,8 @@ class Live:
             due = self._next_wake is not None and self._next_wake <= horizon
             relayed = dict(self._inbox.relayed)
             if not entries and not due and not relayed:
+                for request in taken:
+                    request.succeed([])
                 return
             due_at = self._next_wake if due else None
             self.observer.turn_taken(len(entries))
@@ -382,10 +395,7 @@ class Live:
                 if request.trace is not None:
                     traces.append((request.trace, [entry.event.id for entry in made if entry.event is not None]))
                 place = after
-            self.observer.turn_done(
-                TurnTold(result.entries, result.decisions, result.faults, result.outbox, len(taken), due_at, traces)
-            )
-            await self._finish(result)
+            await self._finish(result, requests=len(taken), due_at=due_at, traces=traces)
 
     async def _try_turn(
         self,
@@ -411,8 +421,22 @@ class Live:
                 await asyncio.sleep(0 if isinstance(error, Conflict) else seconds)
         raise AssertionError("the last try returns or raises")
 
-    async def _finish(self, result: TurnResult) -> None:
+    async def _finish(
+        self,
+        result: TurnResult,
+        *,
+        requests: int = 0,
+        due_at: int | None = None,
+        traces: Sequence[tuple[Trace, Sequence[str]]] = (),
+    ) -> None:
         """The turn is durable: count it, set the timer, hand its messages over."""
+        self.observer.turn_done(
+            TurnTold(result.entries, result.decisions, result.faults, result.outbox, requests, due_at, traces)
+        )
+        if result.repeated:
+            self.observer.repeated(len(result.repeated))
+        if self._trouble:
+            self.observer.store_trouble(None)
         self._trouble = ""
         self.counters.count(result)
         tell(result)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from engine.core.model import Json
+from engine.core.refusal import Refused
 from engine.core.units import SECOND
 from engine.folder import load_folder
 from engine.live import Live
@@ -44,6 +45,7 @@ from engine.transport.peer import Peer
 from engine.transport.reception import Reception
 from engine.transport.routes_about import About
 from engine.transport.sessions import Sessions
+from engine.watching import StoreWatch, look_at_parts, observed
 
 RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
 SWEEP_S = 1.0  # between looks for sessions to which nobody came back
@@ -89,7 +91,7 @@ async def build(
 ) -> Parts:
     """Everything but the doors; what has to be closed is given to ``opened``, in the order in which it is made."""
     metrics = Metrics(now)
-    observer: Observer = metrics
+    observer = _observed(metrics, settings, opened)
     rules = await asyncio.to_thread(load_folder, settings.rules)
     authenticator = Authenticator(settings.auth, now)
     store = await _open_store(settings, opened)
@@ -154,10 +156,12 @@ async def build(
     run_beside(opened, reloader.run(), "reload")
     run_beside(opened, memory.run(), "memory")
     run_beside(opened, _sweep(sessions), "sessions")
-    return Parts(
+    parts = Parts(
         store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
         Origins(settings),
     )  # fmt: skip
+    _show(parts, observer, opened)
+    return parts
 
 
 def websocket_door(settings: Settings, parts: Parts) -> WebSocketDoor:
@@ -197,16 +201,19 @@ def http_door(settings: Settings, parts: Parts, health: Callable[[], Awaitable[d
 
 async def readiness_of(parts: Parts) -> Readiness:
     """What ``GET /readyz`` says."""
-    state = parts.live.health()
     try:
         await parts.store.describe()
-        store_trouble = state["trouble"]
     except StoreError as error:
-        store_trouble = str(error)
+        return _readiness(parts, str(error))
+    return _readiness(parts)
+
+
+def _readiness(parts: Parts, store_trouble: str = "") -> Readiness:
+    state = parts.live.health()
     return readiness(
         stopping=parts.reception.is_draining,
         running=state["running"],
-        store_trouble=store_trouble,
+        store_trouble=store_trouble or state["trouble"],
         memory_trouble=parts.memory.trouble,
         rules=len(parts.live.rules.rules),
         rule_problems=parts.reloader.problems,
@@ -243,6 +250,32 @@ def run_beside(opened: AsyncExitStack, work: Coroutine[Any, Any, None], name: st
     task = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(_say_if_failed)
     opened.push_async_callback(_cancelled, task)
+
+
+def _observed(metrics: Metrics, settings: Settings, opened: AsyncExitStack) -> Observer:
+    try:
+        observer, close = observed(metrics, settings.telemetry)
+    except Refused as refused:
+        raise StartError(refused.message) from None
+    if close is not None:
+        opened.push_async_callback(close)
+    return observer
+
+
+def _show(parts: Parts, observer: Observer, opened: AsyncExitStack) -> None:
+    """Let the figures be looked up in the parts, and the store be looked at now and then."""
+    path = parts.store.path if isinstance(parts.store, SqliteStore) else None
+    store_watch = StoreWatch(parts.store, observer, path)
+    store_watch.show_in(parts.metrics)
+    look_at_parts(
+        parts.metrics,
+        live=parts.live,
+        hub=parts.hub,
+        reloader=parts.reloader,
+        clients=lambda: len(parts.desk.present()),
+        ready=lambda: _readiness(parts, store_watch.trouble),
+    )
+    run_beside(opened, store_watch.run(), "store")
 
 
 async def _open_store(settings: Settings, opened: AsyncExitStack) -> Store:

@@ -119,6 +119,8 @@ class Metrics(Observer):
 
     def commit_failed(self, *, again: bool) -> None:
         self.figures.commits_failed.add("retried" if again else "given_up")
+        if not again:
+            self._turn_began = None
 
     def turn_done(self, turn: TurnTold) -> None:
         figures = self.figures

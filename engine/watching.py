@@ -1,0 +1,96 @@
+"""Where the figures of a server are looked up, and who observes it: numbers always, spans where they are asked for.
+
+It changes nothing of what it looks at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from engine.core.refusal import Refused
+from engine.live import Live
+from engine.metrics.metrics import Metrics
+from engine.observer import Observer, Several
+from engine.readiness import Readiness
+from engine.reload import Reloader
+from engine.settings import Telemetry
+from engine.storage.base import Store, StoreError
+from engine.transport.hub import Hub
+
+LOOK_EVERY_S = 10.0  # at the store: it counts rows, which is not for every time that somebody asks
+NO_EXTRA = (
+    "telemetry.otlp is set, and the library that sends traces is not installed: "
+    'pip install "proactive-engine[otel]", or leave telemetry.otlp out'
+)
+
+
+def observed(metrics: Metrics, telemetry: Telemetry) -> tuple[Observer, Callable[[], Awaitable[None]] | None]:
+    """Whom the parts are to tell, and what is to be awaited when the server stops, if anything is.
+
+    Raises `Refused` where traces are asked for and their library is not there.
+    """
+    if telemetry.otlp is None:
+        return metrics, None
+    try:
+        from engine.tracing import open_tracing
+    except ImportError:
+        raise Refused(NO_EXTRA) from None
+    tracing = open_tracing(telemetry.otlp, telemetry.service)
+    return Several([metrics, tracing]), tracing.close
+
+
+def look_at_parts(
+    metrics: Metrics, *, live: Live, hub: Hub, reloader: Reloader, clients: Callable[[], int],
+    ready: Callable[[], Readiness],
+) -> None:  # fmt: skip
+    """Let the figures be looked up where they are, whenever somebody asks for them."""
+    metrics.look_at("ready", lambda: float(ready().ok))
+    metrics.look_at("clients", clients)
+    metrics.look_at("inbox_inputs", lambda: live.queued[0])
+    metrics.look_at("inbox_receipts", lambda: live.queued[1])
+    metrics.look_at("rule_problems", lambda: len(reloader.problems))
+    metrics.look_at("outgoing_frames_max", lambda: hub.queued()[1])
+
+
+class StoreWatch:
+    """Looks at the store now and then. ``path`` is that of its file, None where it has none."""
+
+    def __init__(self, store: Store, observer: Observer, path: Path | None) -> None:
+        self._store = store
+        self._observer = observer
+        self._path = path
+        self._outbox: float | None = None
+        self.trouble = ""  # why it did not answer the last time
+
+    def show_in(self, metrics: Metrics) -> None:
+        metrics.look_at("outbox", lambda: self._outbox)
+        if self._path is not None:
+            path = self._path
+            metrics.look_at("store_bytes", lambda: _size(path))
+            metrics.look_at("store_wal_bytes", lambda: _size(path.with_name(path.name + "-wal")))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        try:
+            found = await self._store.describe()
+            self._outbox = found["outbox"]
+            if self.trouble:
+                self._observer.store_trouble(None)
+            self.trouble = ""
+        except StoreError as error:
+            self.trouble = str(error)
+            self._observer.store_trouble(self.trouble)
+
+
+def _size(path: Path) -> float | None:
+    with suppress(OSError):
+        return path.stat().st_size
+    return None
