@@ -78,7 +78,14 @@ class Desk:
 
     async def record(self, inputs: list[Input], door: Door = "application") -> list[str]:
         """Durable, evaluated, the ids known; the application's hook has been told. Raises `Overloaded`, `StoreError`."""
-        ids = await self.begin(inputs, self._live.observer.taken_in(door, len(inputs)))
+        observer = self._live.observer
+        trace = observer.taken_in(door, len(inputs), inputs[0].data.get("traceparent", "") if inputs else "")
+        try:
+            ids = await self.begin(inputs, trace)
+        except BaseException:
+            observer.acknowledged(trace, ok=False)
+            raise
+        observer.acknowledged(trace)
         await self.tell_hook(inputs)
         return ids
 
@@ -168,6 +175,8 @@ class Desk:
 
     def _reached(self, messages: list[OutboxMessage]) -> None:
         """A plain client has taken these; sessions of the same user may still be to have them."""
+        if messages:
+            self._live.observer.queued(messages, "waiting")
         self._live.received(messages)
         self._live.relayed([outgoing for outgoing in messages if not self._sessions.are_owed(outgoing)])
 
@@ -212,7 +221,7 @@ class Desk:
 
         def make(user: str) -> OutboxMessage:
             message = Message(
-                id=derive_id("send", cause, user), type=message_type, text=text, options=options,
+                id=sent_id(cause, user), type=message_type, text=text, options=options,
                 data=data or {}, expires_at=at + (expires or self._expires),
             )  # fmt: skip
             return OutboxMessage(user=user, message=message, at=at, client=client)
@@ -247,6 +256,11 @@ class Desk:
             task.cancel()
         if self._hooks:
             await asyncio.wait(self._hooks)
+
+
+def sent_id(message_id: str, user: str) -> str:
+    """The id that a message of the application's own, known to it by ``message_id``, has for a user."""
+    return derive_id("send", message_id, user)
 
 
 def _as_answered(item: Input) -> Input:

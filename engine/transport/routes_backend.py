@@ -12,11 +12,13 @@ from engine.storage.base import Store
 from engine.transport.bodies import Order, read_message
 from engine.transport.callers import Callers
 from engine.transport.decoding import NAME_LENGTH_MAX, bad_frame
-from engine.transport.desk import Sent
+from engine.transport.desk import Sent, sent_id
 from engine.transport.http_replies import read_body, read_flag, read_number, read_query, reply
 from engine.transport.reception import Reception
 from engine.transport.refusing import told_to_client
-from engine.transport.timeline import ITEMS_DEFAULT, ITEMS_MAX, read_before, timeline_of
+from engine.transport.timeline import FIRST, ITEMS_DEFAULT, ITEMS_MAX, read_before, timeline_of
+
+REPEATS_MAX = 1000  # entries of a user, the latest, among which a message that is asked for again is recognised
 
 # Plans what the rule files would change, and with True lets them hold. Raises `BadRules` and what a store does.
 ChangeRules = Callable[[bool], Awaitable[dict[str, Json]]]
@@ -81,7 +83,21 @@ class BackendRoutes:
         users = None if order.user is None else [order.user]
         if order.client is not None:
             users = desk.users_of_client(order.client)
-        return await desk.send(
+        if not order.id:
+            return await self._send_to(users, order)
+        everybody = desk.present() if users is None else users
+        new = [user for user in everybody if not await self._was_sent(sent_id(order.id, user), user)]
+        sent = await self._send_to(new, order) if new else Sent([], [], [])
+        ids = [sent_id(order.id, user) for user in everybody]
+        return Sent(ids, everybody, [user for user in everybody if not desk.is_there(user)], sent.unnamed)
+
+    async def _was_sent(self, message_id: str, user: str) -> bool:
+        """Whether it is among the latest that is recorded of the user."""
+        recorded = await self._store.recorded(user, FIRST, REPEATS_MAX)
+        return any(entry.message is not None and entry.message.id == message_id for _, entry in recorded.entries)
+
+    async def _send_to(self, users: list[str] | None, order: Order) -> Sent:
+        return await self._reception.desk.send(
             users,
             order.type,
             order.text,

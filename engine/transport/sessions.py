@@ -66,8 +66,8 @@ class Sessions:
         return list(self._by_user.get(user, {}).values())
 
     def of_client(self, client: str) -> list[Session]:
-        """Sessions of all users whose client calls itself so, those with a connection."""
-        return [each for each in self._by_name.values() if each.client == client and each.left_at is None]
+        """Sessions of all users whose client calls itself so; one that polls has no connection most of the time."""
+        return [each for each in self._by_name.values() if each.client == client]
 
     def are_owed(self, outgoing: OutboxMessage) -> bool:
         """Whether sessions are to have the message which a plain client has taken already."""
@@ -103,6 +103,7 @@ class Sessions:
         self.received(session, seq)
         session.begin_at(seq)
         self._observer.session_began(resumed=session.resumed)
+        self._tell_handed(session)
         log.info("= session", user_id=user, client=session.client, session=session.name, resumed=session.resumed)
         return session
 
@@ -161,6 +162,13 @@ class Sessions:
             self._live.relayed(self._ledger.forget(name))
 
     # Inside.
+
+    def _tell_handed(self, session: Session) -> None:
+        waited, again = session.to_hand()
+        if waited:
+            self._observer.queued(waited, "waiting")
+        if again:
+            self._observer.queued(again, "again")
 
     def _user_of(self, hello: Hello, identity: Identity) -> str:
         if identity.kind == "anonymous":

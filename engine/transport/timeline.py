@@ -21,7 +21,7 @@ from engine.transport.frames import preferences_frame
 ITEMS_DEFAULT = 50
 ITEMS_MAX = 500  # of one reply
 OUTCOMES_MAX = 1000  # the latest entries among which it is looked for what became of messages
-_FIRST = (2**63 - 1, 2**63 - 1)
+FIRST = (10**18 - 1, 10**18 - 1)  # no partition ever has so many entries or decisions
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 
 Became = Mapping[str, list[dict[str, Json]]]  # of messages, by id
@@ -30,7 +30,7 @@ Became = Mapping[str, list[dict[str, Json]]]  # of messages, by id
 def read_before(text: str | None) -> tuple[int, int]:
     """``?before=``, which is the ``next`` of a former reply. Raises `WireError`."""
     if text is None:
-        return _FIRST
+        return FIRST
     found = _CURSOR.fullmatch(text)
     if found is None:
         raise bad_frame(f'expected "before" to be the "next" of a timeline, got "{text[:80]}"')
@@ -43,7 +43,7 @@ async def timeline_of(store: Store, user: str, before: tuple[int, int], items_ma
     state = UserState(user) if encoded is None else UserState.decode(encoded)
     # One more of each tells whether there is anything left.
     recorded = await store.recorded(user, before, items_max + 1)
-    latest = await store.recorded(user, _FIRST, OUTCOMES_MAX)
+    latest = await store.recorded(user, FIRST, OUTCOMES_MAX)
     became = _outcomes(entry.event for _, entry in reversed(latest.entries) if entry.event is not None)
     entries = ((number, _entry_item(entry, became)) for number, entry in recorded.entries)
     decisions = ((number, _decision_item(line, became)) for number, line in recorded.decisions)
