@@ -70,7 +70,8 @@ def _frames(schemas: dict[str, Json], name: str) -> list[str]:
     found: list[str] = []
     for member in schemas[name]["anyOf"]:
         inner = member["$ref"].removeprefix(_PLACE)
-        found += _frames(schemas, inner) if "anyOf" in schemas[inner] else [inner]
+        # What is an object by itself is a frame, whatever else it says of its fields.
+        found += [inner] if "type" in schemas[inner] else _frames(schemas, inner)
     return found
 
 
