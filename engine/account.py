@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
-from engine.core.model import Decision, Json
+from engine.core.model import Decision, Json, Reason
 from engine.core.reasons import explain
 from engine.core.units import format_at
 from engine.turn_work import TurnResult
+
+_WITHOUT_VALUES: Mapping[str, str] = {
+    "false": "its condition does not hold",
+    "unknown": "its condition is unknown",
+    "render": "its template failed",
+    "fallback": "its fallback was sent, the template failed",
+}
 
 log = structlog.get_logger("live")
 
@@ -59,11 +67,31 @@ def tell(result: TurnResult) -> None:
             **_told(decision),
         )
     for fault in result.faults:
-        log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=fault.trace)
+        # An error may quote what the user wrote; the store keeps all of it, beside the entry.
+        log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=places_of(fault.trace))
+        log.debug("! set aside", user_id=fault.user, trace=fault.trace)
+
+
+def _explained(reason: Reason) -> str:
+    """Without what the user wrote: values that a condition saw, and what a template made of them, are not for a log."""
+    return _WITHOUT_VALUES.get(reason.code) or explain(reason)
+
+
+def places_of(trace: str) -> str:
+    """Of a trace the places and the names of errors, without what these say; of any other text all."""
+    if not trace.startswith("Traceback"):
+        return trace
+    kept: list[str] = []
+    for line in trace.splitlines():
+        if line.startswith(("Traceback", "  ")):
+            kept.append(line)
+        elif kept and kept[-1].startswith("  "):
+            kept.append(line.partition(":")[0])
+    return "\n".join(kept)
 
 
 def _told(decision: Decision) -> dict[str, str]:
     """What a decision has besides its outcome, as far as it has it: the line of the log has no empty fields."""
-    reason = None if decision.reason is None else explain(decision.reason)
+    reason = None if decision.reason is None else _explained(decision.reason)
     told = {"reason": reason, "was": decision.was, "variant": decision.variant}
     return {name: value for name, value in told.items() if value is not None}

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -50,6 +50,7 @@ class Request:
     entries: list[Entry]
     done: asyncio.Future[list[Entry]] | None
     trace: Trace = None
+    lose: Callable[[int], None] | None = None  # told how many entries there were for which nobody waits
 
     def succeed(self, entries: list[Entry]) -> None:
         if self.done is not None and not self.done.done():  # the caller may have gone away; it happened all the same
@@ -57,6 +58,8 @@ class Request:
 
     def fail(self, error: Exception) -> None:
         if self.done is None:
+            if self.lose is not None:
+                self.lose(len(self.entries))
             log.warning("! receipts lost", messages=len(self.entries), error=str(error))
         elif not self.done.done():
             self.done.set_exception(error)
@@ -67,6 +70,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.count = 0
+        self.receipts_lost = 0  # since the start
         self._requests: deque[Request] = deque()
         self._receipts: deque[Entry] = deque()
         self._receipted: OrderedDict[str, int] = OrderedDict()  # and the place of each in its chain, from 1
@@ -141,6 +145,7 @@ class Inbox:
             event = Event(DELIVERED, outgoing.user, at, {"message_id": message_id})
             self._receipts.append(Entry("event", at, outgoing.user, event))
         if dropped:
+            self._lose(dropped)
             log.warning("! receipts lost", messages=dropped, error=f"{RECEIPTS_MAX} wait already")
 
     def take(self, *, timers_due: bool = False) -> list[Request]:
@@ -156,13 +161,16 @@ class Inbox:
         if receipts:
             # No input is put off by it: time goes no further than to the first that waits.
             latest = self._requests[0].entries[0].at if self._requests and self._requests[0].entries else None
-            taken.append(Request([_no_later(entry, latest) for entry in receipts], None))
+            taken.append(Request([_no_later(entry, latest) for entry in receipts], None, lose=self._lose))
         count = 0
         while self._requests and (not count or count + len(self._requests[0].entries) <= TURN_MAX):
             taken.append(self._requests.popleft())
             count += len(taken[-1].entries)
         self.count -= count
         return taken
+
+    def _lose(self, receipts: int) -> None:
+        self.receipts_lost += receipts
 
 
 def _no_later(entry: Entry, at: int | None) -> Entry:

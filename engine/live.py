@@ -312,9 +312,9 @@ class Live:
         return self._rules
 
     @property
-    def queued(self) -> tuple[int, int]:
-        """Inputs, and receipts, that wait for their turn."""
-        return self._inbox.count, self._inbox.receipts
+    def inbox(self) -> Inbox:
+        """To be looked at."""
+        return self._inbox
 
     def health(self) -> dict[str, Json]:
         return {

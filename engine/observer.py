@@ -8,6 +8,7 @@ An observer reads its own clocks, so that the parts that tell it need none. Ever
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,11 +18,13 @@ from engine.storage.base import Entry, Fault, OutboxMessage
 Door = Literal["websocket", "http", "application"]
 Transport = Literal["websocket", "stream", "poll"]
 How = Literal["pushed", "waiting", "again"]
-Dropped = Literal["queue_full", "expired", "undelivered_receipt"]
 Scope = Literal["client", "user", "address", "connections", "messages", "memory"]
 Reload = Literal["changed", "unchanged", "failed"]
 Asked = Literal["ok", "failed", "timeout", "cancelled", "refused"]
 Work = Literal["checkpoint", "retention", "vacuum", "backup", "erase"]
+
+# The header ``traceparent`` of the request that is being handled: it belongs to all that its body says.
+REQUEST_PARENT: ContextVar[str] = ContextVar("traceparent", default="")
 
 Trace = Any  # what an observer wants to be given back with the turn; None where nobody traces
 
@@ -72,8 +75,8 @@ class Observer:
     def taken_in(self, door: Door, events: int, parent: str = "") -> Trace:
         """So many events were read out of a frame or a body and wait for their turn.
 
-        ``parent`` is the sender's own ``traceparent`` (W3C Trace Context), whatever it may hold. What is returned
-        goes along with the request, to `TurnTold.traces` and to `acknowledged`.
+        ``parent`` is the sender's own ``traceparent`` (W3C Trace Context), whatever it may hold; `REQUEST_PARENT`
+        stands in for "". What is returned goes along with the request, to `TurnTold.traces` and to `acknowledged`.
         """
         return None
 
@@ -113,8 +116,6 @@ class Observer:
 
     def arrived(self, messages: Sequence[OutboxMessage]) -> None:
         """A client said for the first time that it has received these."""
-
-    def dropped(self, reason: Dropped, count: int = 1) -> None: ...
 
     # Whoever writes messages.
 

@@ -25,7 +25,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from engine import __version__
-from engine.observer import Asked, Door, How, Observer, Trace, TurnTold
+from engine.observer import REQUEST_PARENT, Asked, Door, How, Observer, Trace, TurnTold
 from engine.storage.base import OutboxMessage
 
 LINKS_MAX = 128  # of a turn, to what it took in
@@ -63,7 +63,7 @@ class Tracing(Observer):
         await asyncio.to_thread(self._provider.shutdown)
 
     def taken_in(self, door: Door, events: int, parent: str = "") -> Trace:
-        context = _context_of(parent)
+        context = _context_of(parent or REQUEST_PARENT.get())
         return self._tracer.start_span(
             "receive",
             context,

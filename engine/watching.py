@@ -49,8 +49,10 @@ def look_at_parts(
     """Let the figures be looked up where they are, whenever somebody asks for them."""
     metrics.look_at("ready", lambda: float(ready().ok))
     metrics.look_at("clients", clients)
-    metrics.look_at("inbox_inputs", lambda: live.queued[0])
-    metrics.look_at("inbox_receipts", lambda: live.queued[1])
+    metrics.look_at("inbox_inputs", lambda: live.inbox.count)
+    metrics.look_at("inbox_receipts", lambda: live.inbox.receipts)
+    metrics.look_at("receipts_lost", lambda: live.inbox.receipts_lost)
+    metrics.look_at("notifications_dropped", lambda: hub.dropped)
     metrics.look_at("rule_problems", lambda: len(reloader.problems))
     metrics.look_at("outgoing_frames_max", lambda: hub.queued()[1])
 

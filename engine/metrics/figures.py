@@ -158,11 +158,11 @@ class Figures:
             hows,
         )
         self.received = Counter("messages_received_total", "Messages that a client of level 1 said it has received.")
-        self.dropped = Counter(
-            "dropped_total",
-            "Frames and receipts that were given up, by the reason.",
-            ("reason",),
-            [("queue_full",), ("expired",), ("undelivered_receipt",)],
+        self.notifications_dropped = Looked(
+            "notifications_dropped_total", "Notifications given up because who was to have them reads too slowly."
+        )
+        self.receipts_lost = Looked(
+            "receipts_lost_total", "Receipts given up: rules do not come to know that a message has arrived."
         )
         self.queued_seconds = Spread(
             "message_queued_seconds",

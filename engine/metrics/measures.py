@@ -78,7 +78,10 @@ class Level:
 
 
 class Looked:
-    """A number that is looked up when somebody asks. Not shown where nobody can say, for None as well."""
+    """A number that is looked up when somebody asks. Not shown where nobody can say, for None as well.
+
+    One whose name ends in ``_total`` goes up only.
+    """
 
     def __init__(self, name: str, doc: str) -> None:
         self.name = PREFIX + name
@@ -86,7 +89,8 @@ class Looked:
         self.look: Callable[[], float | None] = lambda: None
 
     def family(self) -> Metric:
-        family = GaugeMetricFamily(self.name, self._doc)
+        make = CounterMetricFamily if self.name.endswith("_total") else GaugeMetricFamily
+        family: CounterMetricFamily | GaugeMetricFamily = make(self.name, self._doc, labels=())
         value = self.look()
         if value is not None:
             family.add_metric((), value)

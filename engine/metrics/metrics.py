@@ -19,7 +19,6 @@ from engine.metrics.measures import OTHER
 from engine.observer import (
     Asked,
     Door,
-    Dropped,
     How,
     Observer,
     Reload,
@@ -153,9 +152,6 @@ class Metrics(Observer):
         self.figures.received.add(by=len(messages))
         for outgoing in messages:
             self.figures.received_seconds.add(self._since(outgoing.at))
-
-    def dropped(self, reason: Dropped, count: int = 1) -> None:
-        self.figures.dropped.add(reason, by=count)
 
     # Whoever writes messages.
 

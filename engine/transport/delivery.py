@@ -113,6 +113,7 @@ class Delivery:
     def _hand(self, messages: Iterable[OutboxMessage]) -> list[str]:
         assert self._live is not None
         reached = []
+        queued = []
         for outgoing in messages:
             message_id = outgoing.message.id
             self._paced.discard(message_id)
@@ -120,6 +121,8 @@ class Delivery:
             sessions = [each for each in self._of(outgoing.user) if outgoing.client in ("", each.client)]
             for session in sessions:
                 session.add(outgoing)
+            if taken or any(session.is_there for session in sessions):
+                queued.append(outgoing)
             others = [] if outgoing.client else self._live.resumable(outgoing.user)
             names = [*(session.name for session in sessions), *others]
             if names:
@@ -128,6 +131,8 @@ class Delivery:
                     self._live.received([outgoing])
             elif taken:
                 reached.append(message_id)
+        if queued:
+            self._observer.queued(queued, "pushed")
         return reached
 
     def _wait(self) -> None:

@@ -6,14 +6,18 @@ It must not decide what a frame means, nor who may do what.
 from __future__ import annotations
 
 import asyncio
+import re
+import secrets
 import ssl
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from engine.observer import REQUEST_PARENT
 from engine.storage.base import Store
 from engine.transport.callers import Callers
-from engine.transport.http_replies import Pages, explain
+from engine.transport.http_replies import ErrorReply, Pages, explain
 from engine.transport.origins import Origins
 from engine.transport.polls import Polls
 from engine.transport.reception import Reception
@@ -27,6 +31,7 @@ SHUTDOWN_TIMEOUT_S = 5.0  # for requests that are under way when the door closes
 KEEPALIVE_S = 75.0  # for which a connection may wait for its next request
 HEADERS_TIMEOUT_S = 10.0  # from the connection to the end of its first request's headers
 LOOK_S = 1.0
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # one of the client's own, taken where it can do no harm in a log
 LINE_BYTES_MAX = 8190  # of the request line, and of one header
 HEADERS_MAX = 64
 
@@ -47,6 +52,7 @@ class HttpDoor:
     ) -> None:
         callers = Callers(reception.authenticator)
         sessions = SessionRoutes(reception, callers)
+        self._observer = reception.observer
         self._streams = Streams(reception, callers, sessions, frames_max=frames_max)
         self._polls = Polls(reception, sessions)
         self._pages = Pages(origins)
@@ -111,8 +117,23 @@ class HttpDoor:
 
     @web.middleware
     async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every request comes by here first: it is counted, and an id of it stands in its lines of the log."""
         self._heard.add(request.protocol)
-        return await handler(request)
+        given = request.headers.get("X-Request-Id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self._observer.frames_in("http")
+        parent = REQUEST_PARENT.set(request.headers.get("traceparent", ""))
+        try:
+            with structlog.contextvars.bound_contextvars(request=request_id):
+                response = await handler(request)
+        finally:
+            REQUEST_PARENT.reset(parent)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+        if isinstance(response, ErrorReply):
+            self._observer.refused(response.code)
+        self._observer.frames_out("http")
+        return response
 
     async def _look(self, runner: web.AppRunner) -> None:
         """Cut off whoever does not come to the end of a first request: aiohttp would wait for ever."""

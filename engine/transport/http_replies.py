@@ -38,6 +38,12 @@ def reply(frame: Json, status: int = 200) -> web.Response:
     return web.Response(text=encode(frame), content_type="application/json", status=status)
 
 
+class ErrorReply(web.Response):
+    """``code`` is that of the error, for whoever counts."""
+
+    code = ""
+
+
 class BadRules(WireError):
     """Rule files that do not load, each mistake with its place."""
 
@@ -54,7 +60,8 @@ def error_reply(error: WireError) -> web.Response:
     frame = error_frame(error.code, error.message, retry_after_s=retry_after)
     if isinstance(error, BadRules):
         frame["problems"] = error.problems
-    response = reply(frame, status)
+    response = ErrorReply(text=encode(frame), content_type="application/json", status=status)
+    response.code = error.code
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     if status == 401:
@@ -111,7 +118,8 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except WireError as error:
-        log.info("! bad request", path=request.path, code=error.code, why=error.message)
+        log.info("! bad request", path=request.path, code=error.code)
+        log.debug("! bad request", why=error.message)  # it quotes what the client wrote
         response = error_reply(error)
         if error.code == "too_slow":
             response.force_close()  # the rest of the body would be read as the next request

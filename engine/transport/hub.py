@@ -26,6 +26,7 @@ class Hub:
         self._connections: dict[str, Outgoing] = {}
         self._by_client: dict[str, dict[str, Outgoing]] = {}
         self._http_seen: OrderedDict[str, float] = OrderedDict()
+        self._dropped = 0  # frames for which connections that are gone had no room
 
     def connect(self, connection: str, outgoing: Outgoing | None = None) -> Outgoing:
         """A connection is there, of whatever level."""
@@ -43,6 +44,7 @@ class Hub:
         outgoing = self._connections.pop(connection, None)
         if outgoing is None:
             return
+        self._dropped += outgoing.dropped
         for client in outgoing.clients:
             of_client = self._by_client[client]
             del of_client[connection]
@@ -99,6 +101,11 @@ class Hub:
         """Frames that wait, of all connections together and of the one with most."""
         depths = [len(outgoing) for outgoing in self._connections.values() if not outgoing.is_empty]
         return sum(depths), max(depths, default=0)
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were given up because who was to have them reads too slowly, since the start."""
+        return self._dropped + sum(outgoing.dropped for outgoing in self._connections.values())
 
     def close_all(self, code: int, reason: str) -> None:
         for outgoing in list(self._connections.values()):

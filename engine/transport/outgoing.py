@@ -110,7 +110,9 @@ class Outgoing:
                 del self._waiting[place]
                 self.dropped += 1
                 return True
-        if not droppable:
+        if droppable:
+            self.dropped += 1
+        else:
             self._waiting.clear()
             self.close(SLOW_CONSUMER_CODE, SLOW_CONSUMER_REASON)
         return False

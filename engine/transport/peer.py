@@ -54,7 +54,7 @@ class Peer:
 
     __slots__ = (
         "_acks", "_address", "_bad_in_a_row", "_credentials", "_identity", "_in_flight", "_insistence", "_is_gone",
-        "_later", "_plain", "_reception", "_session", "_task", "_was_busy", "connection", "on_idle", "outgoing",
+        "_later", "_plain", "_reception", "_session", "_task", "_user", "connection", "on_idle", "outgoing",
     )  # fmt: skip
 
     def __init__(
@@ -76,15 +76,14 @@ class Peer:
         self._later: deque[str | bytes] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_gone = False
-        self._was_busy = False
+        self._user: str | None = None
         reception.hub.connect(connection, outgoing)
+        reception.observer.connected("websocket", 0)
 
     @property
     def is_busy(self) -> bool:
         """Whether no more should be read for now."""
-        busy = self._in_flight >= IN_FLIGHT_MAX or len(self._later or ()) >= LATER_MAX
-        self._was_busy = self._was_busy or busy
-        return busy
+        return self._in_flight >= IN_FLIGHT_MAX or len(self._later or ()) >= LATER_MAX
 
     @property
     def level(self) -> int:
@@ -115,7 +114,10 @@ class Peer:
         self._is_gone = True
         # First of all nobody may be told that this connection has taken a message.
         self._reception.hub.disconnect(self.connection)
+        self._reception.observer.disconnected("websocket", self.level)
         self._reception.desk.answers.cancel(self.connection)
+        if self._user is not None:
+            self._reception.admission.released_user(self._user)
         session, self._session = self._session, None
         if session is not None:
             there = session.detach(self.outgoing, self._reception.clock())
@@ -147,19 +149,33 @@ class Peer:
     async def _greet(self, value: dict[str, Json]) -> None:
         try:
             session = await self._reception.greet(value, self._credentials)
+            self._count_for(session.user)
         except WireError as error:
             self._refuse(error, value)
             if error.code in ("unauthorized", "forbidden"):
                 self.outgoing.close(*UNAUTHORIZED)
+            elif error.code == "too_many_connections":
+                self.outgoing.close(*RATE_LIMITED)
             return
         if self._is_gone:
             return
-        if self._session is not None and self._session is not session:
+        if self._session is None:
+            self._reception.observer.levelled("websocket")
+        elif self._session is not session:
             self._session.detach(self.outgoing, self._reception.clock())
         self._session = session
         self._plain = None
         self.outgoing.reply(self._reception.welcome(session))
         session.attach(self.outgoing, "websocket")
+
+    def _count_for(self, user: str) -> None:
+        """The connection is one of this user's. Raises `WireError` where there are enough."""
+        if self._user is None:
+            refusal = self._reception.admission.admit_user(user)
+            if refusal is not None:
+                self._reception.observer.rate_limited("user")
+                raise refusal.error()
+            self._user = user
 
     def _hear(self, session: Session, value: Json) -> None:
         heard = self._reception.hear(session, value, "websocket")
@@ -171,6 +187,7 @@ class Peer:
         heard.durable.add_done_callback(lambda done: self._durable(done, session, heard, value))
 
     def _durable(self, done: asyncio.Future[list[str]], session: Session, heard: Heard, value: Json) -> None:
+        was_busy = self.is_busy
         self._in_flight -= 1
         error = done.exception()
         if error is not None:
@@ -185,10 +202,7 @@ class Peer:
                     self._acks = []
                     asyncio.get_running_loop().call_soon(self._acknowledge)
                 self._acks.extend(heard.ids)
-        if self._was_busy and not self.is_busy:
-            self._was_busy = False
-            if self.on_idle is not None:
-                self.on_idle()
+        self._idle_again(was_busy)
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, None
@@ -271,14 +285,16 @@ class Peer:
             self._go_on()
 
     def _go_on(self) -> None:
+        was_busy = self.is_busy
         while self._later and self._task is None and not self._is_gone:
             self.receive(self._later.popleft())
         if not self._later:
             self._later = None
-        if self._was_busy and not self.is_busy:
-            self._was_busy = False
-            if self.on_idle is not None:
-                self.on_idle()
+        self._idle_again(was_busy)
+
+    def _idle_again(self, was_busy: bool) -> None:
+        if was_busy and not self.is_busy and self.on_idle is not None:
+            self.on_idle()
 
     # Complaints.
 
@@ -289,7 +305,8 @@ class Peer:
 
     def _complain(self, error: WireError, value: Json) -> None:
         self._refuse(error, value)
-        log.info("! bad frame", connection=self.connection, code=error.code, why=error.message)
+        log.info("! bad frame", connection=self.connection, code=error.code)
+        log.debug("! bad frame", connection=self.connection, why=error.message)  # it quotes what the client wrote
         if error.code == "rate_limited":
             if self._insistence is None:
                 self._insistence = Insistence()

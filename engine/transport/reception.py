@@ -118,7 +118,8 @@ class Reception:
             self.observer.rate_limited("client")
             raise refusal.error()
         inputs = [self._input(session, said) for said in read]
-        trace = self.observer.taken_in(door, len(inputs), value.get("traceparent", ""))
+        parent = value.get("traceparent", "") if isinstance(value, dict) else ""
+        trace = self.observer.taken_in(door, len(inputs), parent)
         durable = self.desk.begin(inputs, trace)
         return Heard([], durable, ids_of(value), inputs, trace)
 

@@ -73,6 +73,16 @@ class Session:
         self._notes: deque[FrameType] | None = None
 
     @property
+    def is_there(self) -> bool:
+        """Whether what it is owed goes out at once."""
+        return self.outgoing is not None or self.polls > 0
+
+    def to_hand(self) -> tuple[list[OutboxMessage], list[OutboxMessage]]:
+        """What it is owed: what has not been on its way yet, and what was sent over a connection that broke."""
+        owed = list((self._owed or {}).values())
+        return [one.message for one in owed if not one.seq], [one.message for one in owed if one.seq]
+
+    @property
     def unreceived(self) -> list[str]:
         """Ids of the messages that the client has not said it has, oldest first."""
         return list(self._owed or ())

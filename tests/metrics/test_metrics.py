@@ -141,7 +141,7 @@ TELLINGS: list[tuple[Callable[[Metrics], None], dict[str, float]]] = [
         lambda m: m.arrived([outgoing(NOW + SECOND)]),
         {"messages_received_total": 1, "message_received_seconds_count": 1},
     ),
-    (lambda m: m.dropped("queue_full", 2), {"dropped_total{'reason': 'queue_full'}": 2}),
+    (lambda m: m.look_at("receipts_lost", lambda: 2), {"receipts_lost_total": 2}),
     (
         lambda m: m.responder("timeout", 30),
         {"answer_seconds_count{'outcome': 'timeout'}": 1, "answer_seconds_sum{'outcome': 'timeout'}": 30},
