@@ -18,7 +18,7 @@ RULES_MAX = 200  # rules that have a label of their own; with all outcomes, some
 QUICK_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 # A message is queued right after its turn, unless the server is far behind or had been down.
 PROMPT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
-SLOW_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)  # what a language model takes
+SLOW_S = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)  # what a language model takes
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # a turn takes 500 inputs and 500 receipts
 
 _LEVELS = [("websocket", "0"), ("websocket", "1"), ("stream", "1"), ("poll", "1")]
