@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: help run test browser check bench bench-jobs bench-peers lock clean
+.PHONY: descriptions fuzz-http help run test browser check bench bench-jobs bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ bench-peers: $(VENV)/installed  ## Race other engines with the same rules; insta
 
 bench-jobs: $(VENV)/installed-dev  ## Measure what a second process gains on five million events; needs two free cores.
 	$(BIN)/python benchmarks/jobs.py
+
+fuzz-http: $(VENV)/installed-dev  ## Ask the HTTP door whatever can be asked, far more than the tests do; some minutes.
+	PROACTIVE_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/transport/test_http_fuzz.py
+
+descriptions: $(VENV)/installed-dev  ## Write what a server says of its doors into docs/openapi.json and docs/asyncapi.json.
+	PYTHONPATH=. $(BIN)/python scripts/describe.py
 
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
 	scripts/lock.sh $(BIN)/python

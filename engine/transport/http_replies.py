@@ -94,14 +94,14 @@ def read_query(request: web.Request, *names: str) -> dict[str, str]:
     return given
 
 
-def read_number(given: dict[str, str], name: str, default: int, *, most: int) -> int:
-    """A parameter that is a whole number from 0 to ``most``. Raises `WireError`."""
+def read_number(given: dict[str, str], name: str, default: int, *, most: int, least: int = 0) -> int:
+    """A parameter that is a whole number from ``least`` to ``most``. Raises `WireError`."""
     text = given.get(name)
     if text is None:
         return default
     # Longer ones are not even made into numbers; other scripts have digits too.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= most):
-        raise bad_frame(f'expected "{name}" to be a whole number from 0 to {most}, got "{text[:80]}"')
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and least <= int(text) <= most):
+        raise bad_frame(f'expected "{name}" to be a whole number from {least} to {most}, got "{text[:80]}"')
     return int(text)
 
 

@@ -56,7 +56,7 @@ class BackendRoutes:
         """What is known of a user, and what was done, the newest first."""
         given = read_query(request, "before", "limit")
         self._callers.backend(request, "users")
-        items_max = max(1, read_number(given, "limit", ITEMS_DEFAULT, most=ITEMS_MAX))
+        items_max = read_number(given, "limit", ITEMS_DEFAULT, least=1, most=ITEMS_MAX)
         before = read_before(given.get("before"))
         with told_to_client():
             found = await timeline_of(self._store, _user(request), before, items_max, self._reception.clock())

@@ -153,7 +153,8 @@ async def test_open_sessions_are_in_the_timeline(http: aiohttp.ClientSession) ->
     ("path", "message"),
     [
         ("/users/ann/timeline?before=now", 'expected "before" to be the "next" of a timeline, got "now"'),
-        ("/users/ann/timeline?limit=501", 'expected "limit" to be a whole number from 0 to 500, got "501"'),
+        ("/users/ann/timeline?limit=501", 'expected "limit" to be a whole number from 1 to 500, got "501"'),
+        ("/users/ann/timeline?limit=0", 'expected "limit" to be a whole number from 1 to 500, got "0"'),
         ("/users/ann/timeline?since=1", 'expected of parameters only before, limit, got "since"'),
         (f"/users/{'a' * 129}/timeline", "expected the name of a user of 1 to 128 characters, got 129"),
     ],
