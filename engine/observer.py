@@ -68,8 +68,6 @@ class Observer:
 
     def session_began(self, *, resumed: bool) -> None: ...
 
-    def session_ended(self) -> None: ...
-
     # What comes in.
 
     def taken_in(self, door: Door, events: int, parent: str = "") -> Trace:

@@ -19,6 +19,7 @@ from engine.reload import Reloader
 from engine.settings import Telemetry
 from engine.storage.base import Store, StoreError
 from engine.transport.hub import Hub
+from engine.transport.sessions import Sessions
 
 LOOK_EVERY_S = 10.0  # at the store: it counts rows, which is not for every time that somebody asks
 NO_EXTRA = (
@@ -43,12 +44,13 @@ def observed(metrics: Metrics, telemetry: Telemetry) -> tuple[Observer, Callable
 
 
 def look_at_parts(
-    metrics: Metrics, *, live: Live, hub: Hub, reloader: Reloader, clients: Callable[[], int],
+    metrics: Metrics, *, live: Live, hub: Hub, sessions: Sessions, reloader: Reloader, clients: Callable[[], int],
     ready: Callable[[], Readiness],
 ) -> None:  # fmt: skip
     """Let the figures be looked up where they are, whenever somebody asks for them."""
     metrics.look_at("ready", lambda: float(ready().ok))
     metrics.look_at("clients", clients)
+    metrics.look_at("sessions", lambda: len(sessions))
     metrics.look_at("inbox_inputs", lambda: live.inbox.count)
     metrics.look_at("inbox_receipts", lambda: live.inbox.receipts)
     metrics.look_at("receipts_lost", lambda: live.inbox.receipts_lost)

@@ -271,6 +271,7 @@ def _show(parts: Parts, observer: Observer, opened: AsyncExitStack) -> None:
         parts.metrics,
         live=parts.live,
         hub=parts.hub,
+        sessions=parts.sessions,
         reloader=parts.reloader,
         clients=lambda: len(parts.desk.present()),
         ready=lambda: _readiness(parts, store_watch.trouble),

@@ -65,6 +65,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "storage.base",
         "tracing",
         "transport.hub",
+        "transport.sessions",
     ),
     "rules_reply": ("core", "loading.diagnostic", "reload", "transport.http_replies"),
     "log_lines": (),

@@ -137,7 +137,7 @@ class _Watch:
                 if response.status != 200:
                     raise _Away(f"{self.url}{path} answered {response.status}")
                 return body.decode("utf-8", "replace")
-        except aiohttp.InvalidURL:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise _Refused(f'expected an address such as "http://127.0.0.1:7777", got "{self.url}"') from None
         except aiohttp.ClientConnectorError:
             raise _Away(f"nobody is listening at {self.url}") from None

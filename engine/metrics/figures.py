@@ -58,7 +58,7 @@ class Figures:
             _LEVELS,
         )
         self.clients = Looked("clients", "Clients that are there: connected, or seen over HTTP within ten minutes.")
-        self.sessions = Level("sessions", "Sessions of level 1 that live, those that may yet be resumed among them.")
+        self.sessions = Looked("sessions", "Sessions of level 1 that live, those that may yet be resumed among them.")
         self.sessions_begun = Counter(
             "sessions_begun_total",
             'Sessions of level 1 that were opened; "resumed": a client came back to one that it had.',

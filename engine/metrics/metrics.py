@@ -83,11 +83,6 @@ class Metrics(Observer):
 
     def session_began(self, *, resumed: bool) -> None:
         self.figures.sessions_begun.add("resumed" if resumed else "new")
-        if not resumed:
-            self.figures.sessions.add()
-
-    def session_ended(self) -> None:
-        self.figures.sessions.add(by=-1)
 
     # What comes in.
 

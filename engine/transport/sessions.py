@@ -226,7 +226,6 @@ class Sessions:
         session.is_over = True
         if self._by_name.get(session.name) is session:
             del self._by_name[session.name]
-            self._observer.session_ended()
         of_user = self._by_user.get(session.user, {})
         if of_user.get(session.client) is session:
             del of_user[session.client]
