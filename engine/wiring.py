@@ -34,7 +34,7 @@ from engine.transport.answers import Answers
 from engine.transport.auth import Authenticator
 from engine.transport.delivery import Delivery
 from engine.transport.desk import Desk, ResponseHook
-from engine.transport.http_door import HttpDoor
+from engine.transport.http_door import HttpDoor, Slowness
 from engine.transport.hub import Hub
 from engine.transport.ledger import Ledger
 from engine.transport.limits import Admission, EventLimits, Pacer, Refusal
@@ -184,7 +184,12 @@ def websocket_door(settings: Settings, parts: Parts) -> WebSocketDoor:
     )
 
 
-def http_door(settings: Settings, parts: Parts, health: Callable[[], Awaitable[dict[str, Json]]]) -> HttpDoor:
+def http_door(
+    settings: Settings,
+    parts: Parts,
+    health: Callable[[], Awaitable[dict[str, Json]]],
+    slowness: Slowness | None = None,
+) -> HttpDoor:
     async def ready() -> dict[str, Json]:
         return (await readiness_of(parts)).shown()
 
@@ -196,6 +201,7 @@ def http_door(settings: Settings, parts: Parts, health: Callable[[], Awaitable[d
         change_rules=lambda apply: change_rules(parts.reloader, apply=apply),
         body_bytes_max=settings.limits.body_bytes,
         frames_max=settings.limits.queue_frames,
+        slowness=slowness,
     )
 
 

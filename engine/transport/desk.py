@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from engine.core.model import Json, Message, derive_id
+from engine.core.remembered import Preferences
 from engine.live import Input, Live
 from engine.observer import Door, Trace
 from engine.responders.base import ChatMessage, ResponderFailed
@@ -196,6 +197,14 @@ class Desk:
             outgoing.close(*ERASED)
         self.answers.forget(user)
         return await self._live.erase(user)
+
+    async def wishes(self, user: str) -> Preferences | None:
+        """What the user wishes; None where the store cannot say: devices are told with the next change."""
+        try:
+            return await self._live.preferences(user)
+        except StoreError as error:
+            log.warning("! wishes not told", user_id=user, why=str(error))
+            return None
 
     async def send(
         self,

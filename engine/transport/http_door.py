@@ -9,6 +9,7 @@ import asyncio
 import re
 import secrets
 import ssl
+from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
@@ -17,7 +18,7 @@ from aiohttp.typedefs import Handler
 from engine.observer import REQUEST_PARENT
 from engine.storage.base import Store
 from engine.transport.callers import Callers
-from engine.transport.http_replies import ErrorReply, Pages, explain
+from engine.transport.http_replies import BODY_TIMEOUT_S, ErrorReply, Pages, explain
 from engine.transport.origins import Origins
 from engine.transport.polls import Polls
 from engine.transport.reception import Reception
@@ -29,11 +30,23 @@ from engine.transport.streams import Streams
 
 SHUTDOWN_TIMEOUT_S = 5.0  # for requests that are under way when the door closes
 KEEPALIVE_S = 75.0  # for which a connection may wait for its next request
-HEADERS_TIMEOUT_S = 10.0  # from the connection to the end of its first request's headers
-LOOK_S = 1.0
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # one of the client's own, taken where it can do no harm in a log
+LINGER_S = 1.0  # for the rest of a body that nobody wants, so that its sender reads why
 LINE_BYTES_MAX = 8190  # of the request line, and of one header
 HEADERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Slowness:
+    """How long a client may take, in seconds.
+
+    ``headers_s``: from the connection to the end of its first request's headers. ``body_s``: for a body to come whole,
+    a megabyte at 50 KiB a second. ``look_s``: between looks at who is gone or has heard nothing for long.
+    """
+
+    headers_s: float = 10.0
+    body_s: float = 20.0
+    look_s: float = 1.0
 
 
 class HttpDoor:
@@ -49,11 +62,13 @@ class HttpDoor:
         change_rules: ChangeRules,
         body_bytes_max: int,
         frames_max: int,
+        slowness: Slowness | None = None,
     ) -> None:
+        self._slowness = slowness or Slowness()
         callers = Callers(reception.authenticator)
         sessions = SessionRoutes(reception, callers)
         self._observer = reception.observer
-        self._streams = Streams(reception, callers, sessions, frames_max=frames_max)
+        self._streams = Streams(reception, callers, sessions, frames_max=frames_max, look_s=self._slowness.look_s)
         self._polls = Polls(reception, sessions)
         self._pages = Pages(origins)
         self._routes = (
@@ -74,6 +89,7 @@ class HttpDoor:
         app = web.Application(
             client_max_size=self._body_bytes_max, middlewares=[self._hear, self._pages.admit, explain]
         )
+        app[BODY_TIMEOUT_S] = self._slowness.body_s
         for routes in self._routes:
             routes.add_to(app.router)
         app.on_response_prepare.append(self._pages.tell)
@@ -89,6 +105,7 @@ class HttpDoor:
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
+            lingering_time=LINGER_S,
         )
         await runner.setup()
         try:
@@ -139,10 +156,10 @@ class HttpDoor:
         """Cut off whoever does not come to the end of a first request: aiohttp would wait for ever."""
         looks: dict[object, int] = {}
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._slowness.look_s)
             connections = set(runner.server.connections) if runner.server is not None else set()
             self._heard &= connections
             looks = {one: looks.get(one, 0) + 1 for one in connections - self._heard}
             for one in connections:
-                if looks.get(one, 0) * LOOK_S > HEADERS_TIMEOUT_S and one.transport is not None:
+                if looks.get(one, 0) * self._slowness.look_s > self._slowness.headers_s and one.transport is not None:
                     one.transport.abort()

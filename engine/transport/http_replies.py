@@ -18,7 +18,7 @@ from engine.transport.origins import Origins
 from engine.transport.wire import encode, error_frame
 
 BODY_BYTES_MAX = 1024 * 1024
-BODY_TIMEOUT_S = 20.0  # for a body to come whole: a megabyte at 50 KiB a second
+BODY_TIMEOUT_S = web.AppKey("body_timeout_s", float)  # for a body to come whole
 RETRY_AFTER_S = 1
 PREFLIGHT_S = 600  # for which a browser may remember what a page of another origin may do
 STATUS_OF = {
@@ -71,11 +71,12 @@ def error_reply(error: WireError) -> web.Response:
 
 async def read_body(request: web.Request) -> bytes:
     """The body, whole. Raises `WireError`, and what aiohttp raises for one that is too large."""
+    seconds = request.app[BODY_TIMEOUT_S]
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(seconds):
             return await request.read()
     except TimeoutError:
-        why = f"expected the body within {BODY_TIMEOUT_S:g} seconds, got a part of it"
+        why = f"expected the body within {seconds:g} seconds, got a part of it"
         raise WireError("too_slow", why) from None
     except web.RequestPayloadError:
         # Not even a compression that it says it has; the library's own words are for us, not for the client.

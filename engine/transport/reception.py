@@ -17,7 +17,7 @@ from engine.storage.base import OutboxMessage
 from engine.transport.auth import Authenticator, Identity
 from engine.transport.decoding import DEPTH_MAX, WireError, bad_frame
 from engine.transport.desk import Desk
-from engine.transport.frames import Hello, chat_delta, ids_of, read_hello, read_seq, welcome
+from engine.transport.frames import Hello, chat_delta, ids_of, preferences_frame, read_hello, read_seq, welcome
 from engine.transport.hub import Hub
 from engine.transport.limits import Admission, EventLimits
 from engine.transport.session import Session
@@ -82,6 +82,9 @@ class Reception:
     async def open(self, hello: Hello, identity: Identity) -> Session:
         self.check_not_draining()
         session = await self.sessions.open(hello, identity)
+        wishes = await self.desk.wishes(session.user)
+        if wishes is not None:
+            session.note(preferences_frame(wishes))  # it comes right behind the welcome
         session.on_end = lambda: self.desk.answers.cancel(session.name)
         return session
 

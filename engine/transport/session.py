@@ -105,10 +105,14 @@ class Session:
         if self.outgoing is not None:
             self.outgoing.reply(frame)
         elif self.polls or self.transport == "poll":
-            if self._notes is None:
-                self._notes = deque(maxlen=NOTES_MAX)
-            self._notes.append(frame)
-            self._wake()
+            self.note(frame)
+
+    def note(self, frame: FrameType) -> None:
+        """A frame that is no message, for the next connection or the next answer to a poll, whichever comes."""
+        if self._notes is None:
+            self._notes = deque(maxlen=NOTES_MAX)
+        self._notes.append(frame)
+        self._wake()
 
     def number(self, owed: Owed) -> str | None:
         """The text of the frame, with the next number; None where nothing is owed any more."""

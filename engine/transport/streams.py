@@ -25,7 +25,6 @@ from engine.transport.routes_session import SessionRoutes
 from engine.transport.session import REPLACED, Session
 from engine.transport.wire import check_zone, encode
 
-LOOK_S = 1.0
 RETRY_MS = 1000  # after which a browser connects again
 # What keeps a browser from coming back at once to where it is not wanted: it would throw out whoever replaced it.
 STAY_AWAY_MS = 24 * 3600 * 1000
@@ -77,16 +76,19 @@ class _Stream:
 
 
 class Streams:
-    """``frames_max``: frames that wait for one stream."""
+    """``frames_max``: frames that wait for one stream. ``look_s``: seconds between looks at all of them."""
 
-    def __init__(self, reception: Reception, callers: Callers, sessions: SessionRoutes, *, frames_max: int) -> None:
+    def __init__(
+        self, reception: Reception, callers: Callers, sessions: SessionRoutes, *, frames_max: int, look_s: float
+    ) -> None:
         self._reception = reception
         self._callers = callers
         self._sessions = sessions
         self._frames_max = frames_max
         self._open: set[_Stream] = set()
         self._looking: asyncio.Task[None] | None = None
-        self._heartbeat_looks = max(1, int(reception.heartbeat_s / LOOK_S))
+        self._heartbeat_looks = max(1, int(reception.heartbeat_s / look_s))
+        self._look_s = look_s
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         router.add_get("/stream", self.stream, allow_head=False)
@@ -195,7 +197,7 @@ class Streams:
     async def _look(self) -> None:
         looks_closing: dict[_Stream, int] = {}
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._look_s)
             now = self._reception.clock()
             for stream in list(self._open):
                 stream.silent_looks += 1
@@ -207,7 +209,7 @@ class Streams:
             closing = [stream for stream in self._open if stream.outgoing.closing is not None]
             looks_closing = {stream: looks_closing.get(stream, 0) + 1 for stream in closing}
             for stream, looks in looks_closing.items():
-                if looks * LOOK_S > CLOSING_S:
+                if looks * self._look_s > CLOSING_S:
                     stream.cut()
 
 

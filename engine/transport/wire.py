@@ -38,7 +38,8 @@ LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\
 RESERVED_TYPES = frozenset({"session.start", "session.end"})
 RESERVED_PREFIX = "message."
 # Words of the protocol rather than things that happened.
-NOT_EVENTS = frozenset({"ping", "events"})
+SESSION_TYPES = frozenset({"hello", "received", "pong"})  # which a session alone has a use for
+NOT_EVENTS = frozenset({"ping", "events"}) | SESSION_TYPES
 # Message types that travel as a `backend_message`; any other is a frame of its own type.
 BACKEND_TYPES = frozenset({"question", "suggestion", "notification"})
 
@@ -80,6 +81,8 @@ def read_value(value: Json, *, depth_max: int = DEPTH_MAX) -> Ping | list[Said]:
         return Ping(read_name(value, "clientId"))
     if frame_type == "events":
         return _read_events(value)
+    if frame_type in SESSION_TYPES:
+        raise bad_frame(f'expected a session for a frame of type "{frame_type}"; "hello" opens one, as the first frame')
     return [_read_event(value, frame_type)]
 
 

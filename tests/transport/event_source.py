@@ -50,6 +50,15 @@ class EventSource:
         async with asyncio.timeout(WITHIN_S):
             return await self._next()
 
+    async def comment(self) -> None:
+        """Until a comment comes; no event may come before."""
+        before = self.comments
+        async with asyncio.timeout(WITHIN_S):
+            while self.comments == before:
+                line = await self.response.content.readline()
+                assert line.startswith(b":") or line == b"\n", line
+                self.comments += line.startswith(b":")
+
     async def frame(self) -> dict[str, Any]:
         event = await self.next()
         assert event is not None

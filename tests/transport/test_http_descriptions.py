@@ -101,6 +101,9 @@ def test_the_schema_takes_what_the_server_takes(frame: dict[str, Any]) -> None:
         {"type": "preferences", "muted": ["m"] * (NAMES_MAX + 1)},
         {"type": "session.start"},
         {"type": "message.seen"},
+        {"type": "hello"},
+        {"type": "received"},
+        {"type": "events", "events": [{"type": "hello", "protocol": 1, "clientId": "a"}]},
         {"type": "a..b"},
         {"type": "a.*"},
         {"type": "x" * (NAME_LENGTH_MAX + 1)},
@@ -221,7 +224,9 @@ def test_the_frames_on_the_page_are_as_the_schema_says() -> None:
     blocks = [block for block in blocks_of(PAGE) if block.language == "json"]
     for block in blocks:
         for frame in frames_of(block):
-            assert problems("ClientFrame" if block.word in ("client", "session") else "ServerFrame", frame) == [], str(block)
+            assert problems("ClientFrame" if block.word in ("client", "session") else "ServerFrame", frame) == [], str(
+                block
+            )
     assert len(blocks) > 3
 
 

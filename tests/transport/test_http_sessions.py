@@ -13,6 +13,7 @@ from event_source import EventSource
 
 from engine import Server
 
+WISHES = {"type": "preferences", "level": "normal", "muted": [], "snoozedUntil": None, "snoozed": {}}
 FAILED = {"type": "test.failed", "test": "t1"}
 
 
@@ -59,6 +60,8 @@ async def poll(http: aiohttp.ClientSession, session: str, after: int, **more: An
 async def hello(http: aiohttp.ClientSession, client: str, user: str = "ann", **more: Any) -> str:
     reply = await post(http, "/hello", {"type": "hello", "protocol": 1, "clientId": client, "user": user, **more}, 200)
     assert (reply["type"], reply["user"], reply["resumed"]) == ("welcome", user, "resume" in more)
+    [wishes] = await poll(http, reply["session"], 0)
+    assert wishes["type"] == "preferences"
     return str(reply["session"])
 
 
@@ -97,6 +100,7 @@ async def test_a_stream_that_opens_its_own_session_resumes_it_by_the_last_event_
     stream = await listen("/stream?clientId=tab&user=ann")
     welcome = await stream.frame()
     assert (welcome["type"], welcome["user"], welcome["resumed"]) == ("welcome", "ann", False)
+    assert await stream.frame() == WISHES
     await server.send_backend_message_to_client("ann", "one")
     assert (await stream.frame())["message"] == "one"
     assert stream.last_event_id == f"{welcome['session']}:1"
@@ -105,6 +109,7 @@ async def test_a_stream_that_opens_its_own_session_resumes_it_by_the_last_event_
     await stream.open()
     again = await stream.frame()
     assert (again["type"], again["session"], again["resumed"]) == ("welcome", welcome["session"], True)
+    assert await stream.frame() == WISHES
     two = await stream.frame()
     assert (two["message"], two["seq"]) == ("two", 2)
 
@@ -115,7 +120,7 @@ async def test_a_stream_goes_on_with_the_next_server(start_server: Any) -> None:
         stream = await EventSource(http, f"{server.http_url}/stream?clientId=tab&user=ann").open()
         welcome = await stream.frame()
         await server.send_backend_message_to_client("ann", "one")
-        one = await stream.frame()
+        [_, one] = await frames_with(stream, "one")
         await server.stop()
         goodbye = await stream.next()
         assert goodbye is not None
