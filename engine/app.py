@@ -111,7 +111,7 @@ class Server:
             raise RuntimeError("a server starts once; make another")
         self._started = True
         if not structlog.is_configured():
-            configure_logs(self.settings.log)
+            configure_logs(self.settings.log, self.settings.secrets)
         async with AsyncExitStack() as opened:
             await self._open(opened)
             self._running = opened.pop_all()

@@ -138,6 +138,12 @@ class Settings:
     log: Log = Log()
     limits: Limits = Limits()
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no line of the log may have."""
+        tokens = self.auth.tokens
+        return tuple(filter(None, (tokens.secret if tokens is not None else None, self.openai.api_key)))
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""

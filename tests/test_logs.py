@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from engine.settings import Auth, OpenAI, Settings, Tokens
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import logging, structlog
@@ -57,6 +59,12 @@ def test_a_trace_is_one_field_of_json_and_has_no_secret() -> None:
     assert "ValueError: no ***" in json.loads(line)["exception"]
     console = lines_of(body, format="console")
     assert console[-1] == "ValueError: no ***"
+
+
+def test_the_secrets_of_the_settings_are_known_to_the_log() -> None:
+    settings = Settings(auth=Auth(tokens=Tokens(secret="s1")), openai=OpenAI(api_key="s2"))
+    assert settings.secrets == ("s1", "s2")
+    assert Settings().secrets == ()
 
 
 def test_a_console_line_is_for_people() -> None:

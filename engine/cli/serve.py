@@ -41,7 +41,7 @@ def serve(
     try:
         server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
         check_ports(server.settings)
-        configure_logs(server.settings.log)
+        configure_logs(server.settings.log, server.settings.secrets)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(server))
     except RuleErrors as errors:
