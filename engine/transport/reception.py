@@ -85,8 +85,13 @@ class Reception:
         wishes = await self.desk.wishes(session.user)
         if wishes is not None:
             session.note(preferences_frame(wishes))  # it comes right behind the welcome
-        session.on_end = lambda: self.desk.answers.cancel(session.name)
+        session.on_end = lambda: self._ended(session)
         return session
+
+    def _ended(self, session: Session) -> None:
+        self.desk.answers.cancel(session.name)
+        if session.wake is not None:
+            session.wake()  # whoever polls is told that it is over
 
     def check_not_draining(self) -> None:
         if self.is_draining:

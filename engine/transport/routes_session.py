@@ -21,6 +21,10 @@ from engine.transport.session import Session
 from engine.transport.wire import FrameType
 
 
+def no_session() -> WireError:
+    return WireError("no_session", "there is no such session, or no longer; say hello again")
+
+
 class SessionRoutes:
     def __init__(self, reception: Reception, callers: Callers) -> None:
         self._reception = reception
@@ -48,7 +52,7 @@ class SessionRoutes:
         session = self._reception.sessions.find(name)
         # Whoever has another's token learns no more than that there is nothing for them.
         if session is None or (identity.kind == "token" and identity.user != session.user):
-            raise WireError("no_session", "there is no such session, or no longer; say hello again")
+            raise no_session()
         return session
 
     async def frames(self, request: web.Request, name: str) -> web.Response:

@@ -1,4 +1,7 @@
-"""Server-sent events as a browser reads them (HTML standard, section 9.2). It knows nothing of the protocol in them."""
+"""Server-sent events as a browser reads them (HTML standard, section 9.2).
+
+Of the protocol in them it only knows the schema, to which it holds every frame.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from described import problems
 
 WITHIN_S = 20.0
 
@@ -62,6 +66,7 @@ class EventSource:
     async def frame(self) -> dict[str, Any]:
         event = await self.next()
         assert event is not None
+        assert problems("ServerFrame", event.frame) == []
         return event.frame
 
     async def frames_until(self, kind: str) -> list[dict[str, Any]]:

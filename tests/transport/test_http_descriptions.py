@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import jsonschema
 import pytest
+from described import SCHEMAS, problems
 from hypothesis import given
 from hypothesis import strategies as st
 from pages import blocks_of, frames_of
@@ -24,7 +24,7 @@ from engine.transport import frames
 from engine.transport.asyncapi import asyncapi
 from engine.transport.bodies import MESSAGE_TEXT_MAX, OPTIONS_MAX, read_message
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError
-from engine.transport.descriptions import definitions, frames_schema
+from engine.transport.descriptions import frames_schema
 from engine.transport.feedback import LEVELS, OUTCOMES
 from engine.transport.http_replies import STATUS_OF
 from engine.transport.openapi import openapi
@@ -33,12 +33,6 @@ from engine.wiring import http_door
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "protocol.md"
-SCHEMAS: dict[str, Any] = definitions("#/$defs/")
-
-
-def problems(name: str, value: Any) -> list[str]:
-    validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": SCHEMAS})
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
 # Frames of clients

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from described import problems
 from event_source import EventSource
 
 from engine import Server
@@ -45,6 +46,7 @@ async def post(http: aiohttp.ClientSession, path: str, body: Any, status: int = 
     async with http.post(path, data=json.dumps(body)) as response:
         reply = await response.json()
         assert response.status == status, reply
+        assert any(problems(name, reply) == [] for name in ("Taken", "ServerFrame")), reply
         return reply
 
 
@@ -53,6 +55,7 @@ async def poll(http: aiohttp.ClientSession, session: str, after: int, **more: An
     async with http.get("/poll", params=params) as response:
         reply = await response.json()
         assert response.status == 200, reply
+        assert problems("Polled", reply) == []
         frames: list[dict[str, Any]] = reply["frames"]
         return frames
 
@@ -204,6 +207,27 @@ async def test_a_poll_takes_over_from_a_stream(http: aiohttp.ClientSession, list
     goodbye = await stream.next()
     assert goodbye is not None
     assert goodbye.kind == "close"
+
+
+async def test_a_poll_is_told_at_once_that_its_session_is_over(http: aiohttp.ClientSession, server: Server) -> None:
+    session = await hello(http, "tab")
+    waiting = asyncio.create_task(http.get(f"/poll?session={session}"))
+    while not server._parts().sessions.find(session).polls:
+        await http.get("/healthz")
+    await http.delete("/users/ann")
+    async with await waiting as response:
+        assert response.status == 404
+
+
+async def test_of_two_polls_the_older_is_answered_with_nothing(http: aiohttp.ClientSession, server: Server) -> None:
+    session = await hello(http, "tab")
+    older = asyncio.create_task(poll(http, session, 0))
+    while not server._parts().sessions.find(session).polls:
+        await http.get("/healthz")
+    newer = asyncio.create_task(poll(http, session, 0))
+    assert await older == []
+    await say(http, session, FAILED)
+    assert [frame["seq"] for frame in await newer] == [1]
 
 
 async def test_frames_that_cannot_be_taken_keep_no_others_from_it(http: aiohttp.ClientSession) -> None:
