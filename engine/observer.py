@@ -18,7 +18,7 @@ from engine.storage.base import Entry, Fault, OutboxMessage
 Door = Literal["websocket", "http", "application"]
 Transport = Literal["websocket", "stream", "poll"]
 How = Literal["pushed", "waiting", "again"]
-Scope = Literal["client", "user", "address", "connections", "messages", "memory"]
+Scope = Literal["client", "user", "address", "user_connections", "connections", "messages", "memory"]
 Reload = Literal["changed", "unchanged", "failed"]
 Asked = Literal["ok", "failed", "timeout", "cancelled", "refused"]
 Work = Literal["checkpoint", "retention", "vacuum", "backup", "erase"]
@@ -87,8 +87,11 @@ class Observer:
     def refused(self, code: str) -> None:
         """A client was told this error code of the protocol."""
 
-    def rate_limited(self, scope: Scope) -> None:
-        """Something was refused because it was too much, of what `scope` names; besides `refused`."""
+    def rate_limited(self, scope: Scope, count: int = 1) -> None:
+        """Something was refused because it was too much, besides `refused`; or of messages, put off.
+
+        ``scope``: events of a client or a user, connections from an address, of a user or of all, messages of all.
+        """
 
     # Turns. One is made at a time, in this order: taken, (committing, committed or commit_failed) and again, done.
 

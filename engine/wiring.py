@@ -307,7 +307,7 @@ def _told_limits(settings: Settings) -> dict[str, int | None]:
 
 
 def _shut(admission: Admission, why: str) -> None:
-    admission.shut = Refusal("overloaded", why, RETRY_AFTER_S, status=503) if why else None
+    admission.shut = Refusal("overloaded", why, RETRY_AFTER_S, status=503, scope="memory") if why else None
 
 
 async def _sweep(sessions: Sessions) -> None:

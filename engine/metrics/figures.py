@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from typing import get_args
 
 from engine import __version__
 from engine.core.model import OUTCOMES
 from engine.metrics.measures import Counter, Info, Level, Looked, Measure, Spread
+from engine.observer import Scope
 
 RULES_MAX = 200  # rules that have a label of their own; with all outcomes, some 3,200 series at most
 
@@ -89,9 +91,9 @@ class Figures:
         )
         self.limited = Counter(
             "rate_limited_total",
-            "What was refused because it was too much, by the limit that was reached.",
+            "What was refused because it was too much, or of messages put off, by the limit that was reached.",
             ("scope",),
-            [("client",), ("user",), ("connections",), ("messages",), ("memory",)],
+            [(scope,) for scope in get_args(Scope)],
         )
         self.inbox_inputs = Looked("inbox_inputs", "Inputs that wait for their turn. At 10,000 clients are refused.")
         self.inbox_receipts = Looked(

@@ -96,8 +96,8 @@ class Metrics(Observer):
     def refused(self, code: str) -> None:
         self.figures.refused.add(code)
 
-    def rate_limited(self, scope: Scope) -> None:
-        self.figures.limited.add(scope)
+    def rate_limited(self, scope: Scope, count: int = 1) -> None:
+        self.figures.limited.add(scope, by=count)
 
     # Turns.
 

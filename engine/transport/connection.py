@@ -99,6 +99,8 @@ class Connection(asyncio.Protocol):
         name = transport.get_extra_info("peername")
         self._address = str(name[0]) if name else ""
         self._refusal = self._door.admit(self._address)
+        if self._refusal is not None:
+            self._door.observer.rate_limited(self._refusal.scope)
         self._door.arrived(self)
 
     def data_received(self, data: bytes) -> None:

@@ -67,6 +67,7 @@ class Delivery:
             [(outgoing, outgoing.message.type == "question") for outgoing in there], self._clock()
         )
         if len(going) < len(there):
+            self._observer.rate_limited("messages", len(there) - len(going))
             self._paced.update(outgoing.message.id for outgoing in there)
             # These stay in the outbox, for whoever asks next what waits.
             self._paced.difference_update(outgoing.message.id for outgoing in self._pacer.overflow)

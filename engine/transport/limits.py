@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from engine.observer import Scope
 from engine.transport.decoding import WireError
 
 BURST_S = 10  # seconds' worth of events that may come at once
@@ -42,6 +43,7 @@ class Refusal:
     retry_after_s: int
     status: int = 429
     close_code: int = RATE_LIMIT_CODE
+    scope: Scope = "connections"
 
     @property
     def close_reason(self) -> str:
@@ -52,11 +54,11 @@ class Refusal:
         return WireError(self.code, self.message, retry_after_s=self.retry_after_s)
 
 
-def rate_limited(wait_s: float, whose: str = "you send") -> Refusal:
+def rate_limited(wait_s: float, whose: str = "you send", scope: Scope = "client") -> Refusal:
     """``wait_s`` is what `TokenBucket.take` said; ``whose`` begins the message."""
     seconds = retry_after(wait_s)
     why = f"{whose} more than the server takes; wait {seconds} s and send what was refused again"
-    return Refusal("rate_limited", why, seconds)
+    return Refusal("rate_limited", why, seconds, scope=scope)
 
 
 def retry_after(wait_s: float) -> int:
@@ -159,8 +161,9 @@ class EventLimits:
         by_client = self._clients.wait(client, n, now)
         by_user = max((self._users.wait(user, count, now) for user, count in counts.items()), default=0.0)
         if by_client or by_user:
-            whose = "you send" if by_client >= by_user else "the devices of this user together send"
-            return rate_limited(max(by_client, by_user), whose)
+            if by_client >= by_user:
+                return rate_limited(by_client)
+            return rate_limited(by_user, "the devices of this user together send", "user")
         self._clients.take(client, n, now)
         for user, count in counts.items():
             self._users.take(user, count, now)
@@ -204,7 +207,7 @@ class Admission:
         network = network_of(address)
         of_address = self._of_address.get(network, 0)
         if self._per_address is not None and of_address >= self._per_address:
-            return _too_many(f"there are {of_address} connections from this address, as many as may be")
+            return _too_many(f"there are {of_address} connections from this address, as many as may be", "address")
         self.count += 1
         self._of_address[network] = of_address + 1
         return None
@@ -217,7 +220,7 @@ class Admission:
         """As `admit`, once it is known whose an admitted connection is. Each admitted is `released_user` once."""
         of_user = self._of_user.get(user, 0)
         if self._per_user is not None and of_user >= self._per_user:
-            return _too_many(f"this user has {of_user} connections, as many as may be")
+            return _too_many(f"this user has {of_user} connections, as many as may be", "user_connections")
         self._of_user[user] = of_user + 1
         return None
 
@@ -280,8 +283,8 @@ class Pacer(Generic[Item]):
         return len(self._urgent) + len(self._others)
 
 
-def _too_many(why: str) -> Refusal:
-    return Refusal("too_many_connections", why, CONNECTION_RETRY_S)
+def _too_many(why: str, scope: Scope = "connections") -> Refusal:
+    return Refusal("too_many_connections", why, CONNECTION_RETRY_S, scope=scope)
 
 
 def _count_down(counts: dict[str, int], name: str) -> None:

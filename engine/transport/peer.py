@@ -173,7 +173,7 @@ class Peer:
         if self._user is None:
             refusal = self._reception.admission.admit_user(user)
             if refusal is not None:
-                self._reception.observer.rate_limited("user")
+                self._reception.observer.rate_limited(refusal.scope)
                 raise refusal.error()
             self._user = user
 
@@ -246,7 +246,7 @@ class Peer:
                 users = [item.user for item in inputs]
                 refusal = reception.event_limits.take(self.connection, users, len(inputs), reception.seconds())
                 if refusal is not None:
-                    reception.observer.rate_limited("client")
+                    reception.observer.rate_limited(refusal.scope)
                     raise refusal.error()
                 await reception.desk.submit(inputs, "websocket")
             case Answer(chat):

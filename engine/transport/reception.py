@@ -123,7 +123,7 @@ class Reception:
         self.check_not_draining()
         refusal = self.event_limits.take(session.name, [session.user] * len(read), len(read), self.seconds())
         if refusal is not None:
-            self.observer.rate_limited("client")
+            self.observer.rate_limited(refusal.scope)
             raise refusal.error()
         inputs = [self._input(session, said) for said in read]
         parent = value.get("traceparent", "") if isinstance(value, dict) else ""

@@ -85,7 +85,7 @@ class PlainRoutes:
         users = [item.user for item in inputs]
         refusal = self._reception.event_limits.take(f"http {client}", users, len(inputs), self._reception.seconds())
         if refusal is not None:
-            self._reception.observer.rate_limited("client")
+            self._reception.observer.rate_limited(refusal.scope)
             raise refusal.error()
 
 

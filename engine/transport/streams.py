@@ -135,10 +135,12 @@ class Streams:
         address = request.remote or ""
         refusal = admission.admit(address)
         if refusal is not None:
+            observer.rate_limited(refusal.scope)
             raise refusal.error()
         try:
             refusal = admission.admit_user(session.user)
             if refusal is not None:
+                observer.rate_limited(refusal.scope)
                 raise refusal.error()
             observer.connected("stream", 1)
             try:
