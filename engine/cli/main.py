@@ -37,6 +37,7 @@ COMMANDS = {
     "serve": "Run the live server.",
     "connect": "Talk to a running server from the terminal.",
     "send": "Send a message to a client of a running server, or to all.",
+    "top": "Watch a running server in the terminal.",
 }
 
 
