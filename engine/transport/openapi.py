@@ -110,7 +110,7 @@ _OPERATIONS = (
             {**_SESSION, "required": True}, _AFTER,
             _query("timeout", "Seconds after which it answers with none.", _numbers(POLL_S, POLL_S)),
         ),
-        errors=("bad_frame", *_CLIENT, "no_session"), security=("token",),
+        errors=("bad_frame", *_CLIENT, "no_session", "too_many_connections", "overloaded"), security=("token",),
     ),
     _Operation(
         "post", "/messages", "messages", "Say something to a user, a client, or all", "Backend",

@@ -9,6 +9,7 @@ import asyncio
 
 from aiohttp import web
 
+from engine.transport.admitted import admitted
 from engine.transport.frames import SEQ_MAX
 from engine.transport.http_replies import read_number, read_query
 from engine.transport.reception import Reception
@@ -42,9 +43,18 @@ class Polls:
         after = read_number(given, "after", 0, most=SEQ_MAX)
         timeout_s = read_number(given, "timeout", POLL_S, most=POLL_S)
         session = self._sessions.find(request, given.get("session", ""))
-        if session.outgoing is not None:
-            session.outgoing.close(*REPLACED)
-            session.detach(session.outgoing, self._reception.clock())
+        with admitted(self._reception, request, session.user, "poll"):
+            if session.outgoing is not None:
+                session.outgoing.close(*REPLACED)
+                session.detach(session.outgoing, self._reception.clock())
+            texts = await self._frames(session, after, timeout_s)
+        if texts:
+            self._reception.observer.frames_out("poll", len(texts))
+        # They are encoded already, each once.
+        return web.Response(text=f'{{"frames":[{",".join(texts)}]}}', content_type="application/json")
+
+    async def _frames(self, session: Session, after: int, timeout_s: float) -> list[str]:
+        """What there is, as soon as there is some. Raises `WireError` where the session is over meanwhile."""
         session.transport = "poll"
         self._reception.sessions.received(session, after)
         woken = asyncio.Event()
@@ -55,26 +65,20 @@ class Polls:
         session.wake = woken.set
         session.left_at = None
         session.polls += 1
-        self._reception.observer.connected("poll", 1)
         try:
             if not session.has_some and not self._is_closing:
                 await _wait(woken, timeout_s)
             if session.is_over:
                 raise no_session()
             is_mine = self._waiting.get(session) is woken and session.outgoing is None
-            texts = session.frames_after(after) if is_mine else []
+            return session.frames_after(after) if is_mine else []
         finally:
-            self._reception.observer.disconnected("poll", 1)
             session.polls -= 1
             if self._waiting.get(session) is woken:
                 del self._waiting[session]
                 session.wake = None
             if session.outgoing is None and not session.polls:
                 session.left_at = self._reception.clock()
-        if texts:
-            self._reception.observer.frames_out("poll", len(texts))
-        # They are encoded already, each once.
-        return web.Response(text=f'{{"frames":[{",".join(texts)}]}}', content_type="application/json")
 
 
 async def _wait(woken: asyncio.Event, timeout_s: float) -> None:

@@ -94,8 +94,12 @@ class Reception:
             session.wake()  # whoever polls is told that it is over
 
     def check_not_draining(self) -> None:
+        """Raises `WireError` where nothing new is taken in: the server is going away, or has no memory."""
         if self.is_draining:
             raise WireError("overloaded", "the server is going away; connect again in a second", retry_after_s=1)
+        if self.admission.shut is not None:
+            self.observer.rate_limited(self.admission.shut.scope)
+            raise self.admission.shut.error()
 
     def welcome(self, session: Session) -> FrameType:
         return welcome(

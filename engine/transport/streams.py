@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from engine.transport.admitted import admitted
 from engine.transport.auth import Identity
 from engine.transport.callers import Callers
 from engine.transport.decoding import NAME_LENGTH_MAX, bad_frame
@@ -116,10 +117,12 @@ class Streams:
             session = self._sessions.find(request, given["session"], token)
             self._reception.sessions.received(session, seq)
             session.begin_at(seq)
-            return await self._admitted(request, session, qualified=False)
+            with admitted(self._reception, request, session.user, "stream"):
+                return await self._serve(request, session, qualified=False)
         identity = self._callers.named_client(request, token)
         session = await self._open_session(given, identity, (last_session, seq) if last_session else None)
-        return await self._admitted(request, session, qualified=True)
+        with admitted(self._reception, request, session.user, "stream"):
+            return await self._serve(request, session, qualified=True)
 
     async def _open_session(self, given: dict[str, str], identity: Identity, resume: tuple[str, int] | None) -> Session:
         for name in ("clientId", "user"):
@@ -129,29 +132,7 @@ class Streams:
         traits = {"timezone": given["timezone"]} if "timezone" in given else {}
         return await self._reception.open(Hello(given["clientId"], None, given.get("user"), traits, resume), identity)
 
-    async def _admitted(self, request: web.Request, session: Session, *, qualified: bool) -> web.StreamResponse:
-        """Serve it, if one more connection may be. Raises `WireError`."""
-        admission, observer = self._reception.admission, self._reception.observer
-        address = request.remote or ""
-        refusal = admission.admit(address)
-        if refusal is not None:
-            observer.rate_limited(refusal.scope)
-            raise refusal.error()
-        try:
-            refusal = admission.admit_user(session.user)
-            if refusal is not None:
-                observer.rate_limited(refusal.scope)
-                raise refusal.error()
-            observer.connected("stream", 1)
-            try:
-                return await self._serve(request, session, qualified)
-            finally:
-                observer.disconnected("stream", 1)
-                admission.released_user(session.user)
-        finally:
-            admission.released(address)
-
-    async def _serve(self, request: web.Request, session: Session, qualified: bool) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, session: Session, *, qualified: bool) -> web.StreamResponse:
         woken = asyncio.Event()
         outgoing = Outgoing(self._frames_max)
         stream = _Stream(request, session, outgoing, woken, qualified)

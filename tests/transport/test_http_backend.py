@@ -14,6 +14,7 @@ from yarl import URL
 
 from engine import Server
 from engine.settings import Limits
+from engine.transport.limits import Refusal
 
 FAILED = {"type": "test.failed", "test": "t1", "clientId": "ann"}
 RULE = "  - {id: %s, trigger: {event: {event: %s}}, message: {type: suggestion, text: Hi}}\n"
@@ -232,6 +233,13 @@ async def test_a_server_is_ready_or_says_why_not(http: aiohttp.ClientSession, se
     assert (status, reply["ready"], reply["reasons"]) == (503, False, ["the server is stopping"])
     status, reply = await ask(http, "POST", "/events", FAILED)
     assert (status, reply["code"], reply["retryAfter"]) == (503, "overloaded", 1)
+
+
+async def test_a_server_without_memory_takes_nothing_new_in(http: aiohttp.ClientSession, server: Server) -> None:
+    server._parts().reception.admission.shut = Refusal("overloaded", "no memory", 5, status=503, scope="memory")
+    for method, path, body in (("POST", "/events", FAILED), ("GET", "/stream?clientId=tab", None)):
+        status, reply = await ask(http, method, path, body)
+        assert (status, reply["code"], reply["retryAfter"]) == (503, "overloaded", 5)
 
 
 async def test_metrics_are_text_for_prometheus(http: aiohttp.ClientSession) -> None:
