@@ -29,7 +29,7 @@ STATUS_OF = {
 }  # fmt: skip
 # What a page may send besides what every page may (Fetch standard, section 2.2.2).
 ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID, traceparent"
-EXPOSED_HEADERS = "Retry-After"
+EXPOSED_HEADERS = "Retry-After, X-Request-Id"
 
 log = structlog.get_logger("proactive")
 

@@ -269,7 +269,7 @@ async def test_a_page_may_send_a_token_and_read_when_to_come_back(http: aiohttp.
         assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
         assert response.headers["Vary"] == "Origin"
     async with http.get("/healthz", headers=origin) as response:
-        assert response.headers["Access-Control-Expose-Headers"] == "Retry-After"
+        assert response.headers["Access-Control-Expose-Headers"] == "Retry-After, X-Request-Id"
 
 
 async def test_too_many_events_are_refused_until_later(start_server: Any) -> None:
