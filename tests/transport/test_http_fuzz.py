@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from conftest import RULES
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -37,6 +36,12 @@ CHECKS = [
 ]  # fmt: skip
 # Where a shape cannot say all that is asked for: that a zone exists, a day is one, a duration is longer than nothing.
 SAID_IN_WORDS = ("/chat", "/events", "/hello", "/messages")
+RULES = """\
+version: 1
+rules:
+  - {id: stuck, trigger: {keywords: {any: [stuck]}}, message: {type: question, text: "Where are you stuck?"}}
+  - {id: saved, trigger: {event: {event: file.saved}}, message: {type: suggestion, text: "Well done", options: [Thanks]}}
+"""
 UNLIMITED = Limits(client_events_per_s=None, user_events_per_s=None, user_connections=None)
 
 
