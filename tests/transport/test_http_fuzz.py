@@ -40,7 +40,7 @@ RULES = """\
 version: 1
 rules:
   - {id: stuck, trigger: {keywords: {any: [stuck]}}, message: {type: question, text: "Where are you stuck?"}}
-  - {id: saved, trigger: {event: {event: file.saved}}, message: {type: suggestion, text: "Well done", options: [Thanks]}}
+  - {id: saved, trigger: {event: {event: file.saved}}, message: {type: suggestion, text: Good, options: [Thanks]}}
 """
 UNLIMITED = Limits(client_events_per_s=None, user_events_per_s=None, user_connections=None)
 
