@@ -20,6 +20,7 @@ from typing import Literal, Protocol
 from engine.core.model import Event, Json, Message
 
 EntryKind = Literal["event", "tick", "rules", "send"]
+Trouble = Literal["full", "read_only", "corrupt", "busy", "io"]
 
 PARTITIONS_DEFAULT = 8  # of a new store: a few, so that one machine runs the code of many at little cost
 OUTBOX_PER_USER_MAX = 200  # waiting messages of one user; the oldest beyond it leave
@@ -135,8 +136,58 @@ class Recorded:
     decisions: list[tuple[int, bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the folded entries of a user come to. ``state`` is encoded, ``wake`` its next wake-up.
+
+    ``past``: the user's events among them that rule sets may still ask for which began to hold later, oldest first.
+    """
+
+    user: str
+    state: bytes
+    wake: int | None = None
+    past: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """How far a partition's log is folded: entries up to ``number`` are gone, and with them time has come to ``at``.
+
+    0 and -1 where nothing is. ``erasures`` counts the users who were ever erased from the store.
+    """
+
+    number: int = 0
+    at: int = -1
+    erasures: int = 0
+
+
+@dataclass(slots=True)
+class Fold:
+    """Entries of a partition up to ``number`` go, and every decision made up to ``at``; ``bases`` take their place.
+
+    The entry of that number is a tick at ``at``, it is evaluated, and all behind it are later: so a user's decisions
+    are those of the base up to then, and those of the log after it. ``former`` is what the bases were made from.
+    ``past_wanted``: False where no rule set asks for a past any more, so that the other bases need none either.
+    """
+
+    partition: int
+    former: Folded
+    number: int
+    at: int
+    bases: list[Base]
+    past_wanted: bool = False
+
+
 class StoreError(Exception):
-    """The store could not do it, and did none of it. The caller may try again."""
+    """The store could not do it, and did none of it. The caller may try again.
+
+    ``state`` is what is the matter with the store, None where that is not known or nothing is. What was acknowledged
+    before is kept in any of these states, and the store goes on by itself once the cause is gone.
+    """
+
+    def __init__(self, message: str = "", state: Trouble | None = None) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 class Conflict(StoreError):
@@ -218,11 +269,48 @@ class Store(Protocol):
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
         """Entries with numbers from ``after + 1`` on, those after the cursor included."""
 
+    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+        """As `log`, each with its number: there are gaps where a user was erased, and none up to where it is folded."""
+
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         """Of each of ``users`` that has any, the newest ``events_max`` events earlier than ``before``, oldest first.
 
-        As they are evaluated: each at the moment of its entry. Those after the cursor are among them.
+        As they are evaluated: each at the moment of its entry. Those after the cursor are among them, and before those
+        of the log the past that the user's base has.
         """
+
+    async def states(self, partition: int, after: int, states_max: int) -> list[tuple[int, str, bytes]]:
+        """Every user of a partition with the encoded state, in pages: ``after`` is the place of the last one, or 0."""
+
+    async def folded(self, partition: int) -> Folded: ...
+
+    async def bases(self, partition: int, users: list[str] | None = None, due_by: int | None = None) -> list[Base]:
+        """The bases of a partition: all of them, or those of ``users`` and those whose wake-up is by ``due_by``."""
+
+    async def fold(self, fold: Fold) -> None:
+        """Do all of it or nothing, durably.
+
+        Raises `Conflict` where ``former`` is not current, `ValueError` for a number that cannot be folded to. Neither
+        the version nor the states change, so whoever commits beside it does not notice.
+        """
+
+    async def drop_rules(self, before: int) -> int:
+        """Rule sets that began to hold before the moment leave, with their texts where no other moment has them.
+
+        Returns how many moments left. The caller knows that no state and no base will ask for them.
+        """
+
+    async def erase(self, user: str) -> int:
+        """Whatever there is of a user goes for good: entries, base, state, decisions, messages, faults.
+
+        Returns of how many rows; a user of whom nothing is known is nothing to it. Numbers of entries keep their gaps,
+        and versions stay: a writer has to forget what it knows of the user. When it returns, nothing of it can be read
+        from where the store keeps it. Raises `StoreError` where entries of the user wait to be evaluated; and where
+        the last remains could not be overwritten, which a repetition does.
+        """
+
+    async def probe(self) -> None:
+        """Write something that changes nothing. Raises `StoreError` where that cannot be done, as any write would."""
 
     async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
         """The newest ``items_max`` entries and as many decisions of a user, with numbers below those of ``before``.

@@ -6,7 +6,9 @@ as long as it lives. No method gives way to another while it changes something, 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import msgspec
 
@@ -15,16 +17,19 @@ from engine.storage.base import (
     FAULTS_MAX,
     OUTBOX_PER_USER_MAX,
     PARTITIONS_DEFAULT,
+    Base,
     Batch,
     Commit,
     Entry,
     Fault,
+    Fold,
+    Folded,
     OutboxMessage,
     Recorded,
     StoreError,
     partition_of,
 )
-from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
+from engine.storage.order import UNEVALUATED, check_commits, check_fold, check_follows, check_partitions, moved_up
 
 
 @dataclass(slots=True)
@@ -36,17 +41,29 @@ class _User:
 
 @dataclass(slots=True)
 class _Partition:
-    """Entry number n is ``log[n - 1]``."""
+    """``log`` and ``decisions`` hold what is still there of them, each with its number, in order."""
 
     version: int = 0
     cursor: int = 0
-    log: list[Entry] = field(default_factory=list)
+    last_number: int = 0
+    last_at: int = -1
+    log: list[tuple[int, Entry]] = field(default_factory=list)
     users: dict[str, _User] = field(default_factory=dict)
-    decisions: list[tuple[str, bytes]] = field(default_factory=list)  # each with its user
+    decisions: list[tuple[int, str, int, bytes]] = field(default_factory=list)  # number, user, moment, line
+    folded: int = 0
+    folded_at: int = -1
+    bases: dict[str, Base] = field(default_factory=dict)
 
-    @property
-    def last_at(self) -> int:
-        return self.log[-1].at if self.log else -1
+    def put(self, entry: Entry) -> None:
+        self.last_number += 1
+        self.last_at = max(self.last_at, entry.at)
+        self.log.append((self.last_number, entry))
+
+    def after(self, number: int) -> list[tuple[int, Entry]]:
+        return self.log[bisect_right(self.log, number, key=itemgetter(0)) :]
+
+    def decide(self, user: str, at: int, line: bytes) -> None:
+        self.decisions.append((self.decisions[-1][0] + 1 if self.decisions else 1, user, at, line))
 
 
 class MemoryStore:
@@ -57,6 +74,7 @@ class MemoryStore:
         self._faults: list[Fault] = []
         self._sources: dict[str, dict[str, str]] = {}
         self._moments: dict[tuple[int, str], None] = {}
+        self._erasures = 0
         self._closed = False
 
     async def append(self, entries: list[Entry]) -> None:
@@ -70,7 +88,7 @@ class MemoryStore:
             last_at[number] = entry.at
             moved.append((partition, entry))
         for partition, entry in moved:
-            partition.log.append(entry)
+            partition.put(entry)
 
     async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
         self._check_open()
@@ -79,7 +97,7 @@ class MemoryStore:
 
     def _batch(self, number: int, due_by: int, entries_max: int, due_max: int) -> Batch:
         partition = self._partitions[number]
-        entries = partition.log[partition.cursor : partition.cursor + entries_max]
+        entries = [entry for _, entry in partition.after(partition.cursor)[:entries_max]]
         wakes = sorted(
             (user.wake, name) for name, user in partition.users.items() if user.wake is not None and user.wake <= due_by
         )
@@ -105,7 +123,7 @@ class MemoryStore:
                 commit,
                 version=partition.version,
                 cursor=partition.cursor,
-                last_number=len(partition.log),
+                last_number=partition.last_number,
                 last_at=partition.last_at,
             )
         for commit in commits:
@@ -114,13 +132,14 @@ class MemoryStore:
     def _apply(self, commit: Commit, partition: _Partition) -> None:
         partition.version += 1
         partition.cursor = commit.cursor
-        partition.log.extend(commit.appended)
         for entry in commit.appended:
+            partition.put(entry)
             if entry.kind == "rules":
                 self._moments[entry.at, entry.rules_hash] = None
         for name, state in commit.states.items():
             partition.users[name] = _User(state, commit.wakes[name], commit.present[name])
-        partition.decisions.extend((user, line) for user, _, line in commit.decisions)
+        for decision in commit.decisions:
+            partition.decide(*decision)
         for outgoing in commit.outbox:
             self._outbox.setdefault(outgoing.message.id, outgoing)
         for message_id, text in commit.reworded:
@@ -150,7 +169,7 @@ class MemoryStore:
         return {
             (entry.user, entry.event.id)
             for number in {partition_of(user, self.partition_count) for user, _ in asked}
-            for entry in self._partitions[number].log
+            for _, entry in self._partitions[number].log
             if entry.once and entry.event is not None and (entry.user, entry.event.id) in asked
         }
 
@@ -198,20 +217,29 @@ class MemoryStore:
     async def decisions(self, partition: int) -> list[bytes]:
         self._check_open()
         check_partitions([partition], self.partition_count)
-        return [line for _, line in self._partitions[partition].decisions]
+        return [line for _, _, _, line in self._partitions[partition].decisions]
 
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
         self._check_open()
         check_partitions([partition], self.partition_count)
-        return self._partitions[partition].log[after : after + entries_max]
+        return [entry for _, entry in self._partitions[partition].after(after)[:entries_max]]
+
+    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+        self._check_open()
+        check_partitions([partition], self.partition_count)
+        return self._partitions[partition].after(after)[:entries_max]
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         self._check_open()
         found: dict[str, list[Event]] = {}
         for user in users:
-            log = self._partitions[partition_of(user, self.partition_count)].log
-            mine = [
-                entry.event for entry in log if entry.event is not None and entry.user == user and entry.at < before
+            partition = self._partitions[partition_of(user, self.partition_count)]
+            past = partition.bases[user].past if user in partition.bases else ()
+            mine = [event for event in past if event.at < before]
+            mine += [
+                entry.event
+                for _, entry in partition.log
+                if entry.event is not None and entry.user == user and entry.at < before
             ]
             if mine and events_max:
                 found[user] = mine[-events_max:]
@@ -220,12 +248,82 @@ class MemoryStore:
     async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
         self._check_open()
         partition = self._partitions[partition_of(user, self.partition_count)]
-        entries = [(number, entry) for number, entry in enumerate(partition.log, 1) if entry.user == user]
-        decisions = [(number, line) for number, (name, line) in enumerate(partition.decisions, 1) if name == user]
+        entries = [pair for pair in partition.log if pair[1].user == user]
+        decisions = [(number, line) for number, name, _, line in partition.decisions if name == user]
         return Recorded(
             [pair for pair in reversed(entries) if pair[0] < before[0]][:items_max],
             [pair for pair in reversed(decisions) if pair[0] < before[1]][:items_max],
         )
+
+    async def states(self, partition: int, after: int, states_max: int) -> list[tuple[int, str, bytes]]:
+        self._check_open()
+        check_partitions([partition], self.partition_count)
+        users = enumerate(self._partitions[partition].users.items(), 1)
+        return [(place, name, user.state) for place, (name, user) in users if place > after][:states_max]
+
+    async def folded(self, partition: int) -> Folded:
+        self._check_open()
+        check_partitions([partition], self.partition_count)
+        return self._folded(self._partitions[partition])
+
+    def _folded(self, partition: _Partition) -> Folded:
+        return Folded(partition.folded, partition.folded_at, self._erasures)
+
+    async def bases(self, partition: int, users: list[str] | None = None, due_by: int | None = None) -> list[Base]:
+        self._check_open()
+        check_partitions([partition], self.partition_count)
+        wanted = None if users is None else frozenset(users)
+        return [
+            base
+            for base in self._partitions[partition].bases.values()
+            if wanted is None or base.user in wanted or _is_due(base, due_by)
+        ]
+
+    async def fold(self, fold: Fold) -> None:
+        self._check_open()
+        check_partitions([fold.partition], self.partition_count)
+        partition = self._partitions[fold.partition]
+        pair = next(iter(partition.after(fold.number - 1)), None)
+        entry = None if pair is None or pair[0] != fold.number else pair[1]
+        check_fold(fold, self._folded(partition), cursor=partition.cursor, entry=entry)
+        partition.folded, partition.folded_at = fold.number, fold.at
+        partition.log = partition.after(fold.number)
+        partition.decisions = [decision for decision in partition.decisions if decision[2] > fold.at]
+        if not fold.past_wanted:
+            partition.bases = {name: replace(base, past=()) for name, base in partition.bases.items()}
+        partition.bases.update((base.user, base) for base in fold.bases)
+
+    async def drop_rules(self, before: int) -> int:
+        self._check_open()
+        gone = [moment for moment in self._moments if moment[0] < before]
+        for moment in gone:
+            del self._moments[moment]
+        for _, rules_hash in gone:
+            if all(rules_hash != kept for _, kept in self._moments):
+                self._sources.pop(rules_hash, None)
+        return len(gone)
+
+    async def erase(self, user: str) -> int:
+        self._check_open()
+        partition = self._partitions[partition_of(user, self.partition_count)]
+        if any(entry.user == user for _, entry in partition.after(partition.cursor)):
+            raise StoreError(UNEVALUATED)
+        before = self._rows(partition)
+        partition.log = [pair for pair in partition.log if pair[1].user != user]
+        partition.decisions = [decision for decision in partition.decisions if decision[1] != user]
+        partition.users.pop(user, None)
+        partition.bases.pop(user, None)
+        self._outbox = {name: outgoing for name, outgoing in self._outbox.items() if outgoing.user != user}
+        self._faults = [fault for fault in self._faults if fault.user != user]
+        self._erasures += 1
+        return before - self._rows(partition)
+
+    def _rows(self, partition: _Partition) -> int:
+        shared = len(self._outbox) + len(self._faults)
+        return shared + len(partition.log) + len(partition.decisions) + len(partition.users) + len(partition.bases)
+
+    async def probe(self) -> None:
+        self._check_open()
 
     async def describe(self) -> dict[str, Json]:
         self._check_open()
@@ -233,8 +331,9 @@ class MemoryStore:
         return {
             "store": "memory",
             "partitions": self.partition_count,
-            "entries": sum(len(partition.log) for partition in partitions),
-            "unevaluated": sum(len(partition.log) - partition.cursor for partition in partitions),
+            "entries": sum(partition.last_number - partition.folded for partition in partitions),
+            "folded": sum(partition.folded for partition in partitions),
+            "unevaluated": sum(partition.last_number - partition.cursor for partition in partitions),
             "users": sum(len(partition.users) for partition in partitions),
             "decisions": sum(len(partition.decisions) for partition in partitions),
             "outbox": len(self._outbox),
@@ -247,3 +346,7 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
+
+
+def _is_due(base: Base, by: int | None) -> bool:
+    return by is not None and base.wake is not None and base.wake <= by

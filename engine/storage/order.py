@@ -12,8 +12,10 @@ import msgspec
 
 from engine.core.model import Message
 from engine.core.units import AT_MAX, AT_MIN, SECOND
-from engine.storage.base import Commit, Conflict, Entry
+from engine.storage.base import Commit, Conflict, Entry, Fold, Folded
 
+# What an erasure says that has to wait for a turn.
+UNEVALUATED = "entries of this user wait to be evaluated: let the server take its turn first"
 EXPIRY_MAX = 253_402_300_800 * SECOND - 1  # the end of the year 9999, the last that a stamp can name
 
 
@@ -96,3 +98,15 @@ def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int
         if entry.at < last_at:
             raise ValueError(f"time went back in partition {commit.partition}, from {last_at} to {entry.at}")
         last_at = entry.at
+
+
+def check_fold(fold: Fold, folded: Folded, *, cursor: int, entry: Entry | None) -> None:
+    """Whether the log can be folded up to there; ``entry`` is the one of that number, None where there is none."""
+    if fold.former != folded:
+        raise Conflict(f"partition {fold.partition} is folded up to {folded}, not {fold.former}")
+    if not folded.number < fold.number <= cursor:
+        raise ValueError(
+            f"partition {fold.partition} can be folded after {folded.number} up to {cursor}, not to {fold.number}"
+        )
+    if entry is None or entry.kind != "tick" or entry.at != fold.at:
+        raise ValueError(f"expected entry {fold.number} of partition {fold.partition} to be a tick at {fold.at}")

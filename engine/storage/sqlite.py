@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,25 +19,27 @@ import msgspec
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.storage import sqlite_queries as queries
+from engine.storage import sqlite_upkeep as upkeep
 from engine.storage.base import (
-    FAULTS_MAX,
-    OUTBOX_PER_USER_MAX,
+    Base,
     Batch,
     Commit,
-    Conflict,
     Entry,
+    Fold,
+    Folded,
     OutboxMessage,
     Recorded,
     StoreError,
     partition_of,
 )
-from engine.storage.codec import decode_entry, decode_message, encode_message
-from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
-from engine.storage.sqlite_rows import entry_row, fault_row, from_name, outgoing_row, to_name
-from engine.storage.sqlite_schema import Durability, connect, transaction
+from engine.storage.codec import decode_entry, decode_message
+from engine.storage.order import check_commits, check_partitions, moved_up
+from engine.storage.sqlite_commit import stand_of, write_commits
+from engine.storage.sqlite_rows import entry_row, from_name, to_name
+from engine.storage.sqlite_schema import Durability, connect
+from engine.storage.sqlite_thread import SqliteThread
 
 BUSY_TIMEOUT_MS = 5_000  # how long a call waits while another process writes
-TRACE_LENGTH_MAX = 16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
 
 Result = TypeVar("Result")
 
@@ -63,7 +64,7 @@ class SqliteStore:
         self.read_only = read_only
         self._durability = durability
         self._db = db  # for the thread alone
-        self._thread = thread
+        self._thread = SqliteThread(db, thread, path, read_only=read_only)
 
     @classmethod
     async def open(
@@ -145,7 +146,7 @@ class SqliteStore:
 
     async def save_rules(self, rules_hash: str, sources: dict[str, str]) -> None:
         def save() -> None:
-            with self._writing() as db:
+            with self._thread.writing() as db:
                 db.execute(queries.ADD_RULES, (to_name(rules_hash), json.dumps(sources)))
 
         await self._run(save)
@@ -178,56 +179,68 @@ class SqliteStore:
     async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
         return await self._run(lambda: self._recorded(user, before, items_max))
 
+    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+        check_partitions([partition], self.partition_count)
+        return await self._run(lambda: self._numbered(partition, after, entries_max))
+
+    async def states(self, partition: int, after: int, states_max: int) -> list[tuple[int, str, bytes]]:
+        check_partitions([partition], self.partition_count)
+        return await self._run(lambda: upkeep.states(self._db, partition, after, states_max))
+
+    async def folded(self, partition: int) -> Folded:
+        check_partitions([partition], self.partition_count)
+        return await self._run(lambda: upkeep.folded(self._db, partition))
+
+    async def bases(self, partition: int, users: list[str] | None = None, due_by: int | None = None) -> list[Base]:
+        check_partitions([partition], self.partition_count)
+        return await self._run(lambda: upkeep.bases(self._db, partition, users, due_by))
+
+    async def fold(self, fold: Fold) -> None:
+        check_partitions([fold.partition], self.partition_count)
+
+        def write() -> None:
+            with self._thread.writing() as db:
+                upkeep.fold(db, fold)
+
+        await self._run(write)
+
+    async def drop_rules(self, before: int) -> int:
+        def write() -> int:
+            with self._thread.writing() as db:
+                return upkeep.drop_rules(db, before)
+
+        return await self._run(write)
+
+    async def erase(self, user: str) -> int:
+        partition = partition_of(user, self.partition_count)
+        return await self._run(lambda: upkeep.erase(self._thread, partition, user))
+
+    async def probe(self) -> None:
+        def write() -> None:
+            with self._thread.writing() as db:
+                db.execute(queries.TOUCH)
+
+        await self._run(write)
+
     async def describe(self) -> dict[str, Json]:
         return await self._run(self._describe)
 
     async def close(self) -> None:
-        def end() -> None:
-            # A reader may be in the way of folding the log in; whoever opens the file next does it then.
-            with suppress(sqlite3.Error):
-                self._db.execute("PRAGMA busy_timeout = 0")
-                if not self.read_only:
-                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._db.close()
-
-        with suppress(_Closed):
-            await self._run(end)
-        self._thread.shutdown()
+        await self._thread.close()
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        """Do it on the thread. What SQLite complains of becomes a `StoreError`; nothing was changed then."""
-        try:
-            doing = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except RuntimeError:
-            raise _Closed("the store is closed") from None
-        try:
-            return await doing
-        except (sqlite3.Error, msgspec.MsgspecError, Refused) as error:
-            raise StoreError(f'the store "{self.path}" could not do it: {error}') from error
+        return await self._thread.run(work)
 
     # From here on everything runs on the thread.
 
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with transaction(self._db, begin):
-            yield self._db
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that nobody else writes beside, from its first statement on."""
-        if self.read_only:
-            raise StoreError(f'the store "{self.path}" was opened to be read only')
-        with self._transaction("BEGIN IMMEDIATE") as db:
-            yield db
-
     def _append(self, entries: list[Entry]) -> None:
-        with self._writing() as db:
+        with self._thread.writing() as db:
             last: dict[int, tuple[int, int]] = {}  # of each partition touched: the last number and moment
             rows = []
             for entry in entries:
                 partition = partition_of(entry.user, self.partition_count)
                 if partition not in last:
-                    _, _, last_at, number = self._partition(partition)
+                    _, _, last_at, number = stand_of(self._db, partition)
                     last[partition] = number, last_at
                 number, last_at = last[partition]
                 entry = moved_up(entry, last_at)
@@ -236,17 +249,12 @@ class SqliteStore:
             db.executemany(queries.ADD_ENTRY, rows)
             db.executemany(queries.MOVE_LAST_AT, [(last_at, partition) for partition, (_, last_at) in last.items()])
 
-    def _partition(self, partition: int) -> tuple[int, int, int, int]:
-        """Version, cursor, last_at, and the number of the log's last entry."""
-        version, cursor, last_at, number = self._db.execute(queries.PARTITION, (partition,)).fetchone()
-        return version, cursor, last_at, number
-
     def _poll(self, partitions: list[int], due_by: int, entries_max: int, due_max: int) -> list[Batch]:
-        with self._transaction("BEGIN"):
+        with self._thread.transaction("BEGIN"):
             return [self._batch(partition, due_by, entries_max, due_max) for partition in partitions]
 
     def _batch(self, partition: int, due_by: int, entries_max: int, due_max: int) -> Batch:
-        version, cursor, last_at, number = self._partition(partition)
+        version, cursor, last_at, number = stand_of(self._db, partition)
         entries = self._entries(partition, cursor, entries_max) if number > cursor else []
         rows = self._db.execute(queries.DUE, (partition, due_by, due_max)).fetchall()
         states: dict[str, bytes] = {from_name(user): state for user, state in rows}
@@ -255,22 +263,29 @@ class SqliteStore:
         return Batch(partition, version, cursor, last_at, entries, due, states)
 
     def _entries(self, partition: int, after: int, entries_max: int) -> list[Entry]:
+        return [entry for _, entry in self._numbered(partition, after, entries_max)]
+
+    def _numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
         rows = self._db.execute(queries.ENTRIES, (partition, after, entries_max)).fetchall()
-        return [self._entry(partition, number, line) for number, line in rows]
+        return [(number, self._entry(partition, number, line)) for number, line in rows]
 
     def _entry(self, partition: int, number: int, line: bytes) -> Entry:
         try:
             return decode_entry(line)
         except (msgspec.MsgspecError, Refused) as error:
-            raise StoreError(f'entry {number} of partition {partition} of "{self.path}": {error}') from error
+            raise StoreError(f'entry {number} of partition {partition} of "{self.path}": {error}', "corrupt") from error
 
     def _history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         found: dict[str, list[Event]] = {}
         for user in users:
             rows = self._db.execute(queries.HISTORY, (to_name(user), before, events_max)).fetchall()
-            events = [self._entry(partition, number, line).event for partition, number, line in reversed(rows)]
+            logged = [self._entry(partition, number, line).event for partition, number, line in reversed(rows)]
+            events = [event for event in logged if event is not None]
+            if len(events) < events_max:
+                earlier = [event for event in upkeep.past_of(self._db, user) if event.at < before]
+                events = [*earlier[len(events) - events_max :], *events]
             if events:
-                found[user] = [event for event in events if event is not None]
+                found[user] = events
         return found
 
     def _recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
@@ -290,66 +305,8 @@ class SqliteStore:
         return states
 
     def _commit(self, commits: list[Commit]) -> None:
-        with self._writing() as db:
-            for commit in commits:
-                version, cursor, last_at, number = self._partition(commit.partition)
-                check_follows(commit, version=version, cursor=cursor, last_number=number, last_at=last_at)
-                self._claim(commit)
-                self._write_log(commit, number)
-                self._write_states(commit)
-                self._write_decisions(commit)
-            self._write_outbox(
-                [outgoing for commit in commits for outgoing in commit.outbox],
-                [pair for commit in commits for pair in commit.reworded],
-                [message_id for commit in commits for message_id in commit.withdrawn],
-            )
-            faults = [fault_row(fault) for commit in commits for fault in commit.faults]
-            if faults:
-                db.executemany(queries.ADD_FAULT, faults)
-                db.execute(queries.TRIM_FAULTS, (FAULTS_MAX,))
-
-    def _claim(self, commit: Commit) -> None:
-        last_at = commit.appended[-1].at if commit.appended else -1
-        claimed = self._db.execute(queries.CLAIM, (commit.cursor, last_at, commit.partition, commit.version))
-        if claimed.rowcount != 1:
-            raise Conflict(f"partition {commit.partition} is no longer at version {commit.version}")
-
-    def _write_log(self, commit: Commit, last_number: int) -> None:
-        rows = [
-            entry_row(commit.partition, number, entry) for number, entry in enumerate(commit.appended, last_number + 1)
-        ]
-        self._db.executemany(queries.ADD_ENTRY, rows)
-        moments = [(entry.at, to_name(entry.rules_hash)) for entry in commit.appended if entry.kind == "rules"]
-        self._db.executemany(queries.ADD_RULE_MOMENT, moments)
-
-    def _write_states(self, commit: Commit) -> None:
-        wakes, present = commit.wakes, commit.present
-        rows = [
-            (to_name(user), commit.partition, wakes[user], int(present[user]), state)
-            for user, state in commit.states.items()
-        ]
-        self._db.executemany(queries.PUT_STATE, rows)
-
-    def _write_decisions(self, commit: Commit) -> None:
-        if not commit.decisions:
-            return
-        (last_number,) = self._db.execute(queries.LAST_DECISION, (commit.partition,)).fetchone()
-        rows = [
-            (commit.partition, number, at, to_name(user), line)
-            for number, (user, at, line) in enumerate(commit.decisions, last_number + 1)
-        ]
-        self._db.executemany(queries.ADD_DECISION, rows)
-
-    def _write_outbox(self, outbox: list[OutboxMessage], reworded: list[tuple[str, str]], withdrawn: list[str]) -> None:
-        self._db.executemany(queries.ADD_OUTGOING, [outgoing_row(outgoing) for outgoing in outbox])
-        for message_id, text in reworded:
-            row = self._db.execute(queries.OUTGOING_LINE, (to_name(message_id),)).fetchone()
-            if row is not None:
-                message = msgspec.structs.replace(decode_message(row[0]), text=text, prompt="")
-                self._db.execute(queries.REWORD_OUTGOING, (encode_message(message), to_name(message_id)))
-        self._db.executemany(queries.REMOVE_OUTGOING, [(to_name(message_id),) for message_id in withdrawn])
-        users = dict.fromkeys(outgoing.user for outgoing in outbox)
-        self._db.executemany(queries.TRIM_OUTBOX, [(to_name(user), OUTBOX_PER_USER_MAX) for user in users])
+        with self._thread.writing() as db:
+            write_commits(db, commits)
 
     def _pending(self, user: str, now: int) -> list[OutboxMessage]:
         rows = self._db.execute(queries.PENDING, (to_name(user),)).fetchall()
@@ -359,23 +316,24 @@ class SqliteStore:
         ]
         fresh = [each for each in waiting if each.message.expires_at is None or now < each.message.expires_at]
         if len(fresh) < len(waiting) and not self.read_only:
-            with self._writing() as db:
+            with self._thread.writing() as db:
                 db.execute(queries.REMOVE_EXPIRED, (now,))
         return fresh
 
     def _relayed(self, message_ids: list[str], now: int) -> None:
-        with self._writing() as db:
+        with self._thread.writing() as db:
             db.executemany(queries.REMOVE_OUTGOING, [(to_name(message_id),) for message_id in message_ids])
             db.execute(queries.REMOVE_EXPIRED, (now,))
 
     def _describe(self) -> dict[str, Json]:
-        with self._transaction("BEGIN") as db:
-            partitions = [self._partition(partition) for partition in range(self.partition_count)]
-            users, decisions, outbox, faults, size = db.execute(queries.COUNTS).fetchone()
+        with self._thread.transaction("BEGIN") as db:
+            partitions = [stand_of(self._db, partition) for partition in range(self.partition_count)]
+            users, folded, decisions, outbox, faults, size = db.execute(queries.COUNTS).fetchone()
         return {
             "store": "sqlite",
             "partitions": self.partition_count,
-            "entries": sum(number for _, _, _, number in partitions),
+            "entries": sum(number for _, _, _, number in partitions) - folded,
+            "folded": folded,
             "unevaluated": sum(number - cursor for _, cursor, _, number in partitions),
             "users": users,
             "decisions": decisions,
@@ -386,10 +344,6 @@ class SqliteStore:
             "durability": self._durability,
             "read_only": self.read_only,
         }
-
-
-class _Closed(StoreError):
-    """The store has been closed."""
 
 
 def _discard(opening: Future[tuple[sqlite3.Connection, int]]) -> None:

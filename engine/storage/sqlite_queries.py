@@ -135,11 +135,68 @@ ADD_RULE_MOMENT = "INSERT INTO rule_moments (at, hash) VALUES (?, ?) ON CONFLICT
 # Every rule set that has held or will, earliest first, then in the order in which they came.
 RULE_MOMENTS = "SELECT at, hash FROM rule_moments ORDER BY at, rowid"
 
-# How full the store is.
+# Users of a partition behind a row, with their states.
+STATES = "SELECT rowid, user, state FROM states WHERE partition = ? AND rowid > ? ORDER BY rowid LIMIT ?"
+
+# How far a partition is folded, and what stands at its border.
+FOLDED = """
+SELECT folded, folded_at, coalesce((SELECT value FROM meta WHERE name = 'erasures'), 0), cursor
+FROM partitions WHERE partition = ?
+"""
+TICK = "SELECT CAST(line AS BLOB) FROM log WHERE partition = ? AND number = ?"
+MOVE_FOLDED = "UPDATE partitions SET folded = ?, folded_at = ? WHERE partition = ?"
+
+# What is folded leaves the log, and with it what was decided by then.
+REMOVE_ENTRIES = "DELETE FROM log WHERE partition = ? AND number <= ?"
+REMOVE_DECISIONS = "DELETE FROM decisions WHERE partition = ? AND at <= ?"
+
+# Bases: all of a partition, that of one user, and those whose wake-up has come.
+BASES = "SELECT user, state, wake, past FROM bases WHERE partition = ?"
+BASE = "SELECT user, state, wake, past FROM bases WHERE user = ?"
+BASES_DUE = "SELECT user, state, wake, past FROM bases WHERE partition = ? AND wake IS NOT NULL AND wake <= ?"
+PUT_BASE = """
+INSERT INTO bases (user, partition, wake, state, past) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (user) DO UPDATE SET wake = excluded.wake, state = excluded.state, past = excluded.past
+"""
+FORGET_PASTS = "UPDATE bases SET past = x'' WHERE partition = ? AND past <> x''"
+
+# Rule sets that are not asked for any more, and their texts where no other moment has them.
+REMOVE_RULE_MOMENTS = "DELETE FROM rule_moments WHERE at < ? RETURNING hash"
+REMOVE_RULES = "DELETE FROM rule_sets WHERE hash = ? AND hash NOT IN (SELECT hash FROM rule_moments)"
+
+# Whether entries of a user wait to be evaluated.
+UNEVALUATED = """
+SELECT 1 FROM log JOIN partitions USING (partition)
+WHERE partition = ? AND number > cursor AND user = ? LIMIT 1
+"""
+
+# All that there is of a user.
+ERASURES = (
+    "DELETE FROM log WHERE partition = ? AND user = ?",
+    "DELETE FROM decisions WHERE partition = ? AND user = ?",
+    "DELETE FROM states WHERE partition = ? AND user = ?",
+    "DELETE FROM bases WHERE partition = ? AND user = ?",
+    "DELETE FROM outbox WHERE ? IS NOT NULL AND user = ?",
+    "DELETE FROM faults WHERE ? IS NOT NULL AND user = ?",
+)
+COUNT_ERASURE = """
+INSERT INTO meta (name, value) VALUES ('erasures', 1), ('remains', 1)
+ON CONFLICT (name) DO UPDATE SET value = value + 1
+"""
+REMAINS = "SELECT 1 FROM meta WHERE name = 'remains'"
+NO_REMAINS = "DELETE FROM meta WHERE name = 'remains'"
+
+# A write that changes nothing.
+TOUCH = "UPDATE partitions SET version = version WHERE partition = 0"
+
+# How full the store is. Decisions of a partition are counted by their numbers, which is quick; those of users who were
+# erased are among them.
 COUNTS = """
 SELECT
     (SELECT count(*) FROM states),
-    (SELECT coalesce(sum((SELECT max(number) FROM decisions AS d WHERE d.partition = p.partition)), 0)
+    (SELECT sum(folded) FROM partitions),
+    (SELECT coalesce(sum((SELECT max(number) FROM decisions AS d WHERE d.partition = p.partition)
+                       - (SELECT min(number) FROM decisions AS d WHERE d.partition = p.partition) + 1), 0)
      FROM partitions AS p),
     (SELECT count(*) FROM outbox),
     (SELECT count(*) FROM faults),

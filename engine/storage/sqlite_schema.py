@@ -18,7 +18,6 @@ CHECKED_BYTES_MAX = 512 * 1024 * 1024  # beyond it opening would take too long
 
 APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database by
 SCHEMA_VERSION = 3
-CLEAN = "clean"  # the row of `meta` that says that whatever has ever been deleted from the file was overwritten
 WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
 CACHE_KIB = 32 * 1024
 
@@ -265,7 +264,7 @@ def _make(db: sqlite3.Connection, path: Path, partition_count: int) -> None:
     with transaction(db):
         if not _is_ours(db, path):
             _execute_all(db, SCHEMA)
-            db.execute("INSERT INTO meta VALUES ('partition_count', ?), (?, 1)", (partition_count, CLEAN))
+            db.execute("INSERT INTO meta VALUES ('partition_count', ?)", (partition_count,))
             rows = [(partition,) for partition in range(partition_count)]
             db.executemany("INSERT INTO partitions (partition, version, cursor, last_at) VALUES (?, 0, 0, -1)", rows)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -313,7 +312,7 @@ def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only:
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnusable(f'the file system of "{path}" does not support a write-ahead log: use a local disk')
-    # What is deleted is overwritten, so that erasing a user leaves nothing on pages that are free or half empty.
+    # What is deleted is overwritten, so that a file of which much was folded keeps nothing of it on its free pages.
     db.execute("PRAGMA secure_delete = ON").fetchall()
     # FULL: what was committed outlives a loss of power; NORMAL: it outlives the process, and a loss of power
     # may take the last commits (and leaves the file whole).
