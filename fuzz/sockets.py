@@ -16,7 +16,7 @@ Seen = tuple[list[str | bytes], bytes | None, int]
 
 def attempt_framing(data: bytes) -> None:
     """The first byte says how large the pieces are in which the rest comes."""
-    size, data = (data[0] % 16) + 1, data[1:]
+    size, data = sum(data[:1]) % 16 + 1, data[1:]
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     whole, in_pieces = _read([data]), _read(pieces)
     assert whole == in_pieces, (whole, in_pieces)

@@ -82,5 +82,9 @@ def _credentials(request: Request) -> str | None:
     if header is not None:
         is_bearer = header[: len(_BEARER)].lower() == _BEARER
         return header[len(_BEARER) :].strip() if is_bearer else header
-    tokens = parse_qs(urlsplit(request.path).query, keep_blank_values=True).get("token", [])
+    try:
+        tokens = parse_qs(urlsplit(request.path).query, keep_blank_values=True).get("token", [])
+    except ValueError:
+        # A whole URL with half an address in it ("http://[/"), or more fields than anybody has.
+        return ""
     return tokens[0] if len(tokens) == 1 else ("" if tokens else None)

@@ -52,6 +52,7 @@ def test_compression_is_not_agreed_to() -> None:
         ("GET /any/path?x=1&token=a%2Bb HTTP/1.1", [], "a+b"),
         ("GET /?token= HTTP/1.1", [], ""),
         ("GET /?token=a&token=b HTTP/1.1", [], ""),
+        ("GET http://[/?token=abc HTTP/1.1", [], ""),
         ("GET / HTTP/1.1", [("Authorization", "Bearer abc")], "abc"),
         ("GET / HTTP/1.1", [("Authorization", "bearer  abc")], "abc"),
         ("GET /?token=query HTTP/1.1", [("Authorization", "Bearer header")], "header"),
