@@ -15,7 +15,8 @@ from collections.abc import Callable
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.loading.load import load
 from engine.metrics.metrics import Metrics
 from engine.observer import SILENT, Observer, Several

@@ -19,7 +19,8 @@ from pathlib import Path
 import structlog
 
 from engine.core.units import MILLISECOND, SECOND
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.loading.load import load
 from engine.storage.base import OutboxMessage
 from engine.storage.sqlite import SqliteStore

@@ -84,9 +84,10 @@ class Inbox:
     def has_requests(self) -> bool:
         return bool(self._requests)
 
-    def has_room(self, count: int) -> bool:
-        """Whether so many more inputs may wait."""
-        return self.count + count <= QUEUE_MAX
+    def check_room(self, count: int) -> None:
+        """Raises `Overloaded` where so many more inputs may not wait."""
+        if self.count + count > QUEUE_MAX:
+            raise Overloaded(f"{self.count} inputs wait already, at most {QUEUE_MAX} may")
 
     def put(self, entries: list[Entry], trace: Trace = None) -> asyncio.Future[list[Entry]]:
         """They wait. What is returned is done when their turn has been made, or could not be."""

@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
-import msgspec
 import structlog
 
 from engine.account import Counters, tell
-from engine.core.model import Event, Json
+from engine.core.model import Json
 from engine.core.remembered import Preferences
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND, format_at
-from engine.inbox import Inbox, Overloaded
+from engine.inbox import Inbox
+from engine.intake import Input, Intake
 from engine.observer import SILENT, Observer, Trace, TurnTold
-from engine.stale import GRACE, StaleSessions
+from engine.stale import GRACE
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
 from engine.turn import Turns
 from engine.turn_work import NOTHING_RELAYED, TurnResult, caused_by_receipts
@@ -41,21 +40,6 @@ Clock = Callable[[], int]  # the time in microseconds
 Deliver = Callable[[list[OutboxMessage]], list[str]]
 AfterTurn = Callable[[TurnResult], None]
 Compose = Callable[[list[OutboxMessage]], None]
-
-
-class Input(msgspec.Struct, frozen=True):
-    """What a client says happened. The driver stamps it; the client's own stamp is ``at_reported``, if it gave one.
-
-    ``once``: an event of this user with this id that has happened does not happen again.
-    """
-
-    user: str
-    type: str
-    data: dict[str, Json]
-    id: str = ""
-    session: str | None = None
-    at_reported: int | None = None
-    once: bool = False
 
 
 class Live:
@@ -93,21 +77,18 @@ class Live:
         self._inbox = Inbox()
         self._wake_up = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
-        self._stopping = False
         self._next_wake: int | None = None
-        self._stale = StaleSessions(resume_within)
+        self._intake = Intake(self._inbox, clock, self._wake_up.set, resume_within)
         self._behind = False  # whether somebody may not have adopted the latest rules
         self._trouble = ""
         self.counters = Counters()
-        # Called with a user and the user's sessions to which nobody came back.
-        self.on_abandoned: Callable[[str, list[str]], None] = lambda user, sessions: None
 
     # What the rest of the server calls.
 
     async def start(self) -> None:
         """Recover from the store, make the rules hold, and begin to take turns."""
         await self.recover()
-        self._stopping = False
+        self._intake.stopping = False
         self._loop = asyncio.create_task(self._run(), name="live")
 
     async def recover(self) -> None:
@@ -120,14 +101,15 @@ class Live:
             self.observer.rules_hold([rule.id for rule in self._rules.rules])
         await self._catch_up()
         self._say_if_clock_is_behind()
-        self._stale.add({user: names for user, names in await self._turns.open_sessions() if names}, self._clock())
-        if self._stale:
-            log.info("= sessions of an earlier process stay open for now", users=len(self._stale))
+        left_open = {user: names for user, names in await self._turns.open_sessions() if names}
+        self._intake.stale.add(left_open, self._clock())
+        if self._intake.stale:
+            log.info("= sessions of an earlier process stay open for now", users=len(self._intake.stale))
         self._next_wake = await self._store.next_wake()
 
     async def stop(self) -> None:
         """Finish what waits, then stop. Open sessions stay open in the store: their clients will come back."""
-        self._stopping = True
+        self._intake.stopping = True
         self._wake_up.set()
         if self._loop is not None:
             await self._loop
@@ -141,72 +123,27 @@ class Live:
 
     def begin(self, inputs: list[Input], trace: Trace = None) -> asyncio.Future[list[str]]:
         """As `submit`, without waiting: they have their place in the order of all things when it returns."""
-        entries: list[Entry] = []
-        places: list[int] = []
-        ended: dict[str, list[str]] = {}
-        for item in inputs:
-            places.append(len(entries))
-            entries.append(self._entry(item))
-            if item.type == "session.start":
-                # The client is back: what its former connection left open has had its use.
-                former = {item.user: self._stale.pop(item.user)}
-                ended = {**former, **ended}
-                entries += self._ends(former)
-        ids: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        if self._stopping or not self._inbox.has_room(len(entries)):
-            self._stale.add(ended, self._clock())
-            why = "the server is stopping" if self._stopping else ""
-            ids.set_exception(StoreError(why) if why else Overloaded(f"{self._inbox.count} inputs wait already"))
-            return ids
-
-        def done(entries: asyncio.Future[list[Entry]]) -> None:
-            error = entries.exception()
-            if error is not None:
-                self._stale.add(ended, self._clock())
-            if ids.done():  # the caller may have gone away; it happened all the same
-                return
-            if error is not None:
-                ids.set_exception(error)
-            else:
-                made = entries.result()
-                ids.set_result([event.id for place in places if (event := made[place].event) is not None])
-
-        self._inbox.put(entries, trace).add_done_callback(done)
-        self._wake_up.set()
-        return ids
+        return self._intake.begin(inputs, trace)
 
     def end(self, ends: list[Input]) -> None:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
-
-        def done(made: asyncio.Future[list[str]]) -> None:
-            if made.cancelled() or (error := made.exception()) is None:
-                return
-            log.warning("! sessions end later", error=str(error), sessions=len(ends))
-            for item in ends:
-                self._stale.add({item.user: [item.session or ""]}, self._clock())
-            self._wake_up.set()
-
-        self.begin(ends).add_done_callback(done)
+        self._intake.end(ends)
 
     def resume(self, user: str, session: str) -> bool:
         """A client of an earlier process takes up its session again: whether it can."""
-        return self._stale.resume(user, session)
+        return self._intake.stale.resume(user, session)
+
+    def on_abandoned(self, call: Callable[[str, list[str]], None]) -> None:
+        """Call this with a user and the user's sessions to which nobody came back."""
+        self._intake.on_abandoned = call
 
     def resumable(self, user: str) -> list[str]:
         """Sessions of the user that clients of an earlier process may yet take up again."""
-        return self._stale.resumable(user)
+        return self._intake.stale.resumable(user)
 
     async def send(self, messages: list[OutboxMessage]) -> None:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
-        if self._stopping:
-            raise StoreError("the server is stopping")
-        if not self._inbox.has_room(len(messages)):
-            raise Overloaded(f"{self._inbox.count} inputs wait already")
-        at = self._clock()
-        sends = [Entry("send", at, each.user, message=each.message, client=each.client) for each in messages]
-        done = self._inbox.put(sends)
-        self._wake_up.set()
-        await done
+        await self._intake.send(messages)
 
     async def waiting(self, user: str) -> list[OutboxMessage]:
         """What waits for the user and has not expired, oldest first."""
@@ -271,7 +208,7 @@ class Live:
         async with self._one_at_a_time:
             erased = await self._try(lambda: self._store.erase(user))
             self._turns.forget_user(user)
-            self._stale.forget(user)
+            self._intake.stale.forget(user)
             self._inbox.forget(user)
             self._next_wake = await self._store.next_wake()
         log.info("= erased", rows=erased)
@@ -283,13 +220,11 @@ class Live:
 
     async def settled(self) -> None:
         """Returns when all that had been taken in by now has been made durable, or could not be."""
-        done = self._inbox.put([])
-        self._wake_up.set()
-        await done
+        await self._intake.settled()
 
     async def mend(self) -> None:
         """Let those adopt the latest rules who could not at the time. Raises `StoreError` where they still cannot."""
-        if self._behind and not self._stopping:
+        if self._behind and not self._intake.stopping:
             await self._catch_up()
 
     async def _catch_up(self) -> None:
@@ -327,13 +262,8 @@ class Live:
 
     # The loop.
 
-    def _entry(self, item: Input) -> Entry:
-        at = self._clock()
-        event = Event(item.type, item.user, at, item.data, item.id, item.session, item.at_reported)
-        return Entry("event", at, item.user, event, once=item.once)
-
     async def _run(self) -> None:
-        while self._inbox or not self._stopping:
+        while self._inbox or not self._intake.stopping:
             if not self._inbox and not self._behind:
                 await self._sleep()
             try:
@@ -348,14 +278,14 @@ class Live:
                 else:
                     # A fault of ours must not end the loop: nobody would get an answer any more.
                     log.exception("! turn failed")
-                if not self._stopping:
+                if not self._intake.stopping:
                     await asyncio.sleep(RETRY_SECONDS[-1])
 
     async def _sleep(self) -> None:
         self._wake_up.clear()
-        moments = [at for at in (self._next_wake, self._stale.until) if at is not None]
+        moments = [at for at in (self._next_wake, self._intake.stale.until) if at is not None]
         seconds = (min(moments) - self._clock()) / SECOND if moments else WAIT_SECONDS_MAX
-        if seconds > 0 and not self._inbox and not self._stopping:
+        if seconds > 0 and not self._inbox and not self._intake.stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake_up.wait(), min(seconds, WAIT_SECONDS_MAX))
 
@@ -365,8 +295,7 @@ class Live:
         Called by the loop, and by tests that bring their own time. Raises `StoreError` when the turn could not
         be made; the inputs of it have been told, and have not happened.
         """
-        if self._stale.until is not None and now >= self._stale.until:
-            self._end_stale_sessions()
+        self._intake.end_stale(now)
         async with self._one_at_a_time:
             taken = self._inbox.take(timers_due=self._next_wake is not None and self._next_wake <= now)
             entries = [entry for request in taken for entry in request.entries]
@@ -430,9 +359,8 @@ class Live:
         traces: Sequence[tuple[Trace, Sequence[str]]] = (),
     ) -> None:
         """The turn is durable: count it, set the timer, hand its messages over."""
-        self.observer.turn_done(
-            TurnTold(result.entries, result.decisions, result.faults, result.outbox, requests, due_at, traces)
-        )
+        told = TurnTold(result.entries, result.decisions, result.faults, result.outbox, requests, due_at, traces)
+        self.observer.turn_done(told)
         if result.repeated:
             self.observer.repeated(len(result.repeated))
         if self._trouble:
@@ -456,20 +384,6 @@ class Live:
         prompted = [outgoing for outgoing in result.outbox if outgoing.message.prompt]
         if prompted:
             self._compose(prompted)
-
-    def _end_stale_sessions(self) -> None:
-        for some in self._stale.take():
-            for user, names in some.items():
-                self.on_abandoned(user, names)
-            self._inbox.put(self._ends(some)).add_done_callback(partial(self._ended, some))
-
-    def _ends(self, sessions: dict[str, list[str]]) -> list[Entry]:
-        named = ((user, name) for user, names in sessions.items() for name in names)
-        return [self._entry(Input(user, "session.end", {}, session=name)) for user, name in named]
-
-    def _ended(self, sessions: dict[str, list[str]], done: asyncio.Future[list[Entry]]) -> None:
-        if not done.cancelled() and done.exception() is not None:
-            self._stale.add(sessions, self._clock())
 
     def _say_if_clock_is_behind(self) -> None:
         latest = self._turns.latest

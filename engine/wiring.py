@@ -118,7 +118,7 @@ async def build(
         observer=observer,
     )
     delivery.bind(live, sessions)
-    live.on_abandoned = sessions.abandoned
+    live.on_abandoned(sessions.abandoned)
     opened.push_async_callback(delivery.close)
     await live.start()
     opened.push_async_callback(live.stop)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.core.model import Event
-from engine.live import Input
+from engine.intake import Input
 from engine.storage.base import Entry
 from engine.storage.codec import decode_entry, encode_entry
 from engine.transport.bodies import Order, read_events, read_message, read_one

@@ -31,9 +31,12 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "recorded": ("core", "loading", "storage.base", "triggers"),
     "stale": ("core",),
     "states": ("core",),
+    "intake": ("core", "inbox", "observer", "stale", "storage.base"),
     "inbox": ("core", "observer", "storage.base"),
-    "turn": ("core", "isolation", "observer", "recorded", "states", "storage.base", "storage.codec"),
-    "live": ("core", "inbox", "stale", "storage.base", "turn"),
+    "turn_work": ("core", "inbox", "isolation", "storage.base", "storage.codec"),
+    "turn": ("core", "isolation", "observer", "recorded", "states", "storage.base", "turn_work"),
+    "account": ("core", "turn_work"),
+    "live": ("account", "core", "inbox", "intake", "observer", "stale", "storage.base", "turn", "turn_work"),
     "reload": ("core", "folder", "live", "loading", "observer", "storage.base"),
     "replay": (
         "core",
@@ -74,6 +77,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "transport": (
         "core",
         "inbox",
+        "intake",
         "live",
         "observer",
         "responders.base",

@@ -14,7 +14,8 @@ from engine.core.scope import Scope
 from engine.core.shapes import AnyValue, Fields, Kind
 from engine.core.state import UserState
 from engine.core.units import SECOND
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.loading.load import load
 from engine.storage.base import Commit, Entry, OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore

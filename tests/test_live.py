@@ -13,7 +13,8 @@ from engine.core.model import Event, Message
 from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import MINUTE
 from engine.inbox import CHAIN_MAX, QUEUE_MAX, TURN_MAX, Overloaded
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.stale import GRACE
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore

@@ -25,7 +25,8 @@ from engine.core.model import Decision, Event
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.loading.load import load
 from engine.recorded import recorded_timeline
 from engine.storage.base import Commit, OutboxMessage, StoreError

@@ -9,7 +9,8 @@ from live_world import START, StubbornStore, compiled
 
 from engine.core.model import Message
 from engine.core.units import MINUTE
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.observer import TOLD, Observer, Several, TurnTold
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore

@@ -15,7 +15,7 @@ from live_world import START, World, compiled
 
 from engine.core.units import MINUTE
 from engine.folder import load_folder
-from engine.live import Input
+from engine.intake import Input
 from engine.reload import Plan, Reloader, plan
 
 PATIENCE_SECONDS = 20.0

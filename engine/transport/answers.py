@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from engine.live import Input
+from engine.intake import Input
 from engine.observer import SILENT, Asked, Observer
 from engine.responders.base import ChatMessage, Responder, ResponderFailed, Turn, ask
 

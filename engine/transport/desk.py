@@ -16,7 +16,8 @@ import structlog
 
 from engine.core.model import Json, Message, derive_id
 from engine.core.remembered import Preferences
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.observer import Door, Trace
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.storage.base import OutboxMessage, StoreError
@@ -78,7 +79,10 @@ class Desk:
             return await self.record(inputs, door)
 
     async def record(self, inputs: list[Input], door: Door = "application") -> list[str]:
-        """Durable, evaluated, the ids known; the application's hook has been told. Raises `Overloaded`, `StoreError`."""
+        """Durable, evaluated, the ids known; the application's hook has been told.
+
+        Raises `Overloaded` and `StoreError`.
+        """
         observer = self._live.observer
         trace = observer.taken_in(door, len(inputs), inputs[0].data.get("traceparent", "") if inputs else "")
         try:

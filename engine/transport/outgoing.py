@@ -1,4 +1,4 @@
-"""The frames on their way to one connection: a bounded queue with a policy for who reads slowly. It touches no socket."""
+"""The frames on their way to one connection: a bounded queue, with a policy for who reads slowly. No socket here."""
 
 from __future__ import annotations
 

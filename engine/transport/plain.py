@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.core.model import Json
-from engine.live import Input
+from engine.intake import Input
 from engine.responders.base import ChatMessage
 from engine.transport.auth import Identity
 from engine.transport.decoding import DEPTH_MAX, WireError

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.model import Json, Message, derive_id
-from engine.live import Input
+from engine.intake import Input
 from engine.observer import SILENT, Door, Observer, Trace
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.storage.base import OutboxMessage

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from engine.live import Input
+from engine.intake import Input
 from engine.responders.base import ChatMessage
 from engine.transport.auth import Identity, is_backend_key
 from engine.transport.bodies import read_events, read_one

@@ -13,7 +13,8 @@ import structlog
 
 from engine.core.model import Json
 from engine.core.units import MINUTE
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.observer import SILENT, Observer
 from engine.stale import RESUMABLE
 from engine.storage.base import OutboxMessage

@@ -10,18 +10,22 @@ from live_world import START, World
 
 from engine.core.model import Message
 from engine.core.units import DAY
-from engine.live import Input, Live
+from engine.intake import Input
+from engine.live import Live
 from engine.responders import plain
 from engine.storage.base import OutboxMessage, Store
 from engine.storage.sqlite import SqliteStore
+from engine.transport.answers import Answers
 from engine.transport.decoding import WireError
 from engine.transport.desk import Desk
 from engine.transport.hub import Hub
+from engine.transport.ledger import Ledger
+from engine.transport.sessions import Sessions
 
 
-def desk_on(live: Live) -> Desk:
-    hub = Hub(lambda: 0.0)
-    return Desk(live, hub, plain.respond, clock=lambda: START, answer_timeout_s=1, expires=DAY)
+def desk_on(live: Live, hub: Hub | None = None) -> Desk:
+    sessions = Sessions(live, Ledger(), clock=lambda: START)
+    return Desk(live, hub or Hub(lambda: 0.0), sessions, Answers(plain.respond, 1), clock=lambda: START, expires=DAY)
 
 
 async def waiting_message(world: World) -> None:
@@ -62,7 +66,7 @@ async def test_a_message_that_two_connections_take_at_once_has_one_receipt() -> 
     await world.say(Input("ann", "hello", {}))
     (waiting,) = await world.live.waiting("ann")
     hub = Hub(lambda: 0.0)
-    desk = Desk(world.live, hub, plain.respond, clock=lambda: START, answer_timeout_s=1, expires=DAY)
+    desk = desk_on(world.live, hub)
     for name in ("c1", "c2"):
         hub.connect(name)
         hub.identify(name, "ann")

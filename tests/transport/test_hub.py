@@ -6,7 +6,8 @@ import pytest
 
 from engine.core.model import Message
 from engine.storage.base import OutboxMessage
-from engine.transport.hub import HANDED_MAX, HTTP_CLIENTS_MAX, HTTP_SEEN_S, QUEUE_MAX, Hub, Outgoing
+from engine.transport.hub import HTTP_CLIENTS_MAX, HTTP_SEEN_S, Hub
+from engine.transport.outgoing import HANDED_MAX, QUEUE_MAX, Outgoing
 
 
 class Seconds:
@@ -23,9 +24,16 @@ def message(name: str, user: str = "ann", kind: str = "question") -> OutboxMessa
     return OutboxMessage(user, Message(name, kind, f"text of {name}"), 0)
 
 
-async def ids(outgoing: Outgoing) -> list[str]:
+def taken(outgoing: Outgoing) -> str:
+    """The next frame, which must be there."""
+    text = outgoing.take_nowait()
+    assert text is not None
+    return text
+
+
+def ids(outgoing: Outgoing) -> list[str]:
     """The ids of all that is queued."""
-    return [json.loads(await outgoing.take())["id"] for _ in range(len(outgoing))]
+    return [json.loads(taken(outgoing))["id"] for _ in range(len(outgoing))]
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ async def test_every_connection_of_a_client_gets_its_messages_and_no_other(hub: 
     hub.identify("2", "ann")
     hub.identify("3", "bob")
     assert hub.deliver([message("m1"), message("m2", "bob"), message("m3", "nobody")]) == ["m1", "m2"]
-    assert [await ids(one) for one in (laptop, phone, other)] == [["m1"], ["m1"], ["m2"]]
+    assert [ids(one) for one in (laptop, phone, other)] == [["m1"], ["m1"], ["m2"]]
 
 
 async def test_a_message_that_comes_both_ways_is_handed_over_once(hub: Hub) -> None:
@@ -52,16 +60,16 @@ async def test_a_message_that_comes_both_ways_is_handed_over_once(hub: Hub) -> N
     hub.identify("1", "ann")
     assert hub.deliver([message("m1")]) == ["m1"]
     assert hub.hand("1", [message("m1"), message("m2")]) == ["m1", "m2"]
-    assert await ids(outgoing) == ["m1", "m2"]
+    assert ids(outgoing) == ["m1", "m2"]
 
 
 async def test_what_was_handed_over_is_remembered_within_a_bound(hub: Hub) -> None:
     outgoing = hub.connect("1")
     for number in range(HANDED_MAX + 1):
         hub.hand("1", [message(f"m{number}")])
-        await outgoing.take()
+        taken(outgoing)
     hub.hand("1", [message("m0"), message("m2")])
-    assert await ids(outgoing) == ["m0"], "the oldest is forgotten, its successors are not"
+    assert ids(outgoing) == ["m0"], "the oldest is forgotten, its successors are not"
 
 
 def test_a_connection_that_has_gone_takes_nothing(hub: Hub) -> None:
@@ -81,7 +89,7 @@ async def test_a_connection_that_speaks_for_several_is_told_whose_a_message_is(h
     hub.deliver([message("m1")])
     hub.identify("1", "bob")
     hub.deliver([message("m2"), message("m3", "bob")])
-    frames = [json.loads(await outgoing.take()) for _ in range(3)]
+    frames = [json.loads(taken(outgoing)) for _ in range(3)]
     assert [frame.get("clientId") for frame in frames] == [None, "ann", "bob"]
 
 
@@ -119,7 +127,7 @@ async def test_a_full_queue_drops_the_oldest_notification_first() -> None:
     assert outgoing.closing is None
     assert len(outgoing) == QUEUE_MAX
     assert outgoing.dropped == 1
-    left = await ids(outgoing)
+    left = ids(outgoing)
     assert "m1" not in left
     assert left[:2] == ["m0", "m2"]
     assert left[-1] == "new"

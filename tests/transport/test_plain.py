@@ -1,29 +1,29 @@
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import pytest
 
-from engine.live import Input
+from engine.intake import Input
 from engine.responders.base import ChatMessage
+from engine.transport.auth import Identity
+from engine.transport.decoding import WireError
 from engine.transport.plain import (
-    BAD_FRAMES_MAX,
     CLIENTS_MAX,
     Answer,
     Arrived,
-    Close,
-    Reply,
     PlainSession,
+    Reply,
     Submit,
 )
 from engine.transport.wire import pong
 
 
-def frame(**fields: object) -> str:
-    return json.dumps(fields)
+def frame(**fields: Any) -> dict[str, Any]:
+    return fields
 
 
-def users(session: PlainSession, text: str) -> list[str]:
+def users(session: PlainSession, text: dict[str, Any]) -> list[str]:
     """Whose the inputs of a frame are."""
     return [item.user for action in session.receive(text) if isinstance(action, Submit) for item in action.inputs]
 
@@ -95,31 +95,29 @@ def test_a_stamp_of_the_clients_is_kept_as_reported_and_its_session_as_named() -
     assert session.receive(text) == [Submit([Input("ann", "x", {}, "e1", "s9", 1_000_000)])]
 
 
-def test_a_binary_frame_is_a_bad_one() -> None:
-    [reply] = PlainSession("c1").receive(b'{"type":"ping"}')
-    assert reply == Reply({"type": "error", "code": "bad_frame", "message": "expected a text frame, got a binary one"})
-
-
-@pytest.mark.parametrize("bad", ["no json", frame(type="session.end"), "[]"])
-def test_only_the_last_of_many_bad_frames_in_a_row_closes(bad: str) -> None:
-    session = PlainSession("c1")
-    for _ in range(2):
-        for _ in range(BAD_FRAMES_MAX - 1):
-            [reply] = session.receive(bad)
-            assert isinstance(reply, Reply)
-        session.receive(frame(type="ping"))
-    for _ in range(BAD_FRAMES_MAX - 1):
-        session.receive(bad)
-    _, close = session.receive(bad)
-    assert close == Close(4000, '{"code":"too_many_bad_frames"}')
-
-
 def test_one_connection_speaks_for_a_bounded_number_of_clients() -> None:
     session = PlainSession("c1")
     for number in range(CLIENTS_MAX):
         assert len(users(session, frame(type="x", clientId=f"c{number}"))) == 2
-    [reply] = session.receive(frame(type="x", clientId="one too many"))
-    assert isinstance(reply, Reply)
-    assert reply.frame["code"] == "too_many_clients"
+    with pytest.raises(WireError) as raised:
+        session.receive(frame(type="x", clientId="one too many"))
+    assert raised.value.code == "too_many_clients"
     assert len(session.clients) == CLIENTS_MAX
     assert users(session, frame(type="x", clientId="c0")) == ["c0"]
+
+
+def test_with_a_token_all_frames_are_its_users_whatever_they_name() -> None:
+    session = PlainSession("c1", Identity("ann", "token"))
+    assert users(session, frame(type="x", clientId="bob")) == ["ann", "ann"]
+    assert users(session, frame(type="x")) == ["ann"]
+    assert session.receive(frame(type="ping", clientId="carl")) == [Reply(pong())]
+
+
+def test_without_a_token_where_there_are_some_a_client_is_its_own_and_may_chat() -> None:
+    session = PlainSession("c1", Identity(None, "anonymous"))
+    assert users(session, frame(type="chat_message", message="Hi", clientId="ann")) == ["anon-c1", "anon-c1"]
+    assert session.receive(frame(type="ping", clientId="ann")) == [Reply(pong())]
+    for kind in ("test.failed", "user.identify"):
+        with pytest.raises(WireError) as raised:
+            session.receive(frame(type=kind, clientId="ann"))
+        assert raised.value.code == "unauthorized"
