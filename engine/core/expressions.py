@@ -31,7 +31,7 @@ from engine.core.closures import (
 )
 from engine.core.conjuncts import required_equality
 from engine.core.expression_text import NESTING_MAX, Prepared, prepare, unread
-from engine.core.functions import FUNCTION_NAMES, FUNCTIONS, SPECIAL_FUNCTIONS, compile_regex, search
+from engine.core.functions import FUNCTION_NAMES, FUNCTIONS, SPECIAL_FUNCTIONS, Searches, compile_regex
 from engine.core.model import Json
 from engine.core.names import check_field, check_namespace
 from engine.core.near_words import did_you_mean
@@ -151,6 +151,7 @@ class _Compiler:
         self.namespaces = namespaces
         self.trigger_facts = trigger_facts
         self.needs: set[str] = set()
+        self.searches = Searches()
 
     def check_size(self, root: ast.expr) -> None:
         """Refuse what is too large before anything walks it recursively."""
@@ -334,11 +335,11 @@ class _Compiler:
         if not isinstance(pattern, ast.Constant) or not isinstance(pattern.value, str):
             raise self.refused("expected the regular expression of matches(…) as a text", pattern)
         try:
-            compiled = compile_regex(pattern.value)
+            search = self.searches.add(compile_regex(pattern.value))
         except Refused as refused:
             raise self.refused(refused.message, pattern, code=refused.code, hint=refused.hint) from None
         part = self.part(text)
-        return _folded(unary(lambda value: search(compiled, value), part.run), [part])
+        return _folded(unary(search, part.run), [part])
 
     def sign(self, op: ast.operator | ast.cmpop, node: ast.expr) -> str:
         if type(op) not in _SIGNS:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.core.expression_text import NESTING_MAX, SOURCE_MAX
 from engine.core.expressions import NODES_MAX, compile_expression
-from engine.core.functions import FUNCTION_NAMES, REGEX_MAX
+from engine.core.functions import FUNCTION_NAMES, REGEX_MAX, SEARCH_WORK_MAX, compile_regex
 from engine.core.model import Event, plain
 from engine.core.operations import COMPARE_DEPTH_MAX, INT_MAX, INT_MIN, LIST_MAX, TEXT_MAX
 from engine.core.refusal import Refused
@@ -230,6 +230,24 @@ def test_comparing_goes_as_deep_as_its_bound() -> None:
     deep = {"a": nested(COMPARE_DEPTH_MAX + 1), "b": nested(COMPARE_DEPTH_MAX + 1)}
     assert str(same.evaluate(scope_of(deep))) == f"a comparison goes deeper than {COMPARE_DEPTH_MAX} levels"
     assert isinstance(compile_expression("event.a in [event.b, 1]").evaluate(scope_of(deep)), Unknown)
+
+
+def test_a_search_that_might_take_long_is_unknown_and_not_made() -> None:
+    steps = compile_regex(".{0,300}x").programsize
+    most = SEARCH_WORK_MAX // steps
+    one = compile_expression('matches(event.a, ".{0,300}x")')
+    assert one.evaluate(scope_of({"a": "a" * most})) is False
+    unknown = one.evaluate(scope_of({"a": "a" * (most + 1)}))
+    assert str(unknown) == f"matches(…) is given {most + 1} characters, at most {most} of them"
+    # Two of them in one expression may look at half as much each.
+    two = compile_expression('matches(event.a, ".{0,300}x") or matches(event.a, ".{0,300}x")')
+    assert two.evaluate(scope_of({"a": "a" * (most // 2)})) is False
+    assert isinstance(two.evaluate(scope_of({"a": "a" * (most // 2 + 1)})), Unknown)
+
+
+def test_a_usual_search_looks_at_the_longest_text_that_a_frame_can_bring() -> None:
+    source = 'matches(event.a, r"(?i)\\b(help|stuck|error|exception)\\b")'
+    assert compile_expression(source).evaluate(scope_of({"a": "a " * 32 * 1024 + "help"})) is True
 
 
 def test_a_text_that_is_no_unicode_matches_nothing_it_could_know() -> None:
