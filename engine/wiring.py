@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ import structlog
 
 from engine.core.model import Json
 from engine.core.refusal import Refused
+from engine.core.rules import RuleSet
 from engine.core.units import SECOND
 from engine.folder import load_folder
 from engine.live import Live
@@ -95,10 +97,43 @@ async def build(
     rules = await asyncio.to_thread(load_folder, settings.rules)
     authenticator = Authenticator(settings.auth, now)
     store = await _open_store(settings, opened)
-    limits = settings.limits
-    hub = Hub(time.monotonic, limits.queue_frames)
+    hub = Hub(time.monotonic, settings.limits.queue_frames)
+    live, sessions, delivery = _driver(settings, store, rules, hub, observer)
+    opened.push_async_callback(delivery.close)
+    await live.start()
+    opened.push_async_callback(live.stop)
+    answers = Answers(responder or RESPONDERS[settings.responder], settings.answer_timeout / SECOND, observer=observer)
+    desk = Desk(
+        live,
+        hub,
+        sessions,
+        answers,
+        clock=now,
+        expires=settings.message_expires,
+        on_user_response=on_user_response,
+        is_kept_back=delivery.is_paced,
+    )
+    opened.push_async_callback(desk.close)
+    reception = _reception(settings, desk, hub, sessions, authenticator, observer)
+    memory = MemoryGuard(settings.limits.memory_mb, on_change=lambda why: _shut(reception.admission, why))
+    reloader = Reloader(live, settings.rules, on_report, observer=observer)
+    run_beside(opened, reloader.run(), "reload")
+    run_beside(opened, memory.run(), "memory")
+    run_beside(opened, _sweep(sessions), "sessions")
+    parts = Parts(
+        store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
+        Origins(settings),
+    )  # fmt: skip
+    _show(parts, observer, opened)
+    return parts
+
+
+def _driver(
+    settings: Settings, store: Store, rules: RuleSet, hub: Hub, observer: Observer
+) -> tuple[Live, Sessions, Delivery]:
+    """What makes turns, and what brings their messages to people; each needs the other."""
     ledger = Ledger()
-    pacer: Pacer[OutboxMessage] = Pacer(limits.messages_per_s)
+    pacer: Pacer[OutboxMessage] = Pacer(settings.limits.messages_per_s)
     delivery = Delivery(hub, ledger, pacer, time.monotonic, observer=observer)
     live = Live(
         store,
@@ -119,26 +154,14 @@ async def build(
     )
     delivery.bind(live, sessions)
     live.on_abandoned(sessions.abandoned)
-    opened.push_async_callback(delivery.close)
-    await live.start()
-    opened.push_async_callback(live.stop)
-    answers = Answers(responder or RESPONDERS[settings.responder], settings.answer_timeout / SECOND, observer=observer)
-    desk = Desk(
-        live,
-        hub,
-        sessions,
-        answers,
-        clock=now,
-        expires=settings.message_expires,
-        on_user_response=on_user_response,
-        is_kept_back=delivery.is_paced,
-    )
-    opened.push_async_callback(desk.close)
-    admission = Admission(
-        total=limits.connections, per_user=limits.user_connections, per_address=limits.address_connections
-    )
-    memory = MemoryGuard(limits.memory_mb, on_change=lambda why: _shut(admission, why))
-    reception = Reception(
+    return live, sessions, delivery
+
+
+def _reception(
+    settings: Settings, desk: Desk, hub: Hub, sessions: Sessions, authenticator: Authenticator, observer: Observer
+) -> Reception:
+    limits = settings.limits
+    return Reception(
         desk,
         hub,
         sessions,
@@ -146,30 +169,21 @@ async def build(
         clock=now,
         seconds=time.monotonic,
         event_limits=EventLimits(per_client=limits.client_events_per_s, per_user=limits.user_events_per_s),
-        admission=admission,
+        admission=Admission(
+            total=limits.connections, per_user=limits.user_connections, per_address=limits.address_connections
+        ),
         heartbeat_s=settings.heartbeat / SECOND,
         limits=_told_limits(settings),
         depth_max=limits.nesting,
         observer=observer,
     )
-    reloader = Reloader(live, settings.rules, on_report, observer=observer)
-    run_beside(opened, reloader.run(), "reload")
-    run_beside(opened, memory.run(), "memory")
-    run_beside(opened, _sweep(sessions), "sessions")
-    parts = Parts(
-        store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
-        Origins(settings),
-    )  # fmt: skip
-    _show(parts, observer, opened)
-    return parts
 
 
 def websocket_door(settings: Settings, parts: Parts) -> WebSocketDoor:
     reception, hub = parts.reception, parts.hub
-    count = iter(range(1, 1 << 62))
 
     def open_peer(address: str, credentials: str | None, wake: Callable[[], None]) -> Peer:
-        connection = f"c_{now():x}{next(count):x}"
+        connection = f"c_{secrets.token_hex(8)}"
         outgoing = Outgoing(hub.frames_max, wake)
         return Peer(reception, connection, address=address, credentials=credentials, outgoing=outgoing)
 

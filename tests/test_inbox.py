@@ -21,7 +21,7 @@ from engine.storage.base import Entry, OutboxMessage
 
 
 def said(at: int) -> Entry:
-    return Entry("event", at, "ann", Event("edit", "ann", at))
+    return Entry("event", at, "ann", Event("edit", "ann", at, {}))
 
 
 def handed(*numbers: int, user: str = "ann", rule: str = "idle") -> list[OutboxMessage]:

@@ -211,7 +211,7 @@ class World:
         self.away.discard(user)
         waiting = await self.live.waiting(user)
         self.deliver(waiting)
-        await self.live.relayed(waiting)
+        self.live.relayed(waiting)
 
     async def do(self, action: tuple[Any, ...]) -> None:
         kind, *rest = action

@@ -94,7 +94,7 @@ async def test_a_page_on_this_machine_may_connect(server: Server, origin: str) -
 
 async def recorded(server: Server) -> list[tuple[str, str]]:
     """User and type of every event in the log, in no order across users."""
-    store = server._store
+    store = server._parts().store
     assert store is not None
     entries = [entry for part in range(store.partition_count) for entry in await store.log(part, 0, 10_000)]
     return [(entry.user, entry.event.type) for entry in entries if entry.event is not None]
@@ -181,7 +181,7 @@ async def test_the_session_of_a_client_begins_with_its_first_frame_and_ends_with
         client = Client(socket)
         await client.say(type="ping", clientId="ann")
         await client.hear()
-    await until(lambda: server._hub.connection_count == 0)
+    await until(lambda: server._parts().hub.connection_count == 0)
     await server.stop()
     server = await start_server()
     assert await recorded(server) == [("ann", "session.start"), ("ann", "session.end")]
@@ -285,9 +285,9 @@ async def test_a_client_that_does_not_read_is_closed_and_the_server_goes_on(
     # Each is far more than the buffers of two sockets hold, all together.
     for _ in range(200):
         await server.send_backend_message_to_client("slow", "x" * 100_000, "question")
-        if not server._hub.is_connected("slow"):
+        if not server._parts().hub.is_connected("slow"):
             break
-    await until(lambda: not server._hub.is_connected("slow"))
+    await until(lambda: not server._parts().hub.is_connected("slow"))
     slow.socket.transport.abort()
     other = await named(server, opened, "other")
     await other.say(type="test.failed", test="t1", clientId="other")
