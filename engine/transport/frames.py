@@ -118,11 +118,15 @@ def chat_delta(delta: str, to: Json) -> FrameType:
 
 
 def ids_of(value: dict[str, Json]) -> Sequence[Json]:
-    """The ids that a frame's events were given, as they stand there; those without one have none to be told of."""
+    """The ids that a frame's events were given, as they stand there; those without one have none to be told of.
+
+    Of an ``outcome`` it is the message's id, and no id of an event.
+    """
     items = value.get("events") if value.get("type") == "events" else [value]
     if not isinstance(items, list):
         return ()
-    return [item["id"] for item in items if isinstance(item, dict) and item.get("id") is not None]
+    told = [item for item in items if isinstance(item, dict) and item.get("type") != "outcome"]
+    return [item["id"] for item in told if item.get("id") is not None]
 
 
 def _shown(value: Json) -> str:
