@@ -1,0 +1,370 @@
+"""Sessions on a driver whose turns are taken by hand: who has one, who takes one up again, what reaches which device."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+from live_world import START, World, compiled
+
+from engine.core.model import Message
+from engine.core.units import MINUTE, SECOND
+from engine.intake import Input
+from engine.storage.base import OutboxMessage
+from engine.transport.auth import Identity
+from engine.transport.decoding import WireError
+from engine.transport.delivery import Delivery
+from engine.transport.frames import Hello
+from engine.transport.hub import Hub
+from engine.transport.ledger import Ledger
+from engine.transport.limits import Pacer
+from engine.transport.outgoing import Outgoing
+from engine.transport.session import Session
+from engine.transport.sessions import USER_SESSIONS_MAX, Sessions
+
+RULES = """
+version: 1
+rules:
+  - {id: ask, trigger: {event: hello}, message: {type: question, text: "How is it going?", options: [well, badly]}}
+"""
+OPEN = Identity(None, "open")
+Result = TypeVar("Result")
+
+
+@dataclass
+class Devices(World):
+    """A world with sessions and deliveries, as a server has them."""
+
+    rate: int | None = None
+    seconds: float = 0.0
+    sessions: Sessions = field(init=False)
+    delivery: Delivery = field(init=False)
+    hub: Hub = field(init=False)
+    ledger: Ledger = field(init=False)
+
+    async def restart(self) -> World:
+        await super().restart()
+        self.hub, self.ledger = Hub(lambda: self.seconds), Ledger()
+        self.delivery = Delivery(self.hub, self.ledger, Pacer(self.rate), lambda: self.seconds)
+        self.live._deliver = self.delivery.deliver
+        self.live._after_turn = self.delivery.after_turn
+        self.sessions = Sessions(self.live, self.ledger, clock=lambda: self.now, is_kept_back=self.delivery.is_paced)
+        self.delivery.bind(self.live, self.sessions)
+        self.live.on_abandoned(self.sessions.abandoned)
+        return self
+
+    async def turning(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do it, with turns taken for what it waits for."""
+        task = asyncio.ensure_future(work)
+        for _ in range(20):
+            await asyncio.sleep(0)
+            if task.done():
+                break
+            await self.live.take_turn(self.now)
+        return await task
+
+    async def open(self, client: str, user: str | None = "ann", resume: tuple[str, int] | None = None) -> Device:
+        hello = Hello(client, user=user, resume=resume)
+        session = await self.turning(self.sessions.open(hello, OPEN))
+        device = Device(self, session, Outgoing())
+        session.attach(device.outgoing, "websocket")
+        return device
+
+    async def settle(self) -> None:
+        """Let whatever waits have its turn."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+            await self.live.take_turn(self.now)
+
+    async def send(self, name: str, user: str = "ann", client: str = "", expires: int | None = None) -> None:
+        message = Message(name, "question", "ok?", expires_at=None if expires is None else self.now + expires)
+        await self.turning(self.live.send([OutboxMessage(user, message, self.now, client=client)]))
+
+    async def outbox(self, user: str = "ann") -> list[str]:
+        return [outgoing.message.id for outgoing in await self.store.pending(user, self.now)]
+
+    async def types(self) -> list[str]:
+        return [entry.event.type for entry in await self.entries("event")]
+
+
+@dataclass
+class Device:
+    world: Devices
+    session: Session
+    outgoing: Outgoing
+
+    def frames(self) -> list[dict[str, Any]]:
+        found = []
+        while (text := self.outgoing.take_nowait()) is not None:
+            found.append(json.loads(text))
+        return found
+
+    def ids(self) -> list[str]:
+        return [frame["id"] for frame in self.frames() if "seq" in frame]
+
+    async def received(self, seq: int) -> None:
+        self.world.sessions.received(self.session, seq)
+        await self.world.settle()
+
+    def lose(self) -> None:
+        self.session.detach(self.outgoing, self.world.now)
+
+
+async def devices(**settings: Any) -> Devices:
+    world = Devices(rules=compiled(RULES), **settings)
+    await world.start()
+    return world
+
+
+async def test_a_session_begins_durably_before_its_client_is_welcome() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    [entry] = await world.entries("event")
+    assert (entry.event.type, entry.event.session) == ("session.start", laptop.session.name)
+    assert entry.event.data == {"client": "laptop"}
+    assert laptop.session.user == "ann"
+    assert not laptop.session.resumed
+
+
+async def test_where_the_store_refuses_nobody_is_welcome_and_nothing_is_left_of_the_session() -> None:
+    world = await devices()
+    world.store.refusals = 10
+    opening = asyncio.ensure_future(world.sessions.open(Hello("laptop", user="ann"), OPEN))
+    await asyncio.sleep(0)
+    with pytest.raises(Exception, match="the disk said no"):
+        await world.live.take_turn(world.now)
+    with pytest.raises(WireError) as refused:
+        await opening
+    assert (refused.value.code, refused.value.retry_after_s) == ("not_stored", 5)
+    assert len(world.sessions) == 0
+
+
+async def test_a_message_goes_to_all_devices_and_leaves_the_outbox_when_all_have_it() -> None:
+    world = await devices()
+    laptop, phone = await world.open("laptop"), await world.open("phone")
+    await world.send("m1")
+    assert laptop.ids() == phone.ids() == (await world.outbox())
+    await laptop.received(1)
+    assert len(await world.outbox()) == 1
+    await phone.received(1)
+    assert await world.outbox() == []
+
+
+async def test_the_first_receipt_of_a_rules_message_is_an_event_and_no_other() -> None:
+    world = await devices()
+    laptop, phone = await world.open("laptop"), await world.open("phone")
+    await world.say(Input("ann", "hello", {}, session=laptop.session.name))
+    await world.settle()
+    assert "message.delivered" not in await world.types()
+    for device in (laptop, phone):
+        assert len(device.ids()) == 1
+        await device.received(1)
+    assert (await world.types()).count("message.delivered") == 1
+
+
+async def test_what_was_not_received_comes_again_when_the_client_takes_its_session_up_again() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    await world.send("m1")
+    await world.send("m2")
+    assert len(laptop.ids()) == 2
+    laptop.lose()
+    await world.send("m3")
+    world.now += MINUTE - 1
+    again = await world.open("laptop", resume=(laptop.session.name, 1))
+    assert again.session is laptop.session
+    assert again.session.resumed
+    assert [(frame["id"], frame["seq"]) for frame in again.frames()] == [("m2", 2), ("m3", 3)]
+    assert (await world.types()).count("session.start") == 1
+
+
+async def test_a_session_to_which_nobody_comes_back_ends_and_its_messages_wait_for_whoever_comes() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    await world.send("m1")
+    laptop.lose()
+    world.now += MINUTE - 1
+    world.sessions.sweep()
+    assert len(world.sessions) == 1
+    world.now += 1
+    world.sessions.sweep()
+    await world.settle()
+    assert len(world.sessions) == 0
+    assert await world.types() == ["session.start", "session.end"]
+    again = await world.open("laptop", resume=(laptop.session.name, 0))
+    assert not again.session.resumed
+    assert again.session.name != laptop.session.name
+    assert again.ids() == ["m1"]
+
+
+async def test_after_a_restart_a_session_is_taken_up_again_and_nothing_of_what_waits_is_lost_for_any_device() -> None:
+    world = await devices()
+    laptop, phone = await world.open("laptop"), await world.open("phone")
+    await world.send("m1")
+    assert laptop.ids() == ["m1"]
+    await laptop.received(1)
+    await world.restart()
+    again = await world.open("laptop", resume=(laptop.session.name, 1))
+    assert again.session.resumed
+    assert [(frame["id"], frame["seq"]) for frame in again.frames()] == [("m1", 2)], "told twice by the same id"
+    await again.received(2)
+    assert await world.outbox() == ["m1"], "the phone may yet come back"
+    other = await world.open("phone", resume=(phone.session.name, 0))
+    assert other.session.resumed
+    assert other.ids() == ["m1"]
+    await other.received(1)
+    assert await world.outbox() == []
+    assert (await world.types()).count("session.start") == 2
+
+
+async def test_after_a_restart_sessions_to_which_nobody_comes_back_end_and_are_waited_for_no_longer() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    await world.open("phone")
+    await world.send("m1")
+    await world.restart()
+    again = await world.open("laptop", resume=(laptop.session.name, 0))
+    await again.received(1)
+    assert again.ids() == ["m1"]
+    await again.received(1)
+    assert await world.outbox() == ["m1"]
+    world.now += MINUTE
+    await world.settle()
+    assert await world.outbox() == []
+    assert (await world.types()).count("session.end") == 1
+
+
+async def test_nobody_takes_up_the_session_of_another_user_or_client() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    laptop.lose()
+    for client, user in (("laptop", "bob"), ("phone", "ann")):
+        other = await world.open(client, user, resume=(laptop.session.name, 0))
+        assert not other.session.resumed
+        assert other.session.name != laptop.session.name
+    await world.restart()
+    other = await world.open("laptop", "bob", resume=(laptop.session.name, 0))
+    assert not other.session.resumed
+
+
+async def test_a_client_that_begins_anew_replaces_its_former_session_and_is_present_all_the_time() -> None:
+    world = await devices()
+    former = await world.open("laptop")
+    newer = await world.open("laptop")
+    await world.settle()
+    assert former.outgoing.closing == (4001, '{"code":"replaced"}')
+    assert former.session.is_over
+    assert await world.types() == ["session.start", "session.start", "session.end"]
+    assert list((await world.state()).sessions) == [newer.session.name]
+    await world.send("m1")
+    assert newer.ids() == ["m1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("answered", "answered"), ("dismissed", "dismissed"), ("muted", "muted"), ("seen", None)]
+)
+async def test_what_one_device_settles_is_withdrawn_from_the_others(kind: str, reason: str | None) -> None:
+    world = await devices()
+    laptop, phone = await world.open("laptop"), await world.open("phone")
+    await world.say(Input("ann", "hello", {}, session=laptop.session.name))
+    [question] = [frame for frame in laptop.frames() if frame["type"] == "backend_message"]
+    name = question["id"]
+    await world.say(Input("ann", f"message.{kind}", {"message_id": name}, session=laptop.session.name))
+    await world.settle()
+    told = [frame for frame in phone.frames() if frame["type"] == "withdrawn"]
+    assert told == ([] if reason is None else [{"type": "withdrawn", "id": name, "reason": reason}])
+    assert [frame for frame in laptop.frames() if frame["type"] == "withdrawn"] == []
+    assert (await world.outbox() == []) == (reason is not None)
+
+
+async def test_a_wish_reaches_all_devices() -> None:
+    world = await devices()
+    laptop, phone = await world.open("laptop"), await world.open("phone")
+    until = START + 60 * SECOND
+    wish = {"level": "less", "muted": ["tips"], "snoozedUntil": until // SECOND}
+    await world.say(Input("ann", "user.preferences", wish, session=laptop.session.name))
+    await world.settle()
+    expected = {
+        "type": "preferences", "level": "less", "muted": ["tips"], "snoozedUntil": until // SECOND, "snoozed": {},
+    }  # fmt: skip
+    assert laptop.frames() == phone.frames() == [expected]
+
+
+async def test_a_message_for_one_client_reaches_no_other() -> None:
+    world = await devices()
+    laptop, phone = await world.open("laptop"), await world.open("phone")
+    await world.send("m1", client="phone")
+    assert laptop.ids() == []
+    assert phone.ids() == ["m1"]
+    await phone.received(1)
+    assert await world.outbox() == []
+
+
+async def test_an_expired_message_is_owed_to_nobody() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    laptop.lose()
+    await world.send("m1", expires=SECOND)
+    world.now += SECOND
+    world.sessions.sweep()
+    await world.settle()
+    again = await world.open("laptop", resume=(laptop.session.name, 0))
+    assert again.ids() == []
+    assert len(world.ledger) == 0
+    assert await world.outbox() == []
+
+
+async def test_plain_connections_and_sessions_of_one_user_both_get_a_message_once() -> None:
+    world = await devices()
+    plain = world.hub.connect("c_1")
+    world.hub.identify("c_1", "ann")
+    laptop = await world.open("laptop")
+    await world.send("m1")
+    assert json.loads(plain.take_nowait() or "")["id"] == "m1"
+    assert laptop.ids() == ["m1"]
+    assert await world.outbox() == ["m1"]
+    await laptop.received(1)
+    assert await world.outbox() == []
+
+
+async def test_messages_over_the_rate_wait_in_the_outbox_and_nobody_else_hands_them_over() -> None:
+    world = await devices(rate=1)
+    laptop = await world.open("laptop")
+    await world.send("m1")
+    await world.send("m2")
+    assert laptop.ids() == ["m1"]
+    assert world.delivery.is_paced("m2")
+    phone = await world.open("phone")
+    assert phone.ids() == ["m1"]
+    world.seconds += 1
+    world.delivery._go_on()
+    assert laptop.ids() == phone.ids() == ["m2"]
+    assert not world.delivery.is_paced("m2")
+    await world.delivery.close()
+
+
+async def test_a_user_has_a_bounded_number_of_sessions_and_the_one_longest_gone_makes_room() -> None:
+    world = await devices()
+    opened = [await world.open(f"tab{number}") for number in range(USER_SESSIONS_MAX)]
+    with pytest.raises(WireError) as refused:
+        await world.open("one too many")
+    assert refused.value.code == "too_many_connections"
+    for number in (5, 3):
+        world.now += 1
+        opened[number].lose()
+    await world.open("one more")
+    assert opened[5].session.is_over
+    assert not opened[3].session.is_over
+
+
+async def test_of_a_user_who_is_erased_no_session_is_left_and_none_is_told_to_have_ended() -> None:
+    world = await devices()
+    await world.open("laptop")
+    world.sessions.drop("ann")
+    await world.settle()
+    assert len(world.sessions) == 0
+    assert await world.types() == ["session.start"]
