@@ -18,7 +18,7 @@ from engine.core.model import Event
 from engine.core.refusal import Refused
 from engine.core.zones import parse_zone
 from engine.loading.diagnostic import counted
-from engine.replay.activity import Activity, in_memory
+from engine.replay.activity import Activity
 from engine.replay.archive import is_tar
 from engine.replay.bad_records import BadRecords
 from engine.replay.blocks import STDIN, is_store
@@ -158,9 +158,10 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False)
     bad = BadRecords()
     if find_store(logs, options) is not None:
         recording = asyncio.run(read_recording(logs[0]))
-        if not recording.events:
+        recorded = recording.activity()
+        if not recorded.users:
             stop_empty(logs)
-        return Opened(in_memory(recording.events), bad, recording)
+        return Opened(recorded, bad, recording)
     settings = options.settings()
     gathering = Gathering(options.memory_bytes())
     with progress_bar("reading", size_of(logs), "bytes") as progress, collector_paused():

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from engine.core.adoption import adopt
+from engine.core.beginning import Beginning, begin
 from engine.core.delivery import cancel_unkept, release, soonest_delivery, withdraw
 from engine.core.dispatch import Interest, Watch, observe_departure, observe_each
 from engine.core.feedback import expire, take_preferences, take_receipt
@@ -51,6 +52,11 @@ def apply(timeline: Timeline, state: UserState, event: Event, decisions: list[De
     wake = state.wake
     if state.rules_since >= timeline.since and (wake is None or wake > at):
         rules = timeline.latest
+    elif type(event) is Beginning:
+        adopted = begin(timeline, state, event, run)
+        if adopted is not None:
+            _set_wake(adopted, state)
+        return
     else:
         rules = _come_to(timeline, state, at, decisions)
     state.now = at

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol, runtime_checkable
 
+from engine.core.beginning import Beginning
 from engine.core.model import Event
 
 at_of = attrgetter("at")
@@ -58,7 +59,7 @@ class InMemory:
     def __init__(self, by_user: Mapping[str, Sequence[Event]]) -> None:
         """``by_user`` as `group` makes it."""
         self.by_user = by_user
-        self.events = sum(map(len, by_user.values()))
+        self.events = sum(len(mine) - (type(mine[0]) is Beginning) for mine in by_user.values())
         self.first = min((mine[0].at for mine in by_user.values()), default=None)
         self.last = max((mine[-1].at for mine in by_user.values()), default=None)
 

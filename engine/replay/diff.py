@@ -302,7 +302,7 @@ def _fate(decisions: Sequence[Decision], rule: str, said: Decision, is_missing: 
 
 def _count_run(diff: Diff, ran: Ran) -> None:
     diff.run_users += 1
-    diff.run_events += len(ran.events)
+    diff.run_events += len(ran.happened)
     diff.first = ran.events[0].at if diff.first is None else min(diff.first, ran.events[0].at)
     diff.last = ran.events[-1].at if diff.last is None else max(diff.last, ran.events[-1].at)
     diff.faults += sum(len(evaluated.faults) for evaluated in ran.evaluated)

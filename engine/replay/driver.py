@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 
+from engine.core.beginning import Beginning
 from engine.core.evaluate import run
 from engine.core.model import Decision, Event
 from engine.core.rules import HISTORY_EVENTS_MAX, History, Timeline
@@ -40,6 +41,11 @@ class Ran:
     events: Sequence[Event]
     end: int
     evaluated: Sequence[Evaluated]
+
+    @property
+    def happened(self) -> Sequence[Event]:
+        """The events without the beginning of a log that was folded, which is the first of them where there is one."""
+        return self.events[1:] if type(self.events[0]) is Beginning else self.events
 
     def faults(self, place: int = 0) -> list[FaultFound]:
         """What the engine failed on under the timeline of that place."""
@@ -120,7 +126,7 @@ def replay(
     replayed = Replayed()
     for ran in run_users(activity, [timeline], until, progress, came_to):
         replayed.users += 1
-        replayed.events += len(ran.events)
+        replayed.events += len(ran.happened)
         replayed.first = _earlier(replayed.first, ran.events[0].at)
         replayed.last = max(replayed.last or 0, ran.events[-1].at)
         if ran.evaluated[0].decisions:
@@ -149,6 +155,9 @@ def _run_user(timeline: Timeline, user: str, events: Sequence[Event], until: int
 
 def history_of(events: Sequence[Event]) -> History:
     """What this user has done before a moment, as rules that begin to hold then are told of it."""
+    first = events[0] if events else None
+    if isinstance(first, Beginning):
+        events = [*first.past, *events[1:]]
 
     def history(user: str, moment: int) -> Sequence[Event]:
         end = bisect_left(events, moment, key=at_of)

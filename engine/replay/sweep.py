@@ -207,7 +207,7 @@ class Sweeper:
     def take(self, ran: Ran) -> None:
         """Count what became of one user."""
         self._users += 1
-        self._events += len(ran.events)
+        self._events += len(ran.happened)
         first, last = ran.events[0].at, ran.events[-1].at
         self._first = first if self._first is None else min(self._first, first)
         self._last = last if self._last is None else max(self._last, last)

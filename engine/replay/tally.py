@@ -49,10 +49,10 @@ class Tally:
     faults: list[FaultFound] = field(default_factory=list)
 
     def see(self, ran: Ran) -> None:
-        events, evaluated = ran.events, ran.evaluated[0]
+        events, evaluated = ran.happened, ran.evaluated[0]
         self.users += 1
         self.events += len(events)
-        self._within(events[0].at, events[-1].at)
+        self._within(ran.events[0].at, ran.events[-1].at)
         self.types.update(map(_type_of, events))
         if evaluated.decisions:
             self.decided(evaluated.decisions)

@@ -1,0 +1,222 @@
+"""Retention: entries older than the store keeps are folded into bases, the states to which they lead.
+
+It changes nothing that rules can tell: the bases are made by the same core that made the states, from the same log, and
+a replay of what is left goes on from them. It works in small pieces and gives way between them, so that nobody waits.
+
+A log is folded up to a tick: there, time had come to the tick's moment for everybody, so a decision belongs to what
+is folded or to what is left by its moment alone. What a rule set wants to know of a user's past when it is adopted has
+to be there still; so everybody adopts a rule set before the log is folded beyond its moment, and bases keep the past
+that rule sets of later moments may ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
+
+import structlog
+
+from engine.core.model import Event
+from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
+from engine.core.state import StateTooLarge, UserState
+from engine.core.units import HOUR, SECOND, format_at
+from engine.isolation import evaluate_user
+from engine.recorded import recorded_timeline
+from engine.storage.base import Base, Conflict, Fold, Folded, Store, StoreError
+
+PIECE_ENTRIES = 1_000  # that are folded at once, or more where no tick stands between them
+PAGE_ENTRIES = 500
+STRETCH_EVENTS = 50  # of one user, evaluated without giving way
+STATES_AT_ONCE = 500  # that are decoded without giving way
+TRIES_MAX = 3  # of one piece, where a user is erased meanwhile
+EVERY = HOUR
+
+CatchUp = Callable[[list[str]], Awaitable[object]]  # lets these users adopt the latest rules, durably
+at_of = attrgetter("at")
+
+log = structlog.get_logger("retention")
+
+
+@dataclass(slots=True)
+class Trimmed:
+    """What was folded: so many entries, into so many bases, and so many rule sets that nobody asks for any more."""
+
+    entries: int = 0
+    bases: int = 0
+    rule_sets: int = 0
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Entries up to the tick ``number`` at ``at``: the events among them by user, in order."""
+
+    number: int
+    at: int
+    events: dict[str, list[Event]] = field(default_factory=dict)
+
+
+class Retention:
+    """Folds the log of one store. ``catch_up`` is what lets users adopt the latest rules who have not."""
+
+    def __init__(self, store: Store, catch_up: CatchUp) -> None:
+        self._store = store
+        self._catch_up = catch_up
+        self._compiled: dict[str, RuleSet | None] = {}
+
+    async def trim(self, before: int) -> Trimmed:
+        """Fold what happened before the moment, as far as there are ticks. Raises `StoreError`: what was folded stays.
+
+        It can be stopped at any time, and goes on where it was when it is called again.
+        """
+        trimmed = Trimmed()
+        timeline = await self._timeline()
+        if timeline is None:
+            return trimmed
+        await self._let_adopt(timeline, before)
+        for partition in range(self._store.partition_count):
+            while await self._fold_next(partition, before, trimmed):
+                pass
+        ends = [(await self._store.folded(partition)).at for partition in range(self._store.partition_count)]
+        index = timeline.holding(min(ends))
+        if index:
+            # All states and bases have adopted what holds there, and nothing before it is ever run again.
+            trimmed.rule_sets = await self._store.drop_rules(timeline.moments[index])
+        return trimmed
+
+    async def _let_adopt(self, timeline: Timeline, before: int) -> None:
+        """Everybody adopts the rule sets beyond whose moments the log may be folded."""
+        moments = [moment for moment in timeline.moments[1:] if moment < before]
+        if not moments:
+            return
+        for partition in range(self._store.partition_count):
+            place = 0
+            while states := await self._store.states(partition, place, STATES_AT_ONCE):
+                place = states[-1][0]
+                behind = [user for _, user, state in states if _is_behind(UserState.decode(state), moments[-1])]
+                if behind:
+                    await self._catch_up(behind)
+                await asyncio.sleep(0)
+
+    async def _timeline(self) -> Timeline | None:
+        return await recorded_timeline(self._store, self._compiled)
+
+    async def _fold_next(self, partition: int, before: int, trimmed: Trimmed) -> bool:
+        """Fold the next piece of a partition; False where there is none."""
+        for _ in range(TRIES_MAX):
+            # Anew for each piece: rules that begin to hold meanwhile may ask for a past.
+            timeline = await self._timeline()
+            former = await self._store.folded(partition)
+            piece = await self._next_piece(partition, former, before)
+            if piece is None or timeline is None:
+                return False
+            fold = await self._fold(timeline, partition, former, piece)
+            try:
+                await self._store.fold(fold)
+            except Conflict:
+                continue
+            trimmed.entries += piece.number - former.number
+            trimmed.bases += len(fold.bases)
+            return True
+        raise StoreError(f"partition {partition} goes on changing while it is folded: try again later")
+
+    async def _next_piece(self, partition: int, former: Folded, before: int) -> _Piece | None:
+        """Up to the last tick within `PIECE_ENTRIES` that something later follows, else to the next such."""
+        [batch] = await self._store.poll([partition], -1, entries_max=1, due_max=1)
+        found: _Piece | None = None
+        tick: tuple[int, int] | None = None  # the number and the moment of the entry before, where that is a tick
+        events: dict[str, list[Event]] = {}
+        position = former.number
+        while entries := await self._store.numbered(partition, position, PAGE_ENTRIES):
+            for position, entry in entries:
+                if tick is not None and entry.at > tick[1]:
+                    if found is not None and position - former.number > PIECE_ENTRIES:
+                        return found
+                    found = _Piece(*tick, _merged(found, events))
+                    events = {}
+                if entry.at >= before or position > batch.cursor:
+                    return found
+                if found is not None and position - former.number > PIECE_ENTRIES:
+                    return found
+                if entry.event is not None:
+                    events.setdefault(entry.user, []).append(entry.event)
+                # Whatever else happens at the tick's own moment would belong to neither side: then it is no border.
+                tick = (position, entry.at) if entry.kind == "tick" else None
+            await asyncio.sleep(0)
+        return found
+
+    async def _fold(self, timeline: Timeline, partition: int, former: Folded, piece: _Piece) -> Fold:
+        """What the piece comes to for every user whom it concerns: who did something, or whose time it was."""
+        changed = any(former.at < moment <= piece.at for moment in timeline.moments)
+        asked = None if changed else list(piece.events)
+        known = {base.user: base for base in await self._store.bases(partition, asked, piece.at)}
+        wanted = bool(timeline.wants_history(piece.at))
+        bases = []
+        for user in dict.fromkeys([*known, *piece.events]):
+            base = await self._base(timeline, user, known.get(user), piece, wanted=wanted)
+            if base is not None:
+                bases.append(base)
+        return Fold(partition, former, piece.number, piece.at, bases, past_wanted=wanted)
+
+    async def _base(
+        self, timeline: Timeline, user: str, base: Base | None, piece: _Piece, *, wanted: bool
+    ) -> Base | None:
+        mine = piece.events.get(user, [])
+        past = [*(() if base is None else base.past), *mine]
+        timeline.history = lambda _, moment: past[: bisect_left(past, moment, key=at_of)][-HISTORY_EVENTS_MAX:]
+        encoded = b"" if base is None else base.state
+        state = _decoded(user, encoded)
+        for start in range(0, len(mine), STRETCH_EVENTS):
+            encoded = _run(timeline, user, encoded, mine[start : start + STRETCH_EVENTS], None)
+            await asyncio.sleep(0)
+        encoded = _run(timeline, user, encoded, [], piece.at)
+        state = _decoded(user, encoded)
+        if state.now < 0:
+            return None  # nothing has happened to them that counts
+        return Base(user, encoded, state.wake, tuple(past[-HISTORY_EVENTS_MAX:]) if wanted else ())
+
+
+def _run(timeline: Timeline, user: str, encoded: bytes, events: Sequence[Event], until: int | None) -> bytes:
+    """The state after the events. One that would make it too large is left out, as one is on which evaluation fails."""
+    try:
+        return evaluate_user(timeline, partial(_decoded, user, encoded), events, until).state.encode()
+    except StateTooLarge:
+        if len(events) < 2:
+            return encoded
+    for event in events:
+        encoded = _run(timeline, user, encoded, [event], None)
+    return encoded
+
+
+def _decoded(user: str, encoded: bytes) -> UserState:
+    return UserState.decode(encoded) if encoded else UserState(user)
+
+
+def _is_behind(state: UserState, moment: int) -> bool:
+    return state.now >= 0 and state.rules_since < moment
+
+
+def _merged(found: _Piece | None, events: dict[str, list[Event]]) -> dict[str, list[Event]]:
+    if found is None:
+        return events
+    for user, more in events.items():
+        found.events.setdefault(user, []).extend(more)
+    return found.events
+
+
+async def keep_trimmed(store: Store, catch_up: CatchUp, keep: int, clock: Callable[[], int]) -> None:
+    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled; whatever the store refuses."""
+    retention = Retention(store, catch_up)
+    while True:
+        try:
+            # A tick in every partition, so that there is a border to fold up to when this hour is old enough.
+            await catch_up([])
+            trimmed = await retention.trim(clock() - keep)
+            if trimmed.entries:
+                log.info("= folded", entries=trimmed.entries, until=format_at(clock() - keep))
+        except StoreError as error:
+            log.warning("! not folded", error=str(error))
+        await asyncio.sleep(EVERY / SECOND)
