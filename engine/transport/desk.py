@@ -197,9 +197,11 @@ class Desk:
         for session in self._sessions.drop(user):
             if session.outgoing is not None:
                 session.outgoing.close(*ERASED)
-        for outgoing in self._hub.of_client(user):
+        for outgoing in self._hub.forget(user):
             outgoing.close(*ERASED)
         self.answers.forget(user)
+        # What they said last waits for its turn; made after the erasure, it would stay.
+        await self._live.settled()
         return await self._live.erase(user)
 
     async def wishes(self, user: str) -> Preferences | None:

@@ -97,6 +97,14 @@ class Hub:
     def of_client(self, client: str) -> list[Outgoing]:
         return list(self._by_client.get(client, {}).values())
 
+    def forget(self, client: str) -> list[Outgoing]:
+        """Nobody goes by that name any more; the connections that did, to be closed."""
+        connections = list(self._by_client.pop(client, {}).values())
+        for outgoing in connections:
+            outgoing.unname(client)
+        self._http_seen.pop(client, None)
+        return connections
+
     def queued(self) -> tuple[int, int]:
         """Frames that wait, of all connections together and of the one with most."""
         depths = [len(outgoing) for outgoing in self._connections.values() if not outgoing.is_empty]

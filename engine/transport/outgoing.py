@@ -50,6 +50,10 @@ class Outgoing:
         self.clients = {**self.clients, client: None}
         self.is_named = True
 
+    def unname(self, client: str) -> None:
+        """It speaks for this client no more; that it has named somebody stays true."""
+        self.clients = {name: None for name in self.clients if name != client}
+
     def put(self, frame: str | Late, *, droppable: bool = False) -> bool:
         """Queue a frame. False where it was not taken, because the connection is closing or behind."""
         if self.closing is not None:

@@ -121,13 +121,16 @@ class Peer:
         session, self._session = self._session, None
         if session is not None:
             there = session.detach(self.outgoing, self._reception.clock())
-            if there and code == LEFT_ON_PURPOSE and self.outgoing.closing is None:
+            if there and code == LEFT_ON_PURPOSE:
                 self._reception.sessions.left(session)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._plain is not None and self.outgoing.closing not in (GOING_AWAY, ERASED):
+        if self._plain is not None and self.outgoing.closing != GOING_AWAY:
             ends = self._plain.ended()
+            if self.outgoing.closing == ERASED:
+                # Not even that they left is written of who is forgotten; others spoke over the same connection.
+                ends = [item for item in ends if item.user in self.outgoing.clients]
             if ends:
                 self._reception.desk.end(ends)
 
@@ -226,6 +229,8 @@ class Peer:
     async def _do_all(self, plain: PlainSession, actions: list[Action]) -> None:
         try:
             for action in actions:
+                if self.outgoing.closing == ERASED:
+                    raise WireError("no_session", "this user has been forgotten meanwhile")
                 await self._do(action)
         except WireError:
             # What follows is not done: an answer would say that all is well.
