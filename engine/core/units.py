@@ -17,6 +17,7 @@ DAY = 24 * HOUR
 
 UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND}
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+DURATION_LENGTH_MAX = 80  # characters; Python itself refuses to read a number of thousands of digits
 DURATION_MAX = 3660 * DAY  # ten years: longer is surely a slip of the pen, and keeps every sum far below 2**63
 
 # What people write where they mean a unit.
@@ -46,9 +47,10 @@ def parse_duration(text: str) -> int:
 
     Raises `Refused` for anything else, zero included: no rule can mean a span of nothing.
     """
-    match = DURATION.fullmatch(text)
-    if not text or match is None:
-        raise Refused(f'expected a duration such as "90s", "5m" or "1h30m", got "{text}"', hint=meant_duration(text))
+    match = DURATION.fullmatch(text) if 0 < len(text) <= DURATION_LENGTH_MAX else None
+    if match is None:
+        shown = text[:DURATION_LENGTH_MAX]
+        raise Refused(f'expected a duration such as "90s", "5m" or "1h30m", got "{shown}"', hint=meant_duration(text))
     days, hours, minutes, seconds, millis = (int(part) if part else 0 for part in match.groups())
     span = days * DAY + hours * HOUR + minutes * MINUTE + seconds * SECOND + millis * MILLISECOND
     if span == 0:

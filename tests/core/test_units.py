@@ -14,6 +14,7 @@ from engine.core.units import (
     AT_MAX,
     AT_MIN,
     DAY,
+    DURATION_LENGTH_MAX,
     DURATION_MAX,
     HOUR,
     MILLISECOND,
@@ -67,6 +68,14 @@ def test_anything_else_is_refused_with_examples(text: str) -> None:
         parse_duration(text)
     assert refused.value.message == f'expected a duration such as "90s", "5m" or "1h30m", got "{text}"'
     assert refused.value.code == "bad-value"
+
+
+def test_a_span_of_thousands_of_digits_is_refused_like_any_other() -> None:
+    assert parse_duration("0" * (DURATION_LENGTH_MAX - 2) + "5s") == 5 * SECOND
+    for digits in (DURATION_LENGTH_MAX, 5_000):
+        with pytest.raises(Refused) as refused:
+            parse_duration("9" * digits + "s")
+        assert refused.value.message == f'expected a duration such as "90s", "5m" or "1h30m", got "{"9" * 80}"'
 
 
 @pytest.mark.parametrize(
