@@ -232,7 +232,11 @@ class Live:
 
         In pieces, so that inputs get their turns in between.
         """
-        users = await self._turns.users_behind()
+        await self.adopt(await self._turns.users_behind())
+        self._behind = False
+
+    async def adopt(self, users: list[str]) -> None:
+        """Let these adopt the latest rules, and then write down in every part of the log how far time has come."""
         piece = self._turns.catch_up_max
         for start in range(0, len(users), piece):
             async with self._one_at_a_time:
@@ -240,7 +244,6 @@ class Live:
                 await self._finish(await self._try(lambda some=some: self._turns.catch_up(some)))  # type: ignore[misc]
         async with self._one_at_a_time:
             await self._finish(await self._try_turn([], self._clock(), due=True, tick=True))
-        self._behind = False
 
     @property
     def rules(self) -> RuleSet:

@@ -25,6 +25,7 @@ from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.core.units import HOUR, SECOND, format_at
 from engine.isolation import evaluate_user
+from engine.observer import SILENT, Observer
 from engine.recorded import recorded_timeline
 from engine.storage.base import Base, Conflict, Fold, Folded, Store, StoreError
 
@@ -207,16 +208,28 @@ def _merged(found: _Piece | None, events: dict[str, list[Event]]) -> dict[str, l
     return found.events
 
 
-async def keep_trimmed(store: Store, catch_up: CatchUp, keep: int, clock: Callable[[], int]) -> None:
-    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled; whatever the store refuses."""
+async def keep_trimmed(
+    store: Store,
+    catch_up: CatchUp,
+    keep: int,
+    *,
+    clock: Callable[[], int],
+    seconds: Callable[[], float],
+    observer: Observer = SILENT,
+) -> None:
+    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses."""
     retention = Retention(store, catch_up)
     while True:
+        began = seconds()
         try:
             # A tick in every partition, so that there is a border to fold up to when this hour is old enough.
             await catch_up([])
-            trimmed = await retention.trim(clock() - keep)
+            before = clock() - keep
+            trimmed = await retention.trim(before)
+            observer.store_worked("retention", seconds() - began)
             if trimmed.entries:
-                log.info("= folded", entries=trimmed.entries, until=format_at(clock() - keep))
+                log.info("= folded", entries=trimmed.entries, before=format_at(before))
         except StoreError as error:
+            observer.store_worked("retention", seconds() - began, ok=False)
             log.warning("! not folded", error=str(error))
         await asyncio.sleep(EVERY / SECOND)

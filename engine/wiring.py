@@ -27,6 +27,7 @@ from engine.reload import Reloader
 from engine.responders import echo, plain
 from engine.responders.base import Responder
 from engine.rules_reply import change_rules
+from engine.retention import keep_trimmed
 from engine.settings import Settings
 from engine.storage.base import OutboxMessage, Store, StoreError
 from engine.storage.lock import FileLock
@@ -120,6 +121,9 @@ async def build(
     run_beside(opened, reloader.run(), "reload")
     run_beside(opened, memory.run(), "memory")
     run_beside(opened, _sweep(sessions), "sessions")
+    if settings.keep is not None:
+        trimming = keep_trimmed(store, live.adopt, settings.keep, clock=now, seconds=time.monotonic, observer=observer)
+        run_beside(opened, trimming, "retention")
     parts = Parts(
         store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
         Origins(settings),

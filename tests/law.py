@@ -29,7 +29,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "invariants": ("core", "loading", "scenario"),
     "scenario": ("core", "isolation", "loading", "near"),
     "recorded": ("core", "loading", "storage.base", "triggers"),
-    "retention": ("core", "isolation", "recorded", "storage.base"),
+    "retention": ("core", "isolation", "observer", "recorded", "storage.base"),
     "stale": ("core",),
     "states": ("core",),
     "intake": ("core", "inbox", "observer", "stale", "storage.base"),
