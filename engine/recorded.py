@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from engine.core.rules import RuleSet, Timeline
@@ -41,7 +43,7 @@ async def _compile(store: Store, rules_hash: str) -> RuleSet | None:
         log.error("! recorded rule set is missing from the store", rules_hash=rules_hash)
         return None
     try:
-        return load(sources, KINDS)
+        return await asyncio.to_thread(load, sources, KINDS)  # it takes long where there are many
     except RuleErrors as errors:
         log.error(
             "! recorded rule set is no longer accepted",

@@ -33,6 +33,7 @@ PIECE_ENTRIES = 1_000  # that are folded at once, or more where no tick stands b
 PAGE_ENTRIES = 500
 STRETCH_EVENTS = 50  # of one user, evaluated without giving way
 STATES_AT_ONCE = 500  # that are decoded without giving way
+BASES_AT_ONCE = 50  # of users who did nothing, brought up to a moment without giving way
 TRIES_MAX = 3  # of one piece, where a user is erased meanwhile
 EVERY = HOUR
 
@@ -109,13 +110,17 @@ class Retention:
         """Fold the next piece of a partition; False where there is none."""
         for _ in range(TRIES_MAX):
             # Anew for each piece: rules that begin to hold meanwhile may ask for a past.
+            moments = await self._store.rule_moments()
             timeline = await self._timeline()
             former = await self._store.folded(partition)
             piece = await self._next_piece(partition, former, before)
             if piece is None or timeline is None:
                 return False
             fold = await self._fold(timeline, partition, former, piece)
+            if await self._store.rule_moments() != moments:
+                continue
             try:
+                # Nothing comes between the look at the rules and this.
                 await self._store.fold(fold)
             except Conflict:
                 continue
@@ -156,7 +161,9 @@ class Retention:
         known = {base.user: base for base in await self._store.bases(partition, asked, piece.at)}
         wanted = bool(timeline.wants_history(piece.at))
         bases = []
-        for user in dict.fromkeys([*known, *piece.events]):
+        for count, user in enumerate(dict.fromkeys([*known, *piece.events]), 1):
+            if count % BASES_AT_ONCE == 0:
+                await asyncio.sleep(0)
             base = await self._base(timeline, user, known.get(user), piece, wanted=wanted)
             if base is not None:
                 bases.append(base)
@@ -169,7 +176,6 @@ class Retention:
         past = [*(() if base is None else base.past), *mine]
         timeline.history = lambda _, moment: past[: bisect_left(past, moment, key=at_of)][-HISTORY_EVENTS_MAX:]
         encoded = b"" if base is None else base.state
-        state = _decoded(user, encoded)
         for start in range(0, len(mine), STRETCH_EVENTS):
             encoded = _run(timeline, user, encoded, mine[start : start + STRETCH_EVENTS], None)
             await asyncio.sleep(0)
