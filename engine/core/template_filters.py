@@ -42,6 +42,12 @@ _LIGHT = frozenset({"d", "default", "defined", "undefined", "count", "length", "
 _TAKES_MISSING = frozenset({"d", "default", "defined", "undefined"})
 # Of these the value is text: a number or a list is written as the message would show it.
 _OF_TEXT = frozenset({"title", "truncate", "wordcount"})
+# Of these a function of Python is called for each item, some of them several times.
+_OF_ITEMS = frozenset({
+    "batch", "dictsort", "groupby", "map", "max", "min", "reject", "rejectattr", "select", "selectattr", "slice",
+    "sort", "unique",
+})  # fmt: skip
+_ITEM_WORK = 3
 # What Jinja's own filters and tests raise at values they were not made for; `truncate` asserts its length.
 _MISUSE = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError, TemplateError)
 
@@ -79,6 +85,9 @@ def _bounded(name: str, function: Any, what: str) -> Callable[..., Any]:
                 budget.weigh(item)
         if name in _OF_TEXT:
             value = budget.text(value)
+            budget.spend(len(value))  # they look at each character, and Python does so in turns of its own
+        elif name in _OF_ITEMS and isinstance(value, list | tuple | dict | str):
+            budget.spend(_ITEM_WORK * len(value))
         guard = _GUARDS.get(name)
         if guard is not None:
             guard(value, *args, **kwargs)
@@ -213,6 +222,8 @@ def _formattable(budget: Budget, value: Any) -> Any:
 
 def _sum(budget: Budget, value: Iterable[Any], start: Any = 0) -> Any:
     total = start
+    if isinstance(value, list | tuple | dict):
+        budget.spend(_ITEM_WORK * len(value))
     for item in value:
         if not isinstance(demand(item), int | float) or not isinstance(start, int | float):
             raise RenderFailed(f'"sum" adds numbers, not {kind_of(item)}')
