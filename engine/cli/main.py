@@ -36,6 +36,8 @@ COMMANDS = {
     "simulate": "Write a log of people who do not exist, for somebody who has none.",
     "serve": "Run the live server.",
     "connect": "Talk to a running server from the terminal.",
+    "key": "Make, list and revoke the keys of backends.",
+    "token": "Make a client's token for trying things out.",
     "send": "Send a message to a client of a running server, or to all.",
     "top": "Watch a running server in the terminal.",
 }

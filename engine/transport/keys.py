@@ -49,7 +49,7 @@ class Keyring:
     """The keys of a file, read again when it changes. Raises `Refused` for one that cannot be read."""
 
     def __init__(self, path: Path) -> None:
-        self._file = WatchedFile(path, lambda content: _checked(path, content), FILE_BYTES_MAX)
+        self._file = watched(path)
 
     def scopes_of(self, key: str) -> Collection[Scope] | None:
         """None for what is no key of the file. Takes as long whichever it is."""
@@ -59,6 +59,15 @@ class Keyring:
             if hmac.compare_digest(digest, kept.sha256):
                 found = kept.scopes
         return found
+
+
+def watched(path: Path) -> WatchedFile[tuple[BackendKey, ...]]:
+    return WatchedFile(path, lambda content: _checked(path, content), FILE_BYTES_MAX)
+
+
+def read_key_file(path: Path) -> tuple[BackendKey, ...]:
+    """What is in it now. Raises `Refused`."""
+    return watched(path).current()
 
 
 def digest_of(key: str) -> str:
