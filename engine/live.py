@@ -201,9 +201,8 @@ class Live:
     async def erase(self, user: str) -> int:
         """Forget the user: nothing of what was known, done, decided or said is left; of how many rows the store had.
 
-        Raises `StoreError`.
-
-        What still waits for its turn happens afterwards, to somebody of whom nothing is known: stop it before.
+        Raises `StoreError`. What still waits for its turn happens afterwards, to somebody of whom nothing is known:
+        stop it before.
         """
         async with self._one_at_a_time:
             erased = await self._try(lambda: self._store.erase(user))
@@ -217,6 +216,12 @@ class Live:
     def present_users(self) -> AsyncIterator[UserState]:
         """The state of every present user, to be looked at and not changed. Raises `StoreError` on the way."""
         return self._turns.present_users()
+
+    def trouble_over(self) -> None:
+        """The store can be written to: a server that is not ready may be given nothing by which it would find out."""
+        if self._trouble:
+            self._trouble = ""
+            self.observer.store_trouble(None)
 
     async def settled(self) -> None:
         """Returns when all that had been taken in by now has been made durable, or could not be."""
@@ -314,8 +319,9 @@ class Live:
             try:
                 result = await self._try_turn(entries, horizon, due=due, relayed=relayed)
             except BaseException as error:
+                why = error if isinstance(error, StoreError) else StoreError(f"the turn was given up: {error!r}")
                 for request in taken:
-                    request.fail(_as_store_error(error))
+                    request.fail(why)
                 raise
             self._inbox.drop_relayed(relayed)
             place = 0
@@ -366,9 +372,7 @@ class Live:
         self.observer.turn_done(told)
         if result.repeated:
             self.observer.repeated(len(result.repeated))
-        if self._trouble:
-            self.observer.store_trouble(None)
-        self._trouble = ""
+        self.trouble_over()
         self.counters.count(result)
         tell(result)
         try:
@@ -380,13 +384,12 @@ class Live:
         self._inbox.note_causes(caused_by_receipts(result))
         if self._after_turn is not None:
             self._after_turn(result)
-        if self._compose is None:
-            self.hand_over(result.outbox)
-            return
-        self.hand_over([outgoing for outgoing in result.outbox if not outgoing.message.prompt])
         prompted = [outgoing for outgoing in result.outbox if outgoing.message.prompt]
-        if prompted:
+        if self._compose is not None and prompted:
+            self.hand_over([outgoing for outgoing in result.outbox if not outgoing.message.prompt])
             self._compose(prompted)
+        else:
+            self.hand_over(result.outbox)
 
     def _say_if_clock_is_behind(self) -> None:
         latest = self._turns.latest
@@ -395,7 +398,3 @@ class Live:
                 "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
                 recorded=format_at(latest),
             )
-
-
-def _as_store_error(error: BaseException) -> Exception:
-    return error if isinstance(error, StoreError) else StoreError(f"the turn was given up: {error!r}")

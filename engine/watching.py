@@ -60,9 +60,15 @@ def look_at_parts(
 
 
 class StoreWatch:
-    """Looks at the store now and then. ``path`` is that of its file, None where it has none."""
+    """Looks at the store now and then. ``path`` is that of its file, None where it has none.
 
-    def __init__(self, store: Store, observer: Observer, path: Path | None) -> None:
+    ``on_fine`` is called whenever it could be written to.
+    """
+
+    def __init__(
+        self, store: Store, observer: Observer, path: Path | None, on_fine: Callable[[], None] = lambda: None
+    ) -> None:
+        self._on_fine = on_fine
         self._store = store
         self._observer = observer
         self._path = path
@@ -84,8 +90,10 @@ class StoreWatch:
 
     async def look(self) -> None:
         try:
+            await self._store.probe()
             found = await self._store.describe()
             self._outbox = found["outbox"]
+            self._on_fine()
             if self.trouble:
                 self._observer.store_trouble(None)
             self.trouble = ""

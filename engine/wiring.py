@@ -26,8 +26,8 @@ from engine.readiness import Readiness, readiness
 from engine.reload import Reloader
 from engine.responders import echo, plain
 from engine.responders.base import Responder
-from engine.rules_reply import change_rules
 from engine.retention import keep_trimmed
+from engine.rules_reply import change_rules
 from engine.settings import Settings
 from engine.storage.base import OutboxMessage, Store, StoreError
 from engine.storage.lock import FileLock
@@ -226,9 +226,10 @@ def http_door(
 async def readiness_of(parts: Parts) -> Readiness:
     """What ``GET /readyz`` says."""
     try:
-        await parts.store.describe()
+        await parts.store.probe()
     except StoreError as error:
         return _readiness(parts, str(error))
+    parts.live.trouble_over()
     return _readiness(parts)
 
 
@@ -288,8 +289,11 @@ def _observed(metrics: Metrics, settings: Settings, opened: AsyncExitStack) -> O
 
 def _show(parts: Parts, observer: Observer, opened: AsyncExitStack) -> None:
     """Let the figures be looked up in the parts, and the store be looked at now and then."""
-    path = parts.store.path if isinstance(parts.store, SqliteStore) else None
-    store_watch = StoreWatch(parts.store, observer, path)
+    path = None
+    if isinstance(parts.store, SqliteStore):
+        path = parts.store.path
+        parts.store.tell_checkpoints(lambda seconds, ok: observer.store_worked("checkpoint", seconds, ok=ok))
+    store_watch = StoreWatch(parts.store, observer, path, parts.live.trouble_over)
     store_watch.show_in(parts.metrics)
     look_at_parts(
         parts.metrics,

@@ -105,6 +105,10 @@ class SqliteStore:
             raise
         return cls(db, thread, path, partition_count=count, durability=durability, read_only=read_only)
 
+    def tell_checkpoints(self, told: Callable[[float, bool], None]) -> None:
+        """Of each from now on: how many seconds it took, and whether it was made. Called on the event loop."""
+        self._thread.on_checkpoint = told
+
     async def append(self, entries: list[Entry]) -> None:
         await self._run(lambda: self._append(entries))
 
@@ -218,7 +222,8 @@ class SqliteStore:
     async def probe(self) -> None:
         def write() -> None:
             with self._thread.writing() as db:
-                db.execute(queries.TOUCH)
+                db.execute(queries.PROBE)
+                db.execute(queries.UNDO_PROBE)
 
         await self._run(write)
 

@@ -186,8 +186,9 @@ ON CONFLICT (name) DO UPDATE SET value = value + 1
 REMAINS = "SELECT 1 FROM meta WHERE name = 'remains'"
 NO_REMAINS = "DELETE FROM meta WHERE name = 'remains'"
 
-# A write that changes nothing.
-TOUCH = "UPDATE partitions SET version = version WHERE partition = 0"
+# A write that leaves nothing behind, and takes as much room as many a turn does.
+PROBE = "INSERT INTO meta (name, value) VALUES ('probe', zeroblob(16384))"
+UNDO_PROBE = "DELETE FROM meta WHERE name = 'probe'"
 
 # How full the store is. Decisions of a partition are counted by their numbers, which is quick; those of users who were
 # erased are among them.

@@ -8,8 +8,10 @@ else waits, so that no commit pays for it; only where none comes for long is it 
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -51,6 +53,8 @@ _ADVICE: dict[Trouble, str] = {
     "busy": "another program holds the file; it goes on by itself once that is done",
     "io": "see to its disk; it goes on by itself, and what was acknowledged is kept",
 }
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class Closed(StoreError):
@@ -67,18 +71,22 @@ class SqliteThread:
         self._executor = executor
         self._waiting = 0  # pieces of work that are not done; for the event loop alone
         self._unfolded = 0  # transactions since the last checkpoint; for the thread alone
+        # Told on the event loop how many seconds a checkpoint took, and whether it was made.
+        self.on_checkpoint: Callable[[float, bool], None] = lambda seconds, ok: None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do it on the thread. What SQLite complains of becomes a `StoreError`; nothing was changed then."""
+        self._loop = asyncio.get_running_loop()
         try:
-            doing = asyncio.get_running_loop().run_in_executor(self._executor, work)
+            doing = self._loop.run_in_executor(self._executor, work)
         except RuntimeError:
             raise Closed("the store is closed") from None
         self._waiting += 1
         try:
             return await doing
         except (sqlite3.Error, msgspec.MsgspecError, Refused) as error:
-            raise self._told(error) from error
+            raise told_of(error, self.path) from error
         finally:
             self._waiting -= 1
             if not self._waiting and self._unfolded >= CHECKPOINT_WRITES:
@@ -100,11 +108,6 @@ class SqliteThread:
         with suppress(Closed):
             await self.run(end)
         self._executor.shutdown()
-
-    def _told(self, error: Exception) -> StoreError:
-        state = trouble_of(error, self.path)
-        advice = "" if state is None else f": {_ADVICE[state]}"
-        return StoreError(f'the store "{self.path}" could not do it: {error}{advice}', state)
 
     # From here on everything runs on the thread.
 
@@ -130,12 +133,19 @@ class SqliteThread:
     def _fold_in(self) -> None:
         """Fold the write-ahead log in, as far as readers let us; whatever fails is tried again after more writes."""
         self._unfolded = 0
-        with suppress(sqlite3.Error):
+        began = time.monotonic()
+        try:
             _, pages, _ = self.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             (page_size,) = self.db.execute("PRAGMA page_size").fetchone()
             if pages * page_size > WAL_BYTES_WANTED:
                 with self.patience(READERS_WAIT_MS):
                     self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            is_made = True
+        except sqlite3.Error:
+            is_made = False
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop may have been closed meanwhile
+                self._loop.call_soon_threadsafe(self.on_checkpoint, time.monotonic() - began, is_made)
 
     @contextmanager
     def patience(self, milliseconds: int) -> Iterator[None]:
@@ -148,10 +158,19 @@ class SqliteThread:
             self.db.execute(f"PRAGMA busy_timeout = {before}")
 
 
+def told_of(error: Exception, path: Path) -> StoreError:
+    """The error in words for an operator: what went wrong, and what to do about it."""
+    state = trouble_of(error, path)
+    advice = "" if state is None else f": {_ADVICE[state]}"
+    return StoreError(f'the store "{path}" could not do it: {error}{advice}', state)
+
+
 def trouble_of(error: Exception, path: Path) -> Trouble | None:
     """What is the matter with the store at ``path``, as far as the error tells."""
     if isinstance(error, msgspec.MsgspecError | Refused):
         return "corrupt"
+    if isinstance(error, OSError):
+        return "full" if error.errno in _FULL else "read_only" if error.errno in _READ_ONLY else "io"
     name = getattr(error, "sqlite_errorname", "")
     state = next((state for start, state in _STATES if name.startswith(start)), None)
     if state == "io":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -202,7 +203,13 @@ class Desk:
         self.answers.forget(user)
         # What they said last waits for its turn; made after the erasure, it would stay.
         await self._live.settled()
-        return await self._live.erase(user)
+        began, ok = time.monotonic(), False
+        try:
+            erased = await self._live.erase(user)
+            ok = True
+        finally:
+            self._live.observer.store_worked("erase", time.monotonic() - began, ok=ok)
+        return erased
 
     async def wishes(self, user: str) -> Preferences | None:
         """What the user wishes; None where the store cannot say: devices are told with the next change."""
