@@ -108,6 +108,8 @@ def _past(opened: Opened, timeline: Timeline, user: str, at: int, span: tuple[in
     [ran] = run_users(InMemory({user: own}), [timeline], until, None, opened.came_to)
     if not ran.events[0].at <= span[1] or span[0] > ran.end:
         stop(outside(user, at, own[0].at, ran.end))
+    if not ran.happened:
+        stop(f'all that user "{user}" did is folded: there is nothing to make a test of')
     failed = {index for index, _ in ran.evaluated[0].faults}
     return [event for place, event in enumerate(ran.events) if place not in failed], ran.end
 

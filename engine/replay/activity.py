@@ -37,6 +37,11 @@ class Activity(Protocol):
         ...
 
 
+def happened(events: Sequence[Event]) -> Sequence[Event]:
+    """The events of a user without the beginning of a log that was folded, which stands first where there is one."""
+    return events[1:] if events and type(events[0]) is Beginning else events
+
+
 def group(events: Iterable[Event]) -> dict[str, list[Event]]:
     """Each user's events by moment, at equal moments in the order given."""
     users: dict[str, list[Event]] = {}

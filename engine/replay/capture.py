@@ -15,7 +15,7 @@ from engine.core.units import MILLISECOND, MINUTE, format_duration, show_at
 from engine.isolation import evaluate_user
 from engine.loading.scenario_text import event_item, mapping_item, text_item
 from engine.loading.scenarios import EVENTS_MAX
-from engine.replay.activity import at_of
+from engine.replay.activity import at_of, happened
 from engine.replay.driver import history_of
 from engine.scenario import switched
 
@@ -87,11 +87,13 @@ def capture_incident(
 ) -> Incident:
     """As `capture`, under the rules that held at the end of the span.
 
-    Where others held before, and something else was decided for it, a note says so: a test has one set of rules.
+    Where others held before, or the log begins with what the server had folded, and something else was decided for it,
+    a note says so: a test has one set of rules, and a user of whom nothing is known.
     """
     rules = timeline.rule_sets[timeline.holding(until)]
-    incident = Incident(capture(rules, events, since, until, only))
-    if len(timeline.rule_sets) > 1:
+    kept = happened(events)
+    incident = Incident(capture(rules, kept, since, until, only))
+    if len(timeline.rule_sets) > 1 or len(kept) < len(events):
         captured = incident.captured
         timeline.history = history_of(events)
         own = [event for event in events if event.at <= until]
@@ -99,6 +101,8 @@ def capture_incident(
         if captured.marks(was) != captured.marks(captured.decisions):
             incident.notes.append(
                 "the rules changed on the way; the test has what those that hold at its end make of it all"
+                if len(kept) == len(events)
+                else f"what was done by {show_at(events[0].at)} is folded; the test has what the rest comes to alone"
             )
     return incident
 

@@ -15,7 +15,7 @@ from engine.core.model import Decision, Event
 from engine.core.rules import HISTORY_EVENTS_MAX, History, Timeline
 from engine.core.state import UserState
 from engine.isolation import Evaluated, evaluate_user
-from engine.replay.activity import Activity, at_of, in_memory
+from engine.replay.activity import Activity, at_of, happened, in_memory
 
 # A fault repeats the evaluation of its stretch only.
 STRETCH_EVENTS = 100
@@ -44,8 +44,8 @@ class Ran:
 
     @property
     def happened(self) -> Sequence[Event]:
-        """The events without the beginning of a log that was folded, which is the first of them where there is one."""
-        return self.events[1:] if type(self.events[0]) is Beginning else self.events
+        """The events without the beginning of a log that was folded."""
+        return happened(self.events)
 
     def faults(self, place: int = 0) -> list[FaultFound]:
         """What the engine failed on under the timeline of that place."""

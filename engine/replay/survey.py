@@ -14,7 +14,7 @@ from engine.core.groups import MISSING, look_up, value_of
 from engine.core.matcher import Matcher
 from engine.core.model import LIFECYCLE_PREFIX, Event
 from engine.core.rules import Rule, Trigger
-from engine.replay.activity import Activity
+from engine.replay.activity import Activity, happened
 from engine.replay.census import FIELDS_MAX, TypeCounts
 from engine.replay.driver import PROGRESS_EVENTS, up_to
 from engine.triggers.absence import Absence
@@ -249,7 +249,7 @@ class Survey:
         """Go through all events up to ``until``."""
         untold = 0
         for user, events in activity:
-            mine = up_to(events, until)
+            mine = happened(up_to(events, until))
             if mine:
                 self._see(user, mine)
             untold += len(events)

@@ -211,7 +211,7 @@ class Sweeper:
         first, last = ran.events[0].at, ran.events[-1].at
         self._first = first if self._first is None else min(self._first, first)
         self._last = last if self._last is None else max(self._last, last)
-        typed, breaks = self._typing.moments(ran.events), self._breakpoints.moments(ran.events)
+        typed, breaks = self._typing.moments(ran.happened), self._breakpoints.moments(ran.happened)
         for place, (trial, tally) in enumerate(zip(self.tried, self._tallies, strict=True)):
             self._count(trial.rules, tally, ran.evaluated[place].decisions, typed, breaks)
             self._faults += ran.faults(place)

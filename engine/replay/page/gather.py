@@ -126,7 +126,7 @@ class Gathered:
         policy = _policy_of(self.zone_name)
         zone = user_zone(evaluated.state.attributes, policy)
         self.own_clock += zone is not policy.zone
-        self._note_hours(ran.events, zone)
+        self._note_hours(ran.happened, zone)
         sent = 0
         for decision in evaluated.decisions:
             if decision.outcome == "sent":
@@ -135,8 +135,8 @@ class Gathered:
             elif decision.outcome not in _NOT_KEPT_BACK and decision.was is None:
                 self.week_kept_back[_week_hour(decision.at, zone)] += 1
         self.per_user[min(sent, SENT_COUNTED_MAX)] += 1
-        if len(self.busiest) < TIMELINES_MAX or (-sent, -len(ran.events), ran.user) < self.busiest[-1].rank:
-            self._keep_busiest([timeline_of(ran.user, ran.events, evaluated.decisions)])
+        if len(self.busiest) < TIMELINES_MAX or (-sent, -len(ran.happened), ran.user) < self.busiest[-1].rank:
+            self._keep_busiest([timeline_of(ran.user, ran.happened, evaluated.decisions)])
 
     def found(self) -> Gathered:
         """What another process needs to know of it."""
