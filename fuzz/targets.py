@@ -11,6 +11,7 @@ TARGETS = {
     "frames": ("frames", "FRAMES"),
     "hello": ("sessions", "HELLOS"),
     "connections": ("sessions", "CONNECTIONS"),
+    "peers": ("peers", "PEERS"),
     "bodies": ("frames", "BODIES"),
     "framing": ("sockets", "FRAMING"),
     "openings": ("sockets", "OPENINGS"),

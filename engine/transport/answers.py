@@ -16,6 +16,7 @@ from engine.observer import SILENT, Asked, Observer
 from engine.responders.base import ChatMessage, Responder, ResponderFailed, Turn, ask
 
 CHATS_MAX = 32  # chat messages of one asker that wait for their answer
+ASKERS_MAX = 10_000  # who are being answered at once; whoever asks beyond it is told that too much waits
 ANSWERED = "message.chat_response"  # the type of the event by which an answer is recorded
 
 log = structlog.get_logger("proactive")
@@ -62,6 +63,8 @@ class Answers:
 
     def ask(self, asker: str, chat: ChatMessage, on_delta: OnDelta | None, on_answer: OnAnswer) -> bool:
         """Have it answered behind what the asker asked before. False where too much waits already."""
+        if len(self._waiting) >= ASKERS_MAX and asker not in self._waiting:
+            return False
         waiting = self._waiting.setdefault(asker, deque())
         if len(waiting) >= CHATS_MAX:
             return False
