@@ -36,6 +36,7 @@ COMMANDS = {
     "simulate": "Write a log of people who do not exist, for somebody who has none.",
     "serve": "Run the live server.",
     "connect": "Talk to a running server from the terminal.",
+    "db": "Check, pack, copy and trim the file of a store.",
     "key": "Make, list and revoke the keys of backends.",
     "token": "Make a client's token for trying things out.",
     "send": "Send a message to a client of a running server, or to all.",

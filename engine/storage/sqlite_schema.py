@@ -20,6 +20,7 @@ APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database b
 SCHEMA_VERSION = 3
 WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
 CACHE_KIB = 32 * 1024
+READ_BUSY_MS = 5_000  # how long a reader waits for somebody who holds all of the file
 
 # The order of what is sent is that of its numbers, none of which is ever used again.
 _OUTBOX = """
@@ -153,11 +154,13 @@ def connect(
     durability: Durability,
     read_only: bool,
     busy_timeout_ms: int,
+    look_through: bool = True,
 ) -> tuple[sqlite3.Connection, int]:
     """A connection to the store at ``path``, made if there is none, and its number of partitions.
 
     The connection begins no transactions of its own accord. Raises `StoreUnusable`; nothing of a file that is
-    not ours has been changed then. A file of an earlier version is upgraded, unless it is only read.
+    not ours has been changed then. A file of an earlier version is upgraded, unless it is only read. ``look_through``:
+    a file that is not too large is searched for damage first.
     """
     _check_path(path, read_only)
     # The path becomes a URI because only a URI can say that nothing is to be written.
@@ -173,7 +176,8 @@ def connect(
             if read_only:
                 raise StoreUnusable(f'"{path}" is empty: there is nothing to read')
             _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)
-        _check_whole(db, path)
+        if look_through:
+            _check_whole(db, path)
         _tune(db, path, durability, read_only)
         if not read_only:
             _upgrade(db)
@@ -186,6 +190,24 @@ def connect(
     except BaseException:
         db.close()
         raise
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """The store as it lies there, whole or not. Raises `StoreUnusable`."""
+    db, _ = connect(
+        path, partition_count=None, durability="full", read_only=True, busy_timeout_ms=READ_BUSY_MS, look_through=False
+    )
+    return db
+
+
+def open_to_write(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
+    """A store that is there. Raises `StoreUnusable`."""
+    if not path.exists():
+        raise StoreUnusable(f'there is no file "{path}"')
+    db, _ = connect(
+        path, partition_count=None, durability="full", read_only=False, busy_timeout_ms=busy_timeout_ms,
+    )  # fmt: skip
+    return db
 
 
 def _is_at_rest(path: Path, address: str) -> bool:
