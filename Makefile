@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: descriptions fuzz-http help run test browser check bench bench-jobs bench-peers lock clean
+.PHONY: chaos descriptions fuzz-http help run test browser check bench bench-jobs bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ fuzz-http: $(VENV)/installed-dev  ## Ask the HTTP door whatever can be asked, fa
 
 descriptions: $(VENV)/installed-dev  ## Write what a server says of its doors into docs/openapi.json and docs/asyncapi.json.
 	PYTHONPATH=. $(BIN)/python scripts/describe.py
+
+chaos: $(VENV)/installed-dev  ## Two minutes of 200 clients, a bad network and a server that is killed; then what was lost.
+	$(BIN)/python -m tests.chaos.run
 
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
 	scripts/lock.sh $(BIN)/python

@@ -240,7 +240,8 @@ class WebSocketConnection:
             raise _gone(error) from None
 
     async def close(self) -> None:
-        await self._socket.close()
+        # 1000 would say that the user has left for good.
+        await self._socket.close(1001)
 
 
 class _HttpConnection:
@@ -271,7 +272,7 @@ class _HttpConnection:
         try:
             async with self._http.request(method, self._url + path, **given) as response:
                 return response.status, await response.json()
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError) as error:
             raise Gone(0, repr(error)) from None
 
     async def close(self) -> None:
@@ -298,7 +299,7 @@ class EventStreamConnection(_HttpConnection):
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(self._client.received)}
         try:
             self._response = await self._http.get(f"{self._url}/stream?session={self._client.session}", headers=headers)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError) as error:
             raise Gone(0, repr(error)) from None
         if self._response.status != 200:
             raise Gone(self._response.status)
@@ -308,7 +309,7 @@ class EventStreamConnection(_HttpConnection):
         while True:
             try:
                 line = await self._response.content.readline()
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError) as error:
                 raise Gone(0, repr(error)) from None
             if not line.endswith(b"\n"):
                 raise Gone(0, "the stream ended")

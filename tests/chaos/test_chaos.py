@@ -1,0 +1,25 @@
+"""The storm, short enough for every run of the tests; and that it notices what it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.broken import FAULTS
+from tests.chaos.run import Plan, storm, table
+
+
+async def test_nothing_acknowledged_is_lost_and_no_message_lost_or_doubled(tmp_path: Path) -> None:
+    plan = Plan(seconds=20, clients=60, seed=7)
+    outcome = await storm(plan, tmp_path)
+    assert outcome.verdict.holds, "\n".join([table(plan, outcome), *outcome.verdict.lines()])
+    assert int(outcome.figures["kill -9"]) >= 1
+    for name in ("events acknowledged", "messages owed to a device", "messages received"):
+        assert outcome.verdict.figures[name] > 100, name
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+async def test_the_storm_notices_a_server_that_breaks_its_word(tmp_path: Path, fault: str) -> None:
+    outcome = await storm(Plan(seconds=12, clients=60, seed=7, broken=fault), tmp_path)
+    assert not outcome.verdict.holds
