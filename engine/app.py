@@ -26,7 +26,7 @@ from engine.core.rules import RuleSet
 from engine.loading.wording import with_hint
 from engine.logs import configure_logs
 from engine.responders.base import Responder, check_responder
-from engine.settings import Settings, problems, shown_host
+from engine.settings import Settings, is_loopback, problems, shown_host
 from engine.settings_file import DEFAULT_PATH, read_settings
 from engine.settings_shape import parse_host, parse_store
 from engine.storage.base import StoreError
@@ -154,11 +154,13 @@ class Server:
 
     @property
     def ws_url(self) -> str:
-        return f"ws://{shown_host(self.settings.host)}:{self._ws_port}"
+        return f"{'ws' if self.settings.tls is None else 'wss'}://{shown_host(self.settings.host)}:{self._ws_port}"
 
     @property
     def http_url(self) -> str:
-        return f"http://{shown_host(self.settings.host)}:{self._http_port}"
+        return (
+            f"{'http' if self.settings.tls is None else 'https'}://{shown_host(self.settings.host)}:{self._http_port}"
+        )
 
     @property
     def rules(self) -> RuleSet:
@@ -241,7 +243,14 @@ class Server:
             on_user_response=self._on_user_response,
             on_report=self._on_report,
         )
-        tls = server_context(settings.tls)
+        try:
+            tls = server_context(settings.tls)
+        except Refused as refused:
+            raise StartError(refused.message) from None
+        if tls is None and not is_loopback(settings.host):
+            log.warning(
+                "! tokens and messages go over the net unencrypted, unless a proxy before this server encrypts them"
+            )
         http = http_door(settings, parts, self.health)
         opened.push_async_callback(http.close)
         host, http_port, ws_port = settings.host, settings.http_port, settings.ws_port

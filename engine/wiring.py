@@ -19,6 +19,7 @@ from engine.core.rules import RuleSet
 from engine.core.units import SECOND
 from engine.folder import load_folder
 from engine.live import Live
+from engine.loading.wording import with_hint
 from engine.memory_guard import RETRY_AFTER_S, MemoryGuard
 from engine.metrics.metrics import Metrics
 from engine.observer import Observer
@@ -96,7 +97,7 @@ async def build(
     metrics = Metrics(now)
     observer = _observed(metrics, settings, opened)
     rules = await asyncio.to_thread(load_folder, settings.rules)
-    authenticator = Authenticator(settings.auth, now)
+    authenticator = _authenticator(settings)
     store = await _open_store(settings, opened)
     hub = Hub(time.monotonic, settings.limits.queue_frames)
     live, sessions, delivery = _driver(settings, store, rules, hub, observer)
@@ -275,6 +276,13 @@ def run_beside(opened: AsyncExitStack, work: Coroutine[Any, Any, None], name: st
     task = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(_say_if_failed)
     opened.push_async_callback(_cancelled, task)
+
+
+def _authenticator(settings: Settings) -> Authenticator:
+    try:
+        return Authenticator(settings.auth, now)
+    except Refused as refused:
+        raise StartError(with_hint(refused.message, refused.hint)) from None
 
 
 def _observed(metrics: Metrics, settings: Settings, opened: AsyncExitStack) -> Observer:

@@ -35,4 +35,4 @@ def address_of_server(scheme: Scheme, config: Path | None, option: str) -> str:
         why = f"{name} is 0 in the settings, which is any that was free"
         typer.echo(f"{why}: give the address that serve printed with {option}", err=True)
         raise typer.Exit(1)
-    return f"{scheme}://{shown_host(settings.host)}:{port}"
+    return f"{scheme}{'' if settings.tls is None else 's'}://{shown_host(settings.host)}:{port}"
