@@ -122,6 +122,8 @@ async def _blow(
             await server.end(signal.SIGTERM if polite else signal.SIGKILL)
             kills, terms = kills + (not polite), terms + polite
             await asyncio.sleep(rng.choice((0.0, 0.0, 0.5)))
+            edits += 1
+            write_rules(folder, edits, rng, may_be_mistaken=False)
             await server.start()
             next_end = time.monotonic() + KILL_EVERY_S * rng.uniform(0.4, 1.6)
     return {"kill -9": kills, "SIGTERM": terms, "edits of rules": edits}

@@ -57,8 +57,11 @@ log: {{format: json, level: info}}
 """
 
 
-def write_rules(folder: Path, edition: int, rng: random.Random) -> None:
-    """The rules as of this edition. Now and then one that cannot be meant, which must change nothing."""
+def write_rules(folder: Path, edition: int, rng: random.Random, *, may_be_mistaken: bool = True) -> None:
+    """The rules as of this edition. Now and then one that cannot be meant, which must change nothing.
+
+    A server does not start with such: before it is started they must be mended.
+    """
     rules = folder / "rules"
     rules.mkdir(exist_ok=True)
     if edition == 0:
@@ -66,7 +69,7 @@ def write_rules(folder: Path, edition: int, rng: random.Random) -> None:
     text = EDITED.format(edition=edition, at_least=rng.randint(2, 4), idle=rng.randint(2, 5))
     if rng.random() < 0.5:
         text += SOMETIMES
-    if edition and rng.random() < 0.15:
+    if edition and may_be_mistaken and rng.random() < 0.15:
         text = MISTAKEN
     # In one step, as editors do it: half a file is no edit that anybody made.
     fresh = folder / "edited.fresh"
