@@ -21,15 +21,16 @@ PAGES_AT_ONCE = 500  # that are given back in one transaction, so that a server 
 BUSY_TIMEOUT_MS = 10_000
 
 
-def vacuum(path: Path, *, full: bool = False) -> tuple[int, int]:
+def vacuum(path: Path, *, full: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> tuple[int, int]:
     """Give the free pages of the file back to the disk. How many bytes it had before and has after.
 
     ``full`` writes all that there is anew, closely packed; it needs twice the room for that, and a server waits
-    meanwhile. A file that was made before pages could be given back one by one is always written anew. Raises
-    `StoreError`, also where the disk has too little room; the file is as it was then.
+    meanwhile. A file that was made before pages could be given back one by one is always written anew.
+    ``busy_timeout_ms``: how long others are waited for. Raises `StoreError`, also where the disk has too little room;
+    the file is as it was then.
     """
+    db = open_to_write(path, busy_timeout_ms)
     before = path.stat().st_size
-    db = open_to_write(path, BUSY_TIMEOUT_MS)
     try:
         with _told(path):
             (mode,) = db.execute("PRAGMA auto_vacuum").fetchone()
