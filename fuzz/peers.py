@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 from contextlib import AsyncExitStack, suppress
 from functools import cache
 from pathlib import Path
@@ -23,16 +22,7 @@ INPUTS_MAX = 200  # of one server, whose store in memory forgets nothing
 FRAMES_MAX = 100  # of one input
 HANG_S = 20
 AGAIN = "#again"  # a line that says: another connection from here on
-RULES = """\
-version: 1
-rules:
-  - id: every
-    trigger: {event: "*"}
-    message: {type: question, text: "{{ event.type }}?", options: [Yes]}
-    deliver: {cancel_on: [undone]}
-  - {id: answered, trigger: {response: {to: every}}, message: {type: notification, text: "thanks"}}
-  - {id: twice, trigger: {count: {event: test.failed, at_least: 2, within: 1h}}, message: {type: suggestion, text: hm}}
-"""
+FOLDER = Path(__file__).parent / "folder"
 SEQUENCES = (
     ['{"type":"hello","protocol":1,"clientId":"laptop","user":"ann"}', '{"type":"test.failed","id":"1"}',
      '{"type":"test.failed","id":"1"}', '{"type":"received","seq":2}', '{"type":"outcome","id":"m","outcome":"seen"}'],
@@ -46,20 +36,17 @@ SEQUENCES = (
 class _World:
     def __init__(self) -> None:
         self.opened = AsyncExitStack()
-        self.folder = tempfile.TemporaryDirectory()
-        Path(self.folder.name, "rules.yaml").write_text(RULES, encoding="utf-8")
         self.inputs = 0
         self.connections = 0
         self.parts: Parts
 
     async def open(self) -> None:
         limits = Limits(client_events_per_s=None, user_events_per_s=None)
-        settings = Settings(store="memory:", rules=Path(self.folder.name), limits=limits)
+        settings = Settings(store="memory:", rules=FOLDER, limits=limits)
         self.parts = await build(settings, self.opened, responder=None, on_user_response=None, on_report=None)
 
     async def close(self) -> None:
         await self.opened.aclose()
-        self.folder.cleanup()
 
     def connect(self) -> Peer:
         self.connections += 1

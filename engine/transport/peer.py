@@ -275,6 +275,8 @@ class Peer:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(work))
+        # Of a connection that is lost before the task has begun, nobody would ever look at the work.
+        self._task.add_done_callback(lambda _: work.close())
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
