@@ -78,7 +78,7 @@ async def read_recording(path: str) -> Recording:
     store = await open_store(f"sqlite:{path}", read_only=True)
     try:
         for _ in range(READINGS_MAX):
-            recording = await _read(store)
+            recording = await recording_of(store)
             # A server that folds its log meanwhile would leave a hole between what was read before and after.
             if recording.folded == await _folded(store):
                 return recording
@@ -91,7 +91,8 @@ async def _folded(store: Store) -> list[Folded]:
     return [await store.folded(number) for number in range(store.partition_count)]
 
 
-async def _read(store: Store) -> Recording:
+async def recording_of(store: Store) -> Recording:
+    """All that a store has, which nobody may fold meanwhile. Raises `StoreError`."""
     recording = Recording(store.partition_count, folded=await _folded(store))
     for number in range(store.partition_count):
         recording.bases.update({base.user: base for base in await store.bases(number)})

@@ -1,4 +1,4 @@
-"""A store that was trimmed on disk: what is said of it, and that every command which reads stores goes on reading it."""
+"""A store that was trimmed on disk: what is said of it, and that every command goes on reading it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATER = RULES.replace("5m", "4m")
 
 
 async def record(path: Path, now: int) -> None:
-    """Four days, the last of them until ``now``; on the second the rules change, and dan is there on the first alone."""
+    """Four days, the last of them until ``now``; on the second rules change, and dan is there on the first alone."""
     store = await SqliteStore.open(path, partition_count=2, durability="normal")
     turns = Turns(store)
     await turns.recover()
