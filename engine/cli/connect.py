@@ -19,6 +19,7 @@ from websockets.frames import CloseCode
 
 from engine.cli.address import address_of_server
 from engine.cli.conversation import HINT, Conversation, Explain, Quit, Send
+from engine.cli.credentials import Token, TokenFile, headers_of
 from engine.cli.screen import End, Screen
 
 BACKOFF_FIRST_S = 0.5
@@ -42,6 +43,8 @@ class _Leave(Exception):
 
 def connect(
     client_id: Annotated[str | None, typer.Option(help="Who to be; a new client unless told.")] = None,
+    token: Token = None,
+    token_file: TokenFile = None,
     url: Annotated[str | None, typer.Option(help="Address of the server; by the settings unless told.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
 ) -> None:
@@ -49,7 +52,8 @@ def connect(
 
     Shows what the backend sends and sends what is typed. A question, and whatever else offers options, is answered by
     the number of an option or in your own words; /help lists how to dismiss, mute and snooze. Lines may also come
-    through a pipe: the client leaves when they end and are answered.
+    through a pipe: the client leaves when they end and are answered. Where the server asks for tokens, --token or
+    --token-file has one ("proactive token" makes some for trying things out); who you are stands in it.
 
     The server is looked for where serve would start it: by --url, else by the environment (PROACTIVE_WS_PORT), else by
     the settings file, else at ws://127.0.0.1:7778.
@@ -57,7 +61,8 @@ def connect(
     client = client_id or f"terminal-{secrets.token_hex(3)}"
     if not _is_unicode(client):
         raise typer.BadParameter("expected a client id in UTF-8")
-    terminal = _Terminal(client, url or address_of_server("ws", config, "--url"))
+    headers = headers_of("token", token, token_file)
+    terminal = _Terminal(client, url or address_of_server("ws", config, "--url"), headers)
     try:
         code = asyncio.run(terminal.run())
     except KeyboardInterrupt:
@@ -68,8 +73,9 @@ def connect(
 
 
 class _Terminal:
-    def __init__(self, client: str, url: str) -> None:
+    def __init__(self, client: str, url: str, headers: dict[str, str]) -> None:
         self.url = url
+        self.headers = headers
         self.conversation = Conversation(client, time.time)
         self.screen = Screen()
         self.say = self.screen.say
@@ -90,7 +96,9 @@ class _Terminal:
         attempt = 0
         while True:
             try:
-                async with connect_websocket(self.url, compression=None, open_timeout=10) as socket:
+                async with connect_websocket(
+                    self.url, compression=None, open_timeout=10, additional_headers=self.headers
+                ) as socket:
                     attempt = 0
                     self.say(f"connected to {self.url} as {self.conversation.client}; {HINT}")
                     await self.talk(socket)

@@ -10,6 +10,7 @@ import aiohttp
 import typer
 
 from engine.cli.address import address_of_server
+from engine.cli.credentials import Key, KeyFile, headers_of
 
 TIMEOUT_S = 10.0
 
@@ -21,13 +22,16 @@ def send(
     ] = None,
     type: Annotated[str, typer.Option(help="question, suggestion, notification, or any other word.")] = "notification",
     option: Annotated[list[str] | None, typer.Option(help="A choice to offer; may be repeated.")] = None,
+    key: Key = None,
+    key_file: KeyFile = None,
     http: Annotated[str | None, typer.Option(help="Address of the server; by the settings unless told.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
 ) -> None:
     """Send a message to a client of a running server, or to all.
 
     --to CLIENT names one; who is not connected gets it on coming back. --to all is for everybody who is connected now,
-    or was there over HTTP within ten minutes.
+    or was there over HTTP within ten minutes. Where the server asks for keys, --key or --key-file has one with the
+    scope messages; a file keeps it out of the list of processes.
 
     The server is looked for where serve would start it: by --http, else by the environment (PROACTIVE_HTTP_PORT), else
     by the settings file, else at http://127.0.0.1:7777.
@@ -36,6 +40,7 @@ def send(
         raise typer.BadParameter(
             "say to whom: --to CLIENT for one client, --to all for everybody who is connected", param_hint="'--to'"
         )
+    headers = headers_of("key", key, key_file)
     http = http or address_of_server("http", config, "--http")
     message = {
         "to": {"all": True} if to == "all" else {"client": to},
@@ -44,7 +49,7 @@ def send(
         "options": option or [],
     }
     try:
-        status, reply = asyncio.run(_post(http.rstrip("/") + "/messages", message))
+        status, reply = asyncio.run(_post(http.rstrip("/") + "/messages", message, headers))
     except aiohttp.InvalidURL:
         raise _failed(f'expected an address such as "http://127.0.0.1:7777", got "{http}"') from None
     except aiohttp.ClientConnectorError:
@@ -57,9 +62,10 @@ def send(
     typer.echo(_report(to, reply))
 
 
-async def _post(url: str, message: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+async def _post(url: str, message: dict[str, Any], headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=message) as response:
+    asking = aiohttp.ClientSession(timeout=timeout, headers=headers)
+    async with asking as session, session.post(url, json=message) as response:
         reply = await response.json()
         if not isinstance(reply, dict):
             raise ValueError("the reply is no JSON object")

@@ -21,6 +21,7 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.cli.address import address_of_server
+from engine.cli.credentials import Key, KeyFile, headers_of
 from engine.cli.top_frame import away, frame
 from engine.cli.top_reading import Between, NotMetrics, Reading, is_same_process, read_metrics
 
@@ -41,24 +42,23 @@ class _Refused(Exception):
 
 def top(
     http: Annotated[str | None, typer.Option(help="Address of the server; by the settings unless told.")] = None,
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="Of a backend, with the scope metrics.")] = None,
-    key_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A file with nothing but the key.")] = None,
+    key: Key = None,
+    key_file: KeyFile = None,
     once: Annotated[bool, typer.Option("--once", help="Show one frame, of one second, and end.")] = False,
     config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
 ) -> None:
     """Watch a running server: rates, outcomes, connections, queues, and how long things take.
 
     Rates and times are those of the last ten seconds. While the server is away it says so, and goes on when it is back.
-    Where the server asks for keys, --key or --key-file has one that `proactive key add` has made; a file keeps it out
-    of the list of processes. Ctrl-C ends it.
+    Where the server asks for keys, --key or --key-file has one with the scope metrics that `proactive key add` has
+    made; a file keeps it out of the list of processes. Ctrl-C ends it.
 
     The server is looked for where serve would start it: by --http, else by the environment (PROACTIVE_HTTP_PORT), else
     by the settings file, else at http://127.0.0.1:7777.
     """
-    if key is not None and key_file is not None:
-        raise typer.BadParameter("expected one of --key and --key-file, got both", param_hint="'--key'")
+    headers = headers_of("key", key, key_file)
     url = (http or address_of_server("http", config, "--http")).rstrip("/")
-    watch = _Watch(url, key if key_file is None else _key_in(key_file))
+    watch = _Watch(url, headers)
     try:
         asyncio.run(watch.once() if once else watch.run())
     except (_Away, _Refused) as error:
@@ -69,9 +69,9 @@ def top(
 
 
 class _Watch:
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
         self.url = url
-        self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self.headers = headers
         self.readings: deque[Reading] = deque(maxlen=OVER_S + 1)
         self.console = Console(highlight=False)
         if not self.console.is_terminal:
@@ -161,11 +161,3 @@ class _Watch:
 
     def clock(self) -> str:
         return time.strftime("%H:%M:%S")
-
-
-def _key_in(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise typer.BadParameter(f"cannot read {path}: {(why or '').lower()}", param_hint="'--key-file'") from None
