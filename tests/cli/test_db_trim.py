@@ -90,10 +90,11 @@ def rows(path: Path, query: str) -> int:
     return count
 
 
-def test_it_says_what_went_and_where_the_log_begins(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_says_what_went_and_where_the_log_begins(whole: Path) -> None:
     before = rows(whole, "select count(*) from log")
-    trim(whole, "36h")
-    out = capsys.readouterr().out
+    result = run("db", "trim", whole, "--keep", "36h")
+    assert result.exit_code == 0, result.output
+    out = result.stdout
     gone = before - rows(whole, "select count(*) from log")
     assert gone > 100
     assert out.startswith(f"folded {gone} entries, and 1 moment of rules; the log begins at 20")
