@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: chaos descriptions fuzz-http help run test browser check bench bench-jobs bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test browser check bench bench-jobs bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ bench-peers: $(VENV)/installed  ## Race other engines with the same rules; insta
 bench-jobs: $(VENV)/installed-dev  ## Measure what a second process gains on five million events; needs two free cores.
 	$(BIN)/python benchmarks/jobs.py
 
+# Of all targets together; TARGETS="rules templates" takes some of them.
+MINUTES := 10
+fuzz: $(VENV)/installed  ## Try what strangers write with inputs nobody would; installs atheris, takes ten minutes.
+	$(BIN)/python -m fuzz.run --minutes $(MINUTES) $(TARGETS)
+
 fuzz-http: $(VENV)/installed-dev  ## Ask the HTTP door whatever can be asked, far more than the tests do; some minutes.
 	PROACTIVE_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/transport/test_http_fuzz.py
 
@@ -48,7 +53,7 @@ lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml a
 	scripts/lock.sh $(BIN)/python
 
 clean:  ## Remove the environment and all that tools have left; never a database.
-	rm -rf $(VENV) .venv-peers benchmarks/peers/node/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: scripts/make_venv.sh
