@@ -84,6 +84,15 @@ class Intake:
             ids.set_exception(error)
         return ids
 
+    def note(self, inputs: list[Input]) -> None:
+        """Let these happen; that they could not be made durable is told to the operator alone."""
+
+        def done(made: asyncio.Future[list[str]]) -> None:
+            if not made.cancelled() and (error := made.exception()) is not None:
+                log.error("! not recorded", types=[item.type for item in inputs], error=str(error))
+
+        self.begin(inputs).add_done_callback(done)
+
     def end(self, ends: list[Input]) -> None:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
 

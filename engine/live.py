@@ -125,6 +125,9 @@ class Live:
         """As `submit`, without waiting: they have their place in the order of all things when it returns."""
         return self._intake.begin(inputs, trace)
 
+    def note(self, inputs: list[Input]) -> None:  # as `begin`, for what nobody waits for
+        self._intake.note(inputs)
+
     def end(self, ends: list[Input]) -> None:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
         self._intake.end(ends)
@@ -168,10 +171,7 @@ class Live:
             self._wake_up.set()
 
     def relayed(self, messages: list[OutboxMessage]) -> None:
-        """These have reached all whom they are for: they leave the outbox with the next turn.
-
-        Where the process ends before that they may be shown again, rather twice than never.
-        """
+        """These have reached all whom they are for: they leave the outbox with the next turn, rather late than never."""
         if messages:
             self._inbox.put_relayed(messages)
             self.received(messages)

@@ -6,13 +6,14 @@ import asyncio
 import errno
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from engine.composer import Composer
 from engine.core.model import Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
@@ -25,8 +26,8 @@ from engine.metrics.metrics import Metrics
 from engine.observer import Observer
 from engine.readiness import Readiness, readiness
 from engine.reload import Reloader
-from engine.responders import echo, plain
 from engine.responders.base import Responder
+from engine.responders.openai import OpenAIResponder
 from engine.retention import keep_trimmed
 from engine.rules_reply import change_rules
 from engine.settings import Settings
@@ -34,7 +35,6 @@ from engine.storage.base import OutboxMessage, Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
-from engine.transport.answers import Answers
 from engine.transport.auth import Authenticator
 from engine.transport.delivery import Delivery
 from engine.transport.desk import Desk, ResponseHook
@@ -49,9 +49,9 @@ from engine.transport.peer import Peer
 from engine.transport.reception import Reception
 from engine.transport.routes_about import About
 from engine.transport.sessions import Sessions
+from engine.voices import open_answers, open_voice
 from engine.watching import StoreWatch, look_at_parts, observed
 
-RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
 SWEEP_S = 1.0  # between looks for sessions to which nobody came back
 DRAIN_S = 5.0  # for what was taken in to be durable and acknowledged, before connections are closed
 
@@ -100,11 +100,14 @@ async def build(
     authenticator = _authenticator(settings)
     store = await _open_store(settings, opened)
     hub = Hub(time.monotonic, settings.limits.queue_frames)
-    live, sessions, delivery = _driver(settings, store, rules, hub, observer)
+    voice = await open_voice(settings, responder, opened)
+    live, sessions, delivery, composer = _driver(settings, store, rules, hub, voice, observer)
     opened.push_async_callback(delivery.close)
     await live.start()
     opened.push_async_callback(live.stop)
-    answers = Answers(responder or RESPONDERS[settings.responder], settings.answer_timeout / SECOND, observer=observer)
+    if composer is not None:
+        opened.push_async_callback(composer.close)
+    answers = open_answers(settings, voice, store, live, observer)
     desk = Desk(
         live,
         hub,
@@ -113,7 +116,7 @@ async def build(
         clock=now,
         expires=settings.message_expires,
         on_user_response=on_user_response,
-        is_kept_back=delivery.is_paced,
+        is_kept_back=sessions.is_kept_back,
     )
     opened.push_async_callback(desk.close)
     reception = _reception(settings, desk, hub, sessions, authenticator, observer)
@@ -134,9 +137,18 @@ async def build(
 
 
 def _driver(
-    settings: Settings, store: Store, rules: RuleSet, hub: Hub, observer: Observer
-) -> tuple[Live, Sessions, Delivery]:
+    settings: Settings, store: Store, rules: RuleSet, hub: Hub, voice: Responder | None, observer: Observer
+) -> tuple[Live, Sessions, Delivery, Composer | None]:
     """What makes turns, and what brings their messages to people; each needs the other."""
+    composer: Composer | None = None
+
+    def compose(messages: list[OutboxMessage]) -> None:
+        assert composer is not None
+        composer.compose(messages)
+
+    def is_kept_back(message_id: str) -> bool:
+        return delivery.is_paced(message_id) or (composer is not None and composer.is_composing(message_id))
+
     ledger = Ledger()
     pacer: Pacer[OutboxMessage] = Pacer(settings.limits.messages_per_s)
     delivery = Delivery(hub, ledger, pacer, time.monotonic, observer=observer)
@@ -146,6 +158,7 @@ def _driver(
         clock=now,
         deliver=delivery.deliver,
         after_turn=delivery.after_turn,
+        compose=None if voice is None else compose,
         resume_within=settings.resume_within,
         observer=observer,
     )
@@ -154,12 +167,21 @@ def _driver(
         ledger,
         clock=now,
         resume_within=settings.resume_within,
-        is_kept_back=delivery.is_paced,
+        is_kept_back=is_kept_back,
         observer=observer,
     )
+    if voice is not None:
+        composer = Composer(
+            voice,
+            settings.compose_timeout / SECOND,
+            record=live.submit,
+            hand_over=live.hand_over,
+            by=settings.openai.model if isinstance(voice, OpenAIResponder) else "application",
+            observer=observer,
+        )
     delivery.bind(live, sessions)
     live.on_abandoned(sessions.abandoned)
-    return live, sessions, delivery
+    return live, sessions, delivery, composer
 
 
 def _reception(

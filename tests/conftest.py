@@ -70,7 +70,9 @@ async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
             folder = tmp_path / "rules"
             folder.mkdir(exist_ok=True)
             (folder / "rules.yaml").write_text(rules, encoding="utf-8")
-            hooks = {name: given.pop(name) for name in ("responder", "on_user_response") if name in given}
+            # A word is the setting, a function the test's own.
+            own = [name for name in ("responder", "on_user_response") if callable(given.get(name))]
+            hooks = {name: given.pop(name) for name in own}
             settings = Settings(
                 **{"ws_port": 0, "http_port": 0, "rules": folder, "store": f"sqlite:{tmp_path / 'test.db'}", **given}
             )

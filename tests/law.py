@@ -74,7 +74,9 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "rules_reply": ("core", "loading.diagnostic", "reload", "transport.http_replies"),
     "log_lines": (),
     "logs": ("log_lines", "settings"),
-    "responders": ("core",),
+    "responders": ("core", "settings"),
+    "voices": ("core", "live", "observer", "responders", "settings", "storage.base", "transport.answers"),
+    "composer": ("core", "intake", "observer", "responders.base", "storage.base"),
     "transport": (
         "core",
         "inbox",

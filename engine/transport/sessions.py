@@ -52,7 +52,7 @@ class Sessions:
         self._ledger = ledger
         self._clock = clock
         self._within = resume_within
-        self._is_kept_back = is_kept_back
+        self.is_kept_back = is_kept_back
         self._observer = observer
         self._by_name: dict[str, Session] = {}
         self._by_user: dict[str, dict[str, Session]] = {}  # of each user, by client
@@ -111,7 +111,7 @@ class Sessions:
     def owe(self, session: Session, outgoing: OutboxMessage) -> None:
         """A message of the outbox is for this session, if it is for its client; and for others that may come back."""
         message_id = outgoing.message.id
-        if outgoing.client not in ("", session.client) or self._is_kept_back(message_id):
+        if outgoing.client not in ("", session.client) or self.is_kept_back(message_id):
             return
         session.add(outgoing)
         others = [] if outgoing.client else self._live.resumable(session.user)
