@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.transport import answers
@@ -10,7 +11,7 @@ Answer = str | ResponderFailed
 
 
 async def test_no_more_are_answered_at_once_than_may_be_and_one_that_is_done_makes_room() -> None:
-    go_on = asyncio.Event()
+    go_on, all_told = asyncio.Event(), asyncio.Event()
 
     async def respond(chat: ChatMessage) -> str:
         await go_on.wait()
@@ -19,8 +20,13 @@ async def test_no_more_are_answered_at_once_than_may_be_and_one_that_is_done_mak
     told: dict[str, Answer] = {}
     asked = Answers(respond, 60.0)
 
+    def tell(asker: str, answer: Answer) -> None:
+        told[asker] = answer
+        if len(told) == len(names):
+            all_told.set()
+
     def ask(asker: str) -> bool:
-        return asked.ask(asker, ChatMessage(asker, "hi"), None, lambda answer: told.update({asker: answer}))
+        return asked.ask(asker, ChatMessage(asker, "hi"), None, partial(tell, asker))
 
     names = [str(number) for number in range(answers.ASKERS_MAX)]
     assert all(ask(name) for name in names)
@@ -30,8 +36,7 @@ async def test_no_more_are_answered_at_once_than_may_be_and_one_that_is_done_mak
     assert ask("one who comes when another has gone")
     go_on.set()
     async with asyncio.timeout(20):
-        while len(told) < len(names):
-            await asyncio.sleep(0)
+        await all_told.wait()
     assert ask("one too many")
     await asked.close()
     assert told["0"] == "hello 0"
