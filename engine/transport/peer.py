@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from engine.core.model import Json
+from engine.core.units import SECOND
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.transport.auth import Identity
 from engine.transport.decoding import WireError, bad_frame, decode_json
@@ -53,8 +54,8 @@ class Peer:
     """
 
     __slots__ = (
-        "_acks", "_address", "_bad_in_a_row", "_credentials", "_identity", "_in_flight", "_insistence", "_is_gone",
-        "_later", "_plain", "_reception", "_session", "_task", "_user", "connection", "on_idle", "outgoing",
+        "_acks", "_address", "_bad_in_a_row", "_credentials", "_expiry", "_identity", "_in_flight", "_insistence",
+        "_is_gone", "_later", "_plain", "_reception", "_session", "_task", "_user", "connection", "on_idle", "outgoing",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +78,7 @@ class Peer:
         self._task: asyncio.Task[None] | None = None
         self._is_gone = False
         self._user: str | None = None
+        self._expiry: asyncio.TimerHandle | None = None
         reception.hub.connect(connection, outgoing)
         reception.observer.connected("websocket", 0)
 
@@ -116,6 +118,8 @@ class Peer:
         self._reception.hub.disconnect(self.connection)
         self._reception.observer.disconnected("websocket", self.level)
         self._reception.desk.answers.cancel(self.connection)
+        if self._expiry is not None:
+            self._expiry.cancel()
         if self._user is not None:
             self._reception.admission.released_user(self._user)
         session, self._session = self._session, None
@@ -139,6 +143,9 @@ class Peer:
     def _take(self, value: Json) -> None:
         if self._session is not None:
             if isinstance(value, dict) and value.get("type") == "hello":
+                if "resume" not in value:
+                    # Begun anew, it would take this connection for that of another device, and close it.
+                    raise bad_frame('expected "resume" in a hello that is not the first of its connection')
                 self._start(self._greet(value))
             else:
                 self._hear(self._session, value)
@@ -170,6 +177,16 @@ class Peer:
         self._plain = None
         self.outgoing.reply(self._reception.welcome(session))
         session.attach(self.outgoing, "websocket")
+        self._expire(session.expires_at)
+
+    def _expire(self, at: int | None) -> None:
+        """Let go of the connection when its token is too old; nothing that waits for its user is lost by that."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if at is not None:
+            left_s = (at - self._reception.clock()) / SECOND
+            self._expiry = asyncio.get_running_loop().call_later(left_s, self.outgoing.close, *UNAUTHORIZED)
 
     def _count_for(self, user: str) -> None:
         """The connection is one of this user's. Raises `WireError` where there are enough."""
@@ -218,6 +235,7 @@ class Peer:
         if self._plain is None:
             self._identity = self._reception.authenticator.client(self._credentials)
             self._plain = PlainSession(self.connection, self._identity)
+            self._expire(self._identity.expires_at)
         actions = self._plain.receive(value, depth_max=self._reception.depth_max)
         if all(isinstance(action, Reply) for action in actions):
             for action in actions:
