@@ -113,6 +113,10 @@ class Connection(asyncio.Protocol):
             self._request += data
             self._open()
 
+    def eof_received(self) -> None:
+        """Nothing more comes. The transport closes by itself, once what it holds has been read, if it ever is."""
+        self._cut_off_later()
+
     def pause_writing(self) -> None:
         self._is_full = True
 
@@ -164,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._outgoing.close(code, reason)
             self.flush()
         elif self._stage is _Stage.OPENING:
-            self._transport.close()
+            self._close()
 
     def flush(self) -> None:
         """Write what waits, as much as the transport takes; and when all has been taken, the close frame."""
@@ -288,9 +292,7 @@ class Connection(asyncio.Protocol):
     def _say_goodbye(self, code: int, reason: str) -> None:
         """Called again until everything before it has gone."""
         self._code = code
-        if self not in self._door.closings:
-            log.debug("= closing", address=self._address, code=code)
-            self._door.closings.begin(self, self._door.loop.time())
+        self._cut_off_later()
         if not self._is_full:
             self._transport.write(close_frame(code, reason))
             self._stage = _Stage.CLOSING
@@ -301,15 +303,13 @@ class Connection(asyncio.Protocol):
     def _end(self, last: bytes) -> None:
         """The client has sent its close frame, or something after which nothing can be read."""
         if self._stage is _Stage.CLOSING:
-            self._stage = _Stage.OVER
-            self._transport.close()
+            self._close()
             return
         self._transport.write(last)
         self._code = self._reader.ending_code
         self._outgoing.close(self._code)
         if self._reader.ended_by_client:
-            self._stage = _Stage.OVER
-            self._transport.close()
+            self._close()
         else:
             self._linger(f"closed with {self._code}")
 
@@ -319,7 +319,17 @@ class Connection(asyncio.Protocol):
         self._stage = _Stage.OVER
         self._request = b""
         if self._transport.can_write_eof():
+            self._cut_off_later()
             self._transport.write_eof()
-            self._door.closings.begin(self, self._door.loop.time())
         else:
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._stage = _Stage.OVER
+        self._cut_off_later()
+        self._transport.close()
+
+    def _cut_off_later(self) -> None:
+        """Whatever is being waited for, the line is cut when the time for a closing is up; it runs once."""
+        if self not in self._door.closings:
+            self._door.closings.begin(self, self._door.loop.time())

@@ -96,7 +96,14 @@ class WebSocketDoor:
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """The port that is listened on (``port``, or a free one for 0). Raises OSError."""
         self.loop = asyncio.get_running_loop()
-        self._listener = await self.loop.create_server(lambda: Connection(self), host, port, ssl=tls, backlog=BACKLOG)
+        self._listener = await self.loop.create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else self._handshakes.span_s,
+            backlog=BACKLOG,
+        )
         self._look()
         self._visit()
         return int(self._listener.sockets[0].getsockname()[1])

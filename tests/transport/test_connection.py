@@ -433,6 +433,21 @@ async def test_who_does_not_read_is_cut_off_when_the_connection_is_closed(world:
     assert await within(peer.left) == 4002
 
 
+@pytest.mark.parametrize(
+    "farewell", [Frame(CLOSE, Close(1000, "").serialize()).serialize(mask=True), b""], ids=["a close", "an end"]
+)
+@on_both_loops
+async def test_who_leaves_without_taking_what_is_on_its_way_is_cut_off(world: World, farewell: bytes) -> None:
+    await world.listen(closing_s=AT_ONCE_S)
+    _, writer = await world.line()
+    peer = await world.peer()
+    for _ in range(100):
+        peer.outgoing.put("x" * 400_000)
+    writer.write(farewell)
+    writer.write_eof()
+    await within(peer.left)
+
+
 @on_both_loops
 async def test_the_closing_of_a_busy_connection_is_heard(world: World) -> None:
     world.is_busy_after_each = True
