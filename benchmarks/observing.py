@@ -33,7 +33,9 @@ RULES = """
 version: 1
 rules:
   - {id: failing, trigger: {event: {event: test.failed}}, cooldown: 1m, message: {type: suggestion, text: A hint?}}
-  - {id: often, trigger: {count: {event: test.failed, at_least: 3, within: 5m}}, message: {type: question, text: Stuck?}}
+  - id: often
+    trigger: {count: {event: test.failed, at_least: 3, within: 5m}}
+    message: {type: question, text: Stuck?}
   - {id: idle, trigger: {inactivity: 5m}, message: {type: notification, text: Still there?}}
 """
 

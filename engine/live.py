@@ -171,7 +171,7 @@ class Live:
             self._wake_up.set()
 
     def relayed(self, messages: list[OutboxMessage]) -> None:
-        """These have reached all whom they are for: they leave the outbox with the next turn, rather late than never."""
+        """These have reached all: they leave the outbox with the next turn. Until then rather twice than never."""
         if messages:
             self._inbox.put_relayed(messages)
             self.received(messages)

@@ -29,6 +29,8 @@ KeyError: '{SAID}'
 
 
 def told(**result: Any) -> list[dict[str, Any]]:
+    # A server that another test started may have set the level of all lines.
+    structlog.reset_defaults()
     with structlog.testing.capture_logs() as lines:
         tell(TurnResult(**result))
     return [dict(line) for line in lines]

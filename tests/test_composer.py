@@ -1,4 +1,4 @@
-"""Messages that a responder writes: through a real server, and by the composer alone where the server cannot show it."""
+"""Messages that a responder writes: through a real server, and by the composer alone."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ async def test_a_model_writes_the_message_and_a_replay_needs_none(start_server: 
         [message] = await messages_of(server, opened, 1, test="t1")
         assert message["message"] == "Look at the loop."
         assert "prompt" not in message
-        assert model.asked[0]["messages"] == [
-            {"role": "user", "content": "Offer a hint about t1 in a sentence."}
-        ]
+        assert model.asked[0]["messages"] == [{"role": "user", "content": "Offer a hint about t1 in a sentence."}]
         [composed] = [data for kind, data in await events(server) if kind == "message.composed"]
         assert composed == {"message_id": message["id"], "text": "Look at the loop.", "by": "tutor"}
         path = server.settings.store.removeprefix("sqlite:")

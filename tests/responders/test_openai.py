@@ -72,7 +72,8 @@ async def test_an_answer_may_come_whole() -> None:
 
 
 @pytest.mark.parametrize("first", [
-    replying(500, "oh"), replying(503, {"error": "busy"}, **{"Retry-After": "0"}), replying(429, "slow down"), breaking(),
+    replying(500, "oh"), replying(503, {"error": "busy"}, **{"Retry-After": "0"}), replying(429, "slow down"),
+    breaking(),
 ])  # fmt: skip
 async def test_what_failed_before_a_word_was_said_is_asked_again(first: Answer) -> None:
     async with talking(first, saying("Yes"), retries=1) as (responder, model):

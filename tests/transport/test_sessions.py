@@ -1,4 +1,4 @@
-"""Sessions on a driver whose turns are taken by hand: who has one, who takes one up again, what reaches which device."""
+"""Sessions on a driver whose turns are taken by hand: who has one, and what reaches which device."""
 
 from __future__ import annotations
 

@@ -163,9 +163,7 @@ async def test_messages_are_numbered_and_those_not_received_come_again(server: S
     assert (message["id"], message["seq"]) == (messages[2]["id"], 3)
 
 
-async def test_a_session_goes_on_in_the_next_process_and_loses_nothing(
-    server: Server, opened: AsyncExitStack
-) -> None:
+async def test_a_session_goes_on_in_the_next_process_and_loses_nothing(server: Server, opened: AsyncExitStack) -> None:
     settings = server.settings
     await server.stop()
     async with Server(settings) as server:
