@@ -5,9 +5,9 @@
 **Messages.** A message is *owed* to a device of level 1 if a session that the device knew of (by its `welcome`) was
 open when it was decided, and did not end later; unless it has expired, its rule has withdrawn it, or the user has
 answered, dismissed or muted it. What is owed is received once, told apart by its id. And every message of a user of
-level 1 has been received by one device at least, however long the others were gone: a device that was gone for longer than
-`resume_within`, so that its session ended, is owed only what no other device has received. To a plain client a message
-is handed, which can be lost with the connection, as docs/protocol.md says; it is owed none.
+level 1 has been received by one device at least, however long the others were gone: a device that was gone for longer
+than `resume_within`, so that its session ended, is owed only what no other device has received. To a plain client a
+message is handed, which can be lost with the connection, as docs/protocol.md says; it is owed none.
 
 Nobody receives what was not decided, and one `asked` makes one message, whatever was sent how often.
 """
