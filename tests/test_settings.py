@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.units import SECOND
+from engine.core.units import DAY, SECOND
 from engine.settings import Auth, Limits, Log, OpenAI, Settings, Telemetry, Tls, Tokens
 from engine.settings_file import SettingsErrors, read_settings
 
@@ -147,3 +147,128 @@ def test_a_file_that_is_not_utf_8_is_a_mistake(tmp_path: Path) -> None:
     path.write_bytes(b"host: \xff")
     with pytest.raises(SettingsErrors, match="expected UTF-8, got something else at byte 6"):
         read_settings(path, {})
+
+
+SECRETS = {
+    "PROACTIVE_AUTH_TOKENS_SECRET": ("auth: {tokens: {secret: %s}}", lambda settings: settings.auth.tokens.secret),
+    "PROACTIVE_OPENAI_API_KEY": ("openai: {api_key: %s}", lambda settings: settings.openai.api_key),
+}
+SECRET_TEXT = "do-not-show-this-0123456789-0123456789"
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, variable: str) -> None:
+    for written in (SECRET_TEXT, f'"{SECRET_TEXT}"', f"[{SECRET_TEXT}]", "8989898989"):
+        with pytest.raises(SettingsErrors) as refused:
+            read_settings(write(tmp_path, SECRETS[variable][0] % written), {})
+        assert SECRET_TEXT not in str(refused.value)
+        assert "8989898989" not in str(refused.value)
+    assert f"set {variable}, or {variable}_FILE to the name of a file" in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_secret_comes_from_the_environment_or_from_a_file_that_it_names(
+    tmp_path: Path, variable: str, end: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(SECRET_TEXT + end, newline="")
+    for environment in ({variable: SECRET_TEXT}, {f"{variable}_FILE": str(file)}):
+        assert SECRETS[variable][1](read_settings(write(tmp_path, ""), environment)) == SECRET_TEXT
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "expected a file that holds the secret, cannot read it: no such file or directory"),
+        (b"", "expected a secret, got nothing; unset the variable if there is none"),
+        (b" \n", "expected a secret, got nothing"),
+        (b"\xff" * 32, "expected a file in UTF-8, got something else"),
+        (b"one\ntwo", "expected a secret on one line, got line breaks or other control characters"),
+        (b"a" * (64 * 1024 + 1), "expected a file of at most 64 KiB, got a larger one"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_told(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsErrors) as refused:
+        read_settings(write(tmp_path, ""), {"PROACTIVE_OPENAI_API_KEY_FILE": str(file)})
+    assert str(refused.value).startswith(f"PROACTIVE_OPENAI_API_KEY_FILE: {said}")
+
+
+def test_of_a_secret_and_a_file_that_holds_it_only_one_can_be_meant(tmp_path: Path) -> None:
+    environment = {"PROACTIVE_OPENAI_API_KEY": "k", "PROACTIVE_OPENAI_API_KEY_FILE": str(write(tmp_path, "k"))}
+    with pytest.raises(SettingsErrors, match="expected this or PROACTIVE_OPENAI_API_KEY, got both"):
+        read_settings(None, environment)
+
+
+def test_no_secret_shows_in_what_is_printed(tmp_path: Path) -> None:
+    settings = read_settings(write(tmp_path, ""), dict.fromkeys(SECRETS, SECRET_TEXT))
+    assert SECRET_TEXT not in repr(settings) + str(settings)
+    assert "@" not in str(settings)
+    with pytest.raises(SettingsErrors) as refused:
+        read_settings(write(tmp_path, "openai: {url: 'htp://me:word-of-mine@host'}"), {})
+    assert "word-of-mine" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "error"),
+    [
+        ("auth: {tokens: {}}", {}, "FILE:1:16: HS256 needs a secret; set PROACTIVE_AUTH_TOKENS_SECRET"),
+        (
+            "auth: {tokens: {}}",
+            {"PROACTIVE_AUTH_TOKENS_SECRET": "s" * 31},
+            "PROACTIVE_AUTH_TOKENS_SECRET: expected a secret of at least 32 bytes, got 31; make one: openssl",
+        ),
+        ("auth: {tokens: {jwks: a}}", SECRET, 'FILE:1:23: expected no file of keys with "HS256"'),
+        ("auth: {tokens: {algorithm: ES256}}", {}, "FILE:1:28: ES256 needs auth.tokens.jwks"),
+        ("auth: {tokens: {algorithm: RS256, jwks: a}}", SECRET, "PROACTIVE_AUTH_TOKENS_SECRET: expected no secret"),
+        ("auth: {tokens: {algorithm: none}}", {}, 'FILE:1:28: expected "HS256", "RS256" or "ES256", got "none"'),
+        ("tls: {key: a}", {}, 'FILE:1:6: missing key "certificate"'),
+        ("", {"PROACTIVE_TLS_KEY": "a"}, "PROACTIVE_TLS_KEY: tls needs its certificate as well"),
+        ("origins: [https://a.example/]", {}, "FILE:1:11: expected an origin such as"),
+        ("origins: ['*']", {}, "FILE:1:12: expected an origin such as"),
+        ("limits: {connections: 0}", {}, "FILE:1:23: expected a whole number from 1"),
+        ("", {"PROACTIVE_HOST": "0.0.0.0"}, "PROACTIVE_HOST: expected a loopback address"),
+        ("openai: {url: ftp://x}", {}, "FILE:1:15: expected an address such as"),
+        ("telemetry: {otlp: x}", {}, "FILE:1:19: expected an address such as"),
+    ],
+)
+def test_what_cannot_be_served_is_told_where_it_was_written(
+    tmp_path: Path, text: str, environment: dict[str, str], error: str
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsErrors) as refused:
+        read_settings(path, environment)
+    assert str(refused.value).startswith(error.replace("FILE", str(path), 1))
+
+
+def test_who_only_looks_for_the_server_needs_no_secrets_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "host: 0.0.0.0\nauth: {tokens: {}, backend_keys: keys.json}\n")
+    settings = read_settings(path, {}, to_serve=False)
+    assert settings.auth.tokens == Tokens()
+    with pytest.raises(SettingsErrors):
+        read_settings(path, {})
+
+
+def test_all_paths_of_a_file_are_seen_from_its_folder_and_those_of_the_environment_are_not(tmp_path: Path) -> None:
+    text = "tls: {certificate: c, key: k}\nauth: {backend_keys: b, tokens: {algorithm: ES256, jwks: j}}\n"
+    settings = read_settings(write(tmp_path, text), {"PROACTIVE_TLS_KEY": "other"})
+    assert settings.tls == Tls(tmp_path / "c", Path("other"))
+    assert settings.auth == Auth(Tokens("ES256", jwks=tmp_path / "j"), tmp_path / "b")
+
+
+def test_lists_flags_and_no_limit_can_be_said_in_the_environment(tmp_path: Path) -> None:
+    environment = {
+        "PROACTIVE_ORIGINS": "https://a.example, http://b.example:8080",
+        "PROACTIVE_AUTH_ANONYMOUS_CHAT": "false",
+        "PROACTIVE_LIMITS_CONNECTIONS": "none",
+        "PROACTIVE_KEEP": "90d",
+    }
+    settings = read_settings(write(tmp_path, "keep: none\nlimits: {connections: 5}\n"), environment)
+    assert settings.origins == ("https://a.example", "http://b.example:8080")
+    assert not settings.auth.anonymous_chat
+    assert settings.limits.connections is None
+    assert settings.keep == 90 * DAY
+    assert read_settings(write(tmp_path, "origins: [https://a.example]"), {"PROACTIVE_ORIGINS": ""}).origins == ()

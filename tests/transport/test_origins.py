@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from engine.settings import Auth, Settings, Tokens
@@ -68,3 +70,12 @@ def test_a_page_may_speak_if_it_is_listed_or_of_this_machine(origin: str | None,
 def test_a_page_whose_name_was_led_here_is_known_by_it(host: str | None, allowed: bool) -> None:
     assert LOCAL.allows_host(host) is allowed
     assert PUBLIC.allows_host(host), "where tokens are asked for, servers before this one may call it as they like"
+
+
+async def test_a_page_whose_name_was_led_here_gets_nothing(start_server: Any) -> None:
+    server = await start_server()
+    async with aiohttp.ClientSession(server.http_url) as http:
+        for host, status in (("evil.example:7777", 403), ("localhost:7777", 200)):
+            async with http.get("/users/ann/timeline", headers={"Host": host}) as response:
+                assert response.status == status
+                assert "expected the header Host" in await response.text() or status == 200
