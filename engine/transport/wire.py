@@ -31,8 +31,6 @@ from engine.transport.feedback import ENVELOPE, read_outcome, read_preferences
 FRAME_BYTES_MAX = 64 * 1024
 EVENTS_MAX = 500  # in one frame, and in one request
 
-# Pages on this machine. Any other page that a person happens to visit must not speak in their name.
-LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 
 # Told by the server alone: a client that could claim them could open and end the sessions of others.
 RESERVED_TYPES = frozenset({"session.start", "session.end"})
