@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_retention import FIRST, START, STEPS, THIRD, play, rules
+from test_retention import FIRST, SECOND, START, THIRD, play, rules
+from test_retention import steps as steps_with
 
 from engine.core.model import Event
 from engine.core.units import HOUR, MINUTE
@@ -23,6 +24,8 @@ from engine.storage.base import Entry, Fold, Store, StoreError
 from engine.storage.memory import MemoryStore
 from engine.storage.sqlite import SqliteStore
 from engine.turn import Turns
+
+STEPS = steps_with("tick", "time", FIRST, SECOND, THIRD)
 
 
 async def new_store(kind: str, folder: str) -> Store:

@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import StartServer
 from websockets.asyncio.client import ClientConnection, connect
 
 from engine import Server
@@ -66,7 +65,7 @@ async def readiness(server: Server) -> tuple[int, dict[str, Any]]:
 
 
 async def test_a_full_store_is_told_to_everybody_and_got_over_without_a_restart(
-    start_server: StartServer, small_disk: Path | None, tmp_path: Path
+    start_server: Any, small_disk: Path | None, tmp_path: Path
 ) -> None:
     path = (small_disk or tmp_path) / "live.db"
     server = await start_server(store=f"sqlite:{path}")

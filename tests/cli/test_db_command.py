@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import StartServer
 from websockets.asyncio.client import connect
 
 from engine import Server
@@ -80,9 +79,7 @@ def rows(path: Path, query: str) -> list[Any]:
         db.close()
 
 
-async def test_beside_a_running_server_a_file_is_checked_packed_and_copied(
-    start_server: StartServer, tmp_path: Path
-) -> None:
+async def test_beside_a_running_server_a_file_is_checked_packed_and_copied(start_server: Any, tmp_path: Path) -> None:
     path, copy = tmp_path / "live.db", tmp_path / "copy.db"
     server = await start_server(store=f"sqlite:{path}", limits=UNHURRIED)
     async with talking(server, "ann") as acknowledged:
@@ -111,7 +108,7 @@ async def test_beside_a_running_server_a_file_is_checked_packed_and_copied(
     assert run("check", copy, "--verify").returncode == 0
 
 
-async def test_room_that_has_become_free_is_given_back(start_server: StartServer, tmp_path: Path) -> None:
+async def test_room_that_has_become_free_is_given_back(start_server: Any, tmp_path: Path) -> None:
     path = tmp_path / "live.db"
     server = await start_server(store=f"sqlite:{path}", limits=UNHURRIED)
     async with talking(server, "ann") as acknowledged:
@@ -128,7 +125,7 @@ async def test_room_that_has_become_free_is_given_back(start_server: StartServer
 
 
 @pytest.fixture
-async def store_file(start_server: StartServer, tmp_path: Path) -> Path:
+async def store_file(start_server: Any, tmp_path: Path) -> Path:
     """Of a server that has ended: one user, who was sent something."""
     path = tmp_path / "ended.db"
     server = await start_server(store=f"sqlite:{path}", limits=UNHURRIED)
