@@ -66,12 +66,10 @@ class Composer:
                 continue
             self._composing.add(outgoing.message.id)
             self._waiting.append((outgoing, self._clock()))
-        while self._waiting and len(self._tasks) < AT_ONCE:
-            task = asyncio.get_running_loop().create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            if len(self._tasks) >= len(self._waiting):
-                break
+            if len(self._tasks) < AT_ONCE:
+                task = asyncio.get_running_loop().create_task(self._work())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     def is_composing(self, message_id: str) -> bool:
         """Whether a message is being written; nobody else is to hand it over meanwhile."""

@@ -141,6 +141,17 @@ async def test_so_many_are_written_at_once_and_each_is_handed_over_once() -> Non
     await world.composer.close()
 
 
+async def test_what_comes_while_others_are_written_is_written_beside_them() -> None:
+    world = World()
+    world.composer.compose([outgoing(f"m{number}") for number in range(AT_ONCE - 3)])
+    await asyncio.sleep(0)
+    world.composer.compose([outgoing(f"n{number}") for number in range(3)])
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert world.asked == AT_ONCE
+    await world.composer.close()
+
+
 async def test_beyond_what_may_wait_messages_say_their_plain_text_at_once() -> None:
     world = World()
     world.composer.compose([outgoing(f"m{number}") for number in range(WAITING_MAX + 1)])

@@ -39,8 +39,9 @@ class Conversations:
             except Exception as error:
                 log.error("! conversation not read", user_id=user, why=f"{type(error).__name__}: {error}")
                 return ()
-            turns = self._of(user)
-            turns.extendleft(reversed([turn for event in events if (turn := _turn_of(event)) is not None]))
+            # Another message of the user may have brought it meanwhile, and more may have been said since.
+            if user not in self._by_user:
+                self._of(user).extend([turn for event in events if (turn := _turn_of(event)) is not None])
         self._by_user.move_to_end(user)
         return _within(self._by_user[user])
 

@@ -19,7 +19,7 @@ import structlog
 from aiohttp.http_exceptions import BadHttpMessage
 
 from engine.core.units import SECOND
-from engine.responders.base import ANSWER_LENGTH_MAX, COMPOSE_MODE, ChatMessage, ResponderFailed
+from engine.responders.base import ANSWER_LENGTH_MAX, COMPOSE_MODE, ChatMessage, ResponderFailed, Turn
 from engine.responders.breaker import Breaker
 from engine.settings import OpenAI
 
@@ -80,8 +80,12 @@ class OpenAIResponder:
             self._note_failure(failure.why)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            # Too late for whoever asked is a failure of who was asked; that somebody left is not.
+            # Whether whoever asked left or ran out of patience cannot be told apart: it counts for nothing.
             self._breaker.given_up()
+            raise
+        except Exception as error:
+            # A fault of ours. Whoever is admitted tells the breaker what came of it, or nobody is admitted any more.
+            self._note_failure(type(error).__name__)
             raise
         if not begun:
             self._note_failure("an answer without a word")
@@ -115,7 +119,9 @@ class OpenAIResponder:
                 await asyncio.sleep(wait)
 
     async def _one_try(self, message: ChatMessage) -> AsyncGenerator[str, None]:
-        first_token_s = self._settings.first_token / SECOND
+        # Of an answer that comes whole nothing can be seen before all of it is there; how long that may take, and how
+        # long the rest of a stream may, the asker says.
+        first_token_s = self._settings.first_token / SECOND if self._settings.stream else None
         deadline = asyncio.timeout(first_token_s)
         try:
             async with (
@@ -125,13 +131,12 @@ class OpenAIResponder:
                 ) as response,
             ):
                 if response.status != 200:
-                    raise await _refused(self._url, response)
+                    raise await self._refused(response)
                 if not self._settings.stream:
                     yield _whole(await _body(response))
                     return
                 async with aclosing(_deltas(response)) as deltas:
                     async for delta in deltas:
-                        # It has begun; how long all of it may take, the asker says.
                         deadline.reschedule(None)
                         yield delta
         except TimeoutError:
@@ -139,11 +144,24 @@ class OpenAIResponder:
                 raise _TryAgain(f"{self._url} stopped in the middle of an answer") from None
             raise _TryAgain(f"{self._url} said nothing within {first_token_s:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise _TryAgain(f"{self._url}: {type(error).__name__}: {str(error)[:WHY_LENGTH_MAX]}") from None
+            raise _TryAgain(f"{self._url}: {type(error).__name__}: {self._told(error)}") from None
         except (ValueError, BadHttpMessage) as error:
             # A line that is longer than any of a completion is no line of one.
-            why = f"{self._url} answered what no completion is: {str(error)[:WHY_LENGTH_MAX]}"
+            why = f"{self._url} answered what no completion is: {self._told(error)}"
             raise ResponderFailed(_WENT_WRONG, why) from None
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> Exception:
+        body = (await response.content.read(LINE_BYTES_MAX)).decode(errors="replace")
+        why = f"{self._url} answered {response.status}: {self._told(' '.join(body.split()))}"
+        if response.status in RETRIED:
+            return _TryAgain(why, _seconds(response.headers.get("Retry-After")))
+        return ResponderFailed(_WENT_WRONG, why)
+
+    def _told(self, why: object) -> str:
+        """What the server or the connection says of a failure, short, and without the key: some say it back."""
+        text = str(why)
+        key = self._settings.api_key
+        return (text.replace(key, "…") if key else text)[:WHY_LENGTH_MAX]
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -157,26 +175,23 @@ class OpenAIResponder:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def _question(self, message: ChatMessage) -> dict[str, Any]:
-        said = [{"role": turn.role, "content": turn.text} for turn in message.history]
         system = self._settings.system
         text = message.message
         if message.context and message.mode != COMPOSE_MODE:
             text = f"{text}\n\nContext: {json.dumps(message.context, ensure_ascii=False)}"
+        said: list[dict[str, str]] = []
+        for turn in (*message.history, Turn("user", text)):
+            # The templates of some models refuse turns that do not alternate, beginning with the user's: a question may
+            # have had no answer, and of a long conversation the beginning is left out.
+            if said and said[-1]["role"] == turn.role:
+                said[-1]["content"] += f"\n\n{turn.text}"
+            elif said or turn.role == "user":
+                said.append({"role": turn.role, "content": turn.text})
         return {
             "model": self._settings.model,
             "stream": self._settings.stream,
-            "messages": [
-                *([{"role": "system", "content": system}] if system else []), *said, {"role": "user", "content": text},
-            ],
-        }  # fmt: skip
-
-
-async def _refused(url: str, response: aiohttp.ClientResponse) -> Exception:
-    body = (await response.content.read(LINE_BYTES_MAX)).decode(errors="replace")
-    why = f"{url} answered {response.status}: {' '.join(body.split())[:WHY_LENGTH_MAX]}"
-    if response.status in RETRIED:
-        return _TryAgain(why, _seconds(response.headers.get("Retry-After")))
-    return ResponderFailed(_WENT_WRONG, why)
+            "messages": [*([{"role": "system", "content": system}] if system else []), *said],
+        }
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -217,14 +232,14 @@ def _delta(chunk: Any) -> str:
     if not isinstance(chunk, dict):
         raise ValueError("expected a chunk as an object")
     if "error" in chunk:
-        raise ValueError(f"an error in the stream: {json.dumps(chunk['error'])[:WHY_LENGTH_MAX]}")
-    choices = chunk.get("choices")
-    if not choices:  # the last chunk may have the usage alone
-        return ""
-    content = choices[0].get("delta", {}).get("content") if isinstance(choices[0], dict) else None
-    if content is not None and not isinstance(content, str):
-        raise ValueError("expected the content of a chunk to be a string")
-    return content or ""
+        raise ValueError(f"an error in the stream: {json.dumps(chunk['error'])}")
+    match chunk.get("choices"):
+        case [{"delta": {"content": str() as content}}, *_]:
+            return content
+        case [{"delta": {"content": content}}, *_] if content is not None:
+            raise ValueError("expected the content of a chunk to be a string")
+    # The first chunk may have the role alone, the last the usage.
+    return ""
 
 
 def _whole(answer: Any) -> str:

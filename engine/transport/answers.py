@@ -90,9 +90,10 @@ class Answers:
         if self._conversation is not None:
             history = await self._conversation.history(chat.user)
             if history and history[-1] == Turn("user", chat.message):
-                history = history[:-1]
+                history = history[:-1]  # the log has it already, and so what was read of the log
+            else:
+                self._conversation.heard(chat.user, chat.message)
             chat = replace(chat, history=history)
-            self._conversation.heard(chat.user, chat.message)
         began = time.monotonic()
         outcome: Asked = "cancelled"
         try:

@@ -14,7 +14,7 @@ from aiohttp import web
 Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
 
-def chunk(content: str | None) -> bytes:
+def chunk(content: Any) -> bytes:
     body = {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": content}}]}
     return f"data: {json.dumps(body)}\n\n".encode()
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from engine.core.units import SECOND
 from engine.responders.base import ChatMessage, ResponderFailed, Turn, ask
@@ -91,6 +92,9 @@ async def test_what_failed_before_a_word_was_said_is_asked_again(first: Answer) 
         (streaming(DONE), "without a word"), (streaming(b"data: [1]\n\n"), "expected a chunk"),
         (streaming(b"data: " + b"x" * 5_000_000 + b"\n\n"), "no completion"),
         (streaming(b"\xff\xfe\n\n"), "no completion"),
+        (replying(401, f"no such key as {KEY}"), "no such key as …"),
+        (streaming(b'data: {"error": "no such key as ' + KEY.encode() + b'"}\n\n'), "no such key as …"),
+        (streaming(chunk(7)), "expected the content of a chunk to be a string"),
     ],
 )  # fmt: skip
 async def test_what_no_repetition_mends_is_asked_once(bad: Answer, why: str) -> None:
@@ -107,6 +111,57 @@ async def test_a_whole_answer_that_is_none_is_a_failure(bad: Answer) -> None:
     async with talking(bad, stream=False) as (responder, _):
         with pytest.raises(ResponderFailed, match="no completion"):
             await answer(responder)
+
+
+async def test_a_whole_answer_may_take_longer_than_the_beginning_of_a_stream() -> None:
+    leave = asyncio.Event()
+
+    async def when_let(request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
+        await leave.wait()
+        return await whole("Yes")(request, asked)
+
+    # Were there a deadline of no time at all, nothing could be answered.
+    async with talking(when_let, stream=False, first_token=0) as (responder, model):
+        asking = asyncio.ensure_future(answer(responder))
+        async with asyncio.timeout(WITHIN_S):
+            await model.somebody_asked.wait()
+            leave.set()
+            assert await asking == "Yes"
+
+
+@pytest.mark.parametrize("said", [
+    b'data: {"choices": [{"delta": null}]}\n\n', b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n',
+    b'data: {"choices": {"a": 1}}\n\n', b'data: {"choices": [], "usage": {}}\n\n',
+    b"event: x\n", b": ping\n\n", b"\r\n",
+])  # fmt: skip
+async def test_what_has_no_words_is_passed_over(said: bytes) -> None:
+    async with talking(streaming(said, chunk("Yes"), said, DONE)) as (responder, _):
+        assert await answer(responder) == "Yes"
+
+
+async def test_a_word_may_come_byte_by_byte() -> None:
+    text = chunk("Größe").replace(b"\\u00f6", "ö".encode())
+    async with talking(streaming(*[bytes([byte]) for byte in text + DONE])) as (responder, _):
+        assert await answer(responder) == "Größe"
+
+
+async def test_turns_alternate_from_the_users_first_whatever_became_of_the_answers() -> None:
+    turns = (Turn("assistant", "0"), Turn("user", "1"), Turn("user", "2"), Turn("assistant", "3"), Turn("user", "4"))
+    async with talking(saying("Yes")) as (responder, model):
+        await ask(responder, ChatMessage("laptop", "5", context={"file": "a.py"}, history=turns), WITHIN_S)
+    assert [(one["role"], one["content"]) for one in model.asked[0]["messages"]] == [
+        ("user", "1\n\n2"), ("assistant", "3"), ("user", '4\n\n5\n\nContext: {"file": "a.py"}'),
+    ]  # fmt: skip
+
+
+async def test_an_answer_too_deep_to_be_read_lets_others_be_asked_afterwards() -> None:
+    deep = streaming(b"data: " + b"[" * 200_000 + b"\n\n")
+    async with talking(replying(500, ""), deep, saying("Yes"), break_after=1, break_for=0) as (responder, model):
+        for _ in range(2):
+            with pytest.raises(ResponderFailed):
+                await answer(responder)
+        assert await answer(responder) == "Yes"
+    assert len(model.asked) == 3
 
 
 async def test_what_broke_after_the_first_word_is_not_asked_again() -> None:
