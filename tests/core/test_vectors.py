@@ -161,6 +161,8 @@ def test_the_language_means_what_the_vectors_say(vector: dict[str, Any]) -> None
         assert (None if decision.reason is None else explain(decision.reason)) == reason
     for decision, drawn in zip(decisions, vector.get("drawn", []), strict=bool(vector.get("drawn"))):
         assert [decision.variant, decision.probability] == drawn
+    for decision, prompt in zip(decisions, vector.get("prompts", []), strict=bool(vector.get("prompts"))):
+        assert (None if decision.message is None else decision.message.prompt) == prompt
     assert outcomes_of(decisions)["held"] == len(state.held)
 
     again, state_again = run(vector, through_bytes=True)

@@ -152,6 +152,7 @@ def test_of_several_that_could_have_moved_the_nearest_has():
         (on().replace("question", "suggestion"), "    type: question → suggestion"),
         (on().replace("'Hm?'", "'Hm?', options: [Yes, No]"), "    options: none → Yes, No"),
         (on().replace("'Hm?'", "'Hm?', data: {a: 1}"), "    data: not the same"),
+        (on().replace("'Hm?'", "'Hm?', compose: 'Ask  {{ event.type }}.'"), '    + "Ask t."'),
     ],
 )
 def test_other_words_at_the_same_moment_are_a_rewording(edited, line):

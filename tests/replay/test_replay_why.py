@@ -292,6 +292,18 @@ def test_where_no_way_is_found_past_a_gate_the_candidate_is_told_of() -> None:
     assert "would have made a candidate, though no message" in on_one_line(found)
 
 
+def test_of_a_message_that_is_to_be_written_the_prompt_is_told() -> None:
+    sources = {
+        "rules.yaml": rules_of("trigger: {event: note}")["rules.yaml"].replace(
+            "question,", "question, compose: 'Ask  {{ event.n }}.',"
+        )
+    }
+    found = asked(sources, [happened(0, "note", n=1)], at=0)
+    assert 'to be written by "Ask 1."' in on_one_line(found)
+    assert as_json(found)["candidates"][0]["prompt"] == "Ask  1."
+    assert as_json(asked(rules_of("trigger: {event: note}"), [happened(0, "note")]))["candidates"][0]["prompt"] is None
+
+
 def test_for_a_sequence_the_steps_are_told_and_for_a_count_what_it_counted() -> None:
     sources = rules_of("trigger: {sequence: {steps: [a, b], within: 5m}}")
     events = [happened(0, "a", test=1), happened(5, "c"), happened(9, "b", test=2)]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 
 from engine.responders import echo, plain
-from engine.responders.base import ANSWER_LENGTH_MAX, ChatMessage, ResponderFailed, ask, check_responder
+from engine.responders.base import ANSWER_LENGTH_MAX, ChatMessage, ResponderFailed, Turn, ask, check_responder
 
 CHAT = ChatMessage("ann", "How?")
 
@@ -98,6 +100,82 @@ async def test_what_went_wrong_is_for_the_log_and_a_sentence_for_the_person(
     with pytest.raises(ResponderFailed) as failed:
         await ask(responder, CHAT, timeout_s)  # type: ignore[arg-type]
     assert (failed.value.message, failed.value.why) == (message, why)
+
+
+async def in_pieces(message: ChatMessage) -> AsyncIterator[str]:
+    for piece in ("Like", "", " this"):
+        yield piece
+
+
+async def hands_out_pieces(message: ChatMessage) -> AsyncIterator[str]:
+    return in_pieces(message)
+
+
+@pytest.mark.parametrize("responder", [in_pieces, hands_out_pieces])
+async def test_pieces_are_told_as_they_come_and_together_are_the_answer(responder: Any) -> None:
+    told: list[str] = []
+    check_responder(responder)
+    assert await ask(responder, CHAT, 60, told.append) == "Like this"
+    assert told == ["Like", " this"]
+    assert await ask(responder, CHAT, 60) == "Like this"
+
+
+async def test_of_an_answer_that_comes_whole_no_piece_is_told() -> None:
+    told: list[str] = []
+    assert await ask(echo.respond, CHAT, 60, told.append) == "How?"
+    assert told == []
+
+
+async def yields(*pieces: object) -> AsyncIterator[Any]:
+    for piece in pieces:
+        yield piece
+
+
+@pytest.mark.parametrize(
+    ("pieces", "why"),
+    [
+        (("a", 7), "expected the responder to yield strings, got int"),
+        (("x" * ANSWER_LENGTH_MAX, "x"), "expected an answer of at most 262144 characters, got 262145"),
+    ],
+)
+async def test_pieces_that_are_no_answer_end_it(pieces: tuple[object, ...], why: str) -> None:
+    told: list[str] = []
+    with pytest.raises(ResponderFailed) as failed:
+        await ask(lambda message: yields(*pieces), CHAT, 60, told.append)
+    assert failed.value.why == why
+    assert told == [pieces[0]]
+
+
+async def test_whoever_is_left_in_the_middle_of_an_answer_is_closed() -> None:
+    closed = asyncio.Event()
+
+    async def stalls(message: ChatMessage) -> AsyncIterator[str]:
+        try:
+            yield "Li"
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    asking = asyncio.ensure_future(ask(stalls, CHAT, 60, lambda piece: asking.cancel()))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert closed.is_set()
+
+
+async def test_a_responder_may_say_in_its_own_words_that_it_failed() -> None:
+    async def refuses(message: ChatMessage) -> str:
+        raise ResponderFailed("Not today.", "it is Sunday")
+
+    with pytest.raises(ResponderFailed) as failed:
+        await ask(refuses, CHAT, 60)
+    assert (failed.value.message, failed.value.why) == ("Not today.", "it is Sunday")
+
+
+def test_the_user_is_the_client_where_nobody_says_more_and_the_message_itself_is_no_history() -> None:
+    assert CHAT.user == "ann"
+    history = (Turn("user", "m"), Turn("assistant", "a"), Turn("user", "m"))
+    chat = ChatMessage.from_data("laptop", {"message": "m"}, user="ann", history=history)
+    assert (chat.user, chat.history) == ("ann", history[:2])
 
 
 def not_async(message: ChatMessage) -> str:
