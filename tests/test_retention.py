@@ -177,7 +177,7 @@ def at_of(line: bytes) -> int:
 
 
 CUTS = st.integers(0, 10 * HOUR)
-UNTIMED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+UNTIMED = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(before=steps(FIRST, SECOND, THIRD), cut=CUTS, after=steps())

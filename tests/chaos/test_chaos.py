@@ -11,7 +11,7 @@ from tests.chaos.run import Plan, storm, table
 
 
 async def test_nothing_acknowledged_is_lost_and_no_message_lost_or_doubled(tmp_path: Path) -> None:
-    plan = Plan(seconds=20, clients=60, seed=7)
+    plan = Plan(seconds=15, clients=60, seed=7)
     outcome = await storm(plan, tmp_path)
     assert outcome.verdict.holds, "\n".join([table(plan, outcome), *outcome.verdict.lines()])
     assert int(outcome.figures["kill -9"]) >= 1
@@ -19,7 +19,9 @@ async def test_nothing_acknowledged_is_lost_and_no_message_lost_or_doubled(tmp_p
         assert outcome.verdict.figures[name] > 100, name
 
 
-@pytest.mark.parametrize("fault", sorted(FAULTS))
+# The two that show soonest; `python -m tests.chaos.run --broken FAULT` tries the others.
+@pytest.mark.parametrize("fault", ["ledger-forgets", "no-memory-of-ids"])
 async def test_the_storm_notices_a_server_that_breaks_its_word(tmp_path: Path, fault: str) -> None:
-    outcome = await storm(Plan(seconds=12, clients=60, seed=7, broken=fault), tmp_path)
+    assert fault in FAULTS
+    outcome = await storm(Plan(seconds=8, clients=60, seed=7, broken=fault), tmp_path)
     assert not outcome.verdict.holds
