@@ -37,7 +37,7 @@ OPEN = ("/healthz", "/readyz")
 
 
 def token(user: str = "ann", **claims: Any) -> str:
-    return jwt.encode({"sub": user, "exp": int(time.time()) + 600, **claims}, SECRET, algorithm="HS256")
+    return jwt.encode({"sub": user, "exp": int(time.time()) + 86_400, **claims}, SECRET, algorithm="HS256")
 
 
 @dataclass

@@ -29,7 +29,7 @@ rules:
 
 
 def token(user: str = "ann", exp: float | None = None, secret: str = SECRET) -> str:
-    return jwt.encode({"sub": user, "exp": exp or int(time.time()) + 600}, secret, algorithm="HS256")
+    return jwt.encode({"sub": user, "exp": exp or int(time.time()) + 86_400}, secret, algorithm="HS256")
 
 
 @pytest.fixture
