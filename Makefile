@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test browser check bench bench-jobs bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test browser check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ bench: $(VENV)/installed-dev  ## Measure the dry run; takes a few minutes.
 bench-peers: $(VENV)/installed  ## Race other engines with the same rules; installs them, takes a few minutes.
 	$(BIN)/python -m benchmarks.peers.run
 
+bench-live: $(VENV)/installed-dev  ## Measure the live server beside python-socketio, which it installs; takes ten minutes.
+	$(BIN)/python -m benchmarks.live
+
 bench-jobs: $(VENV)/installed-dev  ## Measure what a second process gains on five million events; needs two free cores.
 	$(BIN)/python benchmarks/jobs.py
 
@@ -53,7 +56,7 @@ lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml a
 	scripts/lock.sh $(BIN)/python
 
 clean:  ## Remove the environment and all that tools have left; never a database.
-	rm -rf $(VENV) .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-live .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: scripts/make_venv.sh
