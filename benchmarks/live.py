@@ -2,7 +2,8 @@
 
 proactive at full durability, a bare `websockets` server and python-socketio, each in a process of its own, by turns and
 in one run; the load comes from this process, and the first row says how much of it there can be. Medians over the
-rounds. Then what only proactive has. Prints tables in Markdown. With two cores that nobody else uses it takes some ten minutes.
+rounds. Then what only proactive has. Prints tables in Markdown. It takes some ten minutes, and two cores that nobody
+else uses.
 """
 
 from __future__ import annotations

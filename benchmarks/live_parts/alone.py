@@ -112,8 +112,9 @@ async def write_rules(folder: Path, served: Served, http: Http, edition: int) ->
     fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
     began = now()
     fresh.replace(folder / "rules" / "more.yaml")
-    while (await http.ask("GET", "/healthz"))["rules"]["hash"] == before and now() - began < ROOM_S:
-        await asyncio.sleep(0.02)  # noqa: ASYNC110 (it happens in another process)
+    # It happens in another process, which can only be asked.
+    while (await http.ask("GET", "/healthz"))["rules"]["hash"] == before and now() - began < ROOM_S:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
     return now() - began
 
 
