@@ -7,8 +7,8 @@ import random
 import time
 from pathlib import Path
 
+from benchmarks.live_parts.asking import Http
 from benchmarks.live_parts.dialects import Proactive
-from benchmarks.live_parts.http import Http
 from benchmarks.live_parts.servers import Served, serve_proactive
 from benchmarks.live_parts.wire import Wire, close_wires, framed, now, quantile
 
