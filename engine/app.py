@@ -167,6 +167,12 @@ class Server:
         """The rules that hold."""
         return self._parts().live.rules
 
+    @property
+    def start_trouble(self) -> list[str]:
+        """Why it began with other rules than those of the files, in lines; empty where it did not."""
+        start = self._parts().start
+        return [start.report, *start.problems] if start.problems else []
+
     async def broadcast_to_all_clients(
         self, text: str, message_type: str = "notification", *, options: tuple[str, ...] = (), **fields: Json
     ) -> Sent:

@@ -37,6 +37,15 @@ async def recorded_timeline(store: Store, compiled: dict[str, RuleSet | None] | 
     return timeline
 
 
+async def latest_recorded(store: Store) -> tuple[int, RuleSet] | None:
+    """The rule set with which `recorded_timeline` would end, and its moment; nothing before it is compiled."""
+    for at, rules_hash in reversed(await store.rule_moments()):
+        rules = await _compile(store, rules_hash)
+        if rules is not None:
+            return at, rules
+    return None
+
+
 async def _compile(store: Store, rules_hash: str) -> RuleSet | None:
     sources = await store.load_rules(rules_hash)
     if sources is None:

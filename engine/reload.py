@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ DEBOUNCE_MS = 100  # an editor writes a file in several steps; changes this clos
 STEP_MS = 25
 LOOK_MS = 400  # between looks at the files themselves: the system tells nothing of a folder put in another's place
 NAMED_MAX = 5  # rules that a line of a plan names
+NOT_RELOADED = "Rules not reloaded, the former ones go on holding:"
 AGAIN_SECONDS = 5.0  # after a swap that the store refused
 
 
@@ -161,6 +162,11 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()  # who watches the files and who asks for a reload
         self.problems: list[str] = []
 
+    def begin_without(self, problems: Sequence[str], report: str) -> None:
+        """The files had these at the start, and other rules hold: ``report`` says so, and the files are taken as soon
+        as they are mended."""
+        self._say_problems(list(problems), report)
+
     async def run(self) -> None:
         """Watch until cancelled."""
         seen = None  # the files may have changed since they were loaded
@@ -249,13 +255,13 @@ class Reloader:
             self.problems = []
             log.info("= rule files are fine again")
 
-    def _say_problems(self, problems: list[str]) -> None:
+    def _say_problems(self, problems: list[str], report: str = NOT_RELOADED) -> None:
         if problems == self.problems:
             return
         self.problems = problems
         for problem in problems:
             log.error("! rules", problem=problem)
-        self._report("Rules not reloaded, the former ones go on holding:\n" + "\n".join(problems))
+        self._report("\n".join([report, *problems]))
 
     def _report(self, text: str) -> None:
         if self._on_report is not None:

@@ -18,7 +18,6 @@ from engine.core.model import Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
 from engine.core.units import SECOND
-from engine.folder import load_folder
 from engine.live import Live
 from engine.loading.wording import with_hint
 from engine.memory_guard import RETRY_AFTER_S, MemoryGuard
@@ -31,6 +30,7 @@ from engine.responders.openai import OpenAIResponder
 from engine.retention import keep_trimmed
 from engine.rules_reply import change_rules
 from engine.settings import Settings
+from engine.starting_rules import StartingRules, starting_rules
 from engine.storage.base import OutboxMessage, Store, StoreError
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
@@ -66,6 +66,7 @@ class StartError(Exception):
 class Parts:
     """What a running server is made of, and the ports it listens on."""
 
+    start: StartingRules
     store: Store
     live: Live
     hub: Hub
@@ -96,12 +97,12 @@ async def build(
     """Everything but the doors; what has to be closed is given to ``opened``, in the order in which it is made."""
     metrics = Metrics(now)
     observer = _observed(metrics, settings, opened)
-    rules = await asyncio.to_thread(load_folder, settings.rules)
+    start = await starting_rules(settings.rules, settings.store)
     authenticator = _authenticator(settings)
     store = await _open_store(settings, opened)
     hub = Hub(time.monotonic, settings.limits.queue_frames)
     voice = await open_voice(settings, responder, opened)
-    live, sessions, delivery, composer = _driver(settings, store, rules, hub, voice, observer)
+    live, sessions, delivery, composer = _driver(settings, store, start.rules, hub, voice, observer)
     opened.push_async_callback(delivery.close)
     await live.start()
     opened.push_async_callback(live.stop)
@@ -122,6 +123,8 @@ async def build(
     reception = _reception(settings, desk, hub, sessions, authenticator, observer)
     memory = MemoryGuard(settings.limits.memory_mb, on_change=lambda why: _shut(reception.admission, why))
     reloader = Reloader(live, settings.rules, on_report, observer=observer)
+    if start.problems:
+        reloader.begin_without(start.problems, start.report)
     run_beside(opened, reloader.run(), "reload")
     run_beside(opened, memory.run(), "memory")
     run_beside(opened, _sweep(sessions), "sessions")
@@ -129,7 +132,7 @@ async def build(
         trimming = keep_trimmed(store, live.adopt, settings.keep, clock=now, seconds=time.monotonic, observer=observer)
         run_beside(opened, trimming, "retention")
     parts = Parts(
-        store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
+        start, store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
         Origins(settings),
     )  # fmt: skip
     _show(parts, observer, opened)

@@ -38,6 +38,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "turn": ("core", "isolation", "observer", "recorded", "states", "storage.base", "turn_work"),
     "account": ("core", "turn_work"),
     "live": ("account", "core", "inbox", "intake", "observer", "stale", "storage.base", "turn", "turn_work"),
+    "starting_rules": ("core", "folder", "loading", "recorded", "storage"),
     "reload": ("core", "folder", "live", "loading", "observer", "storage.base"),
     "replay": (
         "core",

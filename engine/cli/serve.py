@@ -94,6 +94,9 @@ def announcement(server: Server) -> list[str]:
         f"Rules loaded: {counted(len(rules.rules), 'rule')} from {shown} ({files})",
         f"Store: {server.settings.store}",
     ]
+    if server.start_trouble:
+        lines[2] = f"Rules: {counted(len(rules.rules), 'rule')} that held last, the files in {shown} have errors"
+        lines += [*server.start_trouble, "They hold as soon as they are mended; no restart is needed."]
     if folder == shipped_rules() and not Settings().rules.exists():
         lines.append(f'These are the examples that come with proactive; for rules of your own: cp -r "{folder}" rules')
     return lines

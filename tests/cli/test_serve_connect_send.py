@@ -131,6 +131,22 @@ def test_serve_says_why_it_cannot_start(start: Start, words: list[str], error: s
     assert "Traceback" not in err
 
 
+def test_a_killed_server_comes_up_again_whatever_stands_in_the_rule_files(start: Start, tmp_path: Path) -> None:
+    words = ("serve", "--ws-port", "0", "--http-port", "0")
+    killed = Served(start(*words))
+    killed.process.kill()
+    killed.process.wait()
+    (tmp_path / "rules" / "stuck.yaml").write_text(RULES.replace("any:", "eny:"), encoding="utf-8")
+    again = Served(start(*words))
+    assert again.lines[2] == "Rules: 2 rules that held last, the files in rules/ have errors"
+    told = [again.process.stdout.readline().rstrip("\n") for _ in range(3)]  # type: ignore[union-attr]
+    assert re.fullmatch(r"Rules not loaded, those of \S+Z go on holding \(hash [0-9a-f]{32}\):", told[0])
+    assert told[1].startswith("rules/stuck.yaml:4:26: ")
+    assert told[2] == "They hold as soon as they are mended; no restart is needed."
+    again.process.send_signal(signal.SIGTERM)
+    assert finish(again.process)[0] == 0
+
+
 def test_serve_lists_every_error_of_the_rules(start: Start, tmp_path: Path) -> None:
     (tmp_path / "rules" / "bad.yaml").write_text("version: 1\nruls: []\nrules: 5\n", encoding="utf-8")
     code, _, err = finish(start("serve"))
