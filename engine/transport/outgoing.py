@@ -10,6 +10,7 @@ from engine.storage.base import OutboxMessage
 from engine.transport.wire import FrameType, encode
 
 QUEUE_MAX = 256  # frames that wait for one connection
+BEYOND_MAX = 512  # frames that may wait besides, of those that were owed before: more than a session can owe
 HANDED_MAX = 1024  # ids of messages per connection by which a message on its way twice is recognised
 
 GOING_AWAY = (1001, '{"code":"going_away","retryAfter":1}')
@@ -27,12 +28,13 @@ class Outgoing:
     """When ``frames_max`` wait, the oldest notification goes.
 
     Where none waits and the new frame is one, that one is not taken; for any other the connection is closed
-    as a slow consumer: a reader that falls behind by so much will not catch up. ``wake`` is called when there is
+    as a slow consumer: a reader that falls behind by so much will not catch up. What was owed already when the
+    connection came does not count, or whoever is owed more could never take it up. ``wake`` is called when there is
     something to write, or the connection is to be closed; it may be called when there is nothing new.
     ``clients`` are those that a plain connection has named; ``is_named`` says that it is known who it is.
     """
 
-    __slots__ = ("_handed", "_waiting", "clients", "closing", "dropped", "frames_max", "is_named", "wake")
+    __slots__ = ("_beyond", "_handed", "_waiting", "clients", "closing", "dropped", "frames_max", "is_named", "wake")
 
     def __init__(self, frames_max: int = QUEUE_MAX, wake: Callable[[], None] | None = None) -> None:
         self.frames_max = frames_max
@@ -41,6 +43,7 @@ class Outgoing:
         self.is_named = False
         self.closing: tuple[int, str] | None = None
         self.dropped = 0
+        self._beyond = 0  # places besides; one less with each frame that is taken
         # Most connections wait for nothing most of the time, and an empty deque takes 600 bytes.
         self._waiting: deque[tuple[str | Late, bool]] | None = None
         self._handed: OrderedDict[str, None] | None = None
@@ -54,13 +57,18 @@ class Outgoing:
         """It speaks for this client no more; that it has named somebody stays true."""
         self.clients = {name: None for name in self.clients if name != client}
 
-    def put(self, frame: str | Late, *, droppable: bool = False) -> bool:
-        """Queue a frame. False where it was not taken, because the connection is closing or behind."""
+    def put(self, frame: str | Late, *, droppable: bool = False, was_owed: bool = False) -> bool:
+        """Queue a frame. False where it was not taken, because the connection is closing or behind.
+
+        ``was_owed``: it takes no place, as one of `BEYOND_MAX`.
+        """
         if self.closing is not None:
             return False
         if self._waiting is None:
             self._waiting = deque()
-        if len(self._waiting) >= self.frames_max and not self._make_room(droppable):
+        if was_owed and self._beyond < BEYOND_MAX:
+            self._beyond += 1
+        if len(self._waiting) >= self.frames_max + self._beyond and not self._make_room(droppable):
             return False
         self._waiting.append((frame, droppable))
         if self.wake is not None:
@@ -87,6 +95,7 @@ class Outgoing:
         """The text of the next frame, None where none waits."""
         while self._waiting:
             frame, _ = self._waiting.popleft()
+            self._beyond = max(self._beyond - 1, 0)
             text = frame if isinstance(frame, str) else frame.text()
             if text is not None:
                 return text

@@ -136,7 +136,10 @@ class Session:
             self._drop(message_id)
 
     def attach(self, outgoing: Outgoing, transport: str) -> None:
-        """It goes on over this connection; one that it had is closed. What was not received is queued, oldest first."""
+        """It goes on over this connection; one that it had is closed. What was not received is queued, oldest first.
+
+        All of it, at most `UNRECEIVED_MAX` and `NOTES_MAX`, however little may wait for a connection besides.
+        """
         former = self.outgoing
         if former is not None and former is not outgoing:
             former.close(*REPLACED)
@@ -145,11 +148,11 @@ class Session:
         self.transport = transport
         self.left_at = None
         for note in self._notes or ():
-            outgoing.reply(note)
+            outgoing.put(encode(note), was_owed=True)
         self._notes = None
         for owed in list((self._owed or {}).values()):
             owed.seq = 0
-            self._queue(owed, outgoing)
+            self._queue(owed, outgoing, was_owed=True)
 
     def detach(self, outgoing: Outgoing, now: int) -> bool:
         """The connection is gone. False where the session goes on over another."""
@@ -183,8 +186,9 @@ class Session:
     def is_gone(self, now: int, within: int) -> bool:
         return self.left_at is not None and not self.polls and now >= self.left_at + within
 
-    def _queue(self, owed: Owed, outgoing: Outgoing) -> None:
-        outgoing.put(Numbered(self, owed, outgoing), droppable=owed.message.message.type == "notification")
+    def _queue(self, owed: Owed, outgoing: Outgoing, *, was_owed: bool = False) -> None:
+        droppable = owed.message.message.type == "notification"
+        outgoing.put(Numbered(self, owed, outgoing), droppable=droppable, was_owed=was_owed)
 
     def _drop(self, message_id: str) -> None:
         assert self._owed is not None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.core.model import Message
 from engine.storage.base import OutboxMessage
-from engine.transport.outgoing import SLOW_CONSUMER_CODE, Outgoing
+from engine.transport.outgoing import BEYOND_MAX, SLOW_CONSUMER_CODE, Outgoing
 from engine.transport.session import NOTES_MAX, UNRECEIVED_MAX, Session
 
 NOW = 1_000_000
@@ -94,6 +94,32 @@ def test_a_slow_connection_is_closed_and_nothing_of_what_it_was_owed_is_lost() -
     again = Outgoing()
     one.attach(again, "websocket")
     assert numbered(again) == [("q0", 1), ("q1", 2), ("q2", 3)]
+
+
+def test_whoever_is_owed_more_than_may_wait_for_a_connection_can_still_take_it_up() -> None:
+    one = session()
+    for number in range(UNRECEIVED_MAX):
+        one.add(message(f"q{number}"))
+    outgoing = Outgoing(frames_max=2)
+    one.attach(outgoing, "websocket")
+    assert outgoing.closing is None
+    one.add(message("new"))
+    assert [name for name, _ in numbered(outgoing)] == [*(f"q{number}" for number in range(1, UNRECEIVED_MAX)), "new"]
+    assert [outgoing.put(text) for text in ("1", "2", "3")] == [True, True, False], "it has no places besides any more"
+
+
+def test_a_client_that_says_hello_again_and_again_without_reading_fills_no_queue() -> None:
+    assert UNRECEIVED_MAX + NOTES_MAX <= BEYOND_MAX
+    one = session()
+    outgoing = Outgoing(frames_max=2)
+    for number in range(UNRECEIVED_MAX):
+        one.add(message(f"q{number}"))
+    lengths = []
+    while outgoing.closing is None:
+        one.attach(outgoing, "websocket")
+        lengths.append(len(outgoing))
+    assert max(lengths) <= BEYOND_MAX + 2
+    assert outgoing.closing[0] == SLOW_CONSUMER_CODE
 
 
 def test_a_client_that_comes_again_elsewhere_replaces_its_older_connection() -> None:
