@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -25,6 +26,15 @@ WAITING_MAX = 1_000  # messages that wait; beyond it they say their plain text
 TEXT_LENGTH_MAX = 16 * 1024  # characters, as of any message
 
 log = structlog.get_logger("proactive")
+
+
+@dataclass(slots=True, eq=False)
+class _Piece:
+    """A message that is to be written, since when (the composer's clock), and who is at it."""
+
+    outgoing: OutboxMessage
+    since: float
+    task: asyncio.Task[None] | None = None
 
 
 class Composer:
@@ -51,8 +61,8 @@ class Composer:
         self._by = by
         self._observer = observer
         self._clock = clock
-        self._composing: set[str] = set()
-        self._waiting: deque[tuple[OutboxMessage, float]] = deque()
+        self._composing: dict[str, _Piece] = {}  # by id of the message
+        self._waiting: deque[_Piece] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def compose(self, messages: list[OutboxMessage]) -> None:
@@ -64,16 +74,23 @@ class Composer:
                 self._observer.composed("refused", 0.0)
                 self._hand_over([outgoing])
                 continue
-            self._composing.add(outgoing.message.id)
-            self._waiting.append((outgoing, self._clock()))
-            if len(self._tasks) < AT_ONCE:
-                task = asyncio.get_running_loop().create_task(self._work())
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            piece = self._composing[outgoing.message.id] = _Piece(outgoing, self._clock())
+            self._waiting.append(piece)
+            self._begin()
 
     def is_composing(self, message_id: str) -> bool:
         """Whether a message is being written; nobody else is to hand it over meanwhile."""
         return message_id in self._composing
+
+    def forget(self, user: str) -> None:
+        """The user is being erased: nothing more is written for them, recorded or handed over."""
+        dropped = [piece for piece in self._composing.values() if piece.outgoing.user == user]
+        for piece in dropped:
+            del self._composing[piece.outgoing.message.id]
+            if piece.task is not None:
+                piece.task.cancel()
+        if dropped:
+            self._waiting = deque(piece for piece in self._waiting if self._is_wanted(piece))
 
     async def close(self) -> None:
         """Write no more. What was not handed over waits in the outbox, and says its plain text to who comes."""
@@ -83,13 +100,28 @@ class Composer:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _work(self) -> None:
-        while self._waiting:
-            outgoing, since = self._waiting.popleft()
-            text = await self._written(outgoing, since)
-            if text is not None:
-                outgoing = await self._recorded(outgoing, text)
-            self._composing.discard(outgoing.message.id)
+    def _begin(self) -> None:
+        if self._waiting and len(self._tasks) < AT_ONCE:
+            piece = self._waiting.popleft()
+            task = piece.task = asyncio.get_running_loop().create_task(self._work(piece))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._begin()
+
+    def _is_wanted(self, piece: _Piece) -> bool:
+        return self._composing.get(piece.outgoing.message.id) is piece
+
+    async def _work(self, piece: _Piece) -> None:
+        outgoing = piece.outgoing
+        text = await self._written(outgoing, piece.since)
+        # A responder that does not let itself be cancelled comes to its end all the same.
+        if text is not None and self._is_wanted(piece):
+            outgoing = await self._recorded(outgoing, text)
+        if self._is_wanted(piece):
+            del self._composing[outgoing.message.id]
             self._hand_over([outgoing])
 
     async def _written(self, outgoing: OutboxMessage, since: float) -> str | None:

@@ -33,7 +33,8 @@ class ChatMessage:
     """What a person wrote. ``mode`` and ``context`` are as the client ``client`` sent them.
 
     ``user`` is the person, who may have several clients; the client where nobody says more. ``history`` is what was
-    said before, oldest first, without this message.
+    said before, oldest first, without this message. ``id`` is that of the event which the message is, as far as it is
+    known before the answer: the client's own, or the one that the log gave it.
     """
 
     client: str
@@ -42,6 +43,7 @@ class ChatMessage:
     context: dict[str, Json] = field(default_factory=dict)
     user: str = ""
     history: tuple[Turn, ...] = ()
+    id: str = ""
 
     def __post_init__(self) -> None:
         if not self.user:
@@ -49,7 +51,7 @@ class ChatMessage:
 
     @classmethod
     def from_data(
-        cls, client: str, data: dict[str, Json], *, user: str = "", history: tuple[Turn, ...] = ()
+        cls, client: str, data: dict[str, Json], *, user: str = "", history: tuple[Turn, ...] = (), id: str = ""
     ) -> ChatMessage:
         """From the data of a ``chat_message`` event that `engine.transport.wire` has read.
 
@@ -58,7 +60,7 @@ class ChatMessage:
         message = data["message"]
         if history and history[-1] == Turn("user", message):
             history = history[:-1]
-        return cls(client, message, data.get("mode") or CHAT_MODE, data.get("context") or {}, user, history)
+        return cls(client, message, data.get("mode") or CHAT_MODE, data.get("context") or {}, user, history, id)
 
 
 class Responder(Protocol):

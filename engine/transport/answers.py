@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
+from engine.core.model import Json
 from engine.intake import Input
 from engine.observer import SILENT, Asked, Observer
 from engine.responders.base import ChatMessage, Responder, ResponderFailed, Turn, ask
@@ -23,6 +24,14 @@ log = structlog.get_logger("proactive")
 
 OnDelta = Callable[[str], None]
 OnAnswer = Callable[[str | ResponderFailed], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Asking:
+    """An answer that is under way; ``is_dropped`` once its user is erased."""
+
+    task: asyncio.Task[str] | None = None
+    is_dropped: bool = False
 
 
 class Remembers(Protocol):
@@ -60,6 +69,7 @@ class Answers:
         self._observer = observer
         self._waiting: dict[str, deque[tuple[ChatMessage, OnDelta | None, OnAnswer]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._under_way: dict[str, set[_Asking]] = {}  # by user
 
     def ask(self, asker: str, chat: ChatMessage, on_delta: OnDelta | None, on_answer: OnAnswer) -> bool:
         """Have it answered behind what the asker asked before. False where too much waits already."""
@@ -81,14 +91,39 @@ class Answers:
             task.cancel()
 
     def forget(self, user: str) -> None:
-        """Nothing of what was said is to be known any more."""
+        """The user is being erased: nothing of what was said is known any more, and nothing more is said or recorded.
+
+        What waits is not asked. Whoever waits for an answer is told that there is none.
+        """
+        for asker, waiting in self._waiting.items():
+            others = [each for each in waiting if each[0].user != user or each is waiting[0]]
+            self._waiting[asker].clear()
+            self._waiting[asker].extend(others)
+        for asking in self._under_way.get(user, ()):
+            asking.is_dropped = True
+            if asking.task is not None:
+                asking.task.cancel()
         if self._conversation is not None:
             self._conversation.forget(user)
 
     async def answer(self, chat: ChatMessage, on_delta: OnDelta | None = None) -> str:
-        """Raises `ResponderFailed`."""
+        """Raises `ResponderFailed`, also where the user is erased meanwhile."""
+        asking = _Asking()
+        self._under_way.setdefault(chat.user, set()).add(asking)
+        try:
+            return await self._answer(chat, on_delta, asking)
+        finally:
+            of_user = self._under_way[chat.user]
+            of_user.discard(asking)
+            if not of_user:
+                del self._under_way[chat.user]
+
+    async def _answer(self, chat: ChatMessage, on_delta: OnDelta | None, asking: _Asking) -> str:
         if self._conversation is not None:
             history = await self._conversation.history(chat.user)
+            if asking.is_dropped:
+                self._conversation.forget(chat.user)  # it may have been read before there was nothing to read
+                raise _forgotten()
             if history and history[-1] == Turn("user", chat.message):
                 history = history[:-1]  # the log has it already, and so what was read of the log
             else:
@@ -97,7 +132,7 @@ class Answers:
         began = time.monotonic()
         outcome: Asked = "cancelled"
         try:
-            text = await ask(self._responder, chat, self._timeout_s, on_delta)
+            text = await self._asked(chat, on_delta, asking)
             outcome = "ok"
         except ResponderFailed as failure:
             outcome = "failed"
@@ -107,7 +142,24 @@ class Answers:
             self._observer.responder(outcome, time.monotonic() - began)
         if self._conversation is not None:
             self._conversation.said(chat.user, text)
-            self._record([Input(chat.user, ANSWERED, {"message": text})])
+            # Of several devices that ask at once, nothing else would say which of them this answers.
+            to: dict[str, Json] = {"to": chat.id} if chat.id else {}
+            self._record([Input(chat.user, ANSWERED, {"message": text, **to})])
+        return text
+
+    async def _asked(self, chat: ChatMessage, on_delta: OnDelta | None, asking: _Asking) -> str:
+        """In a task of its own, so that an erasure ends it and not what waits for it."""
+        asking.task = asyncio.ensure_future(ask(self._responder, chat, self._timeout_s, on_delta))
+        try:
+            text = await asking.task
+        except asyncio.CancelledError:
+            if not asking.is_dropped:
+                raise
+            raise _forgotten() from None
+        finally:
+            asking.task.cancel()
+        if asking.is_dropped:
+            raise _forgotten()  # a responder that does not let itself be cancelled
         return text
 
     async def close(self) -> None:
@@ -133,3 +185,7 @@ class Answers:
             if self._tasks.get(asker) is me:
                 del self._tasks[asker]
                 self._waiting.pop(asker, None)
+
+
+def _forgotten() -> ResponderFailed:
+    return ResponderFailed("This user has been forgotten meanwhile.", "the user was erased meanwhile")

@@ -44,7 +44,7 @@ class Delivery:
         self._observer = observer
         self._live: Live | None = None
         self._sessions: Sessions | None = None
-        self._paced: set[str] = set()
+        self._paced: dict[str, str] = {}  # by id of the message, its user
         self._timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -68,11 +68,16 @@ class Delivery:
         )
         if len(going) < len(there):
             self._observer.rate_limited("messages", len(there) - len(going))
-            self._paced.update(outgoing.message.id for outgoing in there)
+            self._paced.update((outgoing.message.id, outgoing.user) for outgoing in there)
             # These stay in the outbox, for whoever asks next what waits.
-            self._paced.difference_update(outgoing.message.id for outgoing in self._pacer.overflow)
+            for outgoing in self._pacer.overflow:
+                self._paced.pop(outgoing.message.id, None)
             self._wait()
         return self._hand(going)
+
+    def forget(self, user: str) -> None:
+        """The user is being erased: what waits for its second is handed to nobody."""
+        self._paced = {message_id: whose for message_id, whose in self._paced.items() if whose != user}
 
     def after_turn(self, result: TurnResult) -> None:
         """Devices learn what other devices did with a message, and what the user wishes now."""
@@ -117,7 +122,7 @@ class Delivery:
         queued = []
         for outgoing in messages:
             message_id = outgoing.message.id
-            self._paced.discard(message_id)
+            self._paced.pop(message_id, None)
             taken = bool(self._hub.deliver([outgoing]))
             sessions = [each for each in self._of(outgoing.user) if outgoing.client in ("", each.client)]
             for session in sessions:
@@ -144,7 +149,8 @@ class Delivery:
     def _go_on(self) -> None:
         assert self._live is not None
         self._timer = None
-        going = self._pacer.due(self._clock())
+        # Those of a user who was erased meanwhile are no longer among them.
+        going = [outgoing for outgoing in self._pacer.due(self._clock()) if outgoing.message.id in self._paced]
         reached = set(self._hand(going))
         self._live.relayed([outgoing for outgoing in going if outgoing.message.id in reached])
         self._wait()

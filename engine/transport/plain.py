@@ -107,7 +107,7 @@ class PlainSession:
                 inputs.append(self._lifecycle("session.start", user))
             inputs.append(to_input(item, user, item.session or self.connection))
             if item.type == "chat_message":
-                answers.append(Answer(ChatMessage.from_data(user, item.data)))
+                answers.append(Answer(ChatMessage.from_data(user, item.data, id=item.id)))
         if not inputs:
             return []
         return [*self._arrive(arrived, named, inputs), *answers]

@@ -10,6 +10,7 @@ import structlog
 from engine.inbox import Overloaded
 from engine.storage.base import StoreError
 from engine.transport.decoding import WireError
+from engine.transport.erasing import BeingErased
 
 RETRY_OVERLOADED_S = 1
 RETRY_NOT_STORED_S = 5  # a disk that is full is not full for a second
@@ -30,6 +31,8 @@ def refusal_of(error: BaseException) -> WireError:
     """What to tell a client whose events could not be taken. The operator is told as well."""
     if isinstance(error, WireError):
         return error
+    if isinstance(error, BeingErased):
+        return WireError("overloaded", str(error), retry_after_s=RETRY_OVERLOADED_S)
     if isinstance(error, Overloaded):
         log.warning("! overloaded", why=str(error))
         why = "the server has more to do than it can; keep what you have and try again in a second"

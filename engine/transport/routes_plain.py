@@ -48,8 +48,8 @@ class PlainRoutes:
         self._take_rate(request, identity, inputs)
         if named is not None:
             self._reception.hub.saw_over_http(user)
-        await desk.submit(inputs)
-        answer = await desk.answer(ChatMessage.from_data(said.client or user, said.data, user=user))
+        [event_id] = await desk.submit(inputs)
+        answer = await desk.answer(ChatMessage.from_data(said.client or user, said.data, user=user, id=event_id))
         if answer["type"] == "error":
             # What waits is not taken: a client that gets an error may never look for messages in it.
             return reply(answer, STATUS_OF["responder_failed"])

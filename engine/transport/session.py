@@ -16,6 +16,7 @@ NOTES_MAX = 64  # frames that are no messages, for a client that polls; the olde
 UNRECEIVED_MAX = 2 * OUTBOX_PER_USER_MAX  # messages that a client has yet to receive; the oldest beyond it go
 
 REPLACED = (4001, '{"code":"replaced"}')
+ERASED = (1008, '{"code":"erased"}')
 
 
 class Owed:
@@ -46,12 +47,13 @@ class Session:
     """``name`` is also that of the core's session; ``client`` one device of ``user``.
 
     ``left_at`` (microseconds) is when its last connection was lost, None while there is one. ``ended`` is called when
-    it is over, by whatever is to stop then. ``expires_at`` (microseconds) is when its token does.
+    it is over, by whatever is to stop then. ``expires_at`` (microseconds) is when its token does. ``farewell`` is what
+    a connection is closed with that comes when it is over already.
     """
 
     __slots__ = (
-        "_notes", "_owed", "_seq", "capabilities", "client", "expires_at", "is_over", "left_at", "name", "on_end",
-        "outgoing", "polls", "resumed", "transport", "user", "wake",
+        "_notes", "_owed", "_seq", "capabilities", "client", "expires_at", "farewell", "is_over", "left_at", "name",
+        "on_end", "outgoing", "polls", "resumed", "transport", "user", "wake",
     )  # fmt: skip
 
     def __init__(self, name: str, user: str, client: str, *, left_at: int) -> None:
@@ -63,6 +65,7 @@ class Session:
         self.transport = ""
         self.resumed = False
         self.is_over = False
+        self.farewell = REPLACED
         self.left_at: int | None = left_at
         self.outgoing: Outgoing | None = None
         self.polls = 0  # requests of a client that polls which wait for an answer
@@ -140,6 +143,10 @@ class Session:
 
         All of it, at most `UNRECEIVED_MAX` and `NOTES_MAX`, however little may wait for a connection besides.
         """
+        if self.is_over:
+            # It ended while the connection was on its way to it; on it nobody could ever be told anything.
+            outgoing.close(*self.farewell)
+            return
         former = self.outgoing
         if former is not None and former is not outgoing:
             former.close(*REPLACED)

@@ -20,10 +20,11 @@ from engine.stale import RESUMABLE
 from engine.storage.base import OutboxMessage
 from engine.transport.auth import Identity
 from engine.transport.decoding import WireError
+from engine.transport.erasing import BeingErased, Erasing
 from engine.transport.frames import Hello
 from engine.transport.ledger import Ledger
-from engine.transport.refusing import told_to_client
-from engine.transport.session import REPLACED, Session
+from engine.transport.refusing import refusal_of, told_to_client
+from engine.transport.session import ERASED, REPLACED, Session
 
 SESSIONS_MAX = 200_000  # with and without a connection
 USER_SESSIONS_MAX = 100  # of one user, those without a connection among them; then the one longest gone is over
@@ -47,6 +48,7 @@ class Sessions:
         resume_within: int = MINUTE,
         is_kept_back: Callable[[str], bool] = lambda message_id: False,
         observer: Observer = SILENT,
+        erasing: Erasing | None = None,
     ) -> None:
         self._live = live
         self._ledger = ledger
@@ -54,6 +56,7 @@ class Sessions:
         self._within = resume_within
         self.is_kept_back = is_kept_back
         self._observer = observer
+        self.erasing = Erasing() if erasing is None else erasing
         self._by_name: dict[str, Session] = {}
         self._by_user: dict[str, dict[str, Session]] = {}  # of each user, by client
 
@@ -88,6 +91,8 @@ class Sessions:
         What waits for it is owed to it; attach a connection. Raises `WireError`.
         """
         user = self._user_of(hello, identity)
+        with told_to_client():
+            self.erasing.check([user])
         # What the token says of the user goes before what the client says.
         traits = {**hello.traits, **identity.traits}
         session = self._by_name.get(hello.resume[0]) if hello.resume is not None else None
@@ -154,6 +159,7 @@ class Sessions:
         """Nothing of the user is to be known any more: the sessions that were, and no word of their end."""
         dropped = self.of_user(user)
         for session in dropped:
+            session.farewell = ERASED
             self._remove(session)
         return dropped
 
@@ -195,10 +201,13 @@ class Sessions:
             with told_to_client():
                 if inputs:
                     await self._live.submit(inputs)
-                for outgoing in await self._live.waiting(user):
-                    self.owe(session, outgoing)
+                waiting = await self._live.waiting(user)
             if session.is_over:
+                if session.farewell == ERASED:
+                    raise refusal_of(BeingErased())
                 raise WireError("replaced", "the same client has opened another session meanwhile")
+            for outgoing in waiting:
+                self.owe(session, outgoing)
         except BaseException:
             self.end([session])
             if former is not None and not former.is_over:
