@@ -22,6 +22,7 @@ from engine.transport.hub import Hub
 from engine.transport.sessions import Sessions
 
 LOOK_EVERY_S = 10.0  # at the store: it counts rows, which is not for every time that somebody asks
+PROBED_FOR_S = 1.0  # between the writes that find out whether the store takes any, however many ask
 NO_EXTRA = (
     "telemetry.otlp is set, and the library that sends traces is not installed: "
     'pip install "proactive-engine[otel]", or leave telemetry.otlp out'
@@ -57,6 +58,34 @@ def look_at_parts(
     metrics.look_at("notifications_dropped", lambda: hub.dropped)
     metrics.look_at("rule_problems", lambda: len(reloader.problems))
     metrics.look_at("outgoing_frames_max", lambda: hub.queued()[1])
+
+
+class StoreProbe:
+    """Whether the store can be written to. That is found out by writing, so not anew for each who asks.
+
+    ``seconds`` only go forward. ``on_fine`` is called whenever it could be written to.
+    """
+
+    def __init__(self, store: Store, seconds: Callable[[], float], on_fine: Callable[[], None]) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._on_fine = on_fine
+        self._one_at_a_time = asyncio.Lock()
+        self._known: tuple[float, str] | None = None  # since when, and what
+
+    async def trouble(self) -> str:
+        """Why it cannot be, "" where it can: as it was at most `PROBED_FOR_S` ago."""
+        async with self._one_at_a_time:
+            if self._known is not None and self._seconds() - self._known[0] < PROBED_FOR_S:
+                return self._known[1]
+            try:
+                await self._store.probe()
+                trouble = ""
+                self._on_fine()
+            except StoreError as error:
+                trouble = str(error)
+            self._known = self._seconds(), trouble
+            return trouble
 
 
 class StoreWatch:

@@ -31,7 +31,7 @@ from engine.retention import keep_trimmed
 from engine.rules_reply import change_rules
 from engine.settings import Settings
 from engine.starting_rules import StartingRules, starting_rules
-from engine.storage.base import OutboxMessage, Store, StoreError
+from engine.storage.base import OutboxMessage, Store
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
@@ -50,7 +50,7 @@ from engine.transport.reception import Reception
 from engine.transport.routes_about import About
 from engine.transport.sessions import Sessions
 from engine.voices import open_answers, open_voice
-from engine.watching import StoreWatch, look_at_parts, observed
+from engine.watching import StoreProbe, StoreWatch, look_at_parts, observed
 
 SWEEP_S = 1.0  # between looks for sessions to which nobody came back
 DRAIN_S = 5.0  # for what was taken in to be durable and acknowledged, before connections are closed
@@ -79,6 +79,7 @@ class Parts:
     memory: MemoryGuard
     authenticator: Authenticator
     origins: Origins
+    probe: StoreProbe
 
 
 def now() -> int:
@@ -133,7 +134,7 @@ async def build(
         run_beside(opened, trimming, "retention")
     parts = Parts(
         start, store, live, hub, sessions, delivery, desk, reception, reloader, metrics, memory, authenticator,
-        Origins(settings),
+        Origins(settings), StoreProbe(store, time.monotonic, live.trouble_over),
     )  # fmt: skip
     _show(parts, observer, opened)
     return parts
@@ -251,12 +252,7 @@ def http_door(
 
 async def readiness_of(parts: Parts) -> Readiness:
     """What ``GET /readyz`` says."""
-    try:
-        await parts.store.probe()
-    except StoreError as error:
-        return _readiness(parts, str(error))
-    parts.live.trouble_over()
-    return _readiness(parts)
+    return _readiness(parts, await parts.probe.trouble())
 
 
 def _readiness(parts: Parts, store_trouble: str = "") -> Readiness:

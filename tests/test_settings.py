@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from pages import blocks_of
 
 from engine.core.units import DAY, SECOND
 from engine.settings import Auth, Limits, Log, OpenAI, Settings, Telemetry, Tls, Tokens
 from engine.settings_file import SettingsErrors, read_settings
+from engine.settings_shape import SECRETS as SECRET_VARIABLES
+from engine.settings_shape import leaves
 
 KINDS = (Settings, Limits, Tokens, Auth, Tls, OpenAI, Telemetry, Log)
 SECRET = {"PROACTIVE_AUTH_TOKENS_SECRET": "s" * 32}
@@ -23,9 +29,45 @@ def write(folder: Path, text: str) -> Path:
 def test_the_shipped_file_says_every_key_and_all_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert read_settings("config.yaml", {}) == Settings()
-    written = Path("config.yaml").read_text(encoding="utf-8")
-    for name in [field.name for kind in KINDS for field in fields(kind)]:
-        assert f"{name}:" in written, f"{name} is not explained"
+    written = yaml.safe_load(with_comments_as_keys(Path("config.yaml").read_text(encoding="utf-8")))
+    assert [".".join(names) for names in leaves() if not stands(names, written)] == []
+    assert {field.name for kind in KINDS for field in fields(kind)} == {name for names in leaves() for name in names}
+
+
+def test_the_page_for_operators_says_every_key_and_all_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ROOT / "docs" / "operating.md"
+    text = page.read_text(encoding="utf-8")
+    blocks = [block.text for block in blocks_of(page) if block.word == "config"]
+    told = [block for block in blocks if f"hese are the defaults:\n\n```yaml config\n{block}" in text]
+    assert len(told) == 2, "the settings, and the limits"
+    write(tmp_path, "".join(told))
+    monkeypatch.chdir(tmp_path)
+    assert read_settings("config.yaml", {}) == Settings()
+
+    defaults = yaml.safe_load("".join(told))
+    shipped = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    untold = [names for names in leaves() if not stands(names, defaults)]
+    assert [names for names in untold if stands(names, shipped)] == []
+    # What is nothing by itself stands in an example of its own, in a comment or in the text; secrets as variables.
+    examples = [yaml.safe_load(block) for block in blocks if block not in told]
+    untold = [names for names in untold if not any(stands(names, example) for example in examples)]
+    assert [names for names in untold if SECRET_VARIABLES.get(names, f"{names[-1]}: ") not in text] == []
+
+
+def stands(names: tuple[str, ...], written: Any) -> bool:
+    for name in names:
+        if not isinstance(written, dict) or name not in written:
+            return False
+        written = written[name]
+    return True
+
+
+def with_comments_as_keys(text: str) -> str:
+    """The keys that are nothing by themselves stand in comments: as if they were keys of the file."""
+    known = "|".join({name for names in leaves() for name in names})
+    return re.sub(rf"^( *)# ( *)(?:# )?((?:{known}):(?: .*)?)$", r"\1\2\3", text, flags=re.MULTILINE)
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,9 @@ from websockets.asyncio.client import connect
 
 from engine.app import Server
 from engine.settings import Telemetry
+from engine.storage.base import StoreError
+from engine.storage.memory import MemoryStore
+from engine.watching import PROBED_FOR_S, StoreProbe
 
 ROOT = Path(__file__).parent.parent
 WITHIN_S = 20.0
@@ -46,6 +49,48 @@ async def until(server: Server, name: str, value: float) -> dict[str, float]:
         while (shown := await figures(server)).get(name, 0) != value:
             pass
     return shown
+
+
+class Probed(MemoryStore):
+    """Counts how often it is written to only to find out; ``trouble``, where there is any, is what comes of it."""
+
+    count = 0
+    trouble = ""
+
+    async def probe(self) -> None:
+        self.count += 1
+        await asyncio.sleep(0)  # as one that has a disk gives way
+        if self.trouble:
+            raise StoreError(self.trouble)
+
+
+async def test_however_many_ask_whether_the_store_can_be_written_to_it_is_written_to_once_a_second() -> None:
+    store, clock, fine = Probed(1), [0.0], []
+    probe = StoreProbe(store, lambda: clock[0], lambda: fine.append(clock[0]))
+    assert await asyncio.gather(*[probe.trouble() for _ in range(50)]) == [""] * 50
+    assert store.count == 1
+    store.trouble = "full"
+    clock[0] = PROBED_FOR_S - 0.001
+    assert (await probe.trouble(), store.count) == ("", 1), "a second old at most"
+    clock[0] = PROBED_FOR_S
+    assert (await probe.trouble(), store.count) == ("full", 2)
+    store.trouble = ""
+    assert (await probe.trouble(), store.count) == ("full", 2), "trouble is not asked for more often either"
+    clock[0] = 2 * PROBED_FOR_S
+    assert (await probe.trouble(), store.count) == ("", 3)
+    assert fine == [0.0, 2 * PROBED_FOR_S]
+
+
+async def test_asking_whether_a_server_is_ready_does_not_write_each_time(start_server: StartServer) -> None:
+    server = await start_server()
+    parts = server._parts()
+    store = Probed(1)
+    parts.probe = StoreProbe(store, lambda: 0.0, lambda: None)
+    async with aiohttp.ClientSession(server.http_url) as session:
+        for _ in range(20):
+            async with session.get("/readyz") as response:
+                assert response.status == 200
+    assert store.count == 1
 
 
 async def hear(client: Any) -> dict[str, Any]:
