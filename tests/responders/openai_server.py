@@ -79,6 +79,19 @@ def stalling(*pieces: bytes) -> Answer:
     return answer
 
 
+def dictated(pieces: asyncio.Queue[bytes | None]) -> Answer:
+    """Says what the test says, when it says it; None is the end."""
+
+    async def answer(request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while (piece := await pieces.get()) is not None:
+            await response.write(piece)
+        return response
+
+    return answer
+
+
 def breaking(*pieces: bytes) -> Answer:
     """Says so much, and the line is cut."""
 

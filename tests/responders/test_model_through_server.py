@@ -1,0 +1,359 @@
+"""A model behind a real server, before real clients: what it writes is shown as it comes, whoever leaves, or breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from websockets.asyncio.client import connect
+
+from engine import Server
+from engine.core.units import MINUTE, SECOND
+from engine.replay.recording import read_recording
+from engine.settings import OpenAI
+from tests.chaos.server import ServerProcess, proactive
+from tests.level1_client import (
+    Connection,
+    EventStreamConnection,
+    Frame,
+    Gone,
+    Level1Client,
+    WebSocketConnection,
+    converse,
+)
+from tests.responders.openai_server import (
+    DONE,
+    Model,
+    breaking,
+    chunk,
+    dictated,
+    model_server,
+    replying,
+    saying,
+    stalling,
+)
+
+WITHIN_S = 30.0  # only a hang takes as long
+BOTH = pytest.mark.parametrize("kind", [WebSocketConnection, EventStreamConnection])
+RULES = """\
+version: 1
+rules:
+  - id: hint
+    trigger: {event: test.failed}
+    message: {type: suggestion, text: "Want a hint about {{ event.test }}?", compose: "A hint about {{ event.test }}."}
+"""
+
+
+class Person:
+    """A client of level 1 that comes back whenever its connection breaks, and the frames that it has heard."""
+
+    def __init__(self, kind: Any, where: Any, client: str = "laptop", user: str = "ann") -> None:
+        self.frames: list[Frame] = []
+        self.client = Level1Client(client, user, trace=self._note)
+        self._kind = kind
+        self._where = where  # a server, or a process of one, which has another port when it comes again
+        self._said = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def come(self, opened: AsyncExitStack) -> Person:
+        opened.push_async_callback(self.go)
+        self._task = asyncio.create_task(self._live())
+        await until(lambda: self.client.preferences is not None)
+        return self
+
+    async def go(self) -> None:
+        """The connection breaks, and nobody comes back for now."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def say(self, kind: str, **data: Any) -> str:
+        event_id = self.client.say(kind, **data)
+        self._said.set()
+        return event_id
+
+    def heard(self, kind: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    async def hear(self, kind: str, count: int = 1) -> Frame:
+        await until(lambda: len(self.heard(kind)) >= count)
+        return self.heard(kind)[count - 1]
+
+    def _note(self, direction: str, frame: Frame) -> None:
+        if direction == "<":
+            self.frames.append(frame)
+
+    async def _live(self) -> None:
+        while True:
+            with suppress(Gone):
+                url = self._where.ws_url if self._kind is WebSocketConnection else self._where.http_url
+                connection: Connection = await self._kind.open(url, self.client)
+                await converse(self.client, connection, self._said)
+            await asyncio.sleep(0.01)
+
+
+class Process(ServerProcess):
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.ws_port}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+
+async def until(it_holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not it_holds():  # noqa: ASYNC110 - there is nothing to wait for that would not be made for the test
+            await asyncio.sleep(0.001)
+
+
+async def happens(event: asyncio.Event) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        await event.wait()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+StartWithModel = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+def start_with_model(start_server: Any) -> StartWithModel:
+    async def start(model: Model, *, openai: dict[str, Any] | None = None, **given: Any) -> Server:
+        asked = OpenAI(url=model.url, model="tutor", **(openai or {}))
+        server: Server = await start_server(RULES, responder="openai", openai=asked, **given)
+        return server
+
+    return start
+
+
+async def assert_that_it_verifies(server: Server, tmp_path: Path) -> None:
+    """Without a model, and without a server."""
+    await server.stop()
+    code, said = await proactive(tmp_path, "replay", server.settings.store.removeprefix("sqlite:"), "--verify")
+    assert code == 0, said
+
+
+@BOTH
+async def test_an_answer_is_shown_while_the_model_still_writes_it_and_comes_whole_in_the_end(
+    start_with_model: StartWithModel, opened: AsyncExitStack, kind: Any
+) -> None:
+    words: asyncio.Queue[bytes | None] = asyncio.Queue()
+    async with model_server(dictated(words), saying("Then", " try", " it.")) as model:
+        server = await start_with_model(model)
+        laptop = await Person(kind, server).come(opened)
+        phone = await Person(EventStreamConnection, server, "phone").come(opened)
+        question = laptop.say("chat_message", message="How do I begin?")
+        for count, word in enumerate(("With ", "the ", "end."), 1):
+            await words.put(chunk(word))
+            assert await laptop.hear("chat_response_delta", count) == {
+                "type": "chat_response_delta", "delta": word, "to": question,
+            }  # fmt: skip
+        assert laptop.heard("chat_response") == [], "the model has not said that it is done"
+        await words.put(DONE)
+        await words.put(None)
+        whole = await laptop.hear("chat_response")
+        assert (whole["message"], whole["to"], whole["seq"]) == ("With the end.", question, 1)
+
+        again = laptop.say("chat_message", message="And if not?")
+        assert (await laptop.hear("chat_response", 2))["message"] == "Then try it."
+        kinds = [frame["type"] for frame in laptop.frames if frame.get("to") == again]
+        assert kinds == ["chat_response_delta"] * 3 + ["chat_response"]
+        assert model.asked[1]["messages"] == [
+            {"role": "user", "content": "How do I begin?"},
+            {"role": "assistant", "content": "With the end."},
+            {"role": "user", "content": "And if not?"},
+        ]
+        assert (model.asked[0]["stream"], laptop.client.complaints, laptop.client.errors) == (True, [], [])
+        assert [frame for frame in phone.frames if frame["type"].startswith("chat_")] == [], "another device asked"
+
+
+@BOTH
+async def test_whoever_comes_back_gets_the_whole_of_an_answer_amid_which_the_connection_broke(
+    start_with_model: StartWithModel, opened: AsyncExitStack, kind: Any
+) -> None:
+    words: asyncio.Queue[bytes | None] = asyncio.Queue()
+    async with model_server(dictated(words)) as model:
+        server = await start_with_model(model, resume_within=10 * MINUTE)
+        laptop = await Person(kind, server).come(opened)
+        question = laptop.say("chat_message", message="How do I begin?")
+        await words.put(chunk("With "))
+        await laptop.hear("chat_response_delta")
+        await laptop.go()
+        [session] = server._parts().sessions.of_user("ann")
+        await until(lambda: session.outgoing is None)
+        for piece in (chunk("the "), chunk("end."), DONE, None):
+            await words.put(piece)
+        await until(lambda: bool(session.unreceived))
+        await laptop.come(opened)
+        whole = await laptop.hear("chat_response")
+        assert (whole["message"], whole["to"]) == ("With the end.", question)
+        await until(lambda: not session.unreceived)
+        assert len(laptop.heard("chat_response_delta")) == 1
+        assert (laptop.client.resumed, len(laptop.client.sessions), model.left) == (1, 1, 0)
+        await assert_that_nothing_went_wrong(laptop)
+
+
+async def assert_that_nothing_went_wrong(person: Person) -> None:
+    assert (person.client.complaints, person.client.errors, person.client.repeated) == ([], [], 0)
+
+
+async def closes_for_good(server: Server, opened: AsyncExitStack) -> Callable[[], Awaitable[Any]]:
+    socket = await opened.enter_async_context(connect(server.ws_url))
+    await socket.send(json.dumps({"type": "hello", "protocol": 1, "clientId": "tab", "user": "ann"}))
+    await socket.send(json.dumps({"type": "chat_message", "message": "Why?", "id": "e1"}))
+    return socket.close
+
+
+async def plain_closes(server: Server, opened: AsyncExitStack) -> Callable[[], Awaitable[Any]]:
+    socket = await opened.enter_async_context(connect(server.ws_url))
+    await socket.send(json.dumps({"type": "chat_message", "message": "Why?", "clientId": "ann"}))
+    return socket.close
+
+
+async def never_comes_back(server: Server, opened: AsyncExitStack) -> Callable[[], Awaitable[Any]]:
+    person = await Person(EventStreamConnection, server).come(opened)
+    person.say("chat_message", message="Why?")
+    return person.go
+
+
+async def is_forgotten(server: Server, opened: AsyncExitStack) -> Callable[[], Awaitable[Any]]:
+    person = await Person(WebSocketConnection, server).come(opened)
+    person.say("chat_message", message="Why?")
+
+    async def forget() -> None:
+        async with aiohttp.ClientSession(server.http_url) as http, http.delete("/users/ann") as response:
+            assert response.status == 200
+
+    return forget
+
+
+@pytest.mark.parametrize("somebody", [closes_for_good, plain_closes, never_comes_back, is_forgotten])
+async def test_whoever_leaves_for_good_ends_the_request_to_the_model(
+    start_with_model: StartWithModel, opened: AsyncExitStack, somebody: Any
+) -> None:
+    async with model_server(stalling(chunk("Well ")), saying("Here I am.")) as model:
+        server = await start_with_model(model, resume_within=SECOND)
+        leave = await somebody(server, opened)
+        await happens(model.somebody_asked)
+        assert model.left == 0
+        await leave()
+        await happens(model.somebody_left)
+        other = await Person(WebSocketConnection, server, "desk", "bob").come(opened)
+        other.say("chat_message", message="Anybody there?")
+        assert (await other.hear("chat_response"))["message"] == "Here I am."
+
+
+@BOTH
+async def test_of_a_model_that_breaks_off_an_error_tells_which_names_the_question(
+    start_with_model: StartWithModel, opened: AsyncExitStack, kind: Any
+) -> None:
+    async with model_server(breaking(chunk("With ")), saying("Better now.")) as model:
+        server = await start_with_model(model)
+        laptop = await Person(kind, server).come(opened)
+        question = laptop.say("chat_message", message="How do I begin?")
+        error = await laptop.hear("error")
+        assert (error["code"], error["frameId"]) == ("responder_failed", question)
+        assert "retryAfter" not in error, "the question was taken; to send it again would ask nobody"
+        assert "127.0.0.1" not in error["message"]
+        again = laptop.say("chat_message", message="And now?")
+        whole = await laptop.hear("chat_response")
+        assert (whole["message"], whole["to"]) == ("Better now.", again)
+        assert [frame["delta"] for frame in laptop.heard("chat_response_delta")] == ["With ", "Better now."]
+        assert model.asked[1]["messages"] == [{"role": "user", "content": "How do I begin?\n\nAnd now?"}]
+        assert question in laptop.client.acknowledged
+
+
+async def test_a_model_that_is_down_is_left_alone_and_everybody_is_told_so(
+    start_with_model: StartWithModel, opened: AsyncExitStack
+) -> None:
+    async with model_server(replying(500, "down")) as model:
+        server = await start_with_model(model, openai={"retries": 0, "break_after": 2, "break_for": 10 * MINUTE})
+        people = [
+            await Person(kind, server, f"desk{number}", f"user{number}").come(opened)
+            for number, kind in enumerate((WebSocketConnection, EventStreamConnection))
+        ]
+        for count in range(1, 4):
+            for person in people:
+                question = person.say("chat_message", message=f"Number {count}?")
+                error = await person.hear("error", count)
+                assert (error["code"], error["frameId"]) == ("responder_failed", question)
+                assert error["message"] == "The assistant cannot be reached just now. Please try again in a moment."
+        assert len(model.asked) == 2
+
+
+async def test_what_a_model_has_written_for_a_rule_is_recorded_and_a_stalled_one_costs_its_text_alone(
+    start_with_model: StartWithModel, opened: AsyncExitStack, tmp_path: Path
+) -> None:
+    async with model_server(saying("Look at", " the loop."), stalling(chunk("Look ")), breaking()) as model:
+        server = await start_with_model(model, openai={"retries": 0}, compose_timeout=SECOND // 2)
+        laptop = await Person(WebSocketConnection, server).come(opened)
+        phone = await Person(EventStreamConnection, server, "phone").come(opened)
+        told = ["Look at the loop.", "Want a hint about t2?", "Want a hint about t3?"]
+        for count, text in enumerate(told, 1):
+            laptop.say("test.failed", test=f"t{count}")
+            for person in (laptop, phone):
+                assert (await person.hear("backend_message", count))["message"] == text
+        assert [len(person.heard("chat_response_delta")) for person in (laptop, phone)] == [0, 0]
+        assert len(model.asked) == 3
+        await happens(model.somebody_left)
+    await assert_that_it_verifies(server, tmp_path)
+    recording = await read_recording(server.settings.store.removeprefix("sqlite:"))
+    said = [json.loads(line)["message"] for line in recording.decisions["ann"]]
+    assert [(one["text"], one["prompt"]) for one in said] == [
+        (f"Want a hint about t{count}?", f"A hint about t{count}.") for count in (1, 2, 3)
+    ]
+
+
+async def test_of_a_process_that_is_killed_while_a_model_writes_the_next_says_the_plain_text(
+    opened: AsyncExitStack, tmp_path: Path
+) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "rules.yaml").write_text(RULES, encoding="utf-8")
+    words: asyncio.Queue[bytes | None] = asyncio.Queue()
+    async with model_server(saying("Look at the loop."), dictated(words), stalling()) as model:
+        server = Process(tmp_path, settings(model.url))
+        opened.push_async_callback(server.close)
+        await server.start()
+        laptop = await Person(WebSocketConnection, server).come(opened)
+        laptop.say("test.failed", test="t1")
+        assert (await laptop.hear("backend_message"))["message"] == "Look at the loop."
+        laptop.say("chat_message", message="How do I begin?")
+        for piece in (chunk("With "), chunk("the end."), DONE, None):
+            await words.put(piece)
+        assert (await laptop.hear("chat_response"))["message"] == "With the end."
+        assert "".join(frame["delta"] for frame in laptop.heard("chat_response_delta")) == "With the end."
+        laptop.say("test.failed", test="t2")
+        await until(lambda: len(model.asked) == 3)
+        await server.end(signal.SIGKILL)
+        await server.start()
+        assert (await laptop.hear("backend_message", 2))["message"] == "Want a hint about t2?"
+        await server.end(signal.SIGTERM)
+        assert server.unexpected == []
+    code, said = await proactive(tmp_path, "replay", "store.db", "--verify")
+    assert code == 0, said
+
+
+def settings(url: str) -> str:
+    return f"""\
+ws_port: 0
+http_port: 0
+rules: rules
+store: sqlite:store.db
+responder: openai
+compose_timeout: 10m
+openai: {{url: "{url}", model: tutor}}
+"""
