@@ -10,7 +10,7 @@ import structlog
 from engine.core.model import Decision, Json, Reason
 from engine.core.reasons import explain
 from engine.core.units import format_at
-from engine.turn_work import TurnResult
+from engine.turn_work import STATE_UNREADABLE, TurnResult
 
 _WITHOUT_VALUES: Mapping[str, str] = {
     "false": "its condition does not hold",
@@ -68,7 +68,8 @@ def tell(result: TurnResult) -> None:
         )
     for fault in result.faults:
         # An error may quote what the user wrote; the store keeps all of it, beside the entry.
-        log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=places_of(fault.trace))
+        if not fault.trace.startswith(STATE_UNREADABLE):  # that is told once, and not for each of the user's inputs
+            log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=places_of(fault.trace))
         log.debug("! set aside", user_id=fault.user, trace=fault.trace)
 
 

@@ -22,7 +22,7 @@ import structlog
 
 from engine.core.model import Event
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
-from engine.core.state import StateTooLarge, UserState
+from engine.core.state import StateTooLarge, StateUnreadable, StateVersionUnknown, UserState
 from engine.core.units import HOUR, SECOND, format_at
 from engine.isolation import evaluate_user
 from engine.observer import SILENT, Observer
@@ -98,7 +98,7 @@ class Retention:
             place = 0
             while states := await self._store.states(partition, place, STATES_AT_ONCE):
                 place = states[-1][0]
-                behind = [user for _, user, state in states if _is_behind(UserState.decode(state), moments[-1])]
+                behind = [user for _, user, state in states if _is_behind(state, moments[-1])]
                 if behind:
                     await self._catch_up(behind)
                 await asyncio.sleep(0)
@@ -199,10 +199,19 @@ def _run(timeline: Timeline, user: str, encoded: bytes, events: Sequence[Event],
 
 
 def _decoded(user: str, encoded: bytes) -> UserState:
-    return UserState.decode(encoded) if encoded else UserState(user)
+    """The state of a base. Raises `StoreError` where it is damaged: what lies behind it has to stay then."""
+    try:
+        return UserState.decode(encoded) if encoded else UserState(user)
+    except (StateUnreadable, StateVersionUnknown) as error:
+        raise StoreError(f"the base of user {user!r} cannot be read: {error}", "corrupt") from None
 
 
-def _is_behind(state: UserState, moment: int) -> bool:
+def _is_behind(encoded: bytes, moment: int) -> bool:
+    """Of a state that is damaged nothing is to be had, so there is nothing either that it could have to adopt."""
+    try:
+        state = UserState.decode(encoded)
+    except (StateUnreadable, StateVersionUnknown):
+        return False
     return state.now >= 0 and state.rules_since < moment
 
 

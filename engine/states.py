@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from engine.core.state import UserState
+import structlog
+
+from engine.core.state import StateUnreadable, StateVersionUnknown, UserState
 
 READY_MAX = 2_000  # users whose states are kept ready, the latest
 ENCODED_MAX = 100_000  # users of whom anything is kept; some 500 bytes each
+UNREADABLE = (StateUnreadable, StateVersionUnknown)  # what `restored` raises where the store is damaged
+TOLD_MAX = 1_000  # users whose damage is not told again; beyond them the oldest may be
+
+log = structlog.get_logger("states")
 
 
 class StatesAtHand:
@@ -29,12 +35,16 @@ class StatesAtHand:
         return len(self._encoded)
 
     def get(self, user: str) -> tuple[UserState, bytes]:
-        """The state, to be changed and put back, and its bytes before that. Raises KeyError."""
+        """The state, to be changed and put back, and its bytes before that. Raises KeyError and `UNREADABLE`."""
         encoded = self._encoded[user]
         state = self._ready.get(user)
         if state is None:
             state = self._ready[user] = restored(user, encoded)
         return state, encoded
+
+    def encoded(self, user: str) -> bytes:
+        """The bytes, be they a state or not. Raises KeyError."""
+        return self._encoded[user]
 
     def put(self, user: str, encoded: bytes, state: UserState | None = None) -> None:
         """``state`` is what the bytes say, where it is at hand."""
@@ -61,6 +71,24 @@ class StatesAtHand:
         self._encoded.clear()
 
 
+class Damage:
+    """Users whose stored states cannot be read: an operator hears of each once, however often it is found out."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[str, None] = OrderedDict()
+
+    def tell(self, user: str, error: Exception) -> None:
+        if user in self._told:
+            return
+        self._told[user] = None
+        if len(self._told) > TOLD_MAX:
+            self._told.popitem(last=False)
+        log.error("! state cannot be read", user_id=user, why=str(error))
+
+    def forget(self, user: str) -> None:
+        self._told.pop(user, None)
+
+
 def restored(user: str, encoded: bytes) -> UserState:
-    """The state of these bytes, or of a user of whom nothing is known where there are none."""
+    """The state of these bytes, or of a user of whom nothing is known where there are none. Raises `UNREADABLE`."""
     return UserState.decode(encoded) if encoded else UserState(user)

@@ -17,7 +17,7 @@ from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.observer import SILENT, Observer
 from engine.recorded import recorded_timeline
-from engine.states import StatesAtHand, restored
+from engine.states import UNREADABLE, Damage, StatesAtHand, restored
 from engine.storage.base import (
     Batch,
     Commit,
@@ -29,7 +29,16 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
-from engine.turn_work import NOTHING_RELAYED, PartitionAt, TurnResult, Work, note_composed, note_decisions, note_user
+from engine.turn_work import (
+    NOTHING_RELAYED,
+    PartitionAt,
+    TurnResult,
+    Work,
+    note_composed,
+    note_decisions,
+    note_unreadable,
+    note_user,
+)
 
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
@@ -46,6 +55,7 @@ class Turns:
         self._timeline: Timeline | None = None
         self._partitions: list[PartitionAt] | None = None
         self._states = StatesAtHand()
+        self._damage = Damage()
         self._compiled: dict[str, RuleSet | None] = {}  # by hash, so that nothing is compiled again by `recover`
         self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
 
@@ -72,7 +82,7 @@ class Turns:
 
     async def open_sessions(self) -> list[tuple[str, list[str]]]:
         """Every user with open sessions, and their names: implicit ones, which end by themselves, not among them."""
-        return [(user, list(UserState.decode(encoded).sessions)) for user, encoded in await self._store.present_users()]
+        return [(state.user, list(state.sessions)) async for state in self.present_users()]
 
     async def make(
         self,
@@ -164,9 +174,14 @@ class Turns:
         return [state.user async for state in self.present_users() if state.rules_since != latest]
 
     async def present_users(self) -> AsyncIterator[UserState]:
-        """The state of every present user, to be looked at."""
-        for number, (_, encoded) in enumerate(await self._store.present_users(), 1):
-            yield UserState.decode(encoded)
+        """The state of every present user, to be looked at; of those whose state can be read."""
+        for number, (user, encoded) in enumerate(await self._store.present_users(), 1):
+            try:
+                state = restored(user, encoded)
+            except UNREADABLE as error:
+                self._damage.tell(user, error)
+                continue
+            yield state
             if number % LOOKED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # there may be many, and others wait
 
@@ -205,20 +220,23 @@ class Turns:
         assert self._partitions is not None
         floor = self._floor()
         for entry in entries:
-            if entry.once and entry.event is not None:
-                if (entry.user, entry.event.id) in known:
+            event = entry.event
+            if entry.once and event is not None:
+                if (entry.user, event.id) in known:
                     result.entries.append(entry)
                     result.repeated.append(entry)
                     continue
-                known.add((entry.user, entry.event.id))
+                known.add((entry.user, event.id))
             floor = max(floor, entry.at)
             number = partition_of(entry.user, self._store.partition_count)
-            part = work.setdefault(number, Work([], False))
-            if entry.event is not None:
-                place = self._partitions[number].cursor + len(part.appended) + 1
-                event_id = entry.event.id or f"{number}-{place}"
-                event = msgspec.structs.replace(entry.event, at=floor, id=event_id)
-                entry = Entry("event", floor, entry.user, event, once=entry.once)
+            part = work.get(number)
+            if part is None:
+                part = work[number] = Work([], False)
+            if event is not None:
+                if event.at != floor or not event.id:
+                    event_id = event.id or f"{number}-{self._partitions[number].cursor + len(part.appended) + 1}"
+                    event = msgspec.structs.replace(event, at=floor, id=event_id)
+                    entry = Entry("event", floor, entry.user, event, once=entry.once)
             elif entry.at != floor:
                 entry = Entry(entry.kind, floor, entry.user, message=entry.message, client=entry.client)
             part.appended.append(entry)
@@ -256,9 +274,15 @@ class Turns:
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
                 until = horizon if part.complete or user in due else None
                 # One user's past at a time: those of all whom a change of rules concerns would be too much at once.
-                past = await self._past(user)
-                self._evaluate(user, entries, until, past, commit, result)
                 note_composed(entries, commit)
+                try:
+                    past = await self._past(user)
+                except UNREADABLE as error:
+                    self._damage.tell(user, error)
+                    encoded, time_at = self._states.encoded(user), horizon if user in due else None
+                    note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
+                else:
+                    self._evaluate(user, entries, until, past, commit, result)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
                     commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))
@@ -341,15 +365,23 @@ class Turns:
 
     def forget_user(self, user: str) -> None:
         """Nothing of the user is known any more."""
+        self._damage.forget(user)
         self._states.forget(user)
 
     async def state_of(self, user: str) -> UserState | None:
-        """The user's state, to be looked at and not changed; None for one of whom nothing is known."""
-        if user in self._states:
-            state, encoded = self._states.get(user)
-            return state if encoded else None
-        encoded = (await self._store.load([user])).get(user, b"")
-        return restored(user, encoded) if encoded else None
+        """The user's state, to be looked at and not changed; None for one of whom nothing is known.
+
+        Raises `StoreError`, also where the state cannot be read.
+        """
+        try:
+            if user in self._states:
+                state, encoded = self._states.get(user)
+            else:
+                encoded = (await self._store.load([user])).get(user, b"")
+                state = restored(user, encoded)
+        except UNREADABLE as error:
+            raise StoreError(str(error), "corrupt") from None
+        return state if encoded else None
 
     def _forget(self) -> None:
         """Whatever is known of the store may be wrong: the next turn begins with `recover`."""

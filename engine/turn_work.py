@@ -11,6 +11,8 @@ from engine.isolation import Evaluated
 from engine.storage.base import Commit, Entry, Fault, OutboxMessage
 from engine.storage.codec import encode_decision
 
+STATE_UNREADABLE = "the state of the user cannot be read"  # how the trace of such a fault begins
+
 NOTHING_RELAYED: Mapping[str, str] = {}
 
 
@@ -64,6 +66,23 @@ def note_user(evaluated: Evaluated, before: bytes, after: bytes, commit: Commit)
     commit.states[user] = after
     commit.wakes[user] = evaluated.state.wake
     commit.present[user] = evaluated.state.present_since is not None
+
+
+def note_unreadable(
+    user: str, entries: list[Entry], encoded: bytes, time_at: int | None, why: str, commit: Commit, result: TurnResult
+) -> None:
+    """The user's inputs are in the log, and set aside; the bytes stay as they are, for an operator to see to.
+
+    ``time_at``: the moment to which the user's time was to come, None where it was not due. It is not tried again
+    until something happens to the user: without that nobody's time would come further.
+    """
+    trace = f"{STATE_UNREADABLE}: {why}"
+    faults = [Fault(user, entry.at, entry, trace) for entry in entries if entry.event is not None]
+    if time_at is not None:
+        commit.states[user], commit.wakes[user], commit.present[user] = encoded, None, True
+        faults.append(Fault(user, time_at, Entry("tick", time_at, user), trace))
+    commit.faults.extend(faults)
+    result.faults.extend(faults)
 
 
 def note_decisions(user: str, decisions: list[Decision], commit: Commit, result: TurnResult) -> None:

@@ -133,7 +133,7 @@ def _states(db: sqlite3.Connection, table: str, count: int) -> Iterator[str]:
             again = state.encode()
             steady = again == encoded or UserState.decode(again).encode() == again
         except Exception as error:  # whatever decoding trips over is what is wrong with it
-            yield f"{here} cannot be read: {type(error).__name__}: {error}"
+            yield f"{here} cannot be read: {type(error).__name__}: {error}; put back a backup, or erase the user"
             continue
         if not steady:
             yield f"{here} is not the same when it is written again"

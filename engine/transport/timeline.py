@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 
 from engine.core.model import LIFECYCLE_PREFIX, Event, Json, Message
 from engine.core.remembered import Preferences
-from engine.core.state import UserState
+from engine.core.state import StateUnreadable, StateVersionUnknown, UserState
 from engine.core.units import format_at
-from engine.storage.base import Entry, Store
+from engine.storage.base import Entry, Store, StoreError
 from engine.transport.decoding import bad_frame
 from engine.transport.frames import preferences_frame
 
@@ -40,7 +40,10 @@ def read_before(text: str | None) -> tuple[int, int]:
 async def timeline_of(store: Store, user: str, before: tuple[int, int], items_max: int, now: int) -> dict[str, Json]:
     """The reply, with the newest ``items_max`` items that lie before ``before``. Raises `StoreError`."""
     encoded = (await store.load([user])).get(user)
-    state = UserState(user) if encoded is None else UserState.decode(encoded)
+    try:
+        state = UserState(user) if encoded is None else UserState.decode(encoded)
+    except (StateUnreadable, StateVersionUnknown) as error:
+        raise StoreError(f"the state of the user cannot be read: {error}", "corrupt") from None
     # One more of each tells whether there is anything left.
     recorded = await store.recorded(user, before, items_max + 1)
     latest = await store.recorded(user, FIRST, OUTCOMES_MAX)
