@@ -52,6 +52,18 @@ def ledger_forgets() -> None:
     Ledger.received = forgetful  # type: ignore[method-assign]
 
 
+def next_session_gets_nothing() -> None:
+    """What a session is owed goes with it, rather than wait for whoever comes next."""
+    forget = Ledger.forget
+
+    def careless(self: Ledger, session: str) -> list[OutboxMessage]:
+        owed = [self._entries[message_id].outgoing for message_id in self._by_session.get(session, ())]
+        forget(self, session)
+        return owed
+
+    Ledger.forget = careless  # type: ignore[method-assign]
+
+
 def no_memory_of_ids() -> None:
     """An event that is sent again happens again."""
 
@@ -74,6 +86,7 @@ def nothing_again() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     "ack-before-commit": ack_before_commit,
     "ledger-forgets": ledger_forgets,
+    "next-session-gets-nothing": next_session_gets_nothing,
     "no-memory-of-ids": no_memory_of_ids,
     "nothing-again": nothing_again,
 }

@@ -33,19 +33,39 @@ Way = Literal["websocket", "stream", "poll", "plain websocket", "plain http"]
 TRACE_MAX = 5_000  # frames of one device that are remembered
 REPEATS = 0.15  # of events that are said once more on purpose
 ANSWERS = 0.2  # of questions that are answered
+SELDOM, OFTEN = 0.03, 0.15  # of the times that somebody says something they switch off before
 HTTP_TIMEOUT_S = 15.0
 KINDS = {"asked": 40, "failed": 20, "saved": 15, "drafted": 10, "dropped": 5, "typed": 10}
 
 
 class Course:
-    """What all devices share: where the doors are, whether anything still happens, and what was counted."""
+    """What all devices share: where the doors are, whether anything still happens, and what was counted.
 
-    def __init__(self, ws_url: str, http_url: str, pause_s: float) -> None:
+    ``away_s``: for how long at most somebody stays away who has switched off.
+    """
+
+    def __init__(self, ws_url: str, http_url: str, pause_s: float, away_s: float = 0.0) -> None:
         self.ws_url = ws_url
         self.http_url = http_url
         self.pause_s = pause_s  # between two events of one device, on average
-        self.is_over = False
+        self.away_s = away_s
         self.counted: Counter[str] = Counter()
+        self._over = asyncio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    def end(self) -> None:
+        """Nothing happens any more from here on."""
+        self._over.set()
+
+    async def goes_on_after(self, seconds: float) -> bool:
+        """Wait so long, or until all is over: then False."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return not self.is_over
 
 
 class Device:
@@ -63,6 +83,7 @@ class Device:
         self._has_said = asyncio.Event()
         self._connection: Connection | None = None
         self._numbers = 0
+        self._away_s = 0.0
         self._answered: set[str] = set()
 
     @property
@@ -84,13 +105,13 @@ class Device:
                 if self.client.is_welcome:
                     self.client.lost()
             tries = min(tries + 1, 5)
-            await asyncio.sleep(self._rng.uniform(0.02, 0.1 * 2**tries))
+            away_s, self._away_s = self._away_s, 0.0
+            await asyncio.sleep(away_s + self._rng.uniform(0.02, 0.1 * 2**tries))
 
     async def act(self) -> None:
         """Say things until the course is over."""
-        while not self._course.is_over:
-            await asyncio.sleep(self._rng.expovariate(1 / self._course.pause_s))
-            if self._rng.random() < 0.03:
+        while await self._course.goes_on_after(self._rng.expovariate(1 / self._course.pause_s)):
+            if self._rng.random() < (OFTEN if self._course.away_s else SELDOM):
                 await self._switch_off()
             for _ in range(self._rng.choice((1, 1, 1, 1, 8))):
                 self._say_something()
@@ -131,6 +152,7 @@ class Device:
         connection = self._connection
         if connection is not None and self.client.is_welcome:
             self._course.counted["switched off"] += 1
+            self._away_s = self._rng.uniform(0, self._course.away_s)
             await connection.close()
 
     def _note(self, direction: str, frame: Frame) -> None:
@@ -170,8 +192,7 @@ class PlainDevice:
             return
         timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as http:
-            while not self._course.is_over:
-                await asyncio.sleep(self._rng.expovariate(1 / self._course.pause_s))
+            while await self._course.goes_on_after(self._rng.expovariate(1 / self._course.pause_s)):
                 await self._post(http, [self._event() for _ in range(self._rng.choice((1, 1, 5)))])
 
     async def _talk(self, send: Callable[[str], Any], receive: Callable[[], Any]) -> None:
@@ -224,6 +245,45 @@ class PlainDevice:
 
     def _note(self, direction: str, frame: Frame) -> None:
         self.trace.append((asyncio.get_running_loop().time(), direction, frame))
+
+
+class Backend:
+    """A program that sends messages of its own to users, there or not, each until it is taken, and some once more.
+
+    ``sent``: by the ids that the server has given them, the users.
+    """
+
+    def __init__(self, users: list[str], course: Course, rng: random.Random) -> None:
+        self.sent: dict[str, str] = {}
+        self._users = users
+        self._course = course
+        self._rng = rng
+
+    async def act(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
+        number = 0
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            while await self._course.goes_on_after(self._rng.expovariate(len(self._users) / self._course.pause_s / 2)):
+                number += 1
+                user = self._rng.choice(self._users)
+                kind = self._rng.choice(("question", "suggestion", "notification"))
+                order = {"to": {"user": user}, "type": kind, "text": f"told {number}", "id": f"b{number}"}
+                while True:
+                    if await self._post(http, order, user):
+                        break
+                    await asyncio.sleep(self._rng.uniform(0.05, 0.5))
+                if self._rng.random() < REPEATS:
+                    self._course.counted["repeats of the backend's messages"] += 1
+                    await self._post(http, order, user)
+
+    async def _post(self, http: aiohttp.ClientSession, order: Frame, user: str) -> bool:
+        with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            async with http.post(f"{self._course.http_url}/messages", json=order) as response:
+                body = await response.json()
+                if response.status == 202:
+                    self.sent.update(dict.fromkeys(body["ids"], user))
+                    return True
+        return False
 
 
 def make_crowd(count: int, course: Course, rng: random.Random) -> tuple[list[Device], list[PlainDevice]]:

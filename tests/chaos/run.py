@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli.main import COMMANDS
-from tests.chaos.people import Course, Device, PlainDevice, make_crowd
+from engine.core.units import MINUTE, SECOND, parse_duration
+from tests.chaos.people import Backend, Course, Device, PlainDevice, make_crowd
 from tests.chaos.proxy import Proxy
 from tests.chaos.server import ServerProcess, proactive
 from tests.chaos.verdict import Verdict, judge, read_record
@@ -37,7 +38,11 @@ QUIET_S = 2.5  # without anything new: then all has arrived; longer than anythin
 
 @dataclass(frozen=True)
 class Plan:
-    """``pause_s``: between two events of one device, on average. ``broken``: see `tests.chaos.broken`."""
+    """``pause_s``: between two events of one device, on average. ``broken``: see `tests.chaos.broken`.
+
+    With a ``resume_within`` under a minute those who switch off stay away for up to three times as long: sessions end,
+    and what was said meanwhile is for the next.
+    """
 
     seconds: float = 120.0
     clients: int = 200
@@ -48,7 +53,11 @@ class Plan:
 
     @property
     def sessions_last(self) -> bool:
-        return self.resume_within.endswith("m")
+        return parse_duration(self.resume_within) >= MINUTE
+
+    @property
+    def away_s(self) -> float:
+        return 0.0 if self.sessions_last else 3 * parse_duration(self.resume_within) / SECOND
 
 
 @dataclass
@@ -67,12 +76,14 @@ async def storm(plan: Plan, folder: Path) -> Outcome:
     try:
         await server.start()
         ws_port, http_port = [await door.open() for door in doors]
-        course = Course(f"ws://127.0.0.1:{ws_port}", f"http://127.0.0.1:{http_port}", plan.pause_s)
+        course = Course(f"ws://127.0.0.1:{ws_port}", f"http://127.0.0.1:{http_port}", plan.pause_s, plan.away_s)
         devices, plain = make_crowd(plan.clients, course, rng)
+        backend = Backend(sorted({device.user for device in devices}), course, random.Random(rng.random()))
         lives = [asyncio.create_task(one.live(), name=one.name) for one in (*devices, *plain)]
         acts = [asyncio.create_task(one.act(), name=one.name) for one in (*devices, *plain)]
+        acts.append(asyncio.create_task(backend.act(), name="backend"))
         ends = await _blow(plan, folder, server, rng, lives)
-        course.is_over = True
+        course.end()
         for door in doors:
             door.is_calm = True
             door.cut_all()
@@ -84,7 +95,7 @@ async def storm(plan: Plan, folder: Path) -> Outcome:
         for door in doors:
             await door.close()
         await server.close()
-    outcome = await _judge(plan, folder, devices, plain)
+    outcome = await _judge(plan, folder, devices, plain, backend)
     _say_if_failed([*lives, *acts], outcome.verdict)
     for what in server.unexpected:
         outcome.verdict.blame("ends of the server", what)
@@ -148,10 +159,12 @@ async def _settle(devices: list[Device]) -> bool:
     return False
 
 
-async def _judge(plan: Plan, folder: Path, devices: list[Device], plain: list[PlainDevice]) -> Outcome:
+async def _judge(
+    plan: Plan, folder: Path, devices: list[Device], plain: list[PlainDevice], backend: Backend
+) -> Outcome:
     over_at = time.time_ns() // 1000
     record = await read_record(folder / "store.db")
-    verdict = judge(record, devices, plain, over_at=over_at, sessions_last=plan.sessions_last)
+    verdict = judge(record, devices, plain, backend, over_at=over_at, sessions_last=plan.sessions_last)
     outcome = Outcome(verdict)
     for device in devices:
         for error in device.client.errors:
@@ -238,7 +251,9 @@ def _arguments() -> tuple[Plan, Path | None]:
     parser.add_argument("--clients", type=int, default=default.clients)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--pause", type=float, default=default.pause_s, help="seconds between a device's events")
-    parser.add_argument("--resume-within", default=default.resume_within)
+    parser.add_argument(
+        "--resume-within", default=default.resume_within, help="under 1m sessions end in the storm, such as 2s"
+    )
     parser.add_argument("--broken", default="", help="a fault to put into the server; see tests/chaos/broken.py")
     parser.add_argument("--keep", type=Path, help="a folder for all that is left, also where everything holds")
     given = parser.parse_args()

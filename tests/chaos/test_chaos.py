@@ -19,6 +19,15 @@ async def test_nothing_acknowledged_is_lost_and_no_message_lost_or_doubled(tmp_p
         assert outcome.verdict.figures[name] > 100, name
 
 
+async def test_what_was_said_while_a_session_ended_comes_in_the_next(tmp_path: Path) -> None:
+    plan = Plan(seconds=5, clients=40, seed=7, pause_s=0.5, resume_within="1s")
+    outcome = await storm(plan, tmp_path)
+    assert outcome.verdict.holds, "\n".join([table(plan, outcome), *outcome.verdict.lines()])
+    assert outcome.counted["switched off"] >= 10
+    for name in ("sessions ended", "messages of the backend"):
+        assert outcome.verdict.figures[name] >= 10, name
+
+
 # The two that show soonest; `python -m tests.chaos.run --broken FAULT` tries the others.
 @pytest.mark.parametrize("fault", ["ledger-forgets", "no-memory-of-ids"])
 async def test_the_storm_notices_a_server_that_breaks_its_word(tmp_path: Path, fault: str) -> None:

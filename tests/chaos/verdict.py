@@ -9,7 +9,9 @@ level 1 has been received by one device at least, however long the others were g
 than `resume_within`, so that its session ended, is owed only what no other device has received. To a plain client a
 message is handed, which can be lost with the connection, as docs/protocol.md says; it is owed none.
 
-Nobody receives what was not decided, and one `asked` makes one message, whatever was sent how often.
+What a program was told is on its way (``202`` of ``POST /messages``) is in the log, once however often it was asked
+for, and is owed as other messages are. Nobody receives what was not decided, and one `asked` makes one message,
+whatever was sent how often.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 from engine.core.model import Event
 from engine.core.units import parse_at
 from engine.storage.sqlite import SqliteStore
-from tests.chaos.people import Device, PlainDevice
+from tests.chaos.people import Backend, Device, PlainDevice
 
 READ_AT_ONCE = 2_000
 SHOWN_MAX = 5  # of each kind of violation
@@ -101,6 +103,8 @@ async def read_record(path: Path) -> Record:
                         _note_event(record, entry.event)
                     elif entry.message is not None:
                         said = entry.message
+                        if said.id in record.messages:
+                            record.sent_twice.append(said.id)
                         record.messages[said.id] = Decided(
                             said.id, entry.user, "", said.text, entry.at, said.expires_at, entry.client
                         )
@@ -149,7 +153,13 @@ def _note_decision(record: Record, line: bytes) -> None:
 
 
 def judge(
-    record: Record, devices: list[Device], plain: list[PlainDevice], *, over_at: int, sessions_last: bool
+    record: Record,
+    devices: list[Device],
+    plain: list[PlainDevice],
+    backend: Backend,
+    *,
+    over_at: int,
+    sessions_last: bool,
 ) -> Verdict:
     """``over_at``: microseconds, when the last connection was closed; what expired before is owed to nobody.
 
@@ -158,6 +168,7 @@ def judge(
     verdict = Verdict()
     _judge_events(record, devices, plain, verdict)
     _judge_decisions(record, verdict)
+    _judge_backend(record, backend, verdict)
     _judge_sessions(record, devices, verdict, sessions_last=sessions_last)
     _judge_messages(record, devices, verdict, over_at)
     _judge_sources(record, devices, plain, verdict)
@@ -203,6 +214,15 @@ def _judge_decisions(record: Record, verdict: Verdict) -> None:
         if made[user, event_id] != 1:
             times = made[user, event_id]
             verdict.blame("events without their one message", f"{event_id} of {user}: {times} messages")
+
+
+def _judge_backend(record: Record, backend: Backend, verdict: Verdict) -> None:
+    """Whether the users have them too, `_judge_messages` says, of these as of those of rules."""
+    for message_id, user in backend.sent.items():
+        found = record.messages.get(message_id)
+        if found is None or found.user != user:
+            verdict.blame("messages of the backend that are not in the log", f"{message_id} to {user}")
+    verdict.figures["messages of the backend"] = len(backend.sent)
 
 
 def _judge_sessions(record: Record, devices: list[Device], verdict: Verdict, *, sessions_last: bool) -> None:
