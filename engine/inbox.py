@@ -15,16 +15,16 @@ by the arrival of the one before has an end: beyond `CHAIN_MAX` there are no mor
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from engine.core.model import Event
 from engine.observer import Trace
+from engine.pending import Pending
 from engine.storage.base import Entry, OutboxMessage
 
 DELIVERED = "message.delivered"  # the type of a receipt
@@ -48,12 +48,12 @@ class Request:
     """Entries that are acknowledged together; for ``done`` None nobody waits. ``trace`` is the observer's."""
 
     entries: list[Entry]
-    done: asyncio.Future[list[Entry]] | None
+    done: Pending[list[Entry]] | None
     trace: Trace = None
     lose: Callable[[int], None] | None = None  # told how many entries there were for which nobody waits
 
     def succeed(self, entries: list[Entry]) -> None:
-        if self.done is not None and not self.done.done():  # the caller may have gone away; it happened all the same
+        if self.done is not None:
             self.done.set_result(entries)
 
     def fail(self, error: Exception) -> None:
@@ -61,7 +61,7 @@ class Request:
             if self.lose is not None:
                 self.lose(len(self.entries))
             log.warning("! receipts lost", messages=len(self.entries), error=str(error))
-        elif not self.done.done():
+        else:
             self.done.set_exception(error)
 
 
@@ -89,9 +89,9 @@ class Inbox:
         if self.count + count > QUEUE_MAX:
             raise Overloaded(f"{self.count} inputs wait already, at most {QUEUE_MAX} may")
 
-    def put(self, entries: list[Entry], trace: Trace = None) -> asyncio.Future[list[Entry]]:
+    def put(self, entries: list[Entry], trace: Trace = None) -> Pending[list[Entry]]:
         """They wait. What is returned is done when their turn has been made, or could not be."""
-        done: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
+        done: Pending[list[Entry]] = Pending()
         self._requests.append(Request(entries, done, trace))
         self.count += len(entries)
         return done
@@ -177,4 +177,4 @@ class Inbox:
 def _no_later(entry: Entry, at: int | None) -> Entry:
     if at is None or entry.at <= at or entry.event is None:
         return entry
-    return replace(entry, at=at, event=msgspec.structs.replace(entry.event, at=at))
+    return msgspec.structs.replace(entry, at=at, event=msgspec.structs.replace(entry.event, at=at))

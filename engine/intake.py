@@ -5,7 +5,6 @@ It evaluates nothing and writes to no store; `live` makes the turns.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +14,7 @@ import structlog
 from engine.core.model import Event, Json
 from engine.inbox import Inbox, Overloaded
 from engine.observer import Trace
+from engine.pending import Pending
 from engine.stale import StaleSessions
 from engine.storage.base import Entry, OutboxMessage, StoreError
 
@@ -50,7 +50,7 @@ class Intake:
         self._clock = clock
         self._wake = wake
 
-    def begin(self, inputs: list[Input], trace: Trace = None) -> asyncio.Future[list[str]]:
+    def begin(self, inputs: list[Input], trace: Trace = None) -> Pending[list[str]]:
         """Let these happen, in order; what is returned is done when they have, or could not be made durable."""
         entries: list[Entry] = []
         places: list[int] = []
@@ -63,15 +63,12 @@ class Intake:
                 former = {item.user: self.stale.pop(item.user)}
                 ended = {**former, **ended}
                 entries += self._ends(former)
-        ids: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        ids: Pending[list[str]] = Pending()
 
-        def done(entries: asyncio.Future[list[Entry]]) -> None:
+        def done(entries: Pending[list[Entry]]) -> None:
             error = entries.exception()
             if error is not None:
                 self.stale.add(ended, self._clock())
-            if ids.done():  # the caller may have gone away; it happened all the same
-                return
-            if error is not None:
                 ids.set_exception(error)
             else:
                 made = entries.result()
@@ -87,8 +84,8 @@ class Intake:
     def note(self, inputs: list[Input]) -> None:
         """Let these happen; that they could not be made durable is told to the operator alone."""
 
-        def done(made: asyncio.Future[list[str]]) -> None:
-            if not made.cancelled() and (error := made.exception()) is not None:
+        def done(made: Pending[list[str]]) -> None:
+            if (error := made.exception()) is not None:
                 log.error("! not recorded", types=[item.type for item in inputs], error=str(error))
 
         self.begin(inputs).add_done_callback(done)
@@ -96,8 +93,8 @@ class Intake:
     def end(self, ends: list[Input]) -> None:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
 
-        def done(made: asyncio.Future[list[str]]) -> None:
-            if made.cancelled() or (error := made.exception()) is None:
+        def done(made: Pending[list[str]]) -> None:
+            if (error := made.exception()) is None:
                 return
             log.warning("! sessions end later", error=str(error), sessions=len(ends))
             for item in ends:
@@ -106,12 +103,12 @@ class Intake:
 
         self.begin(ends).add_done_callback(done)
 
-    def send(self, messages: list[OutboxMessage]) -> asyncio.Future[list[Entry]]:
+    def send(self, messages: list[OutboxMessage]) -> Pending[list[Entry]]:
         """The application's own messages. Raises `Overloaded` and `StoreError`."""
         at = self._clock()
         return self._put([Entry("send", at, each.user, message=each.message, client=each.client) for each in messages])
 
-    def settled(self) -> asyncio.Future[list[Entry]]:
+    def settled(self) -> Pending[list[Entry]]:
         """Done when all that waits by now has had its turn."""
         done = self.inbox.put([])
         self._wake()
@@ -126,7 +123,7 @@ class Intake:
                 self.on_abandoned(user, names)
             self.inbox.put(self._ends(some)).add_done_callback(partial(self._ended, some))
 
-    def _put(self, entries: list[Entry], trace: Trace = None) -> asyncio.Future[list[Entry]]:
+    def _put(self, entries: list[Entry], trace: Trace = None) -> Pending[list[Entry]]:
         if self.stopping:
             raise StoreError("the server is stopping")
         self.inbox.check_room(len(entries))
@@ -143,6 +140,6 @@ class Intake:
         named = ((user, name) for user, names in sessions.items() for name in names)
         return [self._entry(Input(user, "session.end", {}, session=name)) for user, name in named]
 
-    def _ended(self, sessions: dict[str, list[str]], done: asyncio.Future[list[Entry]]) -> None:
-        if not done.cancelled() and done.exception() is not None:
+    def _ended(self, sessions: dict[str, list[str]], done: Pending[list[Entry]]) -> None:
+        if done.exception() is not None:
             self.stale.add(sessions, self._clock())

@@ -23,6 +23,7 @@ from engine.core.units import MINUTE, SECOND, format_at
 from engine.inbox import Inbox
 from engine.intake import Input, Intake
 from engine.observer import SILENT, Observer, Trace, TurnTold
+from engine.pending import Pending
 from engine.stale import GRACE
 from engine.storage.base import Conflict, Entry, OutboxMessage, Store, StoreError
 from engine.turn import Turns
@@ -43,9 +44,8 @@ Compose = Callable[[list[OutboxMessage]], None]
 
 
 class Live:
-    """Runs the rules for all users of a store. One per store: it takes open sessions that are not its own for those of
-    a process that is gone. Commits of another would only conflict with it.
-
+    """Runs the rules for all users of a store. One per store: it takes open sessions that are not its own for those of a
+    process that is gone, and commits of another would only conflict with it.
     ``after_turn`` is called with what a durable turn did, before its messages are delivered. ``compose`` takes the
     messages that a responder is to write, and brings them to `hand_over`; without it they say their plain text.
     ``resume_within``: how long, in microseconds, a client of an earlier process may take up its session again.
@@ -121,7 +121,7 @@ class Live:
         """
         return await self.begin(inputs)
 
-    def begin(self, inputs: list[Input], trace: Trace = None) -> asyncio.Future[list[str]]:
+    def begin(self, inputs: list[Input], trace: Trace = None) -> Pending[list[str]]:
         """As `submit`, without waiting: they have their place in the order of all things when it returns."""
         return self._intake.begin(inputs, trace)
 
@@ -300,8 +300,8 @@ class Live:
     async def take_turn(self, now: int) -> None:
         """Take what waits, let time come to ``now`` (or to the last input taken, if more wait), commit, deliver.
 
-        Called by the loop, and by tests that bring their own time. Raises `StoreError` when the turn could not
-        be made; the inputs of it have been told, and have not happened.
+        For the loop, and for tests that bring their own time. Raises `StoreError` when it could not be made; then
+        its inputs have been told, and have not happened.
         """
         self._intake.end_stale(now)
         async with self._one_at_a_time:

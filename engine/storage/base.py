@@ -17,6 +17,8 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import msgspec
+
 from engine.core.model import Event, Json, Message
 
 EntryKind = Literal["event", "tick", "rules", "send"]
@@ -32,8 +34,7 @@ def partition_of(user: str, partition_count: int) -> int:
     return zlib.crc32(user.encode("utf-8", "surrogatepass")) % partition_count
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """Something that changes behaviour. ``at`` (microseconds) never goes back within a partition.
 
     * ``event``: ``event`` happened.

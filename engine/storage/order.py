@@ -6,8 +6,6 @@ Pure checks; nothing is stored here. `Conflict` is somebody else's doing and is 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from engine.core.model import Message
@@ -55,7 +53,7 @@ def moved_up(entry: Entry, last_at: int) -> Entry:
     if event is not None:
         reported = event.at if event.at_reported is None else event.at_reported
         event = msgspec.structs.replace(event, at=last_at, at_reported=reported)
-    return replace(entry, at=last_at, event=event)
+    return msgspec.structs.replace(entry, at=last_at, event=event)
 
 
 def check_partitions(partitions: list[int], partition_count: int) -> None:

@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ from engine.storage.base import (
 from engine.storage.codec import decode_entry, decode_message
 from engine.storage.order import check_commits, check_partitions, moved_up
 from engine.storage.sqlite_commit import stand_of, write_commits
-from engine.storage.sqlite_rows import entry_row, from_name, to_name
+from engine.storage.sqlite_rows import Name, entry_row, from_name, to_name
 from engine.storage.sqlite_schema import Durability, connect
 from engine.storage.sqlite_thread import SqliteThread
 
@@ -65,6 +66,7 @@ class SqliteStore:
         self._durability = durability
         self._db = db  # for the thread alone
         self._thread = SqliteThread(db, thread, path, read_only=read_only)
+        self._wake: tuple[int | None] | None = None  # the earliest as of the commit just made, until asked for
 
     @classmethod
     async def open(
@@ -121,21 +123,26 @@ class SqliteStore:
 
     async def commit(self, commits: list[Commit]) -> None:
         check_commits(commits, self.partition_count)
-        await self._run(lambda: self._commit(commits))
+        self._wake = None
+        self._wake = await self._run(lambda: self._commit(commits))
 
     async def known(self, ids: list[tuple[str, str]]) -> set[tuple[str, str]]:
         def find() -> set[tuple[str, str]]:
-            names = (((user, name), (to_name(user), to_name(name))) for user, name in ids)
-            return {asked for asked, row in names if self._db.execute(queries.KNOWN, row).fetchone()}
+            found: set[tuple[str, str]] = set()
+            for start in range(0, len(ids), queries.KNOWN_TOGETHER):
+                some = ids[start : start + queries.KNOWN_TOGETHER]
+                names: list[Name | None] = [to_name(name) for pair in some for name in pair]
+                names += [None] * (2 * queries.KNOWN_TOGETHER - len(names))
+                rows = self._db.execute(queries.KNOWN, names).fetchall()
+                found.update((from_name(user), from_name(name)) for user, name in rows)
+            return found
 
         return await self._run(find)
 
     async def next_wake(self) -> int | None:
-        def find() -> int | None:
-            (wake,) = self._db.execute(queries.NEXT_WAKE).fetchone()
-            return None if wake is None else int(wake)
-
-        return await self._run(find)
+        # Whoever commits asks for it right after: the thread has looked while it was at it.
+        known, self._wake = self._wake, None
+        return known[0] if known is not None else await self._run(self._next_wake)
 
     async def present_users(self) -> list[tuple[str, bytes]]:
         return await self._run(
@@ -216,6 +223,7 @@ class SqliteStore:
         return await self._run(write)
 
     async def erase(self, user: str) -> int:
+        self._wake = None
         partition = partition_of(user, self.partition_count)
         return await self._run(lambda: upkeep.erase(self._thread, partition, user))
 
@@ -309,9 +317,17 @@ class SqliteStore:
                 states[user] = row[0]
         return states
 
-    def _commit(self, commits: list[Commit]) -> None:
+    def _commit(self, commits: list[Commit]) -> tuple[int | None] | None:
+        """The earliest wake-up after it, as one of a tuple; None where it is not known."""
         with self._thread.writing() as db:
             write_commits(db, commits)
+        with suppress(sqlite3.Error):  # the commit is made, whatever comes of the question
+            return (self._next_wake(),)
+        return None
+
+    def _next_wake(self) -> int | None:
+        (wake,) = self._db.execute(queries.NEXT_WAKE).fetchone()
+        return None if wake is None else int(wake)
 
     def _pending(self, user: str, now: int) -> list[OutboxMessage]:
         rows = self._db.execute(queries.PENDING, (to_name(user),)).fetchall()

@@ -60,6 +60,13 @@ def _not_utf_8(text: str | bytes) -> int:
 
 def check_bounds(value: Json, depth_max: int = DEPTH_MAX) -> None:
     """Refuse JSON that is nested deeper than ``depth_max`` or holds an integer of more than 64 bits."""
+    if isinstance(value, dict) and depth_max > 1:
+        for item in value.values():
+            kind = type(item)
+            if kind is dict or kind is list or (kind is int and not INTEGER_MIN <= item <= INTEGER_MAX):
+                break
+        else:
+            return  # nearly always there is nothing in it that could be too much
     level = [value]
     for _ in range(depth_max + 1):
         below: list[Json] = []

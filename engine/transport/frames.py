@@ -122,7 +122,10 @@ def ids_of(value: dict[str, Json]) -> Sequence[Json]:
 
     Of an ``outcome`` it is the message's id, and no id of an event.
     """
-    items = value.get("events") if value.get("type") == "events" else [value]
+    if value.get("type") != "events":
+        name = value.get("id")
+        return () if name is None or value.get("type") == "outcome" else (name,)
+    items = value.get("events")
     if not isinstance(items, list):
         return ()
     told = [item for item in items if isinstance(item, dict) and item.get("type") != "outcome"]

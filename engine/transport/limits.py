@@ -158,16 +158,30 @@ class EventLimits:
         counts: dict[str, int] = {}
         for user in users:
             counts[user] = counts.get(user, 0) + 1
-        by_client = self._clients.wait(client, n, now)
         by_user = max((self._users.wait(user, count, now) for user, count in counts.items()), default=0.0)
-        if by_client or by_user:
-            if by_client >= by_user:
-                return rate_limited(by_client)
-            return rate_limited(by_user, "the devices of this user together send", "user")
-        self._clients.take(client, n, now)
-        for user, count in counts.items():
-            self._users.take(user, count, now)
-        return None
+        refusal = self._refusal(self._clients.wait(client, n, now), by_user)
+        if refusal is None:
+            self._clients.take(client, n, now)
+            for user, count in counts.items():
+                self._users.take(user, count, now)
+        return refusal
+
+    def take_of_one(self, client: str, user: str, n: int, now: float) -> Refusal | None:
+        """As `take`, where all are in the name of one user."""
+        if self._clients.rate is None and self._users.rate is None:
+            return None
+        refusal = self._refusal(self._clients.wait(client, n, now), self._users.wait(user, n, now))
+        if refusal is None:
+            self._clients.take(client, n, now)
+            self._users.take(user, n, now)
+        return refusal
+
+    def _refusal(self, by_client: float, by_user: float) -> Refusal | None:
+        if not by_client and not by_user:
+            return None
+        if by_client >= by_user:
+            return rate_limited(by_client)
+        return rate_limited(by_user, "the devices of this user together send", "user")
 
 
 class Insistence:

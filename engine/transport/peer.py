@@ -16,6 +16,7 @@ import structlog
 
 from engine.core.model import Json
 from engine.core.units import SECOND
+from engine.pending import Pending
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.transport.auth import Identity
 from engine.transport.decoding import WireError, bad_frame, decode_json
@@ -38,7 +39,8 @@ from engine.transport.refusing import refusal_of
 from engine.transport.session import Session
 from engine.transport.wire import chat_response, error_frame
 
-IN_FLIGHT_MAX = 64  # frames of events that are not durable yet; beyond it nothing is read
+IN_FLIGHT_MAX = 256  # frames of events that are not durable yet; beyond it nothing is read
+IN_FLIGHT_CHARACTERS_MAX = 1024 * 1024  # of those frames
 LATER_MAX = 64  # frames that wait behind one that has to be waited for; beyond it nothing is read
 LEFT_ON_PURPOSE = 1000  # the close code of a client that will not come back (RFC 6455, section 7.4.1)
 RATE_LIMITED = (4008, '{"code":"rate_limited","retryAfter":5}')
@@ -54,8 +56,9 @@ class Peer:
     """
 
     __slots__ = (
-        "_acks", "_address", "_bad_in_a_row", "_credentials", "_expiry", "_identity", "_in_flight", "_insistence",
-        "_is_gone", "_later", "_plain", "_reception", "_session", "_task", "_user", "connection", "on_idle", "outgoing",
+        "_acks", "_address", "_bad_in_a_row", "_characters", "_credentials", "_expiry", "_identity", "_in_flight",
+        "_insistence", "_is_gone", "_later", "_plain", "_reception", "_session", "_task", "_user", "connection",
+        "on_idle", "outgoing",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +76,7 @@ class Peer:
         self._bad_in_a_row = 0
         self._insistence: Insistence | None = None
         self._in_flight = 0
+        self._characters = 0  # of the frames in flight
         self._acks: list[Json] | None = None
         self._later: deque[str | bytes] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -85,7 +89,11 @@ class Peer:
     @property
     def is_busy(self) -> bool:
         """Whether no more should be read for now."""
-        return self._in_flight >= IN_FLIGHT_MAX or len(self._later or ()) >= LATER_MAX
+        return (
+            self._in_flight >= IN_FLIGHT_MAX
+            or self._characters >= IN_FLIGHT_CHARACTERS_MAX
+            or (self._later is not None and len(self._later) >= LATER_MAX)
+        )
 
     @property
     def level(self) -> int:
@@ -105,7 +113,7 @@ class Peer:
             if isinstance(frame, bytes):
                 raise bad_frame("expected a text frame, got a binary one")
             value = decode_json(frame)
-            self._take(value)
+            self._take(value, len(frame))
         except WireError as error:
             self._complain(error, value)
         else:
@@ -140,7 +148,7 @@ class Peer:
 
     # Inside.
 
-    def _take(self, value: Json) -> None:
+    def _take(self, value: Json, characters: int) -> None:
         if self._session is not None:
             if isinstance(value, dict) and value.get("type") == "hello":
                 if "resume" not in value:
@@ -148,7 +156,7 @@ class Peer:
                     raise bad_frame('expected "resume" in a hello that is not the first of its connection')
                 self._start(self._greet(value))
             else:
-                self._hear(self._session, value)
+                self._hear(self._session, value, characters)
         elif isinstance(value, dict) and value.get("type") == "hello":
             if self._plain is not None and self._plain.clients:
                 raise bad_frame("expected hello to be the first frame of a connection")
@@ -197,18 +205,25 @@ class Peer:
                 raise refusal.error()
             self._user = user
 
-    def _hear(self, session: Session, value: Json) -> None:
+    def _hear(self, session: Session, value: Json, characters: int) -> None:
         heard = self._reception.hear(session, value, "websocket")
         for reply in heard.replies:
             self.outgoing.reply(reply)
         if heard.durable is None:
             return
         self._in_flight += 1
-        heard.durable.add_done_callback(lambda done: self._durable(done, session, heard, value))
+        self._characters += characters
 
-    def _durable(self, done: asyncio.Future[list[str]], session: Session, heard: Heard, value: Json) -> None:
-        was_busy = self.is_busy
-        self._in_flight -= 1
+        def durable(done: Pending[list[str]]) -> None:
+            was_busy = self.is_busy
+            self._in_flight -= 1
+            self._characters -= characters
+            self._durable(done, session, heard, value)
+            self._idle_again(was_busy)
+
+        heard.durable.add_done_callback(durable)
+
+    def _durable(self, done: Pending[list[str]], session: Session, heard: Heard, value: Json) -> None:
         error = done.exception()
         if error is not None:
             self._reception.observer.acknowledged(heard.trace, ok=False)
@@ -222,7 +237,6 @@ class Peer:
                     self._acks = []
                     asyncio.get_running_loop().call_soon(self._acknowledge)
                 self._acks.extend(heard.ids)
-        self._idle_again(was_busy)
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, None

@@ -5,13 +5,13 @@ The doors say when it is durable; nothing here waits.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.model import Json, Message, derive_id
 from engine.intake import Input
 from engine.observer import SILENT, Door, Observer, Trace
+from engine.pending import Pending
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.storage.base import OutboxMessage
 from engine.transport.auth import Authenticator, Identity
@@ -32,7 +32,7 @@ class Heard:
     """``ids`` are those of the frame's events as they stand in it, to be acknowledged when ``durable`` is done."""
 
     replies: list[FrameType] = field(default_factory=list)
-    durable: asyncio.Future[list[str]] | None = None
+    durable: Pending[list[str]] | None = None
     ids: Sequence[Json] = ()
     inputs: Sequence[Input] = ()
     trace: Trace = None
@@ -125,7 +125,7 @@ class Reception:
         if isinstance(read, Ping):
             return Heard([pong()])
         self.check_not_draining()
-        refusal = self.event_limits.take(session.name, [session.user] * len(read), len(read), self.seconds())
+        refusal = self.event_limits.take_of_one(session.name, session.user, len(read), self.seconds())
         if refusal is not None:
             self.observer.rate_limited(refusal.scope)
             raise refusal.error()
@@ -138,7 +138,7 @@ class Reception:
     def acknowledged(self, session: Session, heard: Heard) -> None:
         """The frame's events are durable: what follows from that."""
         self.observer.acknowledged(heard.trace)
-        self.desk.tell_hook_soon(list(heard.inputs))
+        self.desk.tell_hook_soon(heard.inputs)
         for item in heard.inputs:
             if item.type == "chat_message":
                 self._answer(session, item)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -163,6 +164,7 @@ def _read_type(value: dict[str, Json]) -> str:
     return frame_type
 
 
+@lru_cache(maxsize=1024)  # an application has some dozens
 def _can_be_named(event_type: str) -> bool:
     """Whether a rule could name the type. One that none could would be taken in and never heard of again."""
     try:
