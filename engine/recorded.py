@@ -12,6 +12,8 @@ from engine.loading.load import load
 from engine.storage.base import Store
 from engine.triggers import KINDS
 
+RULES_KEPT = 2_000  # compiled rules that stay at hand, some 25 KB each; more where the latest two sets have more
+
 log = structlog.get_logger("recorded")
 
 
@@ -20,13 +22,16 @@ async def recorded_timeline(store: Store, compiled: dict[str, RuleSet | None] | 
 
     A rule set that this version of the engine no longer accepts is left out and said so; the one before it
     is then taken to have held on. ``compiled`` are those known already, by hash (None: not accepted); what is
-    compiled is added to it.
+    compiled is added to it, and what the store has no more is taken out.
     """
     compiled = {} if compiled is None else compiled
     timeline: Timeline | None = None
-    for at, rules_hash in await store.rule_moments():
+    moments = await store.rule_moments()
+    for rules_hash in compiled.keys() - {rules_hash for _, rules_hash in moments}:
+        del compiled[rules_hash]
+    for at, rules_hash in moments:
         if rules_hash not in compiled:
-            compiled[rules_hash] = await _compile(store, rules_hash)
+            compiled[rules_hash] = await compiled_from(store, rules_hash)
         rules = compiled[rules_hash]
         if rules is None:
             continue
@@ -40,13 +45,14 @@ async def recorded_timeline(store: Store, compiled: dict[str, RuleSet | None] | 
 async def latest_recorded(store: Store) -> tuple[int, RuleSet] | None:
     """The rule set with which `recorded_timeline` would end, and its moment; nothing before it is compiled."""
     for at, rules_hash in reversed(await store.rule_moments()):
-        rules = await _compile(store, rules_hash)
+        rules = await compiled_from(store, rules_hash)
         if rules is not None:
             return at, rules
     return None
 
 
-async def _compile(store: Store, rules_hash: str) -> RuleSet | None:
+async def compiled_from(store: Store, rules_hash: str) -> RuleSet | None:
+    """The rule set, or None, which is logged, where this version does not accept it. Raises `StoreError`."""
     sources = await store.load_rules(rules_hash)
     if sources is None:
         log.error("! recorded rule set is missing from the store", rules_hash=rules_hash)

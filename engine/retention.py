@@ -26,7 +26,7 @@ from engine.core.state import StateTooLarge, StateUnreadable, StateVersionUnknow
 from engine.core.units import HOUR, SECOND, format_at
 from engine.isolation import evaluate_user
 from engine.observer import SILENT, Observer
-from engine.recorded import recorded_timeline
+from engine.recorded import RULES_KEPT, recorded_timeline
 from engine.storage.base import Base, Conflict, Fold, Folded, Store, StoreError
 
 PIECE_ENTRIES = 1_000  # that are folded at once, or more where no tick stands between them
@@ -74,6 +74,14 @@ class Retention:
 
         It can be stopped at any time, and goes on where it was when it is called again.
         """
+        try:
+            return await self._trim(before)
+        finally:
+            # Compiling them again is for the next hour; keeping many of them would be for all the time between.
+            if sum(len(rules.rules) for rules in self._compiled.values() if rules is not None) > RULES_KEPT:
+                self._compiled.clear()
+
+    async def _trim(self, before: int) -> Trimmed:
         trimmed = Trimmed()
         timeline = await self._timeline()
         if timeline is None:

@@ -6,6 +6,7 @@ Of users who do something now the state is kept ready, of the others as bytes, w
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import structlog
 
@@ -92,3 +93,9 @@ class Damage:
 def restored(user: str, encoded: bytes) -> UserState:
     """The state of these bytes, or of a user of whom nothing is known where there are none. Raises `UNREADABLE`."""
     return UserState.decode(encoded) if encoded else UserState(user)
+
+
+def at_hand_once(state: UserState, user: str, encoded: bytes) -> Callable[[], UserState]:
+    """The state at hand the first time; after that it has been changed, and is decoded anew."""
+    at_hand = [state]
+    return lambda: at_hand.pop() if at_hand else restored(user, encoded)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 
@@ -16,14 +16,13 @@ from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.observer import SILENT, Observer
-from engine.recorded import recorded_timeline
-from engine.states import UNREADABLE, Damage, StatesAtHand, restored
+from engine.rule_history import RuleHistory
+from engine.states import UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
 from engine.storage.base import (
     Batch,
     Commit,
     Conflict,
     Entry,
-    Fault,
     OutboxMessage,
     Store,
     StoreError,
@@ -36,6 +35,7 @@ from engine.turn_work import (
     Work,
     note_composed,
     note_decisions,
+    note_faults,
     note_unreadable,
     note_user,
 )
@@ -49,20 +49,19 @@ CATCH_UP_MAX, CATCH_UP_WITH_PAST_MAX = 500, 10
 class Turns:
     """Makes turns on a store, one at a time. Knows the store's versions as long as nobody else writes."""
 
-    def __init__(self, store: Store, observer: Observer = SILENT) -> None:
+    def __init__(self, store: Store, observer: Observer = SILENT, rules: RuleHistory | None = None) -> None:
         self._store = store
+        self._rules = rules or RuleHistory(store)
         self._observer = observer
-        self._timeline: Timeline | None = None
         self._partitions: list[PartitionAt] | None = None
         self._states = StatesAtHand()
         self._damage = Damage()
-        self._compiled: dict[str, RuleSet | None] = {}  # by hash, so that nothing is compiled again by `recover`
         self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
 
     @property
     def timeline(self) -> Timeline | None:
-        """Which rules hold when, as far as the store has it; None until the first have begun to hold."""
-        return self._timeline
+        """Which of the latest rules hold when; None until the first have begun to hold."""
+        return self._rules.timeline
 
     @property
     def latest(self) -> int:
@@ -71,11 +70,11 @@ class Turns:
 
     async def recover(self) -> None:
         """Read where the store stands, and evaluate what stands in its log unevaluated."""
-        self._timeline = await recorded_timeline(self._store, self._compiled)
+        await self._rules.recover()
         self._states.clear()
         batches = await self._poll(-1)
         self._partitions = [PartitionAt(batch.version, batch.cursor, batch.last_at) for batch in batches]
-        while self._timeline is not None and any(batch.entries for batch in batches):
+        while self.timeline is not None and any(batch.entries for batch in batches):
             work = {batch.partition: Work([], False, batch.entries) for batch in batches if batch.entries}
             await self._commit([], work, TurnResult(), horizon=0)
             batches = await self._poll(-1)
@@ -151,26 +150,19 @@ class Turns:
             if not isinstance(error, StoreError):
                 raise
             await self.recover()
-            if (
-                self._timeline is None
-                or self._timeline.moments[-1] < moment
-                or self._timeline.latest.hash != rules.hash
-            ):
+            timeline = self.timeline
+            if timeline is None or timeline.moments[-1] < moment or timeline.latest.hash != rules.hash:
                 raise
-            return self._timeline.moments[-1]
+            return timeline.moments[-1]
         self._advance_versions(commits)
-        self._compiled[rules.hash] = rules
-        if self._timeline is None:
-            self._timeline = Timeline(rules, moment)
-        else:
-            self._timeline.add(moment, rules)
+        self._rules.add(moment, rules)
         return moment
 
     async def users_behind(self) -> list[str]:
         """Present users who have not adopted the latest rules: their wake-ups may be later than these ask for."""
-        if self._timeline is None:
+        if self.timeline is None:
             return []
-        latest = self._timeline.moments[-1]
+        latest = self.timeline.moments[-1]
         return [state.user async for state in self.present_users() if state.rules_since != latest]
 
     async def present_users(self) -> AsyncIterator[UserState]:
@@ -188,7 +180,7 @@ class Turns:
     @property
     def catch_up_max(self) -> int:
         """How many users `catch_up` should be given at once, so that inputs do not wait long behind them."""
-        if self._timeline is not None and self._timeline.wants_history(self._timeline.moments[-1] - 1):
+        if self.timeline is not None and self.timeline.wants_history(self.timeline.moments[-1] - 1):
             return CATCH_UP_WITH_PAST_MAX
         return CATCH_UP_MAX
 
@@ -258,6 +250,7 @@ class Turns:
             raise
         self._advance_versions(commits)
         self._states.trim()
+        self._rules.turn_over()
 
     async def _evaluate_all(self, work: dict[int, Work], result: TurnResult, horizon: int) -> list[Commit]:
         assert self._partitions is not None
@@ -276,13 +269,15 @@ class Turns:
                 # One user's past at a time: those of all whom a change of rules concerns would be too much at once.
                 note_composed(entries, commit)
                 try:
-                    past = await self._past(user)
+                    timeline, past = await self._held_and_past(user, entries)
                 except UNREADABLE as error:
                     self._damage.tell(user, error)
                     encoded, time_at = self._states.encoded(user), horizon if user in due else None
                     note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
                 else:
-                    self._evaluate(user, entries, until, past, commit, result)
+                    timeline.history = lambda _, moment, past=past: past
+                    self._evaluate(timeline, user, entries, until, commit, result)
+                    timeline.history = None
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
                     commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))
@@ -300,38 +295,40 @@ class Turns:
             for user in missing:
                 self._states.put(user, loaded.get(user, b""))
 
-    async def _past(self, user: str) -> Sequence[Event]:
-        """What rules that the user has yet to adopt want to know of the user's past.
+    async def _held_and_past(self, user: str, entries: list[Entry]) -> tuple[Timeline, Sequence[Event]]:
+        """The rules that the user has adopted and those to come, and what these want to know of the user's past.
 
         Evaluation waits for nothing, so it is read before, and forgotten after.
         """
-        assert self._timeline is not None
+        timeline = self.timeline
+        assert timeline is not None
         state, _ = self._states.get(user)
+        if state.now < 0:  # of whom nothing is known adopts what holds at their first event
+            return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since)), ()
         # Nearly always the latest rules are adopted, and then nothing has to be looked up.
-        if state.now < 0 or self._timeline.moments[-1] <= state.rules_since:
-            return ()
-        wanted = self._timeline.wants_history(state.rules_since)
+        if timeline.since <= state.rules_since:
+            return timeline, ()
+        timeline = await self._rules.reaching(state.rules_since)
+        wanted = timeline.wants_history(state.rules_since)
         if not wanted:
-            return ()
+            return timeline, ()
         # Nothing has happened to the user since the first of these moments, for it would have made them adopt what
         # held then; and no rules are recorded behind entries that are not evaluated. So they have one past in common.
-        return (await self._store.history([user], wanted[0], HISTORY_EVENTS_MAX)).get(user, ())
+        past = (await self._store.history([user], wanted[0], HISTORY_EVENTS_MAX)).get(user, ())
+        return timeline, past
 
     def _evaluate(
         self,
+        timeline: Timeline,
         user: str,
         entries: list[Entry],
         until: int | None,
-        past: Sequence[Event],
         commit: Commit,
         result: TurnResult,
     ) -> None:
-        assert self._timeline is not None
         state, before = self._states.get(user)
         events = [entry.event for entry in entries if entry.event is not None]
-        self._timeline.history = lambda _, moment: past
-        evaluated = evaluate_user(self._timeline, _once(state, user, before), events, until)
-        self._timeline.history = None
+        evaluated = evaluate_user(timeline, at_hand_once(state, user, before), events, until)
         try:
             after = evaluated.state.encode()
         except Exception as error:
@@ -343,16 +340,7 @@ class Turns:
         self._states.put(user, after, evaluated.state)
         note_user(evaluated, before, after, commit)
         note_decisions(user, evaluated.decisions, commit, result)
-        for place, trace in evaluated.faults:
-            if place is None:
-                # Time itself cannot pass for this user. Without the wake-up it is not tried for ever.
-                commit.states[user] = after
-                commit.wakes[user] = None
-                commit.present[user] = evaluated.state.present_since is not None
-            entry = Entry("tick", until or 0, user) if place is None else entries[place]
-            fault = Fault(user, entry.at, entry, trace)
-            commit.faults.append(fault)
-            result.faults.append(fault)
+        note_faults(user, entries, evaluated, until, after, commit, result)
 
     def _advance_versions(self, commits: list[Commit]) -> None:
         assert self._partitions is not None
@@ -402,9 +390,3 @@ class Turns:
             made = made and logged == commit.appended
         self._in_doubt = None
         return result if made else None
-
-
-def _once(state: UserState, user: str, encoded: bytes) -> Callable[[], UserState]:
-    """The state at hand the first time; after that it has been changed, and is decoded anew."""
-    at_hand = [state]
-    return lambda: at_hand.pop() if at_hand else restored(user, encoded)

@@ -68,6 +68,23 @@ def note_user(evaluated: Evaluated, before: bytes, after: bytes, commit: Commit)
     commit.present[user] = evaluated.state.present_since is not None
 
 
+def note_faults(
+    user: str, entries: list[Entry], evaluated: Evaluated, until: int | None, after: bytes, commit: Commit,
+    result: TurnResult,
+) -> None:  # fmt: skip
+    """What of the inputs could not be evaluated is set aside."""
+    for place, trace in evaluated.faults:
+        if place is None:
+            # Time itself cannot pass for this user. Without the wake-up it is not tried for ever.
+            commit.states[user] = after
+            commit.wakes[user] = None
+            commit.present[user] = evaluated.state.present_since is not None
+        entry = Entry("tick", until or 0, user) if place is None else entries[place]
+        fault = Fault(user, entry.at, entry, trace)
+        commit.faults.append(fault)
+        result.faults.append(fault)
+
+
 def note_unreadable(
     user: str, entries: list[Entry], encoded: bytes, time_at: int | None, why: str, commit: Commit, result: TurnResult
 ) -> None:
