@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 
@@ -18,7 +19,10 @@ from engine.transport.limits import network_of
 from engine.transport.plain import to_input
 from engine.transport.reception import Reception
 from engine.transport.routes_session import SessionRoutes
-from engine.transport.wire import Ping, Said, pong
+from engine.transport.wire import FrameType, Ping, Said, pong
+
+LOOK_S = 1.0  # between looks whether whoever waits for an answer is still there
+STATUS_NOBODY_READS = 499  # as nginx has it in its log
 
 
 class PlainRoutes:
@@ -49,11 +53,29 @@ class PlainRoutes:
         if named is not None:
             self._reception.hub.saw_over_http(user)
         [event_id] = await desk.submit(inputs)
-        answer = await desk.answer(ChatMessage.from_data(said.client or user, said.data, user=user, id=event_id))
+        answer = await self._answer(
+            request, ChatMessage.from_data(said.client or user, said.data, user=user, id=event_id)
+        )
+        if answer is None:
+            # What waits is not taken either, for nobody would ever have it.
+            return web.Response(status=STATUS_NOBODY_READS)
         if answer["type"] == "error":
             # What waits is not taken: a client that gets an error may never look for messages in it.
             return reply(answer, STATUS_OF["responder_failed"])
         return reply({**answer, "messages": await desk.take_waiting(user)})
+
+    async def _answer(self, request: web.Request, chat: ChatMessage) -> FrameType | None:
+        """None where whoever asked has left meanwhile, which ends the asking of the responder."""
+        asking = asyncio.ensure_future(self._reception.desk.answer(chat))
+        try:
+            while request.transport is not None:
+                await asyncio.wait([asking], timeout=LOOK_S)
+                if asking.done():
+                    answer = asking.result()
+                    return answer if request.transport is not None else None
+            return None
+        finally:
+            asking.cancel()
 
     async def events(self, request: web.Request) -> web.Response:
         """Events of one client, of many clients by a backend, or with ``?session=`` any frames of a session."""

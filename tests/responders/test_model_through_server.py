@@ -224,6 +224,17 @@ async def plain_closes(server: Server, opened: AsyncExitStack) -> Callable[[], A
     return socket.close
 
 
+async def hangs_up(server: Server, opened: AsyncExitStack) -> Callable[[], Awaitable[Any]]:
+    http = await opened.enter_async_context(aiohttp.ClientSession(server.http_url))
+    asking = asyncio.create_task(http.post("/chat", json={"type": "chat_message", "message": "Why?"}))
+
+    async def hang_up() -> None:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    return hang_up
+
+
 async def never_comes_back(server: Server, opened: AsyncExitStack) -> Callable[[], Awaitable[Any]]:
     person = await Person(EventStreamConnection, server).come(opened)
     person.say("chat_message", message="Why?")
@@ -241,7 +252,7 @@ async def is_forgotten(server: Server, opened: AsyncExitStack) -> Callable[[], A
     return forget
 
 
-@pytest.mark.parametrize("somebody", [closes_for_good, plain_closes, never_comes_back, is_forgotten])
+@pytest.mark.parametrize("somebody", [closes_for_good, plain_closes, hangs_up, never_comes_back, is_forgotten])
 async def test_whoever_leaves_for_good_ends_the_request_to_the_model(
     start_with_model: StartWithModel, opened: AsyncExitStack, somebody: Any
 ) -> None:
@@ -255,6 +266,27 @@ async def test_whoever_leaves_for_good_ends_the_request_to_the_model(
         other = await Person(WebSocketConnection, server, "desk", "bob").come(opened)
         other.say("chat_message", message="Anybody there?")
         assert (await other.hear("chat_response"))["message"] == "Here I am."
+
+
+async def test_what_waits_is_not_lost_with_a_request_whose_answer_nobody_reads(
+    start_with_model: StartWithModel,
+) -> None:
+    words: asyncio.Queue[bytes | None] = asyncio.Queue()
+    question = {"type": "chat_message", "message": "Why?", "clientId": "ann"}
+    async with model_server(dictated(words), saying("Here I am.")) as model:
+        server = await start_with_model(model)
+        await server.send_backend_message_to_client("ann", "Waiting for you", "question")
+        async with aiohttp.ClientSession(server.http_url) as http:
+            asking = asyncio.create_task(http.post("/chat", json=question))
+            await happens(model.somebody_asked)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            for piece in (chunk("Because."), DONE, None):
+                await words.put(piece)
+            async with http.post("/chat", json=question) as response:
+                reply = await response.json()
+        assert reply["message"] == "Here I am."
+        assert [message["message"] for message in reply["messages"]] == ["Waiting for you"]
 
 
 @BOTH
