@@ -342,12 +342,24 @@ async def test_what_a_model_has_written_for_a_rule_is_recorded_and_a_stalled_one
         assert [len(person.heard("chat_response_delta")) for person in (laptop, phone)] == [0, 0]
         assert len(model.asked) == 3
         await happens(model.somebody_left)
+    written = laptop.heard("backend_message")[0]["id"]
+    assert await composed(server) == [{"message_id": written, "text": "Look at the loop.", "by": "tutor"}]
     await assert_that_it_verifies(server, tmp_path)
     recording = await read_recording(server.settings.store.removeprefix("sqlite:"))
     said = [json.loads(line)["message"] for line in recording.decisions["ann"]]
     assert [(one["text"], one["prompt"]) for one in said] == [
         (f"Want a hint about t{count}?", f"A hint about t{count}.") for count in (1, 2, 3)
     ]
+
+
+def texts(person: Person) -> set[str]:
+    return {frame["message"] for frame in person.client.messages.values()}
+
+
+async def composed(server: Server) -> list[dict[str, Any]]:
+    store = server._parts().store
+    entries = [one for part in range(store.partition_count) for one in await store.log(part, 0, 1000)]
+    return [one.event.data for one in entries if one.event is not None and one.event.type == "message.composed"]
 
 
 async def test_of_a_process_that_is_killed_while_a_model_writes_the_next_says_the_plain_text(
@@ -361,6 +373,8 @@ async def test_of_a_process_that_is_killed_while_a_model_writes_the_next_says_th
         opened.push_async_callback(server.close)
         await server.start()
         laptop = await Person(WebSocketConnection, server).come(opened)
+        phone = await Person(EventStreamConnection, server, "phone").come(opened)
+        await phone.go()
         laptop.say("test.failed", test="t1")
         assert (await laptop.hear("backend_message"))["message"] == "Look at the loop."
         laptop.say("chat_message", message="How do I begin?")
@@ -372,7 +386,12 @@ async def test_of_a_process_that_is_killed_while_a_model_writes_the_next_says_th
         await until(lambda: len(model.asked) == 3)
         await server.end(signal.SIGKILL)
         await server.start()
-        assert (await laptop.hear("backend_message", 2))["message"] == "Want a hint about t2?"
+        await phone.come(opened)
+        # What the other device did not have comes twice to this one, which knows it by its id.
+        both = {"Look at the loop.", "Want a hint about t2?"}
+        await until(lambda: texts(laptop) == {*both, "With the end."} and texts(phone) == both)
+        assert [len(person.client.messages) for person in (laptop, phone)] == [3, 2]
+        assert (laptop.client.resumed, phone.client.resumed) == (1, 1)
         await server.end(signal.SIGTERM)
         assert server.unexpected == []
     code, said = await proactive(tmp_path, "replay", "store.db", "--verify")
@@ -387,5 +406,6 @@ rules: rules
 store: sqlite:store.db
 responder: openai
 compose_timeout: 10m
+resume_within: 10m
 openai: {{url: "{url}", model: tutor}}
 """
