@@ -32,7 +32,8 @@ from engine.settings_shape import parse_host, parse_store
 from engine.storage.base import StoreError
 from engine.transport.bodies import read_given
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError
-from engine.transport.desk import ResponseHook, Sent
+from engine.transport.desk import Sent
+from engine.transport.hooks import ResponseHook
 from engine.transport.plain import to_input
 from engine.transport.tls import server_context
 from engine.transport.wire import encode

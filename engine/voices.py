@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 from engine.core.model import Event
 from engine.core.units import SECOND
-from engine.live import Live
+from engine.intake import Input
 from engine.observer import Observer
 from engine.responders import echo, plain
 from engine.responders.base import Responder
@@ -30,7 +30,14 @@ async def open_voice(settings: Settings, responder: Responder | None, opened: As
     return model
 
 
-def open_answers(settings: Settings, voice: Responder | None, store: Store, live: Live, observer: Observer) -> Answers:
+def open_answers(
+    settings: Settings,
+    voice: Responder | None,
+    store: Store,
+    record: Callable[[list[Input]], object],
+    observer: Observer,
+) -> Answers:
+    """``record`` is given the events by which answers are known after a restart."""
     timeout_s = settings.answer_timeout / SECOND
     if voice is None:
         return Answers(RESPONDERS[settings.responder], timeout_s, observer=observer)
@@ -39,4 +46,4 @@ def open_answers(settings: Settings, voice: Responder | None, store: Store, live
         return (await store.history([user], time.time_ns() // 1000 + 1, events_max)).get(user, [])
 
     conversation = Conversations(settings.openai.history, past)
-    return Answers(voice, timeout_s, conversation=conversation, record=live.note, observer=observer)
+    return Answers(voice, timeout_s, conversation=conversation, record=record, observer=observer)

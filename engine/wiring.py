@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from engine.core.model import Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
 from engine.core.units import SECOND
+from engine.intake import Input
 from engine.live import Live
 from engine.loading.wording import with_hint
 from engine.memory_guard import RETRY_AFTER_S, MemoryGuard
@@ -35,9 +37,11 @@ from engine.storage.base import OutboxMessage, Store
 from engine.storage.lock import FileLock
 from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
+from engine.storage.sqlite_wipe import wipe
 from engine.transport.auth import Authenticator
 from engine.transport.delivery import Delivery
-from engine.transport.desk import Desk, ResponseHook
+from engine.transport.desk import Desk
+from engine.transport.hooks import ResponseHook
 from engine.transport.http_door import HttpDoor, Slowness
 from engine.transport.hub import Hub
 from engine.transport.ledger import Ledger
@@ -109,7 +113,11 @@ async def build(
     opened.push_async_callback(live.stop)
     if composer is not None:
         opened.push_async_callback(composer.close)
-    answers = open_answers(settings, voice, store, live, observer)
+
+    def note(inputs: list[Input]) -> None:
+        live.note([item for item in inputs if item.user not in sessions.erasing])
+
+    answers = open_answers(settings, voice, store, note, observer)
     desk = Desk(
         live,
         hub,
@@ -119,6 +127,8 @@ async def build(
         expires=settings.message_expires,
         on_user_response=on_user_response,
         is_kept_back=sessions.is_kept_back,
+        forgetting=[delivery.forget, *([] if composer is None else [composer.forget])],
+        overwrite=partial(asyncio.to_thread, wipe, store.path) if isinstance(store, SqliteStore) else None,
     )
     opened.push_async_callback(desk.close)
     reception = _reception(settings, desk, hub, sessions, authenticator, observer)
@@ -174,11 +184,16 @@ def _driver(
         is_kept_back=is_kept_back,
         observer=observer,
     )
+
+    async def record(inputs: list[Input]) -> None:
+        sessions.erasing.check(item.user for item in inputs)
+        await live.submit(inputs)
+
     if voice is not None:
         composer = Composer(
             voice,
             settings.compose_timeout / SECOND,
-            record=live.submit,
+            record=record,
             hand_over=live.hand_over,
             by=settings.openai.model if isinstance(voice, OpenAIResponder) else "application",
             observer=observer,

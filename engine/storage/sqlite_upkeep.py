@@ -67,32 +67,15 @@ def drop_rules(db: sqlite3.Connection, before: int) -> int:
 
 
 def erase(thread: SqliteThread, partition: int, user: str) -> int:
-    """Delete all rows, then write the file anew: what was moved about before has left copies on pages in use."""
-    thread.check_writable()
+    """Delete all rows, and note that there are remains: `sqlite_wipe` overwrites those."""
     name = to_name(user)
-    (remains,) = thread.db.execute(queries.REMAINS).fetchone() or (0,)
     with thread.writing() as db:
         if db.execute(queries.UNEVALUATED, (partition, name)).fetchone():
             raise StoreError(UNEVALUATED)
         count = sum(db.execute(deletion, (partition, name)).rowcount for deletion in queries.ERASURES)
         if count:
             db.execute(queries.COUNT_ERASURE)
-    if count or remains:
-        overwrite(thread)
-        with thread.writing() as db:
-            db.execute(queries.NO_REMAINS)
     return count
-
-
-def overwrite(thread: SqliteThread) -> None:
-    """Write all that there is anew, and empty the write-ahead log. Raises `StoreError` where a reader is in the way."""
-    thread.db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a file that was made without
-    thread.db.execute("VACUUM")
-    busy, _, _ = thread.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise StoreError(
-            f'"{thread.path}" is being read, so that former contents cannot be overwritten yet: try again', "busy"
-        )
 
 
 def _encoded(past: tuple[Event, ...]) -> bytes:

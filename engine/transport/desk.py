@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,18 +20,18 @@ from engine.core.remembered import Preferences
 from engine.intake import Input
 from engine.live import Live
 from engine.observer import Door, Trace
+from engine.pending import Pending
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.storage.base import OutboxMessage, StoreError
 from engine.transport.answers import Answers
+from engine.transport.decoding import WireError
+from engine.transport.erasing import BeingErased
+from engine.transport.hooks import ResponseHook, ResponseHooks
 from engine.transport.hub import Hub
-from engine.transport.refusing import told_to_client
+from engine.transport.refusing import RETRY_NOT_STORED_S, told_to_client
+from engine.transport.session import ERASED as ERASED
 from engine.transport.sessions import Sessions
 from engine.transport.wire import FrameType, chat_response, error_frame, message_frame
-
-# Called with the user, the id of the question, and the response, after the response is durable.
-ResponseHook = Callable[[str, str, str], Awaitable[None]]
-
-ERASED = (1008, '{"code":"erased"}')
 
 log = structlog.get_logger("proactive")
 
@@ -49,8 +49,20 @@ class Sent:
     unnamed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """``rows`` of the store were of the user; ``pages`` of its file had former contents that are overwritten now."""
+
+    rows: int
+    pages: int
+
+
 class Desk:
-    """``clock``: microseconds UTC. ``expires``: how long the application's messages wait, in microseconds."""
+    """``clock``: microseconds UTC. ``expires``: how long the application's messages wait, in microseconds.
+
+    ``forgetting`` are called with a user who is being erased, besides what it knows of itself; each more than once.
+    ``overwrite`` sees to what erasures have left in the file of the store; on how many pages something was.
+    """
 
     def __init__(
         self,
@@ -63,6 +75,8 @@ class Desk:
         expires: int,
         on_user_response: ResponseHook | None = None,
         is_kept_back: Callable[[str], bool] = lambda message_id: False,
+        forgetting: Iterable[Callable[[str], None]] = (),
+        overwrite: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._live = live
         self._hub = hub
@@ -70,9 +84,11 @@ class Desk:
         self.answers = answers
         self._clock = clock
         self._expires = expires
-        self._on_user_response = on_user_response
+        self._hooks = None if on_user_response is None else ResponseHooks(on_user_response)
         self._is_kept_back = is_kept_back
-        self._hooks: set[asyncio.Task[None]] = set()
+        self._forgetting = tuple(forgetting)
+        self._overwrite = overwrite
+        self._one_overwrites = asyncio.Lock()
 
     async def submit(self, inputs: list[Input], door: Door = "http") -> list[str]:
         """As `record`, for a client. Raises `WireError`."""
@@ -95,12 +111,21 @@ class Desk:
         await self.tell_hook(inputs)
         return ids
 
-    def begin(self, inputs: list[Input], trace: Trace = None) -> asyncio.Future[list[str]]:
+    def begin(self, inputs: list[Input], trace: Trace = None) -> Pending[list[str]]:
         """Take them in, without waiting; what is returned is done when they are durable, or could not be.
 
         A ``user_response`` is an activity and, right after it, what became of the message that it answers.
         """
-        if all(item.type != "user_response" for item in inputs):
+        try:
+            self._sessions.erasing.check(item.user for item in inputs)
+        except BeingErased as error:
+            refused: Pending[list[str]] = Pending()
+            refused.set_exception(error)
+            return refused
+        for item in inputs:
+            if item.type == "user_response":
+                break
+        else:
             return self._live.begin(inputs, trace)
         told: list[Input] = []
         places = []
@@ -110,12 +135,10 @@ class Desk:
             if item.type == "user_response":
                 told.append(_as_answered(item))
         all_ids = self._live.begin(told, trace)
-        ids: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        ids: Pending[list[str]] = Pending()
 
-        def done(made: asyncio.Future[list[str]]) -> None:
+        def done(made: Pending[list[str]]) -> None:
             error = made.exception()
-            if ids.done():
-                return
             if error is not None:
                 ids.set_exception(error)
             else:
@@ -124,25 +147,20 @@ class Desk:
         all_ids.add_done_callback(done)
         return ids
 
-    async def tell_hook(self, inputs: list[Input]) -> None:
-        """The application hears of the responses among these, which are durable."""
-        if self._on_user_response is None:
-            return
-        for item in inputs:
-            if item.type != "user_response":
-                continue
-            try:
-                await self._on_user_response(item.user, item.data["questionId"], item.data["response"])
-            except Exception as error:
-                # The hook is the application's code; the response is durable, and its client did nothing wrong.
-                log.error("! on_user_response failed", user_id=item.user, why=f"{type(error).__name__}: {error}")
+    async def tell_hook(self, inputs: Sequence[Input]) -> None:
+        """The application hears of the responses among these, which are durable; it has when this returns."""
+        for told in self._tell_hook(inputs):
+            await told
 
-    def tell_hook_soon(self, inputs: list[Input]) -> None:
+    def tell_hook_soon(self, inputs: Sequence[Input]) -> None:
         """As `tell_hook`, without waiting for it."""
-        if self._on_user_response is not None and any(item.type == "user_response" for item in inputs):
-            task = asyncio.get_running_loop().create_task(self.tell_hook(inputs))
-            self._hooks.add(task)
-            task.add_done_callback(self._hooks.discard)
+        self._tell_hook(inputs)
+
+    def _tell_hook(self, inputs: Sequence[Input]) -> list[asyncio.Future[None]]:
+        if self._hooks is None:
+            return []
+        said = [(item.user, item.data) for item in inputs if item.type == "user_response"]
+        return [self._hooks.tell(user, data["questionId"], data["response"]) for user, data in said]
 
     async def answer(self, chat: ChatMessage) -> FrameType:
         """The ``chat_response``, or the ``error`` frame that stands in its place."""
@@ -187,29 +205,54 @@ class Desk:
         self._live.relayed([outgoing for outgoing in messages if not self._sessions.are_owed(outgoing)])
 
     def end(self, ends: list[Input]) -> None:
-        """The connection is gone, and with it these sessions."""
-        self._live.end(ends)
+        """The connection is gone, and with it these sessions; of who is being erased not even that is written."""
+        self._live.end([item for item in ends if item.user not in self._sessions.erasing])
 
-    async def erase(self, user: str) -> int:
-        """Forget the user: connections closed, state, log, decisions and messages gone; of how many rows there were.
+    async def erase(self, user: str) -> Erased:
+        """Forget the user: connections closed, state, log, decisions and messages gone, from the file as well.
 
-        Raises `StoreError`.
+        Raises `StoreError` where nothing has happened, `WireError` where former contents are left in the file.
         """
+        rows = await self._erase(user)
+        if self._overwrite is None:
+            return Erased(rows, 0)
+        try:
+            async with self._one_overwrites:
+                return Erased(rows, await self._overwrite())
+        except StoreError as error:
+            log.error("! erased and not overwritten", why=str(error))
+            why = "the user is erased, but former contents of the file are not overwritten yet: send the request again"
+            raise WireError("not_stored", why, retry_after_s=RETRY_NOT_STORED_S) from None
+
+    async def _erase(self, user: str) -> int:
+        with self._sessions.erasing.of(user):
+            self._forget(user)
+            # What they said last waits for its turn; made after the erasure, it would stay.
+            await self._live.settled()
+            began, ok = time.monotonic(), False
+            try:
+                erased = await self._live.erase(user)
+                ok = True
+            finally:
+                self._live.observer.store_worked("erase", time.monotonic() - began, ok=ok)
+                # A turn that was made meanwhile may have left something for somebody to write or to deliver.
+                self._forget(user)
+        return erased
+
+    def _forget(self, user: str) -> None:
         for session in self._sessions.drop(user):
             if session.outgoing is not None:
                 session.outgoing.close(*ERASED)
         for outgoing in self._hub.forget(user):
             outgoing.close(*ERASED)
         self.answers.forget(user)
-        # What they said last waits for its turn; made after the erasure, it would stay.
-        await self._live.settled()
-        began, ok = time.monotonic(), False
-        try:
-            erased = await self._live.erase(user)
-            ok = True
-        finally:
-            self._live.observer.store_worked("erase", time.monotonic() - began, ok=ok)
-        return erased
+        if self._hooks is not None:
+            self._hooks.forget(user)
+        for forget in self._forgetting:
+            forget(user)
+        # Sessions of an earlier process that nobody came back to: their end would be a beginning.
+        for name in self._live.resumable(user):
+            self._live.resume(user, name)
 
     async def wishes(self, user: str) -> Preferences | None:
         """What the user wishes; None where the store cannot say: devices are told with the next change."""
@@ -249,6 +292,7 @@ class Desk:
             return OutboxMessage(user=user, message=message, at=at, client=client)
 
         addressed = self.present() if clients is None else clients
+        self._sessions.erasing.check(addressed)
         waiting = [user for user in addressed if not self.is_there(user)]
         messages = [make(user) for user in addressed]
         if messages:
@@ -274,10 +318,8 @@ class Desk:
 
     async def close(self) -> None:
         await self.answers.close()
-        for task in self._hooks:
-            task.cancel()
-        if self._hooks:
-            await asyncio.wait(self._hooks)
+        if self._hooks is not None:
+            await self._hooks.close()
 
 
 def sent_id(message_id: str, user: str) -> str:

@@ -69,7 +69,7 @@ class BackendRoutes:
         user = _user(request)
         with told_to_client():
             erased = await self._reception.desk.erase(user)
-        return reply({"user": user, "erased": erased})
+        return reply({"user": user, "erased": erased.rows, "overwritten": erased.pages})
 
     async def reload(self, request: web.Request) -> web.Response:
         """``?plan=1`` says what would change and changes nothing."""

@@ -13,10 +13,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from samples_for_stores import ANN, BOB, CAT, PARTITION_COUNT, event, outgoing, with_states
+from samples_for_stores import ANN, BOB, CAT, PARTITION_COUNT, event
 
-from engine.core.model import Event
-from engine.storage.base import Base, Commit, Entry, Fold, Folded, StoreError, Trouble
+from engine.storage.base import Fold, Folded, StoreError, Trouble
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_thread import WAL_BYTES_WANTED, trouble_of
 
@@ -178,57 +177,6 @@ def test_the_name_of_an_error_tells_what_is_the_matter(path: Path, name: str, st
     error = sqlite3.OperationalError("said by a test")
     error.sqlite_errorname = name
     assert trouble_of(error, path) == state
-
-
-# Erasing, byte by byte
-
-SECRET = "zq-private-9d1c"
-
-
-async def test_of_an_erased_user_no_byte_is_left_on_any_page_however_it_got_there(
-    path: Path, sqlite_store: SqliteStore
-) -> None:
-    """Rows large and small among those of others, overwritten, folded, delivered and moved about before."""
-    number = 0
-    for at in range(1, 60):
-        entries = [
-            Entry("event", at, user, Event("said", user, at, {"text": text * (1 + at % 40)}, f"{user}-{at}"))
-            for user, text in ((ANN, SECRET), (BOB, "of no matter"))
-        ]
-        number += len(entries) + 1
-        commit = Commit(0, at - 1, number, [*entries, Entry("tick", at)])
-        commit = with_states(commit, {ANN: None, BOB: None})
-        commit.states[ANN] = (SECRET * (1 + at % 7)).encode()
-        commit.decisions = [(ANN, at, b'"%s"' % SECRET.encode()), (BOB, at, b"{}")]
-        commit.outbox = [outgoing(ANN, at), outgoing(BOB, at)]
-        commit.withdrawn = [f"{ANN}-{at}"] if at % 2 else []
-        await sqlite_store.commit([commit])
-        if at == 30:
-            past = (Event("said", ANN, 1, {"text": SECRET}),)
-            await sqlite_store.fold(Fold(0, Folded(), number, at, [Base(ANN, SECRET.encode(), None, past)], True))
-    assert SECRET.encode() in path.read_bytes() + wal(path).read_bytes()
-    await sqlite_store.erase(ANN)
-    kept = path.read_bytes() + wal(path).read_bytes()
-    assert SECRET.encode() not in kept
-    assert f'"{ANN}"'.encode() not in kept
-    assert b"of no matter" in kept
-
-
-async def test_an_erasure_that_a_reader_is_in_the_way_of_says_so_and_is_finished_by_a_repetition(
-    path: Path, sqlite_store: SqliteStore
-) -> None:
-    await sqlite_store.commit([with_states(Commit(0, 0, 1, [event(ANN, 1, text=SECRET)]), {ANN: 5})])
-    reader = sqlite3.connect(path, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM log").fetchall()
-    with pytest.raises(StoreError, match="is being read, so that former contents cannot be overwritten yet") as refused:
-        await sqlite_store.erase(ANN)
-    assert refused.value.state == "busy"
-    assert await sqlite_store.load([ANN]) == {}
-    reader.execute("COMMIT")
-    reader.close()
-    await sqlite_store.erase(ANN)
-    assert SECRET.encode() not in path.read_bytes() + wal(path).read_bytes()
 
 
 # The write-ahead log
