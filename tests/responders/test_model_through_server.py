@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,8 @@ from engine.core.units import MINUTE, SECOND
 from engine.replay.recording import read_recording
 from engine.settings import OpenAI
 from tests.chaos.server import ServerProcess, proactive
-from tests.level1_client import (
-    Connection,
-    EventStreamConnection,
-    Frame,
-    Gone,
-    Level1Client,
-    WebSocketConnection,
-    converse,
-)
+from tests.level1_client import EventStreamConnection, LongPollConnection, WebSocketConnection
+from tests.person import WITHIN_S, Person, until
 from tests.responders.openai_server import (
     DONE,
     Model,
@@ -40,8 +33,7 @@ from tests.responders.openai_server import (
     stalling,
 )
 
-WITHIN_S = 30.0  # only a hang takes as long
-BOTH = pytest.mark.parametrize("kind", [WebSocketConnection, EventStreamConnection])
+EACH = pytest.mark.parametrize("kind", [WebSocketConnection, EventStreamConnection, LongPollConnection])
 RULES = """\
 version: 1
 rules:
@@ -49,55 +41,6 @@ rules:
     trigger: {event: test.failed}
     message: {type: suggestion, text: "Want a hint about {{ event.test }}?", compose: "A hint about {{ event.test }}."}
 """
-
-
-class Person:
-    """A client of level 1 that comes back whenever its connection breaks, and the frames that it has heard."""
-
-    def __init__(self, kind: Any, where: Any, client: str = "laptop", user: str = "ann") -> None:
-        self.frames: list[Frame] = []
-        self.client = Level1Client(client, user, trace=self._note)
-        self._kind = kind
-        self._where = where  # a server, or a process of one, which has another port when it comes again
-        self._said = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def come(self, opened: AsyncExitStack) -> Person:
-        opened.push_async_callback(self.go)
-        self._task = asyncio.create_task(self._live())
-        await until(lambda: self.client.preferences is not None)
-        return self
-
-    async def go(self) -> None:
-        """The connection breaks, and nobody comes back for now."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-
-    def say(self, kind: str, **data: Any) -> str:
-        event_id = self.client.say(kind, **data)
-        self._said.set()
-        return event_id
-
-    def heard(self, kind: str) -> list[Frame]:
-        return [frame for frame in self.frames if frame["type"] == kind]
-
-    async def hear(self, kind: str, count: int = 1) -> Frame:
-        await until(lambda: len(self.heard(kind)) >= count)
-        return self.heard(kind)[count - 1]
-
-    def _note(self, direction: str, frame: Frame) -> None:
-        if direction == "<":
-            self.frames.append(frame)
-
-    async def _live(self) -> None:
-        while True:
-            with suppress(Gone):
-                url = self._where.ws_url if self._kind is WebSocketConnection else self._where.http_url
-                connection: Connection = await self._kind.open(url, self.client)
-                await converse(self.client, connection, self._said)
-            await asyncio.sleep(0.01)
 
 
 class Process(ServerProcess):
@@ -108,12 +51,6 @@ class Process(ServerProcess):
     @property
     def http_url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
-
-
-async def until(it_holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not it_holds():  # noqa: ASYNC110 - there is nothing to wait for that would not be made for the test
-            await asyncio.sleep(0.001)
 
 
 async def happens(event: asyncio.Event) -> None:
@@ -147,7 +84,7 @@ async def assert_that_it_verifies(server: Server, tmp_path: Path) -> None:
     assert code == 0, said
 
 
-@BOTH
+@EACH
 async def test_an_answer_is_shown_while_the_model_still_writes_it_and_comes_whole_in_the_end(
     start_with_model: StartWithModel, opened: AsyncExitStack, kind: Any
 ) -> None:
@@ -181,7 +118,7 @@ async def test_an_answer_is_shown_while_the_model_still_writes_it_and_comes_whol
         assert [frame for frame in phone.frames if frame["type"].startswith("chat_")] == [], "another device asked"
 
 
-@BOTH
+@EACH
 async def test_whoever_comes_back_gets_the_whole_of_an_answer_amid_which_the_connection_broke(
     start_with_model: StartWithModel, opened: AsyncExitStack, kind: Any
 ) -> None:
@@ -289,7 +226,7 @@ async def test_what_waits_is_not_lost_with_a_request_whose_answer_nobody_reads(
         assert [message["message"] for message in reply["messages"]] == ["Waiting for you"]
 
 
-@BOTH
+@EACH
 async def test_of_a_model_that_breaks_off_an_error_tells_which_names_the_question(
     start_with_model: StartWithModel, opened: AsyncExitStack, kind: Any
 ) -> None:
