@@ -93,8 +93,8 @@ async def test_an_application_writes_the_message(start_server: Any) -> None:
 # The composer alone.
 
 
-def outgoing(name: str) -> OutboxMessage:
-    return OutboxMessage("ann", Message(name, "question", "plain", prompt="Write."), 0, "hint")
+def outgoing(name: str, user: str = "ann") -> OutboxMessage:
+    return OutboxMessage(user, Message(name, "question", "plain", prompt="Write."), 0, "hint")
 
 
 class World:
@@ -154,8 +154,9 @@ async def test_what_comes_while_others_are_written_is_written_beside_them() -> N
 
 async def test_beyond_what_may_wait_messages_say_their_plain_text_at_once() -> None:
     world = World()
-    world.composer.compose([outgoing(f"m{number}") for number in range(WAITING_MAX + 1)])
-    assert world.handed == [(f"m{WAITING_MAX}", "plain")]
+    most = AT_ONCE + WAITING_MAX
+    world.composer.compose([outgoing(f"m{number}") for number in range(most + 1)])
+    assert world.handed == [(f"m{most}", "plain")]
     await world.composer.close()
 
 
@@ -174,6 +175,65 @@ async def test_what_is_under_way_when_the_server_stops_is_handed_over_by_nobody(
     await asyncio.sleep(0)
     await world.composer.close()
     assert world.handed == []
+
+
+async def test_of_who_is_erased_nothing_is_written_recorded_or_handed_over() -> None:
+    world = World()
+    for number in range(AT_ONCE):
+        user = "ann" if number % 2 else "bob"
+        world.composer.compose([outgoing(f"under-way-{number}", user)])
+    world.composer.compose([outgoing("waits", "ann"), outgoing("waits-too", "bob")])
+    await asyncio.sleep(0)
+    world.composer.forget("ann")
+    assert not world.composer.is_composing("waits")
+    world.go.set()
+    await world.until_handed(AT_ONCE // 2 + 1)
+    await asyncio.sleep(0)
+    assert {item.user for item in world.recorded} == {"bob"}
+    assert sorted(name for name, _ in world.handed) == [
+        "under-way-0",
+        "under-way-2",
+        "under-way-4",
+        "under-way-6",
+        "waits-too",
+    ]
+    await world.composer.close()
+
+
+async def test_a_responder_that_does_not_let_itself_be_cancelled_writes_for_nobody_who_is_erased() -> None:
+    world = World()
+    went_on = asyncio.Event()
+
+    async def stubborn(message: ChatMessage) -> str:
+        try:
+            await world.go.wait()
+        except asyncio.CancelledError:
+            went_on.set()
+        return "written"
+
+    composer = Composer(stubborn, WITHIN_S, record=world.record, hand_over=world.hand_over)
+    composer.compose([outgoing("m1"), outgoing("m2", "bob")])
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    composer.forget("ann")
+    world.go.set()
+    await world.until_handed(1)
+    await went_on.wait()
+    await composer.close()
+    assert world.handed == [("m2", "written")]
+    assert [item.user for item in world.recorded] == ["bob"]
+
+
+async def test_the_same_message_decided_anew_after_the_erasure_is_another() -> None:
+    world = World()
+    world.composer.compose([outgoing("m1")])
+    await asyncio.sleep(0)
+    world.composer.forget("ann")
+    world.composer.compose([outgoing("m1")])
+    world.go.set()
+    await world.until_handed(1)
+    assert world.handed == [("m1", "written")]
+    await world.composer.close()
 
 
 @pytest.mark.parametrize("text", ["", "   "])
