@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from engine.storage.base import OutboxMessage
-from engine.transport.outgoing import QUEUE_MAX, Outgoing
+from engine.transport.outgoing import QUEUE_MAX, SLOW_CONSUMER_CODE, SLOW_CONSUMER_REASON, Outgoing
 from engine.transport.wire import FrameType, encode, message_frame
 
 HTTP_SEEN_S = 600.0  # how long a client that speaks over HTTP counts as there
@@ -68,11 +68,22 @@ class Hub:
         return handed
 
     def hand(self, connection: str, messages: list[OutboxMessage]) -> list[str]:
-        """Hand messages to this one connection; the ids of those it has taken."""
+        """Hand messages to this one connection; the ids of those it has taken.
+
+        Where there are more than may wait for it, it is closed behind those, for the rest is for the next.
+        """
         target = self._connections.get(connection)
+        taken: list[str] = []
         if target is None:
-            return []
-        return [outgoing.message.id for outgoing in messages if _hand_to_all(outgoing, [target])]
+            return taken
+        for outgoing in messages:
+            if len(target) >= target.frames_max:
+                # To push on would throw out what has been called taken.
+                target.close(SLOW_CONSUMER_CODE, SLOW_CONSUMER_REASON)
+                break
+            if _hand_to_all(outgoing, [target]):
+                taken.append(outgoing.message.id)
+        return taken
 
     def broadcast_to_unnamed(self, frame: FrameType, *, droppable: bool = False) -> int:
         """Hand a frame to the connections that have not said who they are. To how many, is returned."""

@@ -342,3 +342,25 @@ async def test_a_client_that_never_polls_again_is_owed_so_much_and_no_more_and_i
     latest = [("question", str(number)) for number in range(2, OUTBOX_PER_USER_MAX + 1)]
     assert heard(client) == [*latest, *crowd.sent]
     assert (client.complaints, client.resumed, len(client.sessions)) == ([], 0, 2)
+
+
+async def test_a_plain_client_for_whom_more_waits_than_may_be_queued_gets_all_of_it_in_several_connections(
+    start_server: Any,
+) -> None:
+    server = await start_server(limits=Limits(queue_frames=QUEUE))
+    told = [f"{number}" for number in range(3 * QUEUE)]
+    for text in told:
+        await server.send_backend_message_to_client("ann", text, "question")
+    got: list[str] = []
+    codes: list[int | None] = []
+    async with asyncio.timeout(WITHIN_S):
+        while len(got) < len(told):
+            async with connect(server.ws_url, compression=None) as line:
+                await line.send(json.dumps({"type": "ping", "clientId": "ann"}))
+                with suppress(ConnectionClosed):
+                    while len(got) < len(told):
+                        frame = json.loads(await line.recv())
+                        got += [frame["message"]] if frame["type"] == "backend_message" else []
+            codes.append(line.close_code)
+    assert got == told
+    assert set(codes[:-1]) == {SLOW_CONSUMER_CODE}
