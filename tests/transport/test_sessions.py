@@ -368,3 +368,65 @@ async def test_of_a_user_who_is_erased_no_session_is_left_and_none_is_told_to_ha
     await world.settle()
     assert len(world.sessions) == 0
     assert await world.types() == ["session.start"]
+
+
+# Who is being erased
+
+
+async def test_of_who_is_being_erased_no_session_is_opened_until_that_is_done() -> None:
+    world = await devices()
+    with world.sessions.erasing.of("ann"):
+        with pytest.raises(WireError, match="is being erased") as refused:
+            await world.open("phone")
+        assert (refused.value.code, refused.value.retry_after_s) == ("overloaded", 1)
+        await world.open("phone", user="bob")
+    assert len(world.sessions.of_user("ann")) == 0
+    await world.open("phone")
+
+
+async def test_a_session_that_is_dropped_while_it_is_opened_is_refused_and_owes_nothing() -> None:
+    world = await devices()
+    await world.say(Input("ann", "hello", {}))  # a message waits
+    opening = asyncio.ensure_future(world.sessions.open(Hello("phone", user="ann"), OPEN))
+    await asyncio.sleep(0)
+    world.sessions.drop("ann")
+    for _ in range(5):
+        await world.live.take_turn(world.now)
+        await asyncio.sleep(0)
+    with pytest.raises(WireError, match="is being erased"):
+        await opening
+    assert len(world.sessions) == len(world.ledger) == 0
+
+
+async def test_a_connection_that_comes_to_a_session_which_is_over_is_closed_as_the_others_were() -> None:
+    world = await devices()
+    phone = await world.open("phone")
+    world.sessions.drop("ann")
+    late = Outgoing()
+    phone.session.attach(late, "websocket")
+    assert late.closing == (1008, '{"code":"erased"}')
+    assert phone.session.outgoing is not late
+    laptop = await world.open("laptop")
+    await world.open("laptop")
+    late = Outgoing()
+    laptop.session.attach(late, "websocket")
+    assert late.closing == (4001, '{"code":"replaced"}')
+
+
+async def test_what_waits_for_its_second_is_handed_to_nobody_who_is_erased() -> None:
+    world = await devices(rate=1)
+    for user in ("ann", "bob"):
+        await world.open("phone", user=user)
+        await world.say(*[Input(user, "hello", {}) for _ in range(9)])
+    waiting = [message for user in ("ann", "bob") for message in await world.live.waiting(user)]
+    paced = {message.user for message in waiting if world.delivery.is_paced(message.message.id)}
+    assert paced == {"ann", "bob"}
+    world.delivery.forget("ann")
+    assert {each.user for each in waiting if world.delivery.is_paced(each.message.id)} == {"bob"}
+    world.sessions.drop("ann")
+    await world.live.erase("ann")
+    anew = await world.open("tablet")  # a moment later, before the second of those messages
+    world.seconds += 60
+    world.delivery._go_on()
+    assert anew.session.unreceived == []
+    await world.delivery.close()
