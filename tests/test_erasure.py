@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from engine import Server
+from engine import ChatMessage, Overloaded, Server
 from engine.cli.main import app_for
 
 WITHIN_S = 20.0  # only a hang takes as long
@@ -154,3 +155,153 @@ async def test_the_recording_of_the_others_goes_on_leading_to_their_decisions(
     result = await asyncio.to_thread(CliRunner().invoke, app_for(["replay"]), ["replay", path, "--verify"])
     assert result.exit_code == 0, result.output
     assert "verified: 4 decisions of 4 users reproduced exactly" in result.output
+
+
+COMPOSING = """
+version: 1
+rules:
+  - id: hint
+    trigger: {event: test.failed}
+    message: {type: suggestion, text: "Want a hint?", compose: "Offer a hint about {{ event.test }}."}
+"""
+
+
+class Mind:
+    """A responder that answers when it is let go; what is asked of it cannot be cancelled."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Queue[str]()
+        self.go = asyncio.Event()
+
+    async def respond(self, message: ChatMessage) -> str:
+        self.asked.put_nowait(message.message)
+        while not self.go.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.go.wait()
+        return f"{WORDS} to {message.message}"
+
+
+async def settle(server: Server) -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await server._parts().live.settled()
+
+
+async def test_what_a_responder_writes_for_a_user_does_not_begin_them_anew_after_the_erasure(
+    start_server: Any, opened: AsyncExitStack
+) -> None:
+    mind = Mind()
+    server = await start_server(COMPOSING, responder=mind.respond)
+    phone = await in_session(server, opened, ANN, "phone")
+    await say(phone, type="test.failed", id="e1", test="t1")
+    async with asyncio.timeout(WITHIN_S):
+        await mind.asked.get()
+        await say(phone, type="chat_message", id="c1", message="How?")
+        await mind.asked.get()
+        await erase(server, ANN)
+        assert await closed(phone) == ERASED
+        again = await in_session(server, opened, ANN, "phone")
+        mind.go.set()
+        await settle(server)
+    await say(again, type="ping")
+    await hear_of(again, "pong")
+    assert await events_of(server, ANN) == ["session.start"]
+    assert WORDS.encode() not in bytes_kept(server)
+
+
+async def test_a_chat_over_http_is_told_that_its_user_was_forgotten_and_leaves_nothing(
+    start_server: Any, opened: AsyncExitStack
+) -> None:
+    mind = Mind()
+    server = await start_server(COMPOSING, responder=mind.respond)
+    async with aiohttp.ClientSession(server.http_url) as http, asyncio.timeout(WITHIN_S):
+        chatting = asyncio.create_task(
+            http.post("/chat", json={"type": "chat_message", "message": "How?", "clientId": ANN})
+        )
+        await mind.asked.get()
+        await erase(server, ANN)
+        mind.go.set()
+        async with await chatting as response:
+            reply = await response.json()
+    assert (response.status, reply["type"], reply["code"]) == (502, "error", "responder_failed")
+    await settle(server)
+    assert await events_of(server, ANN) == []
+    assert ANN not in server._parts().desk.present()
+
+
+async def test_while_a_user_is_erased_nothing_is_taken_in_of_them_and_they_are_told_to_come_again(
+    server: Server, opened: AsyncExitStack
+) -> None:
+    await in_session(server, opened, ANN, "phone")
+    await settle(server)
+    live = server._parts().live
+    late = await opened.enter_async_context(connect(server.ws_url, compression=None))
+    plain_late = await plain(server, opened)
+    async with asyncio.timeout(WITHIN_S):
+        async with live._one_at_a_time:  # the erasure is under way, and waits for a turn that takes its time
+            erasing = asyncio.create_task(erase(server, ANN))
+            while ANN not in server._parts().sessions.erasing:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+            await say(late, type="hello", protocol=1, clientId="phone", user=ANN)
+            await say(plain_late, type="test.failed", clientId=ANN, test=WORDS)
+            for socket in (late, plain_late):
+                refused = await hear_of(socket, "error")
+                assert (refused["code"], refused["retryAfter"]) == ("overloaded", 1)
+            async with aiohttp.ClientSession(server.http_url) as http:
+                async with http.post("/events", json={"type": "test.failed", "clientId": ANN}) as response:
+                    assert (response.status, (await response.json())["retryAfter"]) == (503, 1)
+                order = {"to": {"user": ANN}, "type": "question", "text": WORDS}
+                async with http.post("/messages", json=order) as response:
+                    assert response.status == 503
+            with pytest.raises(Overloaded):
+                await server.record_event(ANN, {"type": "test.failed"})
+        assert await erasing > 0
+    await settle(server)
+    assert await events_of(server, ANN) == []
+    assert WORDS.encode() not in bytes_kept(server)
+    await say(late, type="hello", protocol=1, clientId="phone", user=ANN)
+    await hear_of(late, "welcome")
+
+
+async def test_a_session_of_an_earlier_process_does_not_end_after_the_erasure(
+    start_server: Any, tmp_path: Path, opened: AsyncExitStack
+) -> None:
+    store = f"sqlite:{tmp_path / 'kept.db'}"
+    first = await start_server(store=store)
+    await in_session(first, opened, ANN, "phone")
+    await first.stop()
+    server = await start_server(store=store)
+    live = server._parts().live
+    assert len(live.resumable(ANN)) == 1
+    async with live._one_at_a_time:
+        erasing = asyncio.create_task(erase(server, ANN))
+        while ANN not in server._parts().sessions.erasing:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        assert live.resumable(ANN) == []
+    assert await erasing > 0
+
+
+async def test_an_erasure_that_a_reader_is_in_the_way_of_says_what_is_done_and_what_is_not(
+    server: Server, opened: AsyncExitStack
+) -> None:
+    phone = await in_session(server, opened, ANN, "phone")
+    await say(phone, type="test.failed", id="e1", test=WORDS)
+    await hear_of(phone, "ack")
+    path = str(server.settings.store).removeprefix("sqlite:")
+    reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM log").fetchall()
+    async with aiohttp.ClientSession(server.http_url) as http:
+        async with http.delete(f"/users/{ANN}") as response:
+            refused = await response.json()
+        assert (response.status, refused["code"]) == (503, "not_stored")
+        assert "the user is erased, but former contents of the file are not overwritten yet" in refused["message"]
+        assert await events_of(server, ANN) == []
+        reader.execute("COMMIT")
+        reader.close()
+        async with http.delete(f"/users/{ANN}") as response:
+            done = await response.json()
+        assert (response.status, done["erased"], done["overwritten"] > 0) == (200, 0, True)
+        async with http.delete(f"/users/{ANN}") as response:
+            assert await response.json() == {"user": ANN, "erased": 0, "overwritten": 0}
+    assert WORDS.encode() not in bytes_kept(server)
