@@ -9,7 +9,7 @@ import structlog
 
 from engine.core.model import Decision, Json, Reason
 from engine.core.reasons import explain
-from engine.core.units import format_at
+from engine.core.units import MINUTE, format_at
 from engine.turn_work import STATE_UNREADABLE, TurnResult
 
 _WITHOUT_VALUES: Mapping[str, str] = {
@@ -18,6 +18,8 @@ _WITHOUT_VALUES: Mapping[str, str] = {
     "render": "its template failed",
     "fallback": "its fallback was sent, the template failed",
 }
+
+CLOCK_BEHIND_MAX = MINUTE  # a clock is set back by so much only where something is wrong
 
 log = structlog.get_logger("live")
 
@@ -71,6 +73,15 @@ def tell(result: TurnResult) -> None:
         if not fault.trace.startswith(STATE_UNREADABLE):  # that is told once, and not for each of the user's inputs
             log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=places_of(fault.trace))
         log.debug("! set aside", user_id=fault.user, trace=fault.trace)
+
+
+def tell_if_behind(now: int, recorded: int) -> None:
+    """An error where the clock is behind ``recorded``, the latest moment of the log, by more than clocks are set."""
+    if recorded > now + CLOCK_BEHIND_MAX:
+        log.error(
+            "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
+            recorded=format_at(recorded),
+        )
 
 
 def _explained(reason: Reason) -> str:

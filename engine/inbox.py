@@ -30,7 +30,7 @@ from engine.storage.base import Entry, OutboxMessage
 DELIVERED = "message.delivered"  # the type of a receipt
 QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it clients are refused
 RECEIPTS_MAX = 10_000  # receipts that wait; beyond it they are dropped
-TURN_MAX = 500  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
+TURN_MAX = 1_000  # inputs of one turn: a bound on how long a transaction is, and on how long a timer waits behind one
 RECEIPTS_WAIT_MAX = 8_000  # receipts that wait while timers are due and nothing else waits
 RECEIPTS_TURN_MAX = 500  # receipts of one turn, besides its inputs
 CHAIN_MAX = 10  # receipts of which each made a rule say what the next is about

@@ -14,12 +14,12 @@ from typing import TypeVar
 
 import structlog
 
-from engine.account import Counters, tell
+from engine.account import Counters, tell, tell_if_behind
 from engine.core.model import Json
 from engine.core.remembered import Preferences
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
-from engine.core.units import MINUTE, SECOND, format_at
+from engine.core.units import SECOND, format_at
 from engine.inbox import Inbox
 from engine.intake import Input, Intake
 from engine.observer import SILENT, Observer, Trace, TurnTold
@@ -33,7 +33,6 @@ log = structlog.get_logger("live")
 
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one turn; then its inputs are refused
 WAIT_SECONDS_MAX = 60.0
-CLOCK_BEHIND_MAX = MINUTE  # a clock is set back by so much only where something is wrong
 
 Made = TypeVar("Made")
 Clock = Callable[[], int]  # the time in microseconds
@@ -44,8 +43,9 @@ Compose = Callable[[list[OutboxMessage]], None]
 
 
 class Live:
-    """Runs the rules for all users of a store. One per store: it takes open sessions that are not its own for those of a
-    process that is gone, and commits of another would only conflict with it.
+    """Runs the rules for all users of a store, which it alone writes to: it takes open sessions that are not its own
+    for those of a process that is gone, and commits of another would conflict with its own.
+
     ``after_turn`` is called with what a durable turn did, before its messages are delivered. ``compose`` takes the
     messages that a responder is to write, and brings them to `hand_over`; without it they say their plain text.
     ``resume_within``: how long, in microseconds, a client of an earlier process may take up its session again.
@@ -100,7 +100,7 @@ class Live:
         else:
             self.observer.rules_hold([rule.id for rule in self._rules.rules])
         await self._catch_up()
-        self._say_if_clock_is_behind()
+        tell_if_behind(self._clock(), self._turns.latest)
         left_open = {user: names for user, names in await self._turns.open_sessions() if names}
         self._intake.stale.add(left_open, self._clock())
         if self._intake.stale:
@@ -390,11 +390,3 @@ class Live:
             self._compose(prompted)
         else:
             self.hand_over(result.outbox)
-
-    def _say_if_clock_is_behind(self) -> None:
-        latest = self._turns.latest
-        if latest > self._clock() + CLOCK_BEHIND_MAX:
-            log.error(
-                "! the clock is behind what was recorded: until it is there, no time passes and no timer fires",
-                recorded=format_at(latest),
-            )

@@ -6,6 +6,10 @@ It begins and ends no transaction, so that what it writes is all there or none o
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -13,7 +17,9 @@ from engine.storage import sqlite_queries as queries
 from engine.storage.base import FAULTS_MAX, OUTBOX_PER_USER_MAX, Commit, Conflict, OutboxMessage
 from engine.storage.codec import decode_message, encode_message
 from engine.storage.order import check_follows
-from engine.storage.sqlite_rows import entry_row, fault_row, outgoing_row, to_name
+from engine.storage.sqlite_rows import EntryRow, entry_row, fault_row, outgoing_row, to_name
+
+TOGETHER = (100, 10)  # rows of one statement, while there are so many; SQLite takes 32,766 values (its limits.html)
 
 
 def stand_of(db: sqlite3.Connection, partition: int) -> tuple[int, int, int, int]:
@@ -24,13 +30,18 @@ def stand_of(db: sqlite3.Connection, partition: int) -> tuple[int, int, int, int
 
 def write_commits(db: sqlite3.Connection, commits: list[Commit]) -> None:
     """Within a transaction that writes. Raises `Conflict` and `ValueError` as `Store.commit` does."""
+    entries: list[EntryRow] = []
     for commit in commits:
         version, cursor, last_at, number = stand_of(db, commit.partition)
         check_follows(commit, version=version, cursor=cursor, last_number=number, last_at=last_at)
         _claim(db, commit)
-        _write_log(db, commit, number)
-        _write_states(db, commit)
+        entries += [
+            entry_row(commit.partition, place, entry) for place, entry in enumerate(commit.appended, number + 1)
+        ]
         _write_decisions(db, commit)
+    insert(db, queries.ADD_ENTRY, entries)
+    _write_rule_moments(db, commits)
+    _write_states(db, commits)
     _write_outbox(
         db,
         [outgoing for commit in commits for outgoing in commit.outbox],
@@ -50,20 +61,43 @@ def _claim(db: sqlite3.Connection, commit: Commit) -> None:
         raise Conflict(f"partition {commit.partition} is no longer at version {commit.version}")
 
 
-def _write_log(db: sqlite3.Connection, commit: Commit, last_number: int) -> None:
-    rows = [entry_row(commit.partition, number, entry) for number, entry in enumerate(commit.appended, last_number + 1)]
-    db.executemany(queries.ADD_ENTRY, rows)
-    moments = [(entry.at, to_name(entry.rules_hash)) for entry in commit.appended if entry.kind == "rules"]
-    db.executemany(queries.ADD_RULE_MOMENT, moments)
+def insert(db: sqlite3.Connection, query: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """As ``executemany``, with as few statements as can be; ``query`` has its values once, in the last parentheses
+    before ``ON CONFLICT`` or the end.
+
+    After each statement the thread has to wait for the interpreter, which the event loop holds while it has something
+    to do.
+    """
+    start = 0
+    for together in TOGETHER:
+        if start + together <= len(rows):
+            text = together_query(query, together)
+            while start + together <= len(rows):
+                db.execute(text, list(chain.from_iterable(rows[start : start + together])))
+                start += together
+    db.executemany(query, rows[start:])
 
 
-def _write_states(db: sqlite3.Connection, commit: Commit) -> None:
-    wakes, present = commit.wakes, commit.present
+@lru_cache(maxsize=64)
+def together_query(query: str, rows: int) -> str:
+    """The statement for so many rows at once."""
+    before, values, row = query.partition("VALUES ")
+    row, conflict, then = row.partition(" ON CONFLICT")
+    return before + values + ", ".join([row.strip()] * rows) + conflict + then
+
+
+def _write_rule_moments(db: sqlite3.Connection, commits: list[Commit]) -> None:
+    begun = [entry for commit in commits for entry in commit.appended if entry.kind == "rules"]
+    db.executemany(queries.ADD_RULE_MOMENT, [(entry.at, to_name(entry.rules_hash)) for entry in begun])
+
+
+def _write_states(db: sqlite3.Connection, commits: list[Commit]) -> None:
     rows = [
-        (to_name(user), commit.partition, wakes[user], int(present[user]), state)
+        (to_name(user), commit.partition, commit.wakes[user], int(commit.present[user]), state)
+        for commit in commits
         for user, state in commit.states.items()
     ]
-    db.executemany(queries.PUT_STATE, rows)
+    insert(db, queries.PUT_STATE, rows)
 
 
 def _write_decisions(db: sqlite3.Connection, commit: Commit) -> None:

@@ -23,9 +23,7 @@ WHERE partition = ? AND version = ?
 MOVE_LAST_AT = "UPDATE partitions SET last_at = ? WHERE partition = ?"
 
 # One more entry behind the log's last.
-ADD_ENTRY = """
-INSERT INTO log (partition, number, at, kind, user, once_id, line) VALUES (?, ?, ?, ?, ?, ?, CAST(? AS TEXT))
-"""
+ADD_ENTRY = "INSERT INTO log (partition, number, at, kind, user, once_id, line) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 # Which of so many events that happen once stand in the log, each by its user and id. Asked together, for the thread
 # gives way to the event loop after each statement, which takes longer than looking. What is not asked for is NULL.
@@ -74,8 +72,8 @@ STATE = "SELECT state FROM states WHERE user = ?"
 
 # A user's state as it is from now on. An update keeps the row and leaves indexes alone where nothing moved.
 PUT_STATE = """
-INSERT INTO states (user, partition, wake, present, state) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (user) DO UPDATE SET wake = excluded.wake, present = excluded.present, state = excluded.state
+INSERT INTO states (user, partition, wake, present, state) VALUES (?, ?, ?, ?, ?) ON CONFLICT (user) DO UPDATE
+SET wake = excluded.wake, present = excluded.present, state = excluded.state
 """
 
 # The earliest wake-up of all: one look at the index for each partition.

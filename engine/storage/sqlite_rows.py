@@ -25,9 +25,12 @@ def from_name(name: Name) -> str:
     return name.decode("utf-8", "surrogatepass") if isinstance(name, bytes) else name
 
 
-def entry_row(partition: int, number: int, entry: Entry) -> tuple[int, int, int, str, Name, Name | None, bytes]:
+EntryRow = tuple[int, int, int, str, Name, Name | None, str]
+
+
+def entry_row(partition: int, number: int, entry: Entry) -> EntryRow:
     once_id = to_name(entry.event.id) if entry.once and entry.event is not None else None
-    return partition, number, entry.at, entry.kind, to_name(entry.user), once_id, encode_entry(entry)
+    return partition, number, entry.at, entry.kind, to_name(entry.user), once_id, encode_entry(entry).decode()
 
 
 def outgoing_row(outgoing: OutboxMessage) -> tuple[Name, Name, int, Name, Name, int | None, bytes]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -34,7 +35,7 @@ from engine.transport.plain import (
     Reply,
     Submit,
 )
-from engine.transport.reception import Heard, Reception, complaint
+from engine.transport.reception import TOGETHER_MAX, Heard, Reception, complaint
 from engine.transport.refusing import refusal_of
 from engine.transport.session import Session
 from engine.transport.wire import chat_response, error_frame
@@ -49,6 +50,15 @@ UNAUTHORIZED = (1008, '{"code":"unauthorized"}')
 log = structlog.get_logger("proactive")
 
 
+@dataclass(slots=True)
+class _Gathered:
+    """Frames of events that came in one go: they are taken in together."""
+
+    heard: list[Heard] = field(default_factory=list)
+    events: int = 0
+    characters: int = 0
+
+
 class Peer:
     """``connection`` is its id. ``credentials`` are what the handshake brought, if it did.
 
@@ -56,9 +66,9 @@ class Peer:
     """
 
     __slots__ = (
-        "_acks", "_address", "_bad_in_a_row", "_characters", "_credentials", "_expiry", "_identity", "_in_flight",
-        "_insistence", "_is_gone", "_later", "_plain", "_reception", "_session", "_task", "_user", "connection",
-        "on_idle", "outgoing",
+        "_acks", "_address", "_bad_in_a_row", "_characters", "_credentials", "_expiry", "_gathered", "_identity",
+        "_in_flight", "_insistence", "_is_gone", "_later", "_plain", "_reception", "_session", "_task", "_user",
+        "connection", "on_idle", "outgoing",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +87,7 @@ class Peer:
         self._insistence: Insistence | None = None
         self._in_flight = 0
         self._characters = 0  # of the frames in flight
+        self._gathered: _Gathered | None = None
         self._acks: list[Json] | None = None
         self._later: deque[str | bytes] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,6 +132,7 @@ class Peer:
 
     async def gone(self, code: int = 1006) -> None:
         """The connection is lost, closed with this code."""
+        self._take_in()
         self._is_gone = True
         # First of all nobody may be told that this connection has taken a message.
         self._reception.hub.disconnect(self.connection)
@@ -151,6 +163,7 @@ class Peer:
     def _take(self, value: Json, characters: int) -> None:
         if self._session is not None:
             if isinstance(value, dict) and value.get("type") == "hello":
+                self._take_in()
                 if "resume" not in value:
                     # Begun anew, it would take this connection for that of another device, and close it.
                     raise bad_frame('expected "resume" in a hello that is not the first of its connection')
@@ -206,37 +219,56 @@ class Peer:
             self._user = user
 
     def _hear(self, session: Session, value: Json, characters: int) -> None:
-        heard = self._reception.hear(session, value, "websocket")
+        heard = self._reception.hear(session, value)
         for reply in heard.replies:
             self.outgoing.reply(reply)
-        if heard.durable is None:
+        if not heard.inputs:
             return
+        if heard.parent:
+            self._take_in()  # what has a trace of its own is taken in by itself
+        gathered = self._gathered
+        if gathered is None:
+            gathered = self._gathered = _Gathered()
+            asyncio.get_running_loop().call_soon(self._take_in)
+        gathered.heard.append(heard)
+        gathered.events += len(heard.inputs)
+        gathered.characters += characters
         self._in_flight += 1
         self._characters += characters
+        if heard.parent or gathered.events >= TOGETHER_MAX:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Let happen what the frames say that came together."""
+        if self._gathered is None or self._session is None:
+            return
+        gathered, self._gathered = self._gathered, None
 
         def durable(done: Pending[list[str]]) -> None:
             was_busy = self.is_busy
-            self._in_flight -= 1
-            self._characters -= characters
-            self._durable(done, session, heard, value)
+            self._in_flight -= len(gathered.heard)
+            self._characters -= gathered.characters
+            self._durable(done.exception(), gathered.heard)
             self._idle_again(was_busy)
 
-        heard.durable.add_done_callback(durable)
+        self._reception.take_in(self._session, gathered.heard, "websocket").add_done_callback(durable)
 
-    def _durable(self, done: Pending[list[str]], session: Session, heard: Heard, value: Json) -> None:
-        error = done.exception()
+    def _durable(self, error: BaseException | None, heard: Sequence[Heard]) -> None:
+        if self._is_gone:
+            return
         if error is not None:
-            self._reception.observer.acknowledged(heard.trace, ok=False)
-            if not self._is_gone:
-                self._refuse(refusal_of(error), value)
-        else:
-            self._reception.acknowledged(session, heard)
-            if heard.ids and not self._is_gone:
-                if self._acks is None:
-                    # All that became durable in the same turn is acknowledged by one frame.
-                    self._acks = []
-                    asyncio.get_running_loop().call_soon(self._acknowledge)
-                self._acks.extend(heard.ids)
+            refusal = refusal_of(error)
+            for one in heard:
+                self._refuse(refusal, one.frame)
+            return
+        acks = [name for one in heard for name in one.ids]
+        if not acks:
+            return
+        if self._acks is None:
+            # All that became durable in the same turn is acknowledged by one frame.
+            self._acks = []
+            asyncio.get_running_loop().call_soon(self._acknowledge)
+        self._acks += acks
 
     def _acknowledge(self) -> None:
         acks, self._acks = self._acks, None

@@ -5,12 +5,12 @@ The doors say when it is durable; nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from engine.core.model import Json, Message, derive_id
 from engine.intake import Input
-from engine.observer import SILENT, Door, Observer, Trace
+from engine.observer import SILENT, Door, Observer
 from engine.pending import Pending
 from engine.responders.base import ChatMessage, ResponderFailed
 from engine.storage.base import OutboxMessage
@@ -24,21 +24,37 @@ from engine.transport.session import Session
 from engine.transport.sessions import Sessions
 from engine.transport.wire import FrameType, Ping, Said, error_frame, pong, read_value
 
+TOGETHER_MAX = 500  # events of several frames that are taken in together
 CHAT_EXPIRES_S = 3600  # how long an answer waits for who asked to come back
 
 
 @dataclass(slots=True)
 class Heard:
-    """``ids`` are those of the frame's events as they stand in it, to be acknowledged when ``durable`` is done."""
+    """One frame: what to say to it at once, and what happened according to it, to be given to `Reception.take_in`.
 
-    replies: list[FrameType] = field(default_factory=list)
-    durable: Pending[list[str]] | None = None
-    ids: Sequence[Json] = ()
+    ``ids`` are those of its events as they stand in it, to be acknowledged when they are durable. ``parent``: its
+    ``traceparent``, if it has one.
+    """
+
+    frame: Json
+    replies: Sequence[FrameType] = ()
     inputs: Sequence[Input] = ()
-    trace: Trace = None
+    ids: Sequence[Json] = ()
+    parent: str = ""
 
 
-NOTHING_HEARD = Heard()
+def together(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
+    """These frames in pieces that are taken in at once, so that no piece is more than a turn has room for."""
+    some: list[Heard] = []
+    inputs = 0
+    for one in heard:
+        if some and inputs + len(one.inputs) > TOGETHER_MAX:
+            yield some
+            some, inputs = [], 0
+        some.append(one)
+        inputs += len(one.inputs)
+    if some:
+        yield some
 
 
 class Reception:
@@ -111,19 +127,19 @@ class Reception:
             limits=self.limits,
         )
 
-    def hear(self, session: Session, value: Json, door: Door) -> Heard:
-        """Take in one frame of a session. Raises `WireError`; nothing of the frame has happened then."""
+    def hear(self, session: Session, value: Json) -> Heard:
+        """Read one frame of a session. Raises `WireError`; nothing of the frame is to happen then."""
         kind = value.get("type") if isinstance(value, dict) else None
         if kind == "received":
             self.sessions.received(session, read_seq(value, "seq"))
-            return NOTHING_HEARD
+            return Heard(value)
         if kind == "pong":
-            return NOTHING_HEARD
+            return Heard(value)
         if session.expires_at is not None and session.expires_at <= self.clock():
             raise WireError("unauthorized", "the token has expired; say hello again with a fresh one")
         read = read_value(value, depth_max=self.depth_max)
         if isinstance(read, Ping):
-            return Heard([pong()])
+            return Heard(value, [pong()])
         self.check_not_draining()
         refusal = self.event_limits.take_of_one(session.name, session.user, len(read), self.seconds())
         if refusal is not None:
@@ -131,15 +147,27 @@ class Reception:
             raise refusal.error()
         inputs = [self._input(session, said) for said in read]
         parent = value.get("traceparent", "") if isinstance(value, dict) else ""
-        trace = self.observer.taken_in(door, len(inputs), parent)
-        durable = self.desk.begin(inputs, trace)
-        return Heard([], durable, ids_of(value), inputs, trace)
+        return Heard(value, (), inputs, ids_of(value), parent)
 
-    def acknowledged(self, session: Session, heard: Heard) -> None:
-        """The frame's events are durable: what follows from that."""
-        self.observer.acknowledged(heard.trace)
-        self.desk.tell_hook_soon(heard.inputs)
-        for item in heard.inputs:
+    def take_in(self, session: Session, heard: Sequence[Heard], door: Door) -> Pending[list[str]]:
+        """Let happen what these frames say, in order: all of it or nothing. The ids, once it is durable."""
+        inputs = [item for one in heard for item in one.inputs]
+        trace = self.observer.taken_in(door, len(inputs), next((one.parent for one in heard if one.parent), ""))
+        durable = self.desk.begin(inputs, trace)
+
+        def done(made: Pending[list[str]]) -> None:
+            is_made = made.exception() is None
+            self.observer.acknowledged(trace, ok=is_made)
+            if is_made:
+                self._happened(session, inputs)
+
+        durable.add_done_callback(done)
+        return durable
+
+    def _happened(self, session: Session, inputs: Sequence[Input]) -> None:
+        """These are durable: what follows from that."""
+        self.desk.tell_hook_soon(inputs)
+        for item in inputs:
             if item.type == "chat_message":
                 self._answer(session, item)
 

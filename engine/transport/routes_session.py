@@ -5,8 +5,6 @@ What a frame means, `reception` decides.
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from engine.core.model import Json
@@ -15,7 +13,7 @@ from engine.transport.callers import Callers, credentials_of
 from engine.transport.decoding import WireError, bad_frame, decode_json, kind_of
 from engine.transport.frames import ack
 from engine.transport.http_replies import read_body, read_query, reply
-from engine.transport.reception import Heard, Reception, complaint
+from engine.transport.reception import Heard, Reception, complaint, together
 from engine.transport.refusing import refusal_of
 from engine.transport.session import Session
 from engine.transport.wire import FrameType
@@ -63,36 +61,25 @@ class SessionRoutes:
         session = self.find(request, name)
         values = read_frames(await read_body(request))
         replies: list[FrameType] = []
-        heard: list[tuple[Json, Heard]] = []
+        heard: list[Heard] = []
         for value in values:
             try:
-                one = self._reception.hear(session, value, "http")
+                one = self._reception.hear(session, value)
             except WireError as error:
                 self._reception.observer.refused(error.code)
                 replies.append(complaint(error, value))
                 continue
             replies += one.replies
-            if one.durable is not None:
-                heard.append((value, one))
-        ids, acknowledged = await self._durable(session, heard, replies)
+            if one.inputs:
+                heard.append(one)
+        ids: list[str] = []
+        acknowledged: list[Json] = []
+        for some, durable in [(some, self._reception.take_in(session, some, "http")) for some in together(heard)]:
+            try:
+                ids += await durable
+                acknowledged += [name for one in some for name in one.ids]
+            except Exception as error:
+                replies += [complaint(refusal_of(error), one.frame) for one in some]
         if acknowledged:
             replies.append(ack(acknowledged))
         return reply({"ids": ids, "frames": replies}, 202)
-
-    async def _durable(
-        self, session: Session, heard: list[tuple[Json, Heard]], replies: list[FrameType]
-    ) -> tuple[list[str], list[Json]]:
-        """Wait until all are, or could not be: their ids, and those that the client gave them. Adds to ``replies``."""
-        waited = [one.durable for _, one in heard if one.durable is not None]
-        found = await asyncio.gather(*waited, return_exceptions=True)
-        ids: list[str] = []
-        acknowledged: list[Json] = []
-        for (value, one), result in zip(heard, found, strict=True):
-            if isinstance(result, BaseException):
-                self._reception.observer.acknowledged(one.trace, ok=False)
-                replies.append(complaint(refusal_of(result), value))
-            else:
-                self._reception.acknowledged(session, one)
-                ids += result
-                acknowledged += one.ids
-        return ids, acknowledged
