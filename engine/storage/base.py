@@ -305,9 +305,9 @@ class Store(Protocol):
         """Whatever there is of a user goes for good: entries, base, state, decisions, messages, faults.
 
         Returns of how many rows; a user of whom nothing is known is nothing to it. Numbers of entries keep their gaps,
-        and versions stay: a writer has to forget what it knows of the user. When it returns, nothing of it can be read
-        from where the store keeps it. Raises `StoreError` where entries of the user wait to be evaluated; and where
-        the last remains could not be overwritten, which a repetition does.
+        and versions stay: a writer has to forget what it knows of the user. What a store that keeps files has left of
+        it in those is overwritten besides, without holding up commits: see `sqlite_wipe`. Raises `StoreError` where
+        entries of the user wait to be evaluated.
         """
 
     async def probe(self) -> None:
