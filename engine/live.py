@@ -242,11 +242,15 @@ class Live:
 
     async def adopt(self, users: list[str]) -> None:
         """Let these adopt the latest rules, and then write down in every part of the log how far time has come."""
-        piece = self._turns.catch_up_max
-        for start in range(0, len(users), piece):
+        pace = self._turns.catch_up_pace()
+        seconds = asyncio.get_running_loop().time
+        start = 0
+        while some := users[start : start + pace.size]:
             async with self._one_at_a_time:
-                some = users[start : start + piece]
+                began = seconds()
                 await self._finish(await self._try(lambda some=some: self._turns.catch_up(some)))  # type: ignore[misc]
+                start += len(some)
+                pace.took(seconds() - began)
         async with self._one_at_a_time:
             await self._finish(await self._try_turn([], self._clock(), due=True, tick=True))
 

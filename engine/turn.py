@@ -16,6 +16,7 @@ from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.observer import SILENT, Observer
+from engine.pace import Pace
 from engine.rule_history import RuleHistory
 from engine.states import UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
 from engine.storage.base import (
@@ -43,7 +44,8 @@ from engine.turn_work import (
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 # Users who adopt new rules in one turn; fewer where thousands of events of each are run once more for it.
-CATCH_UP_MAX, CATCH_UP_WITH_PAST_MAX = 500, 10
+CATCH_UP, CATCH_UP_WITH_PAST = 100, 10
+CATCH_UP_MAX = 500
 
 
 class Turns:
@@ -177,12 +179,11 @@ class Turns:
             if number % LOOKED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # there may be many, and others wait
 
-    @property
-    def catch_up_max(self) -> int:
+    def catch_up_pace(self) -> Pace:
         """How many users `catch_up` should be given at once, so that inputs do not wait long behind them."""
         if self.timeline is not None and self.timeline.wants_history(self.timeline.moments[-1] - 1):
-            return CATCH_UP_WITH_PAST_MAX
-        return CATCH_UP_MAX
+            return Pace(CATCH_UP_WITH_PAST, CATCH_UP_MAX)
+        return Pace(CATCH_UP, CATCH_UP_MAX)
 
     async def catch_up(self, users: list[str]) -> TurnResult:
         """Let these users adopt the latest rules now; nothing but that happens to them, unless something is due."""

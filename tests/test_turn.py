@@ -13,7 +13,7 @@ from engine.core.state import STATE_BYTES_MAX, UserState
 from engine.core.units import MINUTE
 from engine.storage.base import Conflict, Entry, StoreError, partition_of
 from engine.storage.memory import MemoryStore
-from engine.turn import CATCH_UP_MAX, CATCH_UP_WITH_PAST_MAX, DUE_MAX, Turns
+from engine.turn import CATCH_UP, CATCH_UP_WITH_PAST, DUE_MAX, Turns
 
 BAD = """
 version: 1
@@ -351,9 +351,9 @@ async def test_those_who_catch_up_know_what_happened_before() -> None:
     store, turns = await started(partition_count=2)
     await fails(turns, START, START + 1)
     await fails(turns, START + 1, user="bob")
-    assert turns.catch_up_max == CATCH_UP_MAX
+    assert turns.catch_up_pace().size == CATCH_UP
     await change(store, turns, COUNTING, START + 2)
-    assert turns.catch_up_max == CATCH_UP_WITH_PAST_MAX
+    assert turns.catch_up_pace().size == CATCH_UP_WITH_PAST
     await turns.catch_up(["ann", "bob"])
     assert await fails(turns, START + 9) == ["3 so far"]
     assert await fails(turns, START + 9, user="bob") == []
