@@ -74,6 +74,7 @@ def contenders() -> list[Contender]:
         *found,
         Contender(SocketIO("python-socketio, uvicorn"), lambda folder: serve_socketio(folder, "asgi")),
         Contender(SocketIO("python-socketio, aiohttp"), lambda folder: serve_socketio(folder, "aiohttp")),
+        Contender(SocketIO("python-socketio, durable"), lambda folder: serve_socketio(folder, "durable")),
     ]
 
 
