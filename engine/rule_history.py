@@ -6,9 +6,12 @@ whole one only in not having what lies before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.core.rules import RuleSet, Timeline
+from engine.core.model import Event
+from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
+from engine.core.state import UserState
 from engine.recorded import RULES_KEPT, compiled_from
 from engine.storage.base import Store, StoreError
 
@@ -76,6 +79,24 @@ class RuleHistory:
                 raise StoreError("the store has lost its rules")
         self._unused_turns = 0
         return self._older.timeline
+
+    async def pasts(self, states: Sequence[UserState]) -> dict[str, list[Event]]:
+        """What rule sets that these users have yet to adopt want to know of the past, by user; nearly always nothing.
+
+        Nothing has happened to a user since the first of the moments at which they began to hold, for it would have
+        made the user adopt what held then; and no rules are recorded behind entries that are not evaluated. So all that
+        a user has yet to adopt have one past in common.
+        """
+        asked: dict[int, list[str]] = {}
+        for state in states:
+            if self.timeline is not None and state.now >= 0 and state.rules_since < self.timeline.since:
+                wanted = (await self.reaching(state.rules_since)).wants_history(state.rules_since)
+                if wanted:
+                    asked.setdefault(wanted[0], []).append(state.user)
+        found: dict[str, list[Event]] = {}
+        for before, users in asked.items():
+            found |= await self._store.history(users, before, HISTORY_EVENTS_MAX)
+        return found
 
     def turn_over(self) -> None:
         """Older rule sets that nobody has needed for long are forgotten."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from engine.core.model import Event
-from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
+from engine.core.rules import RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.observer import SILENT, Observer
@@ -46,6 +46,7 @@ DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 # Users who adopt new rules in one turn; fewer where thousands of events of each are run once more for it.
 CATCH_UP, CATCH_UP_WITH_PAST = 100, 10
 CATCH_UP_MAX = 500
+PASTS_TOGETHER = 20  # users whose past is read at once
 
 
 class Turns:
@@ -263,22 +264,7 @@ class Turns:
             commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
             commit.appended = part.appended
             commit.withdrawn.extend(part.relayed)
-            due = frozenset(part.due)
-            for user, entries in part.users().items():
-                # Where a tick is written, time comes to the horizon for all users whom this turn touches.
-                until = horizon if part.complete or user in due else None
-                # One user's past at a time: those of all whom a change of rules concerns would be too much at once.
-                note_composed(entries, commit)
-                try:
-                    timeline, past = await self._held_and_past(user, entries)
-                except UNREADABLE as error:
-                    self._damage.tell(user, error)
-                    encoded, time_at = self._states.encoded(user), horizon if user in due else None
-                    note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
-                else:
-                    timeline.history = lambda _, moment, past=past: past
-                    self._evaluate(timeline, user, entries, until, commit, result)
-                    timeline.history = None
+            await self._evaluate_part(part, commit, result, horizon)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
                     commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))
@@ -289,6 +275,29 @@ class Turns:
             commits.append(commit)
         return commits
 
+    async def _evaluate_part(self, part: Work, commit: Commit, result: TurnResult, horizon: int) -> None:
+        due = frozenset(part.due)
+        users = list(part.users().items())
+        # A few at a time: the pasts of all whom a change of rules concerns would be too much at once.
+        for start in range(0, len(users), PASTS_TOGETHER):
+            some = users[start : start + PASTS_TOGETHER]
+            pasts = await self._rules.pasts(list(self._readable(user for user, _ in some)))
+            for user, entries in some:
+                # Where a tick is written, time comes to the horizon for all users whom this turn touches.
+                until = horizon if part.complete or user in due else None
+                note_composed(entries, commit)
+                try:
+                    timeline = await self._held(user, entries)
+                except UNREADABLE as error:
+                    self._damage.tell(user, error)
+                    encoded, time_at = self._states.encoded(user), horizon if user in due else None
+                    note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
+                    continue
+                past = pasts.get(user, ())
+                timeline.history = lambda _, moment, past=past: past
+                self._evaluate(timeline, user, entries, until, commit, result)
+                timeline.history = None
+
     async def _load(self, users: list[str]) -> None:
         missing = [user for user in users if user not in self._states]
         if missing:
@@ -296,27 +305,20 @@ class Turns:
             for user in missing:
                 self._states.put(user, loaded.get(user, b""))
 
-    async def _held_and_past(self, user: str, entries: list[Entry]) -> tuple[Timeline, Sequence[Event]]:
-        """The rules that the user has adopted and those to come, and what these want to know of the user's past.
+    def _readable(self, users: Iterable[str]) -> Iterator[UserState]:
+        for user in users:
+            with suppress(*UNREADABLE):
+                yield self._states.get(user)[0]
 
-        Evaluation waits for nothing, so it is read before, and forgotten after.
-        """
+    async def _held(self, user: str, entries: list[Entry]) -> Timeline:
+        """The rules that the user has adopted and those to come."""
         timeline = self.timeline
         assert timeline is not None
         state, _ = self._states.get(user)
         if state.now < 0:  # of whom nothing is known adopts what holds at their first event
-            return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since)), ()
+            return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since))
         # Nearly always the latest rules are adopted, and then nothing has to be looked up.
-        if timeline.since <= state.rules_since:
-            return timeline, ()
-        timeline = await self._rules.reaching(state.rules_since)
-        wanted = timeline.wants_history(state.rules_since)
-        if not wanted:
-            return timeline, ()
-        # Nothing has happened to the user since the first of these moments, for it would have made them adopt what
-        # held then; and no rules are recorded behind entries that are not evaluated. So they have one past in common.
-        past = (await self._store.history([user], wanted[0], HISTORY_EVENTS_MAX)).get(user, ())
-        return timeline, past
+        return timeline if timeline.since <= state.rules_since else await self._rules.reaching(state.rules_since)
 
     def _evaluate(
         self,
