@@ -188,7 +188,6 @@ INSERT INTO meta (name, value) VALUES ('erasures', 1), ('remains', 1)
 ON CONFLICT (name) DO UPDATE SET value = value + 1
 """
 REMAINS = "SELECT 1 FROM meta WHERE name = 'remains'"
-NO_REMAINS = "DELETE FROM meta WHERE name = 'remains'"
 
 # A write that leaves nothing behind, and takes as much room as many a turn does.
 PROBE = "INSERT INTO meta (name, value) VALUES ('probe', zeroblob(16384))"
