@@ -44,7 +44,7 @@ class Delivery:
         self._observer = observer
         self._live: Live | None = None
         self._sessions: Sessions | None = None
-        self._paced: dict[str, str] = {}  # by id of the message, its user
+        self._paced: dict[str, OutboxMessage] = {}  # by id; whatever else the pacer has is not to be handed over
         self._timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -63,21 +63,11 @@ class Delivery:
         """
         # A message for nobody who is there costs nothing and takes no place.
         there = [outgoing for outgoing in messages if self._is_there(outgoing.user)]
-        going = self._pacer.offer(
-            [(outgoing, outgoing.message.type == "question") for outgoing in there], self._clock()
-        )
-        if len(going) < len(there):
-            self._observer.rate_limited("messages", len(there) - len(going))
-            self._paced.update((outgoing.message.id, outgoing.user) for outgoing in there)
-            # These stay in the outbox, for whoever asks next what waits.
-            for outgoing in self._pacer.overflow:
-                self._paced.pop(outgoing.message.id, None)
-            self._wait()
-        return self._hand(going)
+        return self._hand_at_pace(there)
 
     def forget(self, user: str) -> None:
         """The user is being erased: what waits for its second is handed to nobody."""
-        self._paced = {message_id: whose for message_id, whose in self._paced.items() if whose != user}
+        self._paced = {name: outgoing for name, outgoing in self._paced.items() if outgoing.user != user}
 
     def after_turn(self, result: TurnResult) -> None:
         """Devices learn what other devices did with a message, and what the user wishes now."""
@@ -116,6 +106,25 @@ class Delivery:
     def _is_there(self, user: str) -> bool:
         return self._hub.is_connected(user) or bool(self._of(user))
 
+    def _hand_at_pace(self, messages: list[OutboxMessage]) -> list[str]:
+        """As `_hand`. Of those that go some may have waited since before, and some of these wait in their place."""
+        assert self._live is not None
+        self._paced.update((outgoing.message.id, outgoing) for outgoing in messages)
+        offered = [(outgoing, outgoing.message.type == "question") for outgoing in messages]
+        going = self._still(self._pacer.offer(offered, self._clock()))
+        # These stay in the outbox, for whoever asks next what waits.
+        for outgoing in self._pacer.overflow:
+            self._paced.pop(outgoing.message.id, None)
+        reached = self._hand(going)
+        here = {outgoing.message.id for outgoing in messages}
+        before = set(reached).difference(here)
+        self._live.relayed([outgoing for outgoing in going if outgoing.message.id in before])
+        put_off = len(here.intersection(self._paced)) + len(self._pacer.overflow)
+        if put_off:
+            self._observer.rate_limited("messages", put_off)
+            self._wait()
+        return reached
+
     def _hand(self, messages: Iterable[OutboxMessage]) -> list[str]:
         assert self._live is not None
         reached = []
@@ -141,6 +150,10 @@ class Delivery:
             self._observer.queued(queued, "pushed")
         return reached
 
+    def _still(self, going: Iterable[OutboxMessage]) -> list[OutboxMessage]:
+        """Of these, those that have not been settled while they waited, nor their user erased."""
+        return [outgoing for outgoing in going if self._paced.get(outgoing.message.id) is outgoing]
+
     def _wait(self) -> None:
         if self._timer is None and self._pacer.next_at is not None:
             seconds = max(self._pacer.next_at - self._clock(), 0.001)
@@ -149,18 +162,22 @@ class Delivery:
     def _go_on(self) -> None:
         assert self._live is not None
         self._timer = None
-        # Those of a user who was erased meanwhile are no longer among them.
-        going = [outgoing for outgoing in self._pacer.due(self._clock()) if outgoing.message.id in self._paced]
+        going = self._still(self._pacer.due(self._clock()))
         reached = set(self._hand(going))
         self._live.relayed([outgoing for outgoing in going if outgoing.message.id in reached])
         self._wait()
 
     def _settle(self, user: str, message_id: object, by: str | None, reason: str) -> None:
-        """Nobody else needs to be shown the message; ``by`` is the session that settled it."""
+        """Nobody else needs to be shown the user's message; ``by`` is the session that settled it."""
         assert self._live is not None
         if not isinstance(message_id, str):
             return
-        outgoing = self._ledger.drop(message_id)
+        # Clients say any id: of messages to others it settles nothing.
+        paced = self._paced.get(message_id)
+        if paced is not None and paced.user == user:
+            del self._paced[message_id]
+            self._live.withdraw([paced])
+        outgoing = self._ledger.drop(message_id, user)
         if outgoing is not None:
             self._live.withdraw([outgoing])
         for session in self._of(user):

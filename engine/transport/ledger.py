@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.storage.base import OutboxMessage
+from engine.transport.session import UNRECEIVED_MAX
 
 
 @dataclass(slots=True)
@@ -25,13 +26,17 @@ class Ledger:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
-        self._by_session: dict[str, set[str]] = {}
+        self._by_session: dict[str, dict[str, None]] = {}  # what each is to have, in the order in which it came
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def owe(self, outgoing: OutboxMessage, sessions: Iterable[str], *, has_arrived: bool = False) -> None:
-        """These sessions are to have the message, besides those that were to have it before."""
+        """These sessions are to have the message, besides those that were to have it before.
+
+        Of what one is to have, the oldest beyond `UNRECEIVED_MAX` are as if nobody had been there: they stay in the
+        outbox for whoever comes, as long as there is room in it.
+        """
         message_id = outgoing.message.id
         entry = self._entries.get(message_id)
         if entry is None:
@@ -39,7 +44,10 @@ class Ledger:
         entry.has_arrived = entry.has_arrived or has_arrived
         for session in sessions:
             entry.sessions.add(session)
-            self._by_session.setdefault(session, set()).add(message_id)
+            of_session = self._by_session.setdefault(session, {})
+            of_session[message_id] = None
+            if len(of_session) > UNRECEIVED_MAX:
+                self._give_up(session, next(iter(of_session)))
 
     def received(self, session: str, message_ids: Iterable[str]) -> tuple[list[OutboxMessage], list[OutboxMessage]]:
         """The session has these: of them those that nobody had before, and those that nobody is waiting for now."""
@@ -73,11 +81,12 @@ class Ledger:
                     done.append(entry.outgoing)
         return done
 
-    def drop(self, message_id: str) -> OutboxMessage | None:
-        """Nobody is to have the message any more."""
-        entry = self._entries.pop(message_id, None)
-        if entry is None:
+    def drop(self, message_id: str, user: str) -> OutboxMessage | None:
+        """Nobody is to have the message any more, if it is one to this user."""
+        entry = self._entries.get(message_id)
+        if entry is None or entry.outgoing.user != user:
             return None
+        del self._entries[message_id]
         for session in list(entry.sessions):
             self._settle(session, message_id, entry)
         return entry.outgoing
@@ -90,13 +99,19 @@ class Ledger:
             if entry.outgoing.message.expires_at is not None and entry.outgoing.message.expires_at <= now
         ]
         for outgoing in found:
-            self.drop(outgoing.message.id)
+            self.drop(outgoing.message.id, outgoing.user)
         return found
+
+    def _give_up(self, session: str, message_id: str) -> None:
+        entry = self._entries[message_id]
+        self._settle(session, message_id, entry)
+        if not entry.sessions:
+            del self._entries[message_id]
 
     def _settle(self, session: str, message_id: str, entry: _Entry) -> None:
         entry.sessions.discard(session)
         of_session = self._by_session.get(session)
         if of_session is not None:
-            of_session.discard(message_id)
+            of_session.pop(message_id, None)
             if not of_session:
                 del self._by_session[session]

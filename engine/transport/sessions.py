@@ -211,14 +211,22 @@ class Sessions:
         except BaseException:
             self.end([session])
             if former is not None and not former.is_over:
-                self._by_user.setdefault(user, {})[hello.client] = former
+                if hello.client in self._by_user.get(user, {}):
+                    # One that was asked for later has taken this one's place, and so that of the former as well.
+                    self._replace(former)
+                else:
+                    self._by_user.setdefault(user, {})[hello.client] = former
             raise
         if former is not None:
             # After the new one has begun, so that the user is present all the time.
-            if former.outgoing is not None:
-                former.outgoing.close(*REPLACED)
-            self.end([former])
+            self._replace(former)
         return session
+
+    def _replace(self, former: Session) -> None:
+        """The same client has another session now."""
+        if former.outgoing is not None:
+            former.outgoing.close(*REPLACED)
+        self.end([former])
 
     def _make_room(self, user: str) -> None:
         if len(self._by_name) >= SESSIONS_MAX:

@@ -45,8 +45,8 @@ def test_a_message_that_a_plain_client_has_taken_has_arrived() -> None:
 def test_what_nobody_is_to_have_any_more_is_dropped_for_all() -> None:
     ledger = Ledger()
     ledger.owe(M1, ["a", "b"])
-    assert ledger.drop("m1") == M1
-    assert ledger.drop("m1") is None
+    assert ledger.drop("m1", "ann") == M1
+    assert ledger.drop("m1", "ann") is None
     assert ledger.received("a", ["m1"]) == ([], [])
     assert ledger.forget("b") == []
 
