@@ -146,7 +146,10 @@ class Live:
 
     async def send(self, messages: list[OutboxMessage]) -> None:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
-        await self._intake.send(messages)
+        await self.begin_send(messages)
+
+    def begin_send(self, messages: list[OutboxMessage]) -> Pending[list[Entry]]:  # as `send`, without waiting
+        return self._intake.send(messages)
 
     async def waiting(self, user: str) -> list[OutboxMessage]:
         """What waits for the user and has not expired, oldest first."""

@@ -39,6 +39,7 @@ from engine.storage.opening import open_store
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_wipe import wipe
 from engine.transport.auth import Authenticator
+from engine.transport.chats import Chats
 from engine.transport.delivery import Delivery
 from engine.transport.desk import Desk
 from engine.transport.hooks import ResponseHook
@@ -53,7 +54,7 @@ from engine.transport.peer import Peer
 from engine.transport.reception import Reception
 from engine.transport.routes_about import About
 from engine.transport.sessions import Sessions
-from engine.voices import open_answers, open_voice
+from engine.voices import newest_entries, open_answers, open_voice
 from engine.watching import StoreProbe, StoreWatch, look_at_parts, observed
 
 SWEEP_S = 1.0  # between looks for sessions to which nobody came back
@@ -118,6 +119,7 @@ async def build(
         live.note([item for item in inputs if item.user not in sessions.erasing])
 
     answers = open_answers(settings, voice, store, note, observer)
+    chats = Chats(answers, send=live.begin_send, record=note, newest=partial(newest_entries, store), clock=now)
     desk = Desk(
         live,
         hub,
@@ -127,11 +129,12 @@ async def build(
         expires=settings.message_expires,
         on_user_response=on_user_response,
         is_kept_back=sessions.is_kept_back,
-        forgetting=[delivery.forget, *([] if composer is None else [composer.forget])],
+        forgetting=[delivery.forget, chats.forget, *([] if composer is None else [composer.forget])],
         overwrite=partial(asyncio.to_thread, wipe, store.path) if isinstance(store, SqliteStore) else None,
     )
     opened.push_async_callback(desk.close)
-    reception = _reception(settings, desk, hub, sessions, authenticator, observer)
+    opened.push_async_callback(chats.close)
+    reception = _reception(settings, desk, hub, sessions, authenticator, chats, observer)
     memory = MemoryGuard(settings.limits.memory_mb, on_change=lambda why: _shut(reception.admission, why))
     reloader = Reloader(live, settings.rules, on_report, observer=observer)
     if start.problems:
@@ -204,14 +207,16 @@ def _driver(
 
 
 def _reception(
-    settings: Settings, desk: Desk, hub: Hub, sessions: Sessions, authenticator: Authenticator, observer: Observer
-) -> Reception:
+    settings: Settings, desk: Desk, hub: Hub, sessions: Sessions, authenticator: Authenticator, chats: Chats,
+    observer: Observer,
+) -> Reception:  # fmt: skip
     limits = settings.limits
     return Reception(
         desk,
         hub,
         sessions,
         authenticator,
+        chats,
         clock=now,
         seconds=time.monotonic,
         event_limits=EventLimits(per_client=limits.client_events_per_s, per_user=limits.user_events_per_s),

@@ -29,6 +29,8 @@ MESSAGE_TYPES_TAKEN = (
     "withdrawn",
 )  # fmt: skip
 
+ANSWER_TYPE = "chat_response"  # the server's own type: a message that answers what one client asked
+
 # Events that are not activity: they tell of sessions, messages and people, not of something the user did.
 LIFECYCLE_TYPES = frozenset({"session.start", "session.end", "user.identify", "user.preferences", "ping"})
 LIFECYCLE_PREFIX = "message."
@@ -36,7 +38,7 @@ LIFECYCLE_PREFIX = "message."
 # What the driver writes down for itself: what a responder made of a message, and what it answered to whom. No rule sees
 # them, and they change no state; so they are not activity either.
 COMPOSED = "message.composed"  # message_id, text, by
-CHAT_RESPONSE = "message.chat_response"  # message, to
+CHAT_RESPONSE = "message.chat_response"  # message, to; or to, error where whoever asked was told of that
 RECORD_TYPES = frozenset({COMPOSED, CHAT_RESPONSE})
 
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
+from engine.core.model import ANSWER_TYPE
 from engine.core.units import SECOND
 from engine.metrics.figures import RULES_MAX, Figures
 from engine.metrics.measures import OTHER
@@ -133,7 +134,8 @@ class Metrics(Observer):
         if turn.outbox:
             of_rules = sum(1 for outgoing in turn.outbox if outgoing.rule)
             figures.messages.add("rule", by=of_rules)
-            figures.messages.add("application", by=len(turn.outbox) - of_rules)
+            answers = sum(1 for outgoing in turn.outbox if outgoing.message.type == ANSWER_TYPE)
+            figures.messages.add("application", by=len(turn.outbox) - of_rules - answers)
 
     # Messages.
 

@@ -26,6 +26,7 @@ Trouble = Literal["full", "read_only", "corrupt", "busy", "io"]
 
 PARTITIONS_DEFAULT = 8  # of a new store: a few, so that one machine runs the code of many at little cost
 OUTBOX_PER_USER_MAX = 200  # waiting messages of one user; the oldest beyond it leave
+NEWEST = (10**18 - 1, 10**18 - 1)  # for `Store.recorded`: no partition ever has so many entries or decisions
 FAULTS_MAX = 1000  # entries set aside; the oldest beyond it leave
 
 

@@ -11,14 +11,13 @@ from typing import Protocol
 
 import structlog
 
-from engine.core.model import Json
+from engine.core.model import CHAT_RESPONSE, Json
 from engine.intake import Input
 from engine.observer import SILENT, Asked, Observer
 from engine.responders.base import ChatMessage, Responder, ResponderFailed, Turn, ask
 
 CHATS_MAX = 32  # chat messages of one asker that wait for their answer
 ASKERS_MAX = 10_000  # who are being answered at once; whoever asks beyond it is told that too much waits
-ANSWERED = "message.chat_response"  # the type of the event by which an answer is recorded
 
 log = structlog.get_logger("proactive")
 
@@ -67,18 +66,23 @@ class Answers:
         self._conversation = conversation
         self._record = record
         self._observer = observer
-        self._waiting: dict[str, deque[tuple[ChatMessage, OnDelta | None, OnAnswer]]] = {}
+        self._waiting: dict[str, deque[tuple[ChatMessage, OnDelta | None, OnAnswer, bool]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._under_way: dict[str, set[_Asking]] = {}  # by user
 
-    def ask(self, asker: str, chat: ChatMessage, on_delta: OnDelta | None, on_answer: OnAnswer) -> bool:
-        """Have it answered behind what the asker asked before. False where too much waits already."""
+    def ask(
+        self, asker: str, chat: ChatMessage, on_delta: OnDelta | None, on_answer: OnAnswer, *, is_recorded: bool = True
+    ) -> bool:
+        """Have it answered behind what the asker asked before. False where too much waits already.
+
+        ``is_recorded``: as for `answer`.
+        """
         if len(self._waiting) >= ASKERS_MAX and asker not in self._waiting:
             return False
         waiting = self._waiting.setdefault(asker, deque())
         if len(waiting) >= CHATS_MAX:
             return False
-        waiting.append((chat, on_delta, on_answer))
+        waiting.append((chat, on_delta, on_answer, is_recorded))
         if asker not in self._tasks:
             self._tasks[asker] = asyncio.get_running_loop().create_task(self._answer_all(asker))
         return True
@@ -106,19 +110,22 @@ class Answers:
         if self._conversation is not None:
             self._conversation.forget(user)
 
-    async def answer(self, chat: ChatMessage, on_delta: OnDelta | None = None) -> str:
-        """Raises `ResponderFailed`, also where the user is erased meanwhile."""
+    async def answer(self, chat: ChatMessage, on_delta: OnDelta | None = None, *, is_recorded: bool = True) -> str:
+        """Raises `ResponderFailed`, also where the user is erased meanwhile.
+
+        ``is_recorded``: False where the caller records the answer itself.
+        """
         asking = _Asking()
         self._under_way.setdefault(chat.user, set()).add(asking)
         try:
-            return await self._answer(chat, on_delta, asking)
+            return await self._answer(chat, on_delta, asking, is_recorded)
         finally:
             of_user = self._under_way[chat.user]
             of_user.discard(asking)
             if not of_user:
                 del self._under_way[chat.user]
 
-    async def _answer(self, chat: ChatMessage, on_delta: OnDelta | None, asking: _Asking) -> str:
+    async def _answer(self, chat: ChatMessage, on_delta: OnDelta | None, asking: _Asking, is_recorded: bool) -> str:
         if self._conversation is not None:
             history = await self._conversation.history(chat.user)
             if asking.is_dropped:
@@ -142,9 +149,10 @@ class Answers:
             self._observer.responder(outcome, time.monotonic() - began)
         if self._conversation is not None:
             self._conversation.said(chat.user, text)
-            # Of several devices that ask at once, nothing else would say which of them this answers.
-            to: dict[str, Json] = {"to": chat.id} if chat.id else {}
-            self._record([Input(chat.user, ANSWERED, {"message": text, **to})])
+            if is_recorded:
+                # Of several devices that ask at once, nothing else would say which of them this answers.
+                to: dict[str, Json] = {"to": chat.id} if chat.id else {}
+                self._record([Input(chat.user, CHAT_RESPONSE, {"message": text, **to})])
         return text
 
     async def _asked(self, chat: ChatMessage, on_delta: OnDelta | None, asking: _Asking) -> str:
@@ -174,9 +182,9 @@ class Answers:
         me = asyncio.current_task()
         try:
             while waiting:
-                chat, on_delta, on_answer = waiting[0]
+                chat, on_delta, on_answer, is_recorded = waiting[0]
                 try:
-                    answer: str | ResponderFailed = await self.answer(chat, on_delta)
+                    answer: str | ResponderFailed = await self.answer(chat, on_delta, is_recorded=is_recorded)
                 except ResponderFailed as failure:
                     answer = failure
                 on_answer(answer)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from engine.core.model import ANSWER_TYPE
 from engine.live import Live
 from engine.observer import SILENT, Observer
 from engine.storage.base import OutboxMessage, StoreError
@@ -63,7 +64,10 @@ class Delivery:
         """
         # A message for nobody who is there costs nothing and takes no place.
         there = [outgoing for outgoing in messages if self._is_there(outgoing.user)]
-        return self._hand_at_pace(there)
+        # What somebody waits for goes at once: the pace is for what is said unasked.
+        answers = [outgoing for outgoing in there if outgoing.message.type == ANSWER_TYPE]
+        unasked = [outgoing for outgoing in there if outgoing.message.type != ANSWER_TYPE] if answers else there
+        return [*self._hand(answers), *self._hand_at_pace(unasked)]
 
     def forget(self, user: str) -> None:
         """The user is being erased: what waits for its second is handed to nobody."""

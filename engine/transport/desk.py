@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from engine.core.model import Json, Message, derive_id
+from engine.core.model import ANSWER_TYPE, Json, Message, derive_id
 from engine.core.remembered import Preferences
 from engine.intake import Input
 from engine.live import Live
@@ -194,7 +194,9 @@ class Desk:
         return [
             outgoing
             for outgoing in await self._live.waiting(client)
-            if outgoing.client in ("", client) and not self._is_kept_back(outgoing.message.id)
+            if outgoing.client in ("", client)
+            and outgoing.message.type != ANSWER_TYPE  # of a session of the same name
+            and not self._is_kept_back(outgoing.message.id)
         ]
 
     def _reached(self, messages: list[OutboxMessage]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
+from engine.core.model import ANSWER_TYPE
 from engine.storage.base import OutboxMessage
 from engine.transport.outgoing import QUEUE_MAX, SLOW_CONSUMER_CODE, SLOW_CONSUMER_REASON, Outgoing
 from engine.transport.wire import FrameType, encode, message_frame
@@ -61,6 +62,8 @@ class Hub:
         """Hand messages to every connection of their users; the ids of those that at least one has taken."""
         handed = []
         for outgoing in messages:
+            if outgoing.message.type == ANSWER_TYPE:
+                continue  # of a session; a plain client of the same name gets its own at once, and nothing keeps those
             # A plain client is a user of its own; one that is named must be this one.
             connections = self._by_client.get(outgoing.user) if outgoing.client in ("", outgoing.user) else None
             if connections and _hand_to_all(outgoing, list(connections.values())):

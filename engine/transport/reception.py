@@ -8,24 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.core.model import Json, Message, derive_id
+from engine.core.model import Json
 from engine.intake import Input
 from engine.observer import SILENT, Door, Observer
 from engine.pending import Pending
-from engine.responders.base import ChatMessage, ResponderFailed
-from engine.storage.base import OutboxMessage
 from engine.transport.auth import Authenticator, Identity
+from engine.transport.chats import Chats, Question
 from engine.transport.decoding import DEPTH_MAX, WireError, bad_frame
 from engine.transport.desk import Desk
-from engine.transport.frames import Hello, chat_delta, ids_of, preferences_frame, read_hello, read_seq, welcome
+from engine.transport.frames import Hello, ids_of, preferences_frame, read_hello, read_seq, welcome
 from engine.transport.hub import Hub
 from engine.transport.limits import Admission, EventLimits
 from engine.transport.session import Session
 from engine.transport.sessions import Sessions
-from engine.transport.wire import FrameType, Ping, Said, error_frame, pong, read_value
+from engine.transport.wire import FrameType, Ping, Said, about, error_frame, pong, read_value
 
 TOGETHER_MAX = 500  # events of several frames that are taken in together
-CHAT_EXPIRES_S = 3600  # how long an answer waits for who asked to come back
 
 
 @dataclass(slots=True)
@@ -66,6 +64,7 @@ class Reception:
         hub: Hub,
         sessions: Sessions,
         authenticator: Authenticator,
+        chats: Chats,
         *,
         clock: Callable[[], int],
         seconds: Callable[[], float],
@@ -80,6 +79,7 @@ class Reception:
         self.hub = hub
         self.sessions = sessions
         self.authenticator = authenticator
+        self.chats = chats
         self.clock = clock
         self.seconds = seconds
         self.event_limits = event_limits
@@ -102,10 +102,11 @@ class Reception:
         if wishes is not None:
             session.note(preferences_frame(wishes))  # it comes right behind the welcome
         session.on_end = lambda: self._ended(session)
+        self.chats.opened(session)
         return session
 
     def _ended(self, session: Session) -> None:
-        self.desk.answers.cancel(session.name)
+        self.chats.ended(session)
         if session.wake is not None:
             session.wake()  # whoever polls is told that it is over
 
@@ -159,17 +160,17 @@ class Reception:
             is_made = made.exception() is None
             self.observer.acknowledged(trace, ok=is_made)
             if is_made:
-                self._happened(session, inputs)
+                self._happened(session, inputs, made.result())
 
         durable.add_done_callback(done)
         return durable
 
-    def _happened(self, session: Session, inputs: Sequence[Input]) -> None:
-        """These are durable: what follows from that."""
+    def _happened(self, session: Session, inputs: Sequence[Input], ids: Sequence[str]) -> None:
+        """These are durable, by these ids: what follows from that."""
         self.desk.tell_hook_soon(inputs)
-        for item in inputs:
+        for item, event_id in zip(inputs, ids, strict=True):
             if item.type == "chat_message":
-                self._answer(session, item)
+                self.chats.ask(session, Question(event_id, item.data))
 
     def _input(self, session: Session, said: Said) -> Input:
         if said.client not in (None, session.client):
@@ -178,34 +179,8 @@ class Reception:
         event_id = f"{session.client}/{said.id}" if said.id else ""
         return Input(session.user, said.type, said.data, event_id, session.name, said.at_reported, bool(said.id))
 
-    def _answer(self, session: Session, item: Input) -> None:
-        to = item.id.removeprefix(f"{session.client}/") or None
-        chat = ChatMessage.from_data(session.client, item.data, user=session.user)
-
-        def on_delta(delta: str) -> None:
-            session.tell(chat_delta(delta, to))
-
-        def on_answer(answer: str | ResponderFailed) -> None:
-            if isinstance(answer, ResponderFailed):
-                session.tell(_about(error_frame("responder_failed", answer.message), to))
-                return
-            at = self.clock()
-            message = Message(
-                derive_id("chat", session.name, item.id, at), "chat_response", answer,
-                data={} if to is None else {"to": to}, expires_at=at + CHAT_EXPIRES_S * 1_000_000,
-            )  # fmt: skip
-            session.add(OutboxMessage(session.user, message, at, client=session.client))
-
-        if not self.desk.answers.ask(session.name, chat, on_delta, on_answer):
-            why = "too many of your messages wait for an answer already"
-            session.tell(_about(error_frame("too_many_chats", why), to))
-
 
 def complaint(error: WireError, value: Json) -> FrameType:
     """The ``error`` frame for a frame that could not be taken, which names it where it had an id."""
     frame = error_frame(error.code, error.message, retry_after_s=error.retry_after_s)
-    return _about(frame, value.get("id") if isinstance(value, dict) else None)
-
-
-def _about(frame: FrameType, frame_id: Json) -> FrameType:
-    return {**frame, "frameId": frame_id} if isinstance(frame_id, str | int) and frame_id != "" else frame
+    return about(frame, value.get("id") if isinstance(value, dict) else None)

@@ -110,6 +110,19 @@ class Session:
         elif self.polls or self.transport == "poll":
             self.note(frame)
 
+    def tell_or_note(self, frame: FrameType) -> bool:
+        """As `tell`; where nobody is there it waits. False where it does."""
+        if self.is_there or self.transport == "poll":
+            self.tell(frame)
+            return True
+        self.note(frame)
+        return False
+
+    @property
+    def has_notes(self) -> bool:
+        """Whether frames that are no messages wait for somebody to come."""
+        return bool(self._notes)
+
     def note(self, frame: FrameType) -> None:
         """A frame that is no message, for the next connection or the next answer to a poll, whichever comes."""
         if self._notes is None:

@@ -14,14 +14,14 @@ from engine.core.model import LIFECYCLE_PREFIX, Event, Json, Message
 from engine.core.remembered import Preferences
 from engine.core.state import StateUnreadable, StateVersionUnknown, UserState
 from engine.core.units import format_at
-from engine.storage.base import Entry, Store, StoreError
+from engine.storage.base import NEWEST, Entry, Store, StoreError
 from engine.transport.decoding import bad_frame
 from engine.transport.frames import preferences_frame
 
 ITEMS_DEFAULT = 50
 ITEMS_MAX = 500  # of one reply
 OUTCOMES_MAX = 1000  # the latest entries among which it is looked for what became of messages
-FIRST = (10**18 - 1, 10**18 - 1)  # no partition ever has so many entries or decisions
+FIRST = NEWEST  # where a timeline begins
 _CURSOR = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 
 Became = Mapping[str, list[dict[str, Json]]]  # of messages, by id

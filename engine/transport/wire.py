@@ -132,6 +132,11 @@ def error_frame(code: str, message: str, *, retry_after_s: int | None = None) ->
     return frame if retry_after_s is None else {**frame, "retryAfter": retry_after_s}
 
 
+def about(frame: FrameType, frame_id: Json) -> FrameType:
+    """The frame, naming the one that it is about where that had an id."""
+    return {**frame, "frameId": frame_id} if isinstance(frame_id, str | int) and frame_id != "" else frame
+
+
 def encode(frame: FrameType) -> str:
     """The text of a frame. Raises `TypeError` for what JSON cannot hold.
 

@@ -18,9 +18,10 @@ from engine import Server
 from engine.core.units import MINUTE, SECOND
 from engine.replay.recording import read_recording
 from engine.settings import OpenAI
-from tests.chaos.server import ServerProcess, proactive
+from tests.chaos.server import proactive
 from tests.level1_client import EventStreamConnection, LongPollConnection, WebSocketConnection
 from tests.person import WITHIN_S, Person, until
+from tests.responders.model_process import RULES, Process, settings
 from tests.responders.openai_server import (
     DONE,
     Model,
@@ -34,23 +35,6 @@ from tests.responders.openai_server import (
 )
 
 EACH = pytest.mark.parametrize("kind", [WebSocketConnection, EventStreamConnection, LongPollConnection])
-RULES = """\
-version: 1
-rules:
-  - id: hint
-    trigger: {event: test.failed}
-    message: {type: suggestion, text: "Want a hint about {{ event.test }}?", compose: "A hint about {{ event.test }}."}
-"""
-
-
-class Process(ServerProcess):
-    @property
-    def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.ws_port}"
-
-    @property
-    def http_url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
 
 
 async def happens(event: asyncio.Event) -> None:
@@ -333,16 +317,3 @@ async def test_of_a_process_that_is_killed_while_a_model_writes_the_next_says_th
         assert server.unexpected == []
     code, said = await proactive(tmp_path, "replay", "store.db", "--verify")
     assert code == 0, said
-
-
-def settings(url: str) -> str:
-    return f"""\
-ws_port: 0
-http_port: 0
-rules: rules
-store: sqlite:store.db
-responder: openai
-compose_timeout: 10m
-resume_within: 10m
-openai: {{url: "{url}", model: tutor}}
-"""
