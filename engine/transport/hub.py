@@ -7,7 +7,8 @@ and belongs to one event loop.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 from engine.core.model import ANSWER_TYPE
 from engine.storage.base import OutboxMessage
@@ -27,6 +28,7 @@ class Hub:
         self._connections: dict[str, Outgoing] = {}
         self._by_client: dict[str, dict[str, Outgoing]] = {}
         self._http_seen: OrderedDict[str, float] = OrderedDict()
+        self._streams: set[Outgoing] = set()
         self._dropped = 0  # frames for which connections that are gone had no room
 
     def connect(self, connection: str, outgoing: Outgoing | None = None) -> Outgoing:
@@ -51,6 +53,14 @@ class Hub:
             del of_client[connection]
             if not of_client:
                 del self._by_client[client]
+
+    def stream_began(self, outgoing: Outgoing) -> None:
+        """Frames wait for a stream as well, to which sessions alone hand anything: it is in the figures alone."""
+        self._streams.add(outgoing)
+
+    def stream_ended(self, outgoing: Outgoing) -> None:
+        self._streams.discard(outgoing)
+        self._dropped += outgoing.dropped
 
     def saw_over_http(self, client: str) -> None:
         self._http_seen[client] = self._clock()
@@ -120,14 +130,17 @@ class Hub:
         return connections
 
     def queued(self) -> tuple[int, int]:
-        """Frames that wait, of all connections together and of the one with most."""
-        depths = [len(outgoing) for outgoing in self._connections.values() if not outgoing.is_empty]
+        """Frames that wait, of all connections and streams together and of the one with most."""
+        depths = [len(outgoing) for outgoing in self._queues() if not outgoing.is_empty]
         return sum(depths), max(depths, default=0)
 
     @property
     def dropped(self) -> int:
         """Frames that were given up because who was to have them reads too slowly, since the start."""
-        return self._dropped + sum(outgoing.dropped for outgoing in self._connections.values())
+        return self._dropped + sum(outgoing.dropped for outgoing in self._queues())
+
+    def _queues(self) -> Iterator[Outgoing]:
+        return chain(self._connections.values(), self._streams)
 
     def close_all(self, code: int, reason: str) -> None:
         for outgoing in list(self._connections.values()):

@@ -144,6 +144,7 @@ class Streams:
             beginning += f"id: {session.name}:0\ndata: {encode(self._reception.welcome(session))}\n\n"
         session.attach(outgoing, "stream")
         self._open.add(stream)
+        self._reception.hub.stream_began(outgoing)
         try:
             await response.prepare(request)
             await response.write(beginning.encode())
@@ -152,6 +153,7 @@ class Streams:
             pass  # whoever is gone will be back
         finally:
             self._open.discard(stream)
+            self._reception.hub.stream_ended(outgoing)
             session.detach(outgoing, self._reception.clock())
         return response
 

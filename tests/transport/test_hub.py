@@ -133,6 +133,18 @@ async def test_a_full_queue_drops_the_oldest_notification_first() -> None:
     assert left[-1] == "new"
 
 
+def test_what_waits_and_what_is_dropped_is_counted_of_connections_and_of_streams(hub: Hub) -> None:
+    connection, stream = hub.connect("c1", Outgoing(2)), Outgoing(2)
+    hub.stream_began(stream)
+    connection.put("a")
+    for frame in ("b", "c", "d"):
+        stream.put(frame, droppable=True)
+    assert (hub.queued(), hub.dropped, hub.connection_count) == ((3, 2), 1, 1)
+    hub.stream_ended(stream)
+    hub.disconnect("c1")
+    assert (hub.queued(), hub.dropped) == ((0, 0), 1), "what was dropped stays so"
+
+
 def test_a_queue_full_of_what_may_not_be_dropped_closes_the_slow_consumer() -> None:
     outgoing = Outgoing(frames_max=2)
     assert outgoing.put("1")
