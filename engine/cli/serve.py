@@ -24,7 +24,7 @@ from engine.storage.base import StoreError
 from engine.wiring import StartError
 
 # Of the cyclic garbage collector: new containers, and how often the older ones are looked at (see `gc`).
-GC_THRESHOLDS = (20_000, 20, 20)
+GC_THRESHOLDS = (50_000, 20, 20)
 
 
 def serve(

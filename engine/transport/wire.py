@@ -151,6 +151,9 @@ def encode(frame: FrameType) -> str:
 
 
 def _read_type(value: dict[str, Json]) -> str:
+    found = value.get("type")
+    if type(found) is str and _is_told_by_clients(found):
+        return found
     if "type" not in value:
         raise bad_frame('expected a field "type", found none')
     frame_type = value["type"]
@@ -161,21 +164,28 @@ def _read_type(value: dict[str, Json]) -> str:
             "bad_frame",
             f'expected "type" to have at most {NAME_LENGTH_MAX} characters, got {len(frame_type)}',
         )
-    if frame_type in RESERVED_TYPES or frame_type.startswith(RESERVED_PREFIX):
+    if _is_reserved(frame_type):
         raise WireError("reserved_type", f'events of type "{frame_type}" are told by the server alone')
-    if not _can_be_named(frame_type):
-        expected = 'words of letters, digits, "_" and "-", joined by ".", ":", "/" or one space'
-        raise bad_frame(f'expected "type" to be {expected}, such as "test.failed", got "{frame_type}"')
-    return frame_type
+    expected = 'words of letters, digits, "_" and "-", joined by ".", ":", "/" or one space'
+    raise bad_frame(f'expected "type" to be {expected}, such as "test.failed", got "{frame_type}"')
 
 
 @lru_cache(maxsize=1024)  # an application has some dozens
-def _can_be_named(event_type: str) -> bool:
-    """Whether a rule could name the type. One that none could would be taken in and never heard of again."""
+def _is_told_by_clients(event_type: str) -> bool:
+    """Whether it is a type that a rule could name, and not the server's own.
+
+    One that no rule could name would be taken in and never heard of again.
+    """
+    if not event_type or len(event_type) > NAME_LENGTH_MAX or _is_reserved(event_type):
+        return False
     try:
         return not parse_event_type(event_type).endswith("*")
     except Refused:
         return False
+
+
+def _is_reserved(event_type: str) -> bool:
+    return event_type in RESERVED_TYPES or event_type.startswith(RESERVED_PREFIX)
 
 
 def _read_events(value: dict[str, Json]) -> list[Said]:
@@ -196,7 +206,7 @@ def _read_events(value: dict[str, Json]) -> list[Said]:
 
 
 def _read_event(value: dict[str, Json], event_type: str) -> Said:
-    data = {name: item for name, item in value.items() if name not in ENVELOPE}
+    data = {name: item for name, item in value.items() if name not in _ENVELOPE}
     # That of an outcome is the message's: several outcomes of one message are several events.
     event_id = "" if event_type == "outcome" else _read_id(value)
     if event_type == "chat_message":
@@ -215,10 +225,10 @@ def _read_event(value: dict[str, Json], event_type: str) -> Said:
     return Said(
         type=event_type,
         data=data,
-        client=read_name(value, "clientId"),
+        client=read_name(value, "clientId") if "clientId" in value else None,
         id=event_id,
-        session=read_name(value, "session"),
-        at_reported=_read_at(value),
+        session=read_name(value, "session") if "session" in value else None,
+        at_reported=_read_at(value) if "at" in value else None,
     )
 
 
@@ -272,5 +282,6 @@ def _read_at(value: dict[str, Json]) -> int | None:
         raise bad_frame(f'"at": {refused.message}') from None
 
 
+_ENVELOPE = frozenset(ENVELOPE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder()
