@@ -27,7 +27,7 @@ _SECRET_NAME = re.compile(r"token|secret|passw|authorization|api_?key|credential
 # password. Quotes and backslashes end it: in a line of JSON they are not part of it.
 _SECRET_LOOKS = (
     r"eyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"
-    r"|\b[ps]k[_-][\w-]{8,}"
+    r"|(?:\b|(?<=\\[abfnrtv])|(?<=\\x[0-9a-f]{2}))[ps]k[_-][\w-]{8,}"  # what stands before may be shown escaped
     r"|(?i:(?<=bearer )|(?<=basic ))[^\s\"'\\,;]{6,}"
     r"|(?i:(?<=[?&]token=)|(?<=access_token=)|(?<=[?&]key=))[^\s\"'\\&]+"
     r"|(?<=://)[^\s\"'\\/@]+:[^\s\"'\\/@]+(?=@)"

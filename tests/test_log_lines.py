@@ -90,6 +90,9 @@ def test_a_window_in_which_nothing_was_held_back_ends_without_a_word(world: Worl
 SECRETS = [
     f"token {JWT} given",
     "key pk_9f86d081884c7d659a2feaa0",
+    "key\tpk_9f86d081884c7d659a2feaa0",
+    "a line\npk_9f86d081884c7d659a2feaa0",
+    "b'Bearer \\x01pk_9f86d081884c7d659a2feaa0'",
     "sk-proj-abcdefghijklm",
     "Authorization: Bearer abcdef123456",
     "authorization: basic YW5uOnNlY3JldA==",
