@@ -211,8 +211,6 @@ class Chats:
 
     async def _look(self, session: Session) -> None:
         since = self._clock() - CHAT_EXPIRES
-        # What is being stored while the log is read may not stand in it yet.
-        known = {question_id for user, question_id in self._asked if user == session.user}
         unanswered: list[Question] = []
         settled: set[str] = set()
         try:
@@ -225,7 +223,8 @@ class Chats:
         if held is None:
             return  # it is over
         for question in unanswered:
-            if question.id not in known and (session.user, question.id) not in self._asked:
+            # One that is being stored just now may not stand in the log yet; it is among those that were asked.
+            if (session.user, question.id) not in self._asked:
                 _note(self._asked, (session.user, question.id), ASKED_MAX)
                 self._put(session, question, is_late=True)
         for question in held.questions:
