@@ -6,6 +6,7 @@ It opens no connection, and knows no frames.
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -35,4 +36,15 @@ def address_of_server(scheme: Scheme, config: Path | None, option: str) -> str:
         why = f"{name} is 0 in the settings, which is any that was free"
         typer.echo(f"{why}: give the address that serve printed with {option}", err=True)
         raise typer.Exit(1)
-    return f"{scheme}{'' if settings.tls is None else 's'}://{shown_host(settings.host)}:{port}"
+    return f"{scheme}{'' if settings.tls is None else 's'}://{shown_host(_reached_at(settings.host))}:{port}"
+
+
+def _reached_at(host: str) -> str:
+    """A server that listens on all addresses is on this machine's as well, and no certificate is for all addresses."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"

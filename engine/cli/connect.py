@@ -14,13 +14,14 @@ import msgspec
 import typer
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_websocket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
 from websockets.frames import CloseCode
 
 from engine.cli.address import address_of_server
 from engine.cli.conversation import HINT, Conversation, Explain, Quit, Send
 from engine.cli.credentials import Token, TokenFile, headers_of
 from engine.cli.screen import End, Screen
+from engine.cli.unreachable import no_server, tls_trouble
 
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
@@ -113,7 +114,10 @@ class _Terminal:
                 self.say(f'expected an address such as "ws://127.0.0.1:7778", got "{self.url}"')
                 return 1
             except (OSError, InvalidHandshake, TimeoutError) as error:
-                why = f"nobody is listening at {self.url}" if isinstance(error, OSError) else str(error)
+                if trouble := tls_trouble(self.url, "--url", error):
+                    self.say(trouble)
+                    return 1
+                why = self.why_not(error)
                 if not self.screen.is_typed_at:
                     # What came through a pipe has nobody who would wait with it.
                     self.say(f"{why}; start the server with: proactive serve, or name another address with --url")
@@ -128,6 +132,12 @@ class _Terminal:
                     self.say("not connected; what was not sent is lost")
                     return 1
                 return self.code
+
+    def why_not(self, error: Exception) -> str:
+        """Why there is no connection."""
+        if isinstance(error, (InvalidMessage, TimeoutError)):
+            return no_server(self.url, error)
+        return f"nobody is listening at {self.url}" if isinstance(error, OSError) else str(error)
 
     def enter(self, item: str | End) -> None:
         """Something was typed, or nothing will be any more."""

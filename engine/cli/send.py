@@ -11,6 +11,7 @@ import typer
 
 from engine.cli.address import address_of_server
 from engine.cli.credentials import Key, KeyFile, headers_of
+from engine.cli.unreachable import no_server, tls_trouble
 
 TIMEOUT_S = 10.0
 
@@ -18,8 +19,9 @@ TIMEOUT_S = 10.0
 def send(
     text: Annotated[str, typer.Argument(help="What to say.")],
     to: Annotated[
-        str | None, typer.Option(metavar="CLIENT|all", help="Needed: a client's id, or all for everybody.")
+        str | None, typer.Option(metavar="CLIENT|all", help="A client's id, or all for everybody; this or --user.")
     ] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="A user, on all devices; this or --to.")] = None,
     type: Annotated[str, typer.Option(help="question, suggestion, notification, or any other word.")] = "notification",
     option: Annotated[list[str] | None, typer.Option(help="A choice to offer; may be repeated.")] = None,
     key: Key = None,
@@ -29,21 +31,26 @@ def send(
 ) -> None:
     """Send a message to a client of a running server, or to all.
 
-    --to CLIENT names one; who is not connected gets it on coming back. --to all is for everybody who is connected now,
+    --to CLIENT names one, and --user somebody who may have several devices: where clients bring tokens or say hello,
+    that is not the same. Who is not connected gets it on coming back. --to all is for everybody who is connected now,
     or was there over HTTP within ten minutes. Where the server asks for keys, --key or --key-file has one with the
     scope messages; a file keeps it out of the list of processes.
 
     The server is looked for where serve would start it: by --http, else by the environment (PROACTIVE_HTTP_PORT), else
     by the settings file, else at http://127.0.0.1:7777.
     """
-    if to is None:
+    if to is None and user is None:
         raise typer.BadParameter(
-            "say to whom: --to CLIENT for one client, --to all for everybody who is connected", param_hint="'--to'"
+            "say to whom: --to CLIENT for one client, --user USER for all devices of a user, "
+            "--to all for everybody who is connected",
+            param_hint="'--to'",
         )
+    if to is not None and user is not None:
+        raise typer.BadParameter("expected one of --to and --user, got both", param_hint="'--user'")
     headers = headers_of("key", key, key_file)
     http = http or address_of_server("http", config, "--http")
     message = {
-        "to": {"all": True} if to == "all" else {"client": to},
+        "to": {"user": user} if to is None else {"all": True} if to == "all" else {"client": to},
         "type": type,
         "text": text,
         "options": option or [],
@@ -52,14 +59,16 @@ def send(
         status, reply = asyncio.run(_post(http.rstrip("/") + "/messages", message, headers))
     except aiohttp.InvalidURL:
         raise _failed(f'expected an address such as "http://127.0.0.1:7777", got "{http}"') from None
-    except aiohttp.ClientConnectorError:
+    except aiohttp.ClientConnectorError as error:
+        if trouble := tls_trouble(http, "--http", error):
+            raise _failed(trouble) from None
         why = "start the server with: proactive serve, or name another address with --http"
         raise _failed(f"nobody is listening at {http}; {why}") from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise _failed(f"no proactive server answers at {http}: {error or 'no answer in time'}") from None
+        raise _failed(no_server(http, str(error) or "no answer in time")) from None
     if status != 202:
         raise _failed(str(reply.get("message", f"the server answered {status}")))
-    typer.echo(_report(to, reply))
+    typer.echo(_report(user if to is None else to, to == "all", reply))
 
 
 async def _post(url: str, message: dict[str, Any], headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
@@ -77,9 +86,9 @@ def _failed(why: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _report(to: str, reply: dict[str, Any]) -> str:
+def _report(to: str | None, to_all: bool, reply: dict[str, Any]) -> str:
     waiting = reply.get("waiting", [])
-    if to != "all":
+    if not to_all:
         return f"{to} is not connected; the message waits" if waiting else f"sent to {to}"
     count = len(reply.get("clients", [])) + reply.get("unnamed", 0)
     if not count:

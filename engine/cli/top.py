@@ -24,6 +24,7 @@ from engine.cli.address import address_of_server
 from engine.cli.credentials import Key, KeyFile, headers_of
 from engine.cli.top_frame import away, frame
 from engine.cli.top_reading import Between, NotMetrics, Reading, is_same_process, read_metrics
+from engine.cli.unreachable import no_server, tls_trouble
 
 EVERY_S = 1.0
 TIMEOUT_S = 5.0
@@ -139,12 +140,14 @@ class _Watch:
                 return body.decode("utf-8", "replace")
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise _Refused(f'expected an address such as "http://127.0.0.1:7777", got "{self.url}"') from None
-        except aiohttp.ClientConnectorError:
+        except aiohttp.ClientConnectorError as error:
+            if trouble := tls_trouble(self.url, "--http", error):
+                raise _Refused(trouble) from None
             raise _Away(f"nobody is listening at {self.url}") from None
         except TimeoutError:
             raise _Away(f"{self.url} did not answer within {TIMEOUT_S:g} seconds") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise _Away(f"{self.url} does not answer: {error or type(error).__name__}") from None
+            raise _Away(no_server(self.url, str(error) or type(error).__name__)) from None
 
     def take_in(self, reading: Reading) -> None:
         """After a restart counts begin anew, and what was read before says nothing of them."""

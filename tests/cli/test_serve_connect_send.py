@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import signal
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect as connect_websocket
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()"]
@@ -315,7 +318,26 @@ def test_send_without_a_receiver_says_how_to_reach_one_and_all(start: Start) -> 
     code, out, err = finish(start("send", "x"))
     assert (code, out) == (2, "")
     told = " ".join(err.replace("│", " ").split())
-    assert "say to whom: --to CLIENT for one client, --to all for everybody who is connected" in told
+    assert (
+        "say to whom: --to CLIENT for one client, --user USER for all devices of a user, --to all for everybody" in told
+    )
+    code, out, err = finish(start("send", "x", "--to", "ann", "--user", "ann"))
+    assert (code, out) == (2, "")
+    assert "expected one of --to and --user, got both" in err
+
+
+async def test_a_user_is_reached_on_a_device_that_has_another_name(start: Start, served: Served) -> None:
+    async with connect_websocket(served.ws_url) as socket:
+        await socket.send('{"type": "hello", "protocol": 1, "clientId": "laptop", "user": "ann"}')
+        send = start("send", "--http", served.http_url, "--user", "ann", "Well?")
+        code, out, _ = await asyncio.to_thread(finish, send)
+        assert (code, out) == (0, "sent to ann\n")
+        while (frame := json.loads(await socket.recv()))["type"] != "backend_message":
+            assert frame["type"] in ("welcome", "preferences")
+        assert frame["message"] == "Well?"
+    # "all" is a name like any other here.
+    send = start("send", "--http", served.http_url, "--user", "all", "Well?")
+    assert await asyncio.to_thread(finish, send) == (0, "all is not connected; the message waits\n", "")
 
 
 def test_what_was_acknowledged_outlives_kill_9(start: Start, served: Served, tmp_path: Path) -> None:
