@@ -111,7 +111,7 @@ async def ask(
         # A responder is somebody else's code: whatever it raises must end with this one message.
         if deadline.expired():
             raise ResponderFailed(
-                "No answer came in time. Please try again.", f"no answer within {timeout_s:g}s"
+                "No answer came in time. Please try again.", f"no answer within {timeout_s:.3g}s"
             ) from error
         raise ResponderFailed(_WENT_WRONG, f"{type(error).__name__}: {error}") from error
     if not isinstance(answer, str):

@@ -62,7 +62,8 @@ class Keyring:
 
 
 def watched(path: Path) -> WatchedFile[tuple[BackendKey, ...]]:
-    return WatchedFile(path, lambda content: _checked(path, content), FILE_BYTES_MAX)
+    made_by = "make it, with a first key: proactive key add NAME --scopes events,messages"
+    return WatchedFile(path, lambda content: _checked(path, content), FILE_BYTES_MAX, made_by)
 
 
 def read_key_file(path: Path) -> tuple[BackendKey, ...]:

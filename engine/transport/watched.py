@@ -21,13 +21,14 @@ class WatchedFile(Generic[T]):
     """Read at once. ``read`` may raise `Refused`, and so does this then; what holds later goes on holding.
 
     A file that cannot be read any more, or not be meant, changes nothing but for a line in the log: an edit that
-    is half done must not lock everybody out.
+    is half done must not lock everybody out. ``made_by`` is the hint where there is no such file.
     """
 
-    def __init__(self, path: Path, read: Callable[[bytes], T], bytes_max: int) -> None:
+    def __init__(self, path: Path, read: Callable[[bytes], T], bytes_max: int, made_by: str = "") -> None:
         self._path = path
         self._read = read
         self._bytes_max = bytes_max
+        self._made_by = made_by
         self._stamp = stamp_of(path)
         self._value = self._now()
 
@@ -49,7 +50,10 @@ class WatchedFile(Generic[T]):
             with self._path.open("rb") as file:
                 content = file.read(self._bytes_max + 1)
         except OSError as error:
-            raise Refused(f"{self._path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+            hint = self._made_by if isinstance(error, FileNotFoundError) else ""
+            raise Refused(
+                f"{self._path}: cannot be read: {(error.strerror or str(error)).lower()}", hint=hint
+            ) from None
         if len(content) > self._bytes_max:
             raise Refused(f"{self._path}: expected at most {self._bytes_max // 1024} KiB, got more")
         try:

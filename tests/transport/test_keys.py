@@ -43,6 +43,15 @@ def test_the_file_is_its_owners_alone_and_stays_so(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["keys.json"]
 
 
+def test_where_there_is_no_file_it_is_said_how_one_is_made(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="no such file or directory") as refused:
+        Keyring(tmp_path / "keys.json")
+    assert refused.value.hint == "make it, with a first key: proactive key add NAME --scopes events,messages"
+    with pytest.raises(Refused, match="is a directory") as refused:
+        Keyring(tmp_path)
+    assert refused.value.hint == "", "a key would not mend that"
+
+
 @pytest.mark.parametrize("mode", [0o620, 0o602])
 def test_a_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "keys.json"
