@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
 
 from engine.observer import REQUEST_PARENT
 from engine.storage.base import Store
@@ -68,6 +69,7 @@ class HttpDoor:
         callers = Callers(reception.authenticator)
         sessions = SessionRoutes(reception, callers)
         self._observer = reception.observer
+        self._admission = reception.admission
         self._streams = Streams(reception, callers, sessions, frames_max=frames_max, look_s=self._slowness.look_s)
         self._polls = Polls(reception, sessions)
         self._pages = Pages(origins)
@@ -81,7 +83,9 @@ class HttpDoor:
         )
         self._body_bytes_max = body_bytes_max
         self._runner: web.AppRunner | None = None
-        self._heard: set[object] = set()  # connections of which a request has come
+        # Connections of which a request has come, the one heard of last at the end; those of which one is under way.
+        self._heard: dict[RequestHandler, None] = {}
+        self._busy: set[RequestHandler] = set()
         self._looking: asyncio.Task[None] | None = None
 
     def application(self) -> web.Application:
@@ -135,7 +139,10 @@ class HttpDoor:
     @web.middleware
     async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every request comes by here first: it is counted, and an id of it stands in its lines of the log."""
-        self._heard.add(request.protocol)
+        wire = request.protocol
+        self._heard.pop(wire, None)
+        self._heard[wire] = None
+        self._busy.add(wire)
         given = request.headers.get("X-Request-Id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self._observer.frames_in("http")
@@ -145,6 +152,7 @@ class HttpDoor:
                 response = await handler(request)
         finally:
             REQUEST_PARENT.reset(parent)
+            self._busy.discard(wire)
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
         if isinstance(response, ErrorReply):
@@ -153,13 +161,28 @@ class HttpDoor:
         return response
 
     async def _look(self, runner: web.AppRunner) -> None:
-        """Cut off whoever does not come to the end of a first request: aiohttp would wait for ever."""
-        looks: dict[object, int] = {}
+        looks: dict[RequestHandler, int] = {}
         while True:
             await asyncio.sleep(self._slowness.look_s)
-            connections = set(runner.server.connections) if runner.server is not None else set()
-            self._heard &= connections
-            looks = {one: looks.get(one, 0) + 1 for one in connections - self._heard}
-            for one in connections:
-                if looks.get(one, 0) * self._slowness.look_s > self._slowness.headers_s and one.transport is not None:
+            connections = list(runner.server.connections) if runner.server is not None else []
+            there = set(connections)
+            self._heard = {one: None for one in self._heard if one in there}
+            looks = {one: looks.get(one, 0) + 1 for one in connections if one not in self._heard}
+            # Whoever does not come to the end of a first request: aiohttp would wait for ever.
+            late = [one for one, count in looks.items() if count * self._slowness.look_s > self._slowness.headers_s]
+            for one in (*late, *self._too_many(connections)):
+                if one.transport is not None:
                     one.transport.abort()
+
+    def _too_many(self, connections: list[RequestHandler]) -> list[RequestHandler]:
+        """Those beyond the limits that wait for a request: of who has been heard, the longest silent go first."""
+        silent = [one for one in reversed(self._heard) if one not in self._busy]
+        new = [one for one in connections if one not in self._heard and one not in self._busy]
+        staying = [one for one in (*self._busy, *new, *silent) if one.transport is not None]
+        beyond = self._admission.beyond((one, _address_of(one)) for one in staying)
+        return [one for one in beyond if one not in self._busy]
+
+
+def _address_of(wire: RequestHandler) -> str:
+    name = None if wire.transport is None else wire.transport.get_extra_info("peername")
+    return str(name[0]) if name else ""

@@ -230,6 +230,27 @@ class Admission:
         self.count -= 1
         _count_down(self._of_address, network_of(address))
 
+    def beyond(self, connections: Iterable[tuple[Item, str]]) -> list[Item]:
+        """Of connections that nobody has admitted, each with its address, those that are more than may be.
+
+        They come in the order in which they are to stay. Nothing is counted by it: each of these that waits for
+        something is admitted besides.
+        """
+        kept = 0
+        of_address: dict[str, int] = {}
+        too_many: list[Item] = []
+        for connection, address in connections:
+            network = network_of(address)
+            count = of_address.get(network, 0)
+            if (self._total is not None and kept >= self._total) or (
+                self._per_address is not None and count >= self._per_address
+            ):
+                too_many.append(connection)
+            else:
+                kept += 1
+                of_address[network] = count + 1
+        return too_many
+
     def admit_user(self, user: str) -> Refusal | None:
         """As `admit`, once it is known whose an admitted connection is. Each admitted is `released_user` once."""
         of_user = self._of_user.get(user, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import aiohttp
@@ -80,6 +80,30 @@ async def test_a_first_request_without_an_end_is_cut_off(server: Server, impatie
         # Who has come to the end of a request may take as long for the next as connections are kept.
         async with http.get("/healthz") as response:
             assert response.status == 200
+
+
+async def test_of_connections_that_wait_for_a_request_those_beyond_the_limit_are_cut_off(
+    start_server: Any, impatient: OpenDoor
+) -> None:
+    server = await start_server(limits=Limits(address_connections=3))
+    url = await impatient(server)
+    async with aiohttp.ClientSession(url) as http:
+        stream = await EventSource(http, "/stream?clientId=tab").open()
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        waiting = [await send_raw(url, request) for _ in range(5)]
+        async with asyncio.timeout(WITHIN_S):
+            for reader, _ in waiting[:3]:
+                with suppress(ConnectionError):
+                    await reader.read()
+            for reader, _ in waiting[3:]:
+                await reader.readuntil(b"}")
+            for reader, writer in waiting[3:]:
+                writer.write(request)
+                await reader.readuntil(b"HTTP/1.1 200 ")
+        assert server._parts().reception.admission.count == 1, "the stream is still there"
+        stream.cut()
+        for _, writer in waiting:
+            writer.close()
 
 
 @pytest.mark.parametrize("headers", [{"X-Long": "x" * 9000}, {f"X-{number}": "x" for number in range(200)}])

@@ -185,6 +185,14 @@ def test_connections_are_counted_in_total_by_address_and_by_user() -> None:
     assert admission.admit("10.0.0.1") is None
 
 
+def test_of_connections_that_nobody_admitted_the_first_may_stay() -> None:
+    connections = [("a", "10.0.0.1"), ("b", "10.0.0.1"), ("c", "10.0.0.1"), ("d", "10.0.0.2"), ("e", "10.0.0.3")]
+    assert Admission(total=3, per_user=1, per_address=2).beyond(connections) == ["c", "e"]
+    assert Admission(total=5, per_user=1, per_address=3).beyond(connections) == []
+    assert Admission(total=None, per_user=0, per_address=None).beyond(connections) == []
+    assert Admission(total=0, per_user=None, per_address=None).beyond(connections) == ["a", "b", "c", "d", "e"]
+
+
 def test_who_was_not_admitted_is_not_counted_and_nothing_is_kept_of_who_has_gone() -> None:
     admission = Admission(total=None, per_user=None, per_address=0)
     assert admission.admit("10.0.0.1") is not None
