@@ -91,6 +91,7 @@ class WebSocketDoor:
         self._to_flush: deque[Connection] = deque()
         self._farewells: set[asyncio.Task[None]] = set()
         self._emptied = asyncio.Event()
+        self._is_closing = False
         self._listener: asyncio.Server | None = None
 
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -112,6 +113,7 @@ class WebSocketDoor:
         """Take nobody new, and say goodbye to who is there. Their sessions stay open: they will be back."""
         if self._listener is None:
             return
+        self._is_closing = True
         self._listener.close()
         for connection in list(self._connections):
             connection.go_away(*GOING_AWAY)
@@ -139,6 +141,9 @@ class WebSocketDoor:
     def arrived(self, connection: Connection) -> None:
         self._connections[connection] = None
         self._handshakes.begin(connection, self.loop.time())
+        if self._is_closing:
+            # It was accepted before, and has come to the end of its TLS handshake now: nobody would tell it to go.
+            connection.hang_up()
 
     def opened(self, connection: Connection) -> None:
         self._handshakes.end(connection)

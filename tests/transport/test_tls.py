@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ssl
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from engine.settings import Tls
 from engine.transport.tls import server_context
 
 DAY = datetime.timedelta(days=1)
+WITHIN_S = 20.0  # only a hang takes as long
 NO_PASSWORD = serialization.NoEncryption()
 
 
@@ -122,3 +125,31 @@ async def test_a_key_with_a_password_is_refused_and_not_asked_for(start_server: 
     tls = write_certificate(tmp_path, "mine", serialization.BestAvailableEncryption(b"word"))
     with pytest.raises(StartError, match="the key has a password; take it off"):
         await start_server(tls=tls)
+
+
+async def test_who_is_amid_the_handshake_when_the_server_stops_does_not_keep_it_from_stopping(
+    tmp_path: Path, start_server: Any
+) -> None:
+    tls = write_certificate(tmp_path, "server")
+    server = await start_server(tls=tls)
+    port = int(server.ws_url.rpartition(":")[2])
+    request = (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    # One that does not agree to the closing, so that there is time for the other to end its handshake.
+    there, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting(tls))
+    writer.write(request)
+    await there.readuntil(b"\r\n\r\n")
+    late, late_writer = await asyncio.open_connection("127.0.0.1", port)
+    await server.health()
+    stopping = asyncio.ensure_future(server.stop())
+    assert (await there.readexactly(1)) == b"\x88"
+    with suppress(OSError, asyncio.IncompleteReadError):
+        await late_writer.start_tls(trusting(tls), server_hostname="127.0.0.1")
+        late_writer.write(request)
+        await late.readuntil(b"\r\n\r\n")
+    async with asyncio.timeout(WITHIN_S):
+        await stopping
+    for one in (writer, late_writer):
+        one.close()
