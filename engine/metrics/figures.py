@@ -148,7 +148,7 @@ class Figures:
         hows = [("pushed",), ("waiting",), ("again",)]
         self.messages = Counter(
             "messages_total",
-            "Messages, by who said them: a rule, or the application.",
+            "Messages, by who said them: a rule, or the application. Answers to chat messages are not among them.",
             ("source",),
             [("rule",), ("application",)],
         )

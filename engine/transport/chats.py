@@ -88,11 +88,15 @@ class Chats:
         key = (session.user, session.client)
         if session.is_over or session in self._held:
             return
+        is_early = self._clock() < self._look_until
         if key in self._left:
             del self._left[key]
-        elif key in self._looked or self._clock() >= self._look_until:
+        elif key in self._looked or not is_early:
             return
-        _note(self._looked, key, CLIENTS_MAX)
+        if is_early:
+            _note(self._looked, key, CLIENTS_MAX)
+        else:
+            self._looked.clear()
         self._held[session] = _Held([])
         self._to_look.append(session)
         if self._looking is None:
