@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.storage.base import StoreError, StoreUnusable
 from engine.storage.sqlite_check import check_file
-from engine.storage.sqlite_schema import open_to_read, open_to_write
+from engine.storage.sqlite_schema import make_for_owner, open_to_read, open_to_write
 from engine.storage.sqlite_thread import told_of
 
 PAGES_AT_ONCE = 500  # that are given back in one transaction, so that a server waits for no more
@@ -85,6 +85,7 @@ def backup(path: Path, target: Path) -> int:
 
 
 def _copy(source: sqlite3.Connection, partial: Path) -> None:
+    make_for_owner(partial)
     copy = sqlite3.connect(partial, isolation_level=None)
     try:
         # All in one go, so that it is of one moment and is not begun again whenever a server writes. Nobody waits.

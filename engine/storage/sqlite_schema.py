@@ -5,9 +5,10 @@ Everything SQLite-specific that is not a query of the running store is here; `sq
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ APPLICATION_ID = 0x50_52_4F_41  # "PROA": what `file` and we know the database b
 SCHEMA_VERSION = 3
 WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
 CACHE_KIB = 32 * 1024
+OWNER_ALONE = 0o600  # the rights of a file that is made
 READ_BUSY_MS = 5_000  # how long a reader waits for somebody who holds all of the file
 
 # The order of what is sent is that of its numbers, none of which is ever used again.
@@ -168,6 +170,8 @@ def connect(
     if read_only and _is_at_rest(path, address):
         address += "&immutable=1"
     try:
+        if not read_only:
+            make_for_owner(path)
         db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=busy_timeout_ms / 1000)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
@@ -190,6 +194,15 @@ def connect(
     except BaseException:
         db.close()
         raise
+
+
+def make_for_owner(path: Path) -> None:
+    """An empty file that its owner alone may read, for people write into it; one that is there stays as it is.
+
+    SQLite gives the write-ahead log the rights of the file. Where none can be made, SQLite says why.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ALONE))
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

@@ -131,10 +131,10 @@ class Reception:
     def hear(self, session: Session, value: Json) -> Heard:
         """Read one frame of a session. Raises `WireError`; nothing of the frame is to happen then."""
         kind = value.get("type") if isinstance(value, dict) else None
-        if kind == "received":
-            self.sessions.received(session, read_seq(value, "seq"))
-            return Heard(value)
-        if kind == "pong":
+        if kind in ("received", "pong"):
+            self._check_client(session, value.get("clientId"))
+            if kind == "received":
+                self.sessions.received(session, read_seq(value, "seq"))
             return Heard(value)
         if session.expires_at is not None and session.expires_at <= self.clock():
             raise WireError("unauthorized", "the token has expired; say hello again with a fresh one")
@@ -172,9 +172,12 @@ class Reception:
             if item.type == "chat_message":
                 self.chats.ask(session, Question(event_id, item.data))
 
-    def _input(self, session: Session, said: Said) -> Input:
-        if said.client not in (None, session.client):
+    def _check_client(self, session: Session, named: Json) -> None:
+        if named is not None and named != session.client:
             raise bad_frame(f'expected no other "clientId" than that of hello, "{session.client}"')
+
+    def _input(self, session: Session, said: Said) -> Input:
+        self._check_client(session, said.client)
         # An id is the client's own; two devices of one user may well use the same.
         event_id = f"{session.client}/{said.id}" if said.id else ""
         return Input(session.user, said.type, said.data, event_id, session.name, said.at_reported, bool(said.id))

@@ -20,6 +20,7 @@ from engine.core.model import Event, Message
 from engine.storage import sqlite_queries
 from engine.storage.base import PARTITIONS_DEFAULT, Commit, Conflict, Entry, StoreError, StoreUnusable, partition_of
 from engine.storage.sqlite import SqliteStore
+from engine.storage.sqlite_care import backup
 
 
 async def open_at(path: Path, busy_timeout_ms: int = 5000, read_only: bool = False) -> SqliteStore:
@@ -393,6 +394,26 @@ async def test_two_who_make_the_file_at_once_have_the_same_store(path: Path) -> 
     assert (await first.describe())["entries"] == 2
     await first.close()
     await second.close()
+
+
+async def test_nobody_but_its_owner_may_read_a_file_that_is_made(path: Path, tmp_path: Path) -> None:
+    store = await SqliteStore.open(path)
+    await store.append([event(ANN, 1)])
+    copy = tmp_path / "copy.db"
+    backup(path, copy)
+    made = [each for each in tmp_path.iterdir() if each.name.startswith((path.name, copy.name))]
+    assert {each.name for each in made} >= {path.name, f"{path.name}-wal", copy.name}
+    assert {each.name: each.stat().st_mode & 0o077 for each in made} == dict.fromkeys([each.name for each in made], 0)
+    await store.close()
+
+
+async def test_who_has_given_a_file_other_rights_keeps_them(path: Path) -> None:
+    await (await SqliteStore.open(path)).close()
+    path.chmod(0o640)
+    store = await SqliteStore.open(path)
+    await store.append([event(ANN, 1)])
+    assert [each.stat().st_mode & 0o777 for each in (path, path.with_name(f"{path.name}-wal"))] == [0o640, 0o640]
+    await store.close()
 
 
 # The reader beside a server

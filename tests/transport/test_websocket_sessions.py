@@ -245,6 +245,10 @@ async def test_a_session_speaks_for_its_own_client_alone(server: Server, opened:
     await device.say(type="file.saved", clientId="phone", id="e1")
     error = await device.hear_of("error")
     assert (error["code"], error["frameId"]) == ("bad_frame", "e1")
+    for frame in ({"type": "received", "seq": 0}, {"type": "pong"}):
+        await device.say(**frame, clientId="phone")
+        assert (await device.hear_of("error"))["code"] == "bad_frame"
+        await device.say(**frame, clientId="laptop")
     await device.say(type="file.saved", clientId="laptop", id="e2")
     assert (await device.hear_of("ack"))["ids"] == ["e2"]
     assert sum(count for (_, kind, _), count in (await recorded(server)).items() if kind == "file.saved") == 1
