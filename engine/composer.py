@@ -84,13 +84,13 @@ class Composer:
 
     def forget(self, user: str) -> None:
         """The user is being erased: nothing more is written for them, recorded or handed over."""
-        dropped = [piece for piece in self._composing.values() if piece.outgoing.user == user]
-        for piece in dropped:
-            del self._composing[piece.outgoing.message.id]
-            if piece.task is not None:
-                piece.task.cancel()
-        if dropped:
-            self._waiting = deque(piece for piece in self._waiting if self._is_wanted(piece))
+        self._drop([piece for piece in self._composing.values() if piece.outgoing.user == user])
+
+    def settle(self, user: str, message_id: str) -> None:
+        """The user is not to be shown the message any more: its rule has taken it back."""
+        piece = self._composing.get(message_id)
+        if piece is not None and piece.outgoing.user == user:
+            self._drop([piece])
 
     async def close(self) -> None:
         """Write no more. What was not handed over waits in the outbox, and says its plain text to who comes."""
@@ -99,6 +99,14 @@ class Composer:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _drop(self, dropped: list[_Piece]) -> None:
+        for piece in dropped:
+            del self._composing[piece.outgoing.message.id]
+            if piece.task is not None:
+                piece.task.cancel()
+        if dropped:
+            self._waiting = deque(piece for piece in self._waiting if self._is_wanted(piece))
 
     def _begin(self) -> None:
         if self._waiting and len(self._tasks) < AT_ONCE:

@@ -201,7 +201,7 @@ def _driver(
             by=settings.openai.model if isinstance(voice, OpenAIResponder) else "application",
             observer=observer,
         )
-    delivery.bind(live, sessions)
+    delivery.bind(live, sessions, None if composer is None else composer.settle)
     live.on_abandoned(sessions.abandoned)
     return live, sessions, delivery, composer
 

@@ -28,6 +28,16 @@ rules:
     trigger: {event: test.failed}
     message: {type: suggestion, text: "Want a hint?", compose: "Offer a hint about {{ event.test }} in a sentence."}
 """
+TAKEN_BACK = """
+version: 1
+rules:
+  - id: goodbye
+    trigger: {session: end}
+    offline: keep
+    expires: 12h
+    message: {type: notification, text: "Saved.", compose: "Say goodbye."}
+    deliver: {cancel_on: work.opened}
+"""
 
 
 async def messages_of(server: Server, opened: AsyncExitStack, count: int, **event: Any) -> list[dict[str, Any]]:
@@ -222,6 +232,45 @@ async def test_a_responder_that_does_not_let_itself_be_cancelled_writes_for_nobo
     await composer.close()
     assert world.handed == [("m2", "written")]
     assert [item.user for item in world.recorded] == ["bob"]
+
+
+async def test_what_is_settled_meanwhile_is_neither_written_on_nor_shown_and_nobody_settles_what_is_anothers() -> None:
+    world = World()
+    names = [f"m{number}" for number in range(AT_ONCE + 2)]
+    world.composer.compose([outgoing(name) for name in names])
+    await asyncio.sleep(0)
+    under_way, waits, *others = names[0], names[-1], *names[1:-1]
+    for name in (under_way, waits, "unknown"):
+        world.composer.settle("ann", name)
+        assert not world.composer.is_composing(name)
+    world.composer.settle("bob", others[0])
+    world.go.set()
+    await world.until_handed(AT_ONCE)
+    assert sorted(world.handed) == sorted((name, "written") for name in others)
+    assert len(world.recorded) == AT_ONCE
+    await world.composer.close()
+
+
+async def test_what_a_rule_takes_back_while_it_is_being_written_is_never_shown(start_server: Any) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def writes(message: ChatMessage) -> str:
+        asked.set()
+        await go.wait()
+        return "a model's words"
+
+    server = await start_server(TAKEN_BACK, responder=writes)
+    async with asyncio.timeout(WITHIN_S):
+        async with connect(server.ws_url) as socket:
+            await socket.send('{"type": "ping", "clientId": "ann"}')
+            await socket.recv()
+        await asked.wait()
+        await server.record_event("ann", {"type": "work.opened"})
+        async with connect(server.ws_url) as socket:
+            await socket.send('{"type": "chat_message", "message": "Hi", "clientId": "ann"}')
+            go.set()
+            assert json.loads(await socket.recv())["type"] == "chat_response"
+            assert "message.composed" not in [kind for kind, _ in await events(server)]
 
 
 async def test_the_same_message_decided_anew_after_the_erasure_is_another() -> None:

@@ -45,13 +45,16 @@ class Delivery:
         self._observer = observer
         self._live: Live | None = None
         self._sessions: Sessions | None = None
+        self._on_settled: Callable[[str, str], None] | None = None
         self._paced: dict[str, OutboxMessage] = {}  # by id; whatever else the pacer has is not to be handed over
         self._timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
-    def bind(self, live: Live, sessions: Sessions) -> None:
+    def bind(self, live: Live, sessions: Sessions, on_settled: Callable[[str, str], None] | None = None) -> None:
+        """``on_settled`` is called with a user and the id of what is not to be shown to them any more."""
         self._live = live
         self._sessions = sessions
+        self._on_settled = on_settled
 
     def is_paced(self, message_id: str) -> bool:
         """Whether a message waits for its second; nobody else is to hand it over meanwhile."""
@@ -177,6 +180,8 @@ class Delivery:
         if not isinstance(message_id, str):
             return
         # Clients say any id: of messages to others it settles nothing.
+        if self._on_settled is not None:
+            self._on_settled(user, message_id)
         paced = self._paced.get(message_id)
         if paced is not None and paced.user == user:
             del self._paced[message_id]
