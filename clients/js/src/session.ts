@@ -1,0 +1,368 @@
+/**
+ * One session of the protocol, level 1, without a connection: frames in, frames and effects out.
+ *
+ * It has no clock, no timer, no chance and no socket: every moment comes as an argument, in milliseconds of one steady
+ * clock, and `serverNow` in milliseconds of the server's. It never throws at what a server says.
+ */
+
+import type {
+  Ack, ChatResponseDelta, ClientEvent, ClientFrame, ErrorFrame, Hello, Preferences, ServerFrame, ServerPing, ServerPong,
+  Welcome, Withdrawn,
+} from "./frames.js";
+import { Inbox, type Handed } from "./inbox.js";
+import { EventQueue, type Queued } from "./queue.js";
+import type { Shelf } from "./storage.js";
+
+/** Events on their way without an acknowledgement: half of what a server takes before it stops to read. */
+export const IN_FLIGHT_MAX = 128;
+/** Bytes of a frame, where no `welcome` has said otherwise. */
+export const FRAME_BYTES_MAX = 65_536;
+/** Answers whose pieces are shown; a server answers 32 at a time. The oldest beyond it is shown when it is whole. */
+const PARTIAL_MAX = 64;
+/** Milliseconds between an outcome and a ping whose pong says that it has been taken in. */
+const OUTCOME_SETTLES_MS = 1000;
+const RETRY_MIN_MS = 100;
+
+/** What became of an event. */
+export type Delivery =
+  /** It is on the server's disk (of an outcome, which nobody acknowledges: the server has taken it). */
+  | { readonly status: "acknowledged" }
+  /** It never will be taken; `error` says why. */
+  | { readonly status: "refused"; readonly error: Pick<ErrorFrame, "code" | "message"> }
+  /** The queue was full, and others were worth more. */
+  | { readonly status: "dropped" }
+  /** The client was stopped before; where there is storage it is sent the next time. */
+  | { readonly status: "kept" };
+
+/** A piece of an answer; `text` is all that has come so far. */
+export interface ChatDelta {
+  readonly to: string;
+  readonly delta: string;
+  readonly text: string;
+}
+
+/** A chat message that was taken in and could not be answered. */
+export interface ChatFailure {
+  readonly to: string;
+  readonly code: "responder_failed" | "too_many_chats";
+  /** Of `responder_failed`, for the user to read. */
+  readonly message: string;
+}
+
+/** What the caller has to do. */
+export type Effect =
+  | { readonly kind: "welcome"; readonly welcome: Welcome }
+  /** Give it to the application and call `handled` when that is done. Nothing else is handed out until then. */
+  | { readonly kind: "hand"; readonly message: Handed }
+  | { readonly kind: "withdrawn"; readonly frame: Withdrawn }
+  | { readonly kind: "preferences"; readonly frame: Preferences }
+  | { readonly kind: "delta"; readonly delta: ChatDelta }
+  | { readonly kind: "chat failed"; readonly failure: ChatFailure }
+  | { readonly kind: "settled"; readonly id: string; readonly delivery: Delivery }
+  /** The `hello` was not taken. */
+  | { readonly kind: "hello refused"; readonly error: ErrorFrame }
+  /** Give the connection up and come back: what was said on it cannot be relied on. */
+  | { readonly kind: "unusable"; readonly why: "gap" | "full" | "unauthorized" | "no_session" }
+  /** An error about nothing in particular. */
+  | { readonly kind: "problem"; readonly error: ErrorFrame };
+
+/** What `hello` says of the client. */
+export interface Introduction {
+  readonly clientId: string;
+  readonly user?: string;
+  readonly timezone?: string;
+  readonly traits?: Readonly<Record<string, unknown>>;
+  readonly capabilities?: readonly string[];
+}
+
+export class Session {
+  readonly inbox: Inbox;
+  readonly queue: EventQueue;
+  frameBytesMax = FRAME_BYTES_MAX;
+
+  private isWelcome = false;
+  private owesReceived = false;
+  private pausedUntil = 0;
+  private sends = 0;
+  private pingSentAs = 0;
+  private pingSentAt = 0;
+  private said = 0;
+  /** What has come of answers, by chat message. Only of those asked on this connection, for others may have holes. */
+  private readonly partial = new Map<string, string>();
+
+  /** `idPrefix` must be another one in every process: ids of events are never used twice. */
+  constructor(
+    private readonly who: Introduction,
+    private readonly idPrefix: string,
+    shelf: Shelf,
+    limits: { readonly eventsMax?: number; readonly charactersMax?: number } = {},
+  ) {
+    this.queue = new EventQueue(shelf, limits.eventsMax, limits.charactersMax);
+    this.inbox = new Inbox(shelf);
+  }
+
+  // What the application does.
+
+  /** Take an event in, to be sent when it can be. `atMs`: epoch milliseconds at which it happened. */
+  tell(frame: ClientEvent, atMs: number): { readonly id: string; readonly effects: Effect[] } {
+    this.said += 1;
+    const id = `${this.idPrefix}-${this.said.toString(36)}`;
+    const named: ClientEvent = frame.type === "outcome" ? { at: atMs, ...frame } : { at: atMs, ...frame, id };
+    const size = new TextEncoder().encode(JSON.stringify(named)).length;
+    if (size > this.frameBytesMax) {
+      const message = `expected an event of at most ${this.frameBytesMax} bytes, got ${size}`;
+      return { id, effects: [settled(id, { status: "refused", error: { code: "too_big", message } })] };
+    }
+    return { id, effects: this.queue.add(id, named).map((gone) => settled(gone, { status: "dropped" })) };
+  }
+
+  /** The application is done with a message that it was handed. */
+  handled(id: string, serverNow: number): Effect[] {
+    this.inbox.handled(id);
+    const effects = this.handNext(serverNow);
+    this.advance();
+    this.inbox.save();
+    return effects;
+  }
+
+  // What the connection does.
+
+  /** The first frame of a connection. From here on numbers are those of the new one, and nothing is sent before `welcome`. */
+  hello(token?: string): Hello {
+    this.lost();
+    const { session, received } = this.inbox;
+    return {
+      type: "hello",
+      protocol: 1,
+      ...this.who,
+      ...(token === undefined ? {} : { token }),
+      ...(session === undefined ? {} : { resume: { session, received } }),
+    };
+  }
+
+  /** There is no connection: what was on its way may have arrived or not. */
+  lost(): void {
+    this.isWelcome = false;
+    this.owesReceived = false;
+    this.inbox.renumber();
+    this.queue.unsendAll();
+    this.partial.clear();
+  }
+
+  /** What a connection says. `isFormer`: it has been given up for another, on which a `hello` was said. */
+  receive(frame: ServerFrame, now: number, serverNow: number, isFormer = false): Effect[] {
+    if (typeof frame["seq"] === "number") {
+      // It will come again over the connection that there is now, with its number there.
+      return isFormer || !this.isWelcome ? [] : this.receiveNumbered(frame, frame["seq"], serverNow);
+    }
+    if (!isControl(frame)) return this.hear(frame, serverNow);
+    switch (frame.type) {
+      case "welcome":
+        return isFormer ? [] : this.welcomed(frame);
+      case "error":
+        return this.failed(frame, now, isFormer);
+      case "pong":
+        return isFormer ? [] : this.ponged();
+      default:
+        return this.take(frame);
+    }
+  }
+
+  /** A request with these frames was answered: of outcomes, which nobody acknowledges, that says as much. */
+  taken(frames: readonly ClientFrame[]): Effect[] {
+    const told = new Set<unknown>(frames);
+    const done = [...this.queue.values()].filter((entry) => entry.sentAs > 0 && told.has(entry.frame) && isOutcome(entry));
+    return done.map((entry) => this.settle(entry.id, { status: "acknowledged" }));
+  }
+
+  /** Frames that can go now, each once per connection. */
+  framesToSend(now: number): ClientFrame[] {
+    if (!this.isWelcome) return [];
+    const frames: ClientFrame[] = [];
+    if (this.owesReceived) {
+      this.owesReceived = false;
+      frames.push({ type: "received", seq: this.inbox.received });
+    }
+    if (now < this.pausedUntil) return frames;
+    let inFlight = 0;
+    for (const entry of this.queue.values()) {
+      if (inFlight >= IN_FLIGHT_MAX) break;
+      inFlight += 1;
+      if (entry.sentAs > 0) continue;
+      this.sends += 1;
+      entry.sentAs = this.sends;
+      entry.sentAt = now;
+      if (entry.frame.type === "chat_message" && !entry.wasSent) this.expectPieces(entry.id);
+      entry.wasSent = true;
+      frames.push(entry.frame);
+    }
+    return frames;
+  }
+
+  /** Is somebody there? Its `pong` also says that outcomes before it have been taken in. */
+  ping(now: number): ClientFrame {
+    this.sends += 1;
+    this.pingSentAs = this.sends;
+    this.pingSentAt = now;
+    return { type: "ping" };
+  }
+
+  /** When `framesToSend` would give what it keeps back now; undefined for never by itself. */
+  get wakeAt(): number | undefined {
+    if (!this.isWelcome || this.pausedUntil === 0) return undefined;
+    for (const entry of this.queue.values()) if (entry.sentAs === 0) return this.pausedUntil;
+    return undefined;
+  }
+
+  /** The user is to be forgotten, here as well. */
+  forget(): Effect[] {
+    const effects = [...this.queue.values()].map((entry) => settled(entry.id, { status: "dropped" }));
+    this.lost();
+    this.queue.clear();
+    this.inbox.clear();
+    return effects;
+  }
+
+  // Inside.
+
+  private welcomed(welcome: Welcome): Effect[] {
+    const bytes = welcome.limits["frameBytes"];
+    if (typeof bytes === "number" && bytes > 0) this.frameBytesMax = bytes;
+    this.isWelcome = true;
+    this.pausedUntil = 0;
+    this.queue.unsendAll();
+    this.inbox.begin(welcome.session, welcome.resumed);
+    this.inbox.save();
+    return [{ kind: "welcome", welcome }];
+  }
+
+  private receiveNumbered(frame: ServerFrame, seq: number, serverNow: number): Effect[] {
+    const id = isHanded(frame) ? frame.id : undefined;
+    if (this.inbox.isFull) return [{ kind: "unusable", why: "full" }];
+    if (!this.inbox.count(seq, id)) return [{ kind: "unusable", why: "gap" }];
+    const effects = isControl(frame) ? this.take(frame) : this.hear(frame, serverNow);
+    this.advance();
+    return effects;
+  }
+
+  private take(frame: ControlFrame): Effect[] {
+    switch (frame.type) {
+      case "ack":
+        return frame.ids.flatMap((id) => this.acknowledged(String(id)));
+      case "withdrawn":
+        this.inbox.withdraw(frame.id);
+        return [{ kind: "withdrawn", frame }];
+      case "preferences":
+        return [{ kind: "preferences", frame }];
+      case "chat_response_delta":
+        return this.piece(frame);
+      default:
+        return [];
+    }
+  }
+
+  private hear(frame: ServerFrame, serverNow: number): Effect[] {
+    if (!isHanded(frame)) return [];
+    if (frame.type === "chat_response") this.partial.delete(String(frame["to"]));
+    this.inbox.add(frame);
+    return this.handNext(serverNow);
+  }
+
+  private handNext(serverNow: number): Effect[] {
+    const message = this.inbox.next(serverNow);
+    return message === undefined ? [] : [{ kind: "hand", message }];
+  }
+
+  private advance(): void {
+    if (!this.isWelcome || !this.inbox.advance()) return;
+    this.owesReceived = true;
+    this.inbox.save();
+  }
+
+  private expectPieces(to: string): void {
+    this.partial.set(to, "");
+    for (const oldest of this.partial.keys()) if (this.partial.size > PARTIAL_MAX) this.partial.delete(oldest);
+  }
+
+  private piece(frame: ChatResponseDelta): Effect[] {
+    const to = String(frame.to);
+    const before = this.partial.get(to);
+    if (before === undefined) return [];
+    const text = before + frame.delta;
+    this.partial.set(to, text);
+    return [{ kind: "delta", delta: { to, delta: frame.delta, text } }];
+  }
+
+  private acknowledged(id: string): Effect[] {
+    const entry = this.queue.get(id);
+    if (entry === undefined) return [];
+    const before = entry.sentAs > 0 ? this.outcomesBefore(entry.sentAs) : [];
+    return [...before, entry].map((each) => this.settle(each.id, { status: "acknowledged" }));
+  }
+
+  private ponged(): Effect[] {
+    const before = this.outcomesBefore(this.pingSentAs).filter((entry) => entry.sentAt + OUTCOME_SETTLES_MS <= this.pingSentAt);
+    return before.map((entry) => this.settle(entry.id, { status: "acknowledged" }));
+  }
+
+  /** Frames are taken in the order in which they come; so what came after these vouches for them. */
+  private outcomesBefore(sentAs: number): Queued[] {
+    return [...this.queue.values()].filter((entry) => entry.sentAs > 0 && entry.sentAs < sentAs && isOutcome(entry));
+  }
+
+  private failed(error: ErrorFrame, now: number, isFormer: boolean): Effect[] {
+    const frameId = error.frameId === undefined ? undefined : String(error.frameId);
+    if (frameId !== undefined && (error.code === "responder_failed" || error.code === "too_many_chats")) {
+      this.partial.delete(frameId);
+      return [{ kind: "chat failed", failure: { to: frameId, code: error.code, message: error.message } }];
+    }
+    if (isFormer) return [];
+    if (!this.isWelcome) return [{ kind: "hello refused", error }];
+    const entry = frameId === undefined ? undefined : this.inFlight(frameId);
+    if (error.code === "unauthorized" || error.code === "no_session") return [{ kind: "unusable", why: error.code }];
+    if (error.retryAfter !== undefined) {
+      this.pausedUntil = Math.max(this.pausedUntil, now + Math.max(RETRY_MIN_MS, error.retryAfter * 1000));
+      if (entry !== undefined) entry.sentAs = 0;
+      return [];
+    }
+    return entry === undefined ? [{ kind: "problem", error }] : [this.settle(entry.id, { status: "refused", error })];
+  }
+
+  /** What an error means by `frameId`: an event, or the message of an outcome. */
+  private inFlight(frameId: string): Queued | undefined {
+    const event = this.queue.get(frameId);
+    if (event !== undefined) return event;
+    for (const entry of this.queue.values()) {
+      if (entry.sentAs > 0 && isOutcome(entry) && entry.frame["id"] === frameId) return entry;
+    }
+    return undefined;
+  }
+
+  private settle(id: string, delivery: Delivery): Effect {
+    this.queue.remove(id);
+    return settled(id, delivery);
+  }
+}
+
+function settled(id: string, delivery: Delivery): Effect {
+  return { kind: "settled", id, delivery };
+}
+
+function isOutcome(entry: Queued): boolean {
+  return entry.frame.type === "outcome";
+}
+
+/** Frames with a meaning of their own; all others are for the application to show. */
+type ControlFrame = Welcome | Ack | Withdrawn | Preferences | ErrorFrame | ChatResponseDelta | ServerPing | ServerPong;
+const CONTROL: ReadonlySet<string> = new Set<ControlFrame["type"]>([
+  "welcome", "ack", "withdrawn", "preferences", "error", "chat_response_delta", "ping", "pong",
+]);
+
+function isControl(frame: ServerFrame): frame is ControlFrame {
+  return CONTROL.has(frame.type);
+}
+
+/** A message of whatever type or an answer: by its id it is known. */
+function isHanded(frame: ServerFrame): frame is Handed {
+  return !isControl(frame) && typeof frame["id"] === "string";
+}
