@@ -30,7 +30,7 @@ export abstract class HttpLink implements Link {
   protected received = 0;
   protected session = "";
 
-  private readonly aborter = new AbortController();
+  private readonly running = new Set<AbortController>();
   private pending: ClientFrame[] = [];
   private isPosting = false;
   private batchMax = BATCH_MAX;
@@ -76,7 +76,8 @@ export abstract class HttpLink implements Link {
   close(): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.aborter.abort();
+    for (const aborter of this.running) aborter.abort();
+    this.running.clear();
   }
 
   /** Whatever goes wrong in it is the end of the link. */
@@ -115,14 +116,14 @@ export abstract class HttpLink implements Link {
       throw cause instanceof Unreachable ? cause : new Unreachable(`${method} ${path.split("?")[0]}: ${String(cause)}`);
     } finally {
       giveUp();
+      this.running.delete(aborter);
     }
   }
 
-  /** The response as soon as it begins; it is given up with the link, or by `aborter`. */
+  /** The response as soon as it begins; `aborter` is the link's from here on, to give it up with. */
   protected async open(method: string, path: string, value: unknown, aborter: AbortController): Promise<Response> {
-    const abort = (): void => aborter.abort();
-    if (this.isOver) abort();
-    this.aborter.signal.addEventListener("abort", abort, { once: true });
+    if (this.isOver) throw new Unreachable("the link has been closed");
+    this.running.add(aborter);
     const headers: Record<string, string> = {};
     if (this.token !== undefined) headers["Authorization"] = `Bearer ${this.token}`;
     if (value !== undefined) headers["Content-Type"] = "application/json";

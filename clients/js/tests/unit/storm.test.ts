@@ -8,7 +8,7 @@ import { Device } from "../device.js";
 import { FakeServer } from "../fake_server.js";
 import { seeded, VirtualTime } from "../virtual_time.js";
 
-const SEEDS = Number(process.env["PROACTIVE_SEEDS"] ?? 150);
+const SEEDS = Number(process.env["STORM_SEEDS"] ?? 150);
 const STEPS = 80;
 const WAYS: readonly Transport[] = ["websocket", "sse", "poll"];
 

@@ -1,0 +1,228 @@
+/** What happens to a user over a day, against a real server: shut doors, tokens, other devices, an erasure. */
+
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+
+import { Person, statuses } from "../person.js";
+import { RealServer } from "../real_server.js";
+import { MemoryStorage } from "../virtual_time.js";
+
+const STABLE_MS = 60_000;
+
+describe("a server without tokens", () => {
+  let server: RealServer;
+  before(async () => {
+    server = await RealServer.start("limits: {client_events_per_s: 40, user_events_per_s: 40}\n");
+  });
+  after(() => server.close());
+
+  test("where no WebSocket gets through it goes on over HTTP, and back up again, and nothing is lost or doubled", async () => {
+    const ann = await new Person({ ...server.addresses }).connected("websocket");
+    const told = [ann.client.send({ type: "did", n: 0 })];
+    server.webSocketDoor.shut();
+    await ann.connected("sse");
+    assert.deepEqual(ann.states.map(({ state }) => state).slice(-2), ["reconnecting", "fallback"]);
+    await server.say("ann", "m0");
+    await ann.until(() => ann.shown.length === 1);
+
+    // A try to get back that comes to nothing costs nothing.
+    const turnedAway = server.webSocketDoor.turnsAway();
+    ann.ahead += STABLE_MS;
+    ann.hint("visible");
+    told.push(ann.client.send({ type: "did", n: 1 }));
+    await turnedAway;
+    await server.say("ann", "m1");
+    await ann.until(() => ann.shown.length === 2);
+    assert.equal(ann.client.state.state, "fallback");
+
+    server.webSocketDoor.open();
+    ann.ahead += STABLE_MS;
+    const spoken = Promise.all([server.say("ann", "m2"), server.say("ann", "m3")]);
+    ann.hint("visible");
+    told.push(ann.client.send({ type: "did", n: 2 }));
+    await ann.connected("websocket");
+    await spoken;
+    told.push(ann.client.send({ type: "did", n: 3 }));
+    await server.say("ann", "m4");
+    assert.deepEqual(await statuses(told), Array(4).fill("acknowledged"));
+    await ann.until(() => ann.shown.length === 5);
+    assert.deepEqual([...ann.texts].sort(), ["m0", "m1", "m2", "m3", "m4"]);
+    const happened = await server.events("ann", "did");
+    assert.deepEqual(happened.map((event) => (event["data"] as { n: number }).n).sort(), [0, 1, 2, 3]);
+    // One session all the while: to the rules the user has never been away.
+    assert.equal((await server.events("ann", "session.start")).length, 1);
+    ann.client.leave();
+  });
+
+  test("from long polling it comes back up as well, and its own requests do not throw it out", async () => {
+    const hal = new Person({ ...server.addresses, user: "hal", transports: ["websocket", "poll"] });
+    server.webSocketDoor.shut();
+    await hal.connected("poll");
+    await server.say("hal", "m0");
+    await hal.until(() => hal.shown.length === 1);
+    server.webSocketDoor.open();
+    hal.ahead += STABLE_MS;
+    hal.hint("visible");
+    await hal.connected("websocket");
+    await server.say("hal", "m1");
+    await hal.until(() => hal.shown.length === 2);
+    assert.deepEqual(hal.texts, ["m0", "m1"]);
+    assert.equal((await server.events("hal", "session.start")).length, 1);
+    hal.client.leave();
+  });
+
+  test("events over the rate wait as long as the server says, and all arrive", async () => {
+    const ivy = await new Person({ ...server.addresses, user: "ivy" }).connected("websocket");
+    // Ten seconds' worth may come at once.
+    const told = Array.from({ length: 440 }, (_, n) => ivy.client.send({ type: "did", n }));
+    assert.deepEqual(new Set(await statuses(told)), new Set(["acknowledged"]));
+    const happened = await server.events("ivy", "did");
+    assert.equal(new Set(happened.map(({ id }) => id)).size, 440);
+    assert.equal(happened.length, 440);
+    ivy.client.leave();
+  });
+
+  test("what was told without a server is there after a restart of the client, and is sent once there is one", async () => {
+    server.webSocketDoor.shut();
+    server.httpDoor.shut();
+    const storage = new MemoryStorage();
+    const first = new Person({ ...server.addresses, user: "jon" }, storage);
+    first.client.connect();
+    const told = [first.client.send({ type: "did", n: 0 }), first.client.chat("are you there?")];
+    await first.until(() => first.client.state.state === "reconnecting");
+    first.client.disconnect();
+    assert.deepEqual(await statuses(told), ["kept", "kept"]);
+    server.webSocketDoor.open();
+    server.httpDoor.open();
+    const second = await new Person({ ...server.addresses, user: "jon" }, storage).connected("websocket");
+    await second.until(() => second.client.pending === 0 && second.shown.length === 1);
+    assert.equal(second.shown[0]?.["to"], told[1]?.id);
+    assert.equal((await server.events("jon", "did")).length, 1);
+
+    // The next one takes the session up again, and shows nothing a second time.
+    second.client.disconnect();
+    const third = await new Person({ ...server.addresses, user: "jon" }, storage).connected("websocket");
+    await server.say("jon", "fresh");
+    await third.until(() => third.shown.length === 1);
+    assert.deepEqual(third.texts, ["fresh"]);
+    assert.equal((await server.events("jon", "session.start")).length, 1);
+    third.client.leave();
+  });
+
+  test("a message that expires while the one before it is being looked at is not shown", async () => {
+    const kim = await new Person({ ...server.addresses, user: "kim" }).connected("websocket");
+    let release: () => void = () => undefined;
+    kim.busy = new Promise((resolve) => {
+      release = resolve;
+    });
+    await server.say("kim", "first");
+    await kim.until(() => kim.shown.length === 1);
+    await server.say("kim", "expires", { expires: "1h" });
+    await server.say("kim", "last", { expires: "3h" });
+    // What is acknowledged after the messages shows that they are there.
+    await statuses([kim.client.send({ type: "did" })]);
+    kim.ahead += 2 * 3600 * 1000;
+    release();
+    await kim.until(() => kim.shown.length === 2);
+    assert.deepEqual(kim.texts, ["first", "last"]);
+    kim.client.leave();
+  });
+
+  test("the same client elsewhere takes over, and the older one stays away", async () => {
+    const old = await new Person({ ...server.addresses, user: "leo" }).connected("websocket");
+    old.ahead += STABLE_MS;
+    const young = await new Person({ ...server.addresses, user: "leo" }).connected("websocket");
+    await old.until(() => old.client.state.state === "offline");
+    assert.deepEqual({ ...old.client.state, ending: undefined }, { state: "offline", reason: "replaced", ending: undefined });
+    assert.equal(young.client.state.state, "connected");
+    young.client.leave();
+  });
+
+  test("a server that goes away properly is come back to", async () => {
+    const mia = await new Person({ ...server.addresses, user: "mia" }).connected("websocket");
+    await server.kill("SIGTERM");
+    await mia.until(() => mia.client.state.state === "reconnecting");
+    const state = mia.states.find((one) => one.state === "reconnecting" && one.reason === "lost");
+    assert.equal(state?.state === "reconnecting" && state.ending?.why, "going_away");
+    await server.run();
+    await mia.connected("websocket");
+    mia.client.leave();
+  });
+
+  test("whoever is erased on the server is forgotten here as well", async () => {
+    const ned = await new Person({ ...server.addresses, user: "ned" }).connected("websocket");
+    await statuses([ned.client.send({ type: "did" })]);
+    await server.request("DELETE", "/users/ned");
+    await ned.until(() => ned.client.state.state === "offline");
+    const { state } = ned.client;
+    assert.equal(state.state === "offline" && state.reason, "erased");
+    assert.deepEqual([...ned.storage.values.keys()], []);
+  });
+
+  test("what a server cannot make sense of in hello is the end, and says why", async () => {
+    const odd = new Person({ ...server.addresses, user: "odd", timezone: "Nowhere/At All" });
+    odd.client.connect();
+    await odd.until(() => odd.client.state.state === "offline" && odd.states.length > 0);
+    const { state } = odd.client;
+    assert.equal(state.state === "offline" && state.reason, "refused");
+    assert.match((state.state === "offline" && state.ending?.detail) || "", /bad_frame/);
+  });
+});
+
+describe("a server with tokens", () => {
+  const secret = "a secret of thirty-two bytes or more, for tests alone";
+  let server: RealServer;
+  before(async () => {
+    const settings = "auth: {tokens: {algorithm: HS256, leeway: 1s}}\n";
+    server = await RealServer.start(settings, { PROACTIVE_AUTH_TOKENS_SECRET: secret });
+  });
+  after(() => server.close());
+
+  function token(user: string, lastsS: number, key = secret): string {
+    const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: user, exp: Math.floor(Date.now() / 1000) + lastsS })}`;
+    return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
+  }
+
+  for (const transport of ["websocket", "sse", "poll"] as const) {
+    test(`over ${transport} an expired token is replaced by a fresh one, and the session goes on`, async () => {
+      let fetched = 0;
+      const fetchToken = (): Promise<string> => {
+        fetched += 1;
+        return Promise.resolve(token("pia", fetched === 1 ? 1 : 3600));
+      };
+      const { webSocketUrl, httpUrl } = server.addresses;
+      const pia = new Person({ clientId: transport, webSocketUrl, httpUrl, transports: [transport], token: fetchToken });
+      await pia.connected(transport);
+      const wasUp = pia.states.length;
+      const told = [pia.client.send({ type: "did" })];
+      if (transport !== "poll") await pia.until(() => pia.states.length > wasUp && ["connected", "fallback"].includes(pia.client.state.state));
+      told.push(pia.client.send({ type: "did" }));
+      assert.deepEqual(await statuses(told), ["acknowledged", "acknowledged"]);
+      if (transport !== "poll") assert.equal(fetched, 2);
+      pia.client.leave();
+    });
+
+    test(`over ${transport} a token that is none of the server's is the end, without a storm of tries`, async () => {
+      let fetched = 0;
+      const fetchToken = (): string => {
+        fetched += 1;
+        return token("quin", 3600, "another secret, of thirty-two bytes as well");
+      };
+      const quin = new Person({ ...server.addresses, transports: [transport], token: fetchToken });
+      quin.client.connect();
+      await quin.until(() => quin.client.state.state === "offline" && quin.states.length > 0);
+      const { state } = quin.client;
+      assert.equal(state.state === "offline" && state.reason, "unauthorized");
+      assert.equal(fetched, 3);
+    });
+  }
+
+  test("a fixed token that is refused is tried once", async () => {
+    const rex = new Person({ ...server.addresses, token: token("rex", -60) });
+    rex.client.connect();
+    await rex.until(() => rex.client.state.state === "offline" && rex.states.length > 0);
+    assert.deepEqual(rex.states.map(({ state }) => state), ["reconnecting", "offline"]);
+  });
+});
