@@ -103,10 +103,12 @@ class Intake:
 
         self.begin(ends).add_done_callback(done)
 
-    def send(self, messages: list[OutboxMessage]) -> Pending[list[Entry]]:
-        """The application's own messages. Raises `Overloaded` and `StoreError`."""
+    def send(self, messages: list[OutboxMessage], *, once: bool = False) -> Pending[list[Entry]]:
+        """The application's own messages; ``once``: each by its id. Raises `Overloaded` and `StoreError`."""
         at = self._clock()
-        return self._put([Entry("send", at, each.user, message=each.message, client=each.client) for each in messages])
+        return self._put(
+            [Entry("send", at, each.user, message=each.message, once=once, client=each.client) for each in messages]
+        )
 
     def settled(self) -> Pending[list[Entry]]:
         """Done when all that waits by now has had its turn."""

@@ -144,12 +144,12 @@ class Live:
         """Sessions of the user that clients of an earlier process may yet take up again."""
         return self._intake.stale.resumable(user)
 
-    async def send(self, messages: list[OutboxMessage]) -> None:
-        """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate."""
-        await self.begin_send(messages)
+    def send(self, messages: list[OutboxMessage], *, once: bool = False) -> Pending[list[Entry]]:
+        """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate.
 
-    def begin_send(self, messages: list[OutboxMessage]) -> Pending[list[Entry]]:  # as `send`, without waiting
-        return self._intake.send(messages)
+        ``once``: one that has been logged by its id is not sent again. Raises `Overloaded` and `StoreError`.
+        """
+        return self._intake.send(messages, once=once)
 
     async def waiting(self, user: str) -> list[OutboxMessage]:
         """What waits for the user and has not expired, oldest first."""
@@ -236,10 +236,7 @@ class Live:
             await self._catch_up()
 
     async def _catch_up(self) -> None:
-        """Let everybody present adopt the latest rules: a timer may be due sooner by these than by the former.
-
-        In pieces, so that inputs get their turns in between.
-        """
+        """Let everybody present adopt the latest rules, for a timer may be due sooner by these than by the former."""
         await self.adopt(await self._turns.users_behind())
         self._behind = False
 
@@ -295,6 +292,9 @@ class Live:
                     log.exception("! turn failed")
                 if not self._intake.stopping:
                     await asyncio.sleep(RETRY_SECONDS[-1])
+                elif not self._inbox.has_requests and not self._inbox.receipts:
+                    # Nobody waits. What is to leave the outbox stays in it: rather twice than never.
+                    return
 
     async def _sleep(self) -> None:
         self._wake_up.clear()

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
+from engine.doubt import Doubt
 from engine.isolation import Evaluated, evaluate_user
 from engine.observer import SILENT, Observer
 from engine.pace import Pace
@@ -59,7 +60,8 @@ class Turns:
         self._partitions: list[PartitionAt] | None = None
         self._states = StatesAtHand()
         self._damage = Damage()
-        self._in_doubt: tuple[list[Entry], list[Commit], TurnResult] | None = None
+        self._in_doubt: Doubt | None = None
+        self._late: list[TurnResult] = []  # of turns that turned out to be made when nobody waited for them any more
 
     @property
     def timeline(self) -> Timeline | None:
@@ -104,9 +106,11 @@ class Turns:
         happened, unless the store said so too late, which the next try with the same list finds out.
         """
         if self._in_doubt is not None:
-            result = await self._clear_doubt(entries)
-            if result is not None:
-                return result
+            doubt, was_made = self._in_doubt, await self._in_doubt.was_made(self._store)
+            self._in_doubt = None
+            if was_made and doubt.asked is entries:
+                return self._with_late(doubt.result)
+            self._late += [doubt.result] if was_made else []
         if self._partitions is None:
             await self.recover()
         assert self._partitions is not None
@@ -127,11 +131,20 @@ class Turns:
             work.setdefault(number, Work([], False)).relayed.append(message_id)
         if work:
             await self._commit(entries, work, result, horizon)
+        return self._with_late(result)
+
+    def _with_late(self, result: TurnResult) -> TurnResult:
+        """With what is to be counted, told and handed over of turns that were refused, and are made all the same."""
+        late, self._late = self._late, []
+        for each in reversed(late):
+            result.decisions[:0] = each.decisions
+            result.outbox[:0] = each.outbox
+            result.faults[:0] = each.faults
         return result
 
     async def _known(self, entries: list[Entry]) -> set[tuple[str, str]]:
-        """Of the events that happen once, those that have happened, by user and id."""
-        claimed = [(entry.user, entry.event.id) for entry in entries if entry.once and entry.event is not None]
+        """Of what happens once, what has happened, by user and id."""
+        claimed = [(entry.user, entry.once_id) for entry in entries if entry.once]
         return await self._store.known(claimed) if claimed else set()
 
     async def change_rules(self, rules: RuleSet, now: int) -> int:
@@ -215,12 +228,14 @@ class Turns:
         floor = self._floor()
         for entry in entries:
             event = entry.event
-            if entry.once and event is not None:
-                if (entry.user, event.id) in known:
+            if entry.once:
+                once_id = (entry.user, entry.once_id)
+                if once_id in known:
                     result.entries.append(entry)
-                    result.repeated.append(entry)
+                    if event is not None:
+                        result.repeated.append(entry)
                     continue
-                known.add((entry.user, event.id))
+                known.add(once_id)
             floor = max(floor, entry.at)
             number = partition_of(entry.user, self._store.partition_count)
             part = work.get(number)
@@ -232,7 +247,7 @@ class Turns:
                     event = msgspec.structs.replace(event, at=floor, id=event_id)
                     entry = Entry("event", floor, entry.user, event, once=entry.once)
             elif entry.at != floor:
-                entry = Entry(entry.kind, floor, entry.user, message=entry.message, client=entry.client)
+                entry = msgspec.structs.replace(entry, at=floor)
             part.appended.append(entry)
             result.entries.append(entry)
 
@@ -248,7 +263,7 @@ class Turns:
             # States at hand have moved on, also where the caller was cancelled: the store knows what is true.
             self._forget()
             if isinstance(error, StoreError) and not isinstance(error, Conflict):
-                self._in_doubt = (asked, commits, result)
+                self._in_doubt = Doubt(asked, commits, result)
             raise
         self._advance_versions(commits)
         self._states.trim()
@@ -378,18 +393,3 @@ class Turns:
         """Whatever is known of the store may be wrong: the next turn begins with `recover`."""
         self._partitions = None
         self._states.clear()
-
-    async def _clear_doubt(self, entries: list[Entry]) -> TurnResult | None:
-        """Find out whether the commit that failed was made after all, and only the answer was lost."""
-        assert self._in_doubt is not None
-        asked, commits, result = self._in_doubt
-        # A commit is made whole or not at all, so those that appended something tell of the others.
-        telling = [commit for commit in commits if commit.appended] if asked is entries else []
-        made = bool(telling)
-        for commit in telling:
-            before = commit.cursor - len(commit.appended)
-            # While the store cannot be asked the doubt stays: it would be as wrong to make the turn again.
-            logged = await self._store.log(commit.partition, before, len(commit.appended))
-            made = made and logged == commit.appended
-        self._in_doubt = None
-        return result if made else None

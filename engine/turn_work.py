@@ -20,7 +20,7 @@ NOTHING_RELAYED: Mapping[str, str] = {}
 class TurnResult:
     """``entries`` are those that were asked for, in their order, with their final stamps and ids.
 
-    ``repeated`` are those among them that had happened before, and so did not happen again.
+    ``repeated`` are the events among them that had happened before, and so did not happen again.
     """
 
     entries: list[Entry] = field(default_factory=list)

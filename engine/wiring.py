@@ -119,7 +119,9 @@ async def build(
         live.note([item for item in inputs if item.user not in sessions.erasing])
 
     answers = open_answers(settings, voice, store, note, observer)
-    chats = Chats(answers, send=live.begin_send, record=note, newest=partial(newest_entries, store), clock=now)
+    chats = Chats(
+        answers, send=partial(live.send, once=True), record=note, newest=partial(newest_entries, store), clock=now
+    )
     desk = Desk(
         live,
         hub,

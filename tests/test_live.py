@@ -11,7 +11,7 @@ from live_world import START, World, badly_compiled, compiled
 
 from engine.core.model import Event, Message
 from engine.core.state import STATE_BYTES_MAX
-from engine.core.units import MINUTE
+from engine.core.units import DAY, MINUTE
 from engine.inbox import CHAIN_MAX, QUEUE_MAX, TURN_MAX, Overloaded
 from engine.intake import Input
 from engine.live import Live
@@ -551,3 +551,45 @@ async def test_stopping_finishes_what_waits_and_takes_nothing_more() -> None:
     assert [entry.event.type for entry in entries if entry.event] == ["hello", "message.delivered"]
     with pytest.raises(StoreError, match="the server is stopping"):
         await live.submit([said()])
+
+
+async def test_a_server_stops_although_the_store_refuses_what_nobody_waits_for() -> None:
+    world = World(rules=compiled())
+    await world.start()
+    live = Live(world.store, world.rules, clock=lambda: world.now, deliver=lambda messages: [], retry_seconds=(0.001,))
+    await live.start()
+    outgoing = OutboxMessage("ann", Message("m1", "question", "ok?", expires_at=world.now + DAY), world.now)
+    await live.send([outgoing])
+    world.store.refusals = 10**9
+    live.relayed([outgoing])
+    async with asyncio.timeout(20):
+        await live.stop()
+    world.store.refusals = 0
+    assert await world.store.pending("ann", world.now) == [outgoing]
+
+
+async def test_messages_of_a_commit_whose_answer_was_lost_for_good_are_handed_over_later() -> None:
+    world = World(rules=compiled())
+    await world.start()
+    heard: list[str] = []
+
+    def deliver(messages: list[OutboxMessage]) -> list[str]:
+        heard.extend(outgoing.message.id for outgoing in messages)
+        return []
+
+    live = Live(world.store, world.rules, clock=lambda: world.now, deliver=deliver, retry_seconds=(0.0,))
+    await live.recover()
+    message = OutboxMessage("ann", Message("m1", "question", "ok?"), world.now)
+    world.store.lost_answers, world.store.unreadable = 1, 99
+    sending = live.send([message])
+    with pytest.raises(StoreError):
+        await live.take_turn(world.now)
+    assert sending.exception() is not None
+    assert heard == []
+    world.store.unreadable = 0
+    live.note([said("bob", "edit")])
+    await live.take_turn(world.now)
+    assert heard == ["m1"]
+    live.note([said("bob", "edit")])
+    await live.take_turn(world.now)
+    assert heard == ["m1"]

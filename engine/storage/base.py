@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     * ``rules``: from ``at`` on the rule set named ``rules_hash`` holds. Written once to every partition.
     * ``send``: the application said ``message`` to ``user``, past all rules. It changes no state.
 
-    ``once``: the client chose the event's id, and an event of this user with this id happens once. It is part of what
+    ``once``: whoever told it chose its id, and what has this ``once_id`` happens once to this user. It is part of what
     is written, so that `Store.known` can tell.
     ``client``: of a ``send``, the one client of the user that it is for; "" for all of them.
     """
@@ -56,6 +56,18 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     message: Message | None = None
     once: bool = False
     client: str = ""
+
+    @property
+    def once_id(self) -> str:
+        """The id by which it happens once; "" where it may happen again.
+
+        No event of a session has that of a message: `engine.transport.session.id_prefix` has no such %.
+        """
+        if not self.once:
+            return ""
+        if self.event is not None:
+            return self.event.id
+        return "" if self.message is None else f"%send/{self.message.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +243,7 @@ class Store(Protocol):
         """
 
     async def known(self, ids: list[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Of these ``(user, event id)`` those that stand in the log as entries with ``once``, evaluated or not.
+        """Of these ``(user, once_id)`` those that stand in the log, evaluated or not.
 
         They are known as long as their entries are kept.
         """

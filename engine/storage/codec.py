@@ -77,6 +77,7 @@ def encode_entry(entry: Entry) -> bytes:
             user=entry.user,
             rules=entry.rules_hash,
             message=None if entry.message is None else _message_line(entry.message),
+            once=entry.once,
             client=entry.client,
         )
     return _encode(line)
@@ -92,7 +93,9 @@ def decode_entry(line: bytes) -> Entry:
         event = Event(fields.type, fields.user, at, data, fields.id, fields.session, reported)
         return Entry("event", at, fields.user, event, once=fields.once)
     message = None if fields.message is None else _message(fields.message)
-    return Entry(fields.kind, at, fields.user, rules_hash=fields.rules, message=message, client=fields.client)
+    return Entry(
+        fields.kind, at, fields.user, rules_hash=fields.rules, message=message, once=fields.once, client=fields.client
+    )
 
 
 def encode_message(message: Message) -> bytes:

@@ -167,10 +167,10 @@ class MemoryStore:
         self._check_open()
         asked = set(ids)
         return {
-            (entry.user, entry.event.id)
+            (entry.user, entry.once_id)
             for number in {partition_of(user, self.partition_count) for user, _ in asked}
             for _, entry in self._partitions[number].log
-            if entry.once and entry.event is not None and (entry.user, entry.event.id) in asked
+            if entry.once and (entry.user, entry.once_id) in asked
         }
 
     async def next_wake(self) -> int | None:

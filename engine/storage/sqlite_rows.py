@@ -29,7 +29,7 @@ EntryRow = tuple[int, int, int, str, Name, Name | None, str]
 
 
 def entry_row(partition: int, number: int, entry: Entry) -> EntryRow:
-    once_id = to_name(entry.event.id) if entry.once and entry.event is not None else None
+    once_id = to_name(entry.once_id) if entry.once else None
     return partition, number, entry.at, entry.kind, to_name(entry.user), once_id, encode_entry(entry).decode()
 
 

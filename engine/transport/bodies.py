@@ -26,7 +26,8 @@ MESSAGE_FIELDS = ("to", "type", "text", "options", "data", "expires", "id")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A message that the application wants sent: to ``user``, to one ``client``, or to everybody where both are None.
+    """A message that the application wants sent: to ``user``, to one ``client`` (of ``user``, if it says whose), or to
+    everybody where both are None.
 
     ``expires``: how long it may wait, in microseconds, None for as long as the settings say. ``id``: the same message
     with the same id is one message; "" where it has none.
@@ -184,10 +185,11 @@ def _read_expires(span: Json) -> int | None:
 
 def _read_to(to: Json) -> tuple[str | None, str | None]:
     """User and client, both None for everybody."""
-    if isinstance(to, dict) and len(to) == 1:
-        [(name, value)] = to.items()
-        if name == "all" and value is True:
+    if isinstance(to, dict):
+        if to == {"all": True} and to["all"] is True:
             return None, None
-        if name in ("user", "client") and isinstance(value, str) and 0 < len(value) <= NAME_LENGTH_MAX:
-            return (value, None) if name == "user" else (None, value)
-    raise bad_frame('expected "to" to be {"client": NAME}, {"user": NAME} or {"all": true}')
+        names = [name for name in to.values() if isinstance(name, str) and 0 < len(name) <= NAME_LENGTH_MAX]
+        if to and to.keys() <= {"user", "client"} and len(names) == len(to):
+            return to.get("user"), to.get("client")
+    expected = '{"user": NAME}, {"user": NAME, "client": NAME}, {"client": NAME} or {"all": true}'
+    raise bad_frame(f'expected "to" to be {expected}')

@@ -24,7 +24,7 @@ from engine.stale import is_resumable
 from engine.storage.base import Entry, OutboxMessage, StoreError
 from engine.transport.answers import CHATS_MAX, Answers
 from engine.transport.frames import chat_delta
-from engine.transport.session import ERASED, Session
+from engine.transport.session import ERASED, Session, id_prefix
 from engine.transport.wire import about, error_frame
 
 CHAT_EXPIRES = 3600 * SECOND  # how long an answer waits for who asked, and a question for its answer
@@ -278,12 +278,12 @@ def unanswered_of(entries: Iterable[Entry], session: Session, since: int) -> tup
 
 
 def _client_of(question_id: str, client: str) -> str | None:
-    return client if question_id.startswith(f"{client}/") else None
+    return client if question_id.startswith(id_prefix(client)) else None
 
 
 def _named(client: str, question_id: str) -> str | None:
     """What the client calls its question; None where it gave it no name."""
-    return question_id.removeprefix(f"{client}/") if _client_of(question_id, client) else None
+    return question_id.removeprefix(id_prefix(client)) if _client_of(question_id, client) else None
 
 
 def _note(known: OrderedDict[tuple[str, str], None], key: tuple[str, str], most: int) -> None:

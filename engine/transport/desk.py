@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ from engine.transport.refusing import RETRY_NOT_STORED_S, told_to_client
 from engine.transport.session import ERASED as ERASED
 from engine.transport.sessions import Sessions
 from engine.transport.wire import FrameType, chat_response, error_frame, message_frame
+
+TOLD_MAX = 1_000  # messages for all, the latest, of which those without a name get no second copy
 
 log = structlog.get_logger("proactive")
 
@@ -89,6 +92,7 @@ class Desk:
         self._forgetting = tuple(forgetting)
         self._overwrite = overwrite
         self._one_overwrites = asyncio.Lock()
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     async def submit(self, inputs: list[Input], door: Door = "http") -> list[str]:
         """As `record`, for a client. Raises `WireError`."""
@@ -159,8 +163,11 @@ class Desk:
     def _tell_hook(self, inputs: Sequence[Input]) -> list[asyncio.Future[None]]:
         if self._hooks is None:
             return []
-        said = [(item.user, item.data) for item in inputs if item.type == "user_response"]
-        return [self._hooks.tell(user, data["questionId"], data["response"]) for user, data in said]
+        return [
+            self._hooks.tell(item.user, item.data["questionId"], item.data["response"], item.id if item.once else "")
+            for item in inputs
+            if item.type == "user_response"
+        ]
 
     async def answer(self, chat: ChatMessage) -> FrameType:
         """The ``chat_response``, or the ``error`` frame that stands in its place."""
@@ -279,7 +286,8 @@ class Desk:
         """A message of the application's own to users (``clients``), None for all who are there.
 
         It is logged and waits in the outbox, ``expires`` microseconds at most, for users that are not connected.
-        With ``client`` it is for that client of theirs alone. With ``message_id`` a repeat is the same message.
+        With ``client`` it is for that client of theirs alone. With ``message_id`` it is sent to each of them once, as
+        long as the log of that is kept.
         Connections that have not said who they are get a copy that nothing remembers. Raises `Overloaded` or
         `StoreError`.
         """
@@ -298,13 +306,23 @@ class Desk:
         waiting = [user for user in addressed if not self.is_there(user)]
         messages = [make(user) for user in addressed]
         if messages:
-            await self._live.send(messages)
+            await self._live.send(messages, once=bool(message_id))
         unnamed = 0
-        if clients is None:
+        if clients is None and not self._was_told(message_id):
             droppable = message_type == "notification"
             unnamed = self._hub.broadcast_to_unnamed(message_frame(make("")), droppable=droppable)
         log.info("> message", type=message_type, clients=len(addressed), waiting=len(waiting), unnamed=unnamed)
         return Sent([outgoing.message.id for outgoing in messages], addressed, waiting, unnamed)
+
+    def _was_told(self, message_id: str) -> bool:
+        """Whether this one was for all before, of those that have an id; from now on it was."""
+        if not message_id:
+            return False
+        was_told = message_id in self._told
+        self._told[message_id] = None
+        if len(self._told) > TOLD_MAX:
+            self._told.popitem(last=False)
+        return was_told
 
     def is_there(self, user: str) -> bool:
         """Whether any client of the user is connected."""
@@ -331,4 +349,6 @@ def sent_id(message_id: str, user: str) -> str:
 
 def _as_answered(item: Input) -> Input:
     data: dict[str, Json] = {"message_id": item.data["questionId"], "response": item.data["response"]}
-    return msgspec.structs.replace(item, type="message.answered", data=data, id="", once=False)
+    # Of a response that is sent again the answer is no other either.
+    event_id = derive_id("answered", item.id) if item.once else ""
+    return msgspec.structs.replace(item, type="message.answered", data=data, id=event_id)

@@ -6,7 +6,7 @@ It makes nothing durable: a response that is told here stands in the log already
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import structlog
 
 AT_ONCE = 64  # calls that are under way; what comes meanwhile waits for its turn
 WAITING_MAX = 1_000  # responses that wait for a call; of those beyond it the application does not hear
+KNOWN_MAX = 10_000  # responses, the latest, by which one that is sent again is known
 
 # Called with the user, the id of the question, and the response, after the response is durable.
 ResponseHook = Callable[[str, str, str], Awaitable[None]]
@@ -40,13 +41,22 @@ class ResponseHooks:
         self._waiting_max = waiting_max
         self._waiting: deque[_Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def tell(self, user: str, question: str, response: str) -> asyncio.Future[None]:
+    def tell(self, user: str, question: str, response: str, once_id: str = "") -> asyncio.Future[None]:
         """The application is to hear of it. What is returned is done when it has, or when it never will.
 
-        It never fails; and whoever gives up waiting for it takes nothing back.
+        A response of the user that is sent again with the same ``once_id`` is told once. It never fails; and whoever
+        gives up waiting for it takes nothing back.
         """
         call = _Call(user, question, response, asyncio.get_running_loop().create_future())
+        if once_id and (user, once_id) in self._known:
+            _settle(call)
+            return call.told
+        if once_id:
+            self._known[user, once_id] = None
+            if len(self._known) > KNOWN_MAX:
+                self._known.popitem(last=False)
         if len(self._tasks) < self._at_once:
             self._begin(call)
         elif len(self._waiting) < self._waiting_max:
@@ -59,6 +69,8 @@ class ResponseHooks:
 
     def forget(self, user: str) -> None:
         """What waits of the user's is told to nobody. What the application has been told already is its own affair."""
+        for known in [known for known in self._known if known[0] == user]:
+            del self._known[known]
         for call in self._waiting:
             if call.user == user:
                 _settle(call)

@@ -127,6 +127,8 @@ class Peer:
             self._take(value, len(frame))
         except WireError as error:
             self._complain(error, value)
+            if error.code == "too_many_connections":
+                self.outgoing.close(*RATE_LIMITED)
         else:
             self._bad_in_a_row = 0
 
@@ -182,7 +184,10 @@ class Peer:
             session = await self._reception.greet(value, self._credentials)
             self._count_for(session.user)
         except WireError as error:
-            self._refuse(error, value)
+            if error.code == "rate_limited":
+                self._complain(error, value)
+            else:
+                self._refuse(error, value)
             if error.code in ("unauthorized", "forbidden"):
                 self.outgoing.close(*UNAUTHORIZED)
             elif error.code == "too_many_connections":
@@ -279,7 +284,10 @@ class Peer:
 
     def _take_plainly(self, value: Json) -> None:
         if self._plain is None:
-            self._identity = self._reception.authenticator.client(self._credentials)
+            identity = self._reception.authenticator.client(self._credentials)
+            if identity.user is not None:
+                self._count_for(identity.user)
+            self._identity = identity
             self._plain = PlainSession(self.connection, self._identity)
             self._expire(self._identity.expires_at)
         actions = self._plain.receive(value, depth_max=self._reception.depth_max)

@@ -97,6 +97,13 @@ class Reception:
 
     async def open(self, hello: Hello, identity: Identity) -> Session:
         self.check_not_draining()
+        # Each is an event or two, of however many connections and sessions it is one.
+        user = identity.user or hello.user or hello.client
+        count = 2 if hello.traits or identity.traits else 1
+        refusal = self.event_limits.take_of_one(f"hello {user}", user, count, self.seconds())
+        if refusal is not None:
+            self.observer.rate_limited(refusal.scope)
+            raise refusal.error()
         session = await self.sessions.open(hello, identity)
         wishes = await self.desk.wishes(session.user)
         if wishes is not None:
@@ -179,7 +186,7 @@ class Reception:
     def _input(self, session: Session, said: Said) -> Input:
         self._check_client(session, said.client)
         # An id is the client's own; two devices of one user may well use the same.
-        event_id = f"{session.client}/{said.id}" if said.id else ""
+        event_id = f"{session.id_prefix}{said.id}" if said.id else ""
         return Input(session.user, said.type, said.data, event_id, session.name, said.at_reported, bool(said.id))
 
 

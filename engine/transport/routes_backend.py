@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -12,13 +11,11 @@ from engine.storage.base import Store
 from engine.transport.bodies import Order, read_message
 from engine.transport.callers import Callers
 from engine.transport.decoding import NAME_LENGTH_MAX, bad_frame
-from engine.transport.desk import Sent, sent_id
+from engine.transport.desk import Sent
 from engine.transport.http_replies import read_body, read_flag, read_number, read_query, reply
 from engine.transport.reception import Reception
 from engine.transport.refusing import told_to_client
-from engine.transport.timeline import FIRST, ITEMS_DEFAULT, ITEMS_MAX, read_before, timeline_of
-
-REPEATS_MAX = 1000  # entries of a user, the latest, among which a message that is asked for again is recognised
+from engine.transport.timeline import ITEMS_DEFAULT, ITEMS_MAX, read_before, timeline_of
 
 # Plans what the rule files would change, and with True lets them hold. Raises `BadRules` and what a store does.
 ChangeRules = Callable[[bool], Awaitable[dict[str, Json]]]
@@ -30,7 +27,6 @@ class BackendRoutes:
         self._callers = callers
         self._store = store
         self._change_rules = change_rules
-        self._one_order_at_a_time = asyncio.Lock()
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         router.add_post("/messages", self.messages)
@@ -44,12 +40,7 @@ class BackendRoutes:
         self._callers.backend(request, "messages")
         order = read_message(await read_body(request), depth_max=self._reception.depth_max)
         with told_to_client():
-            if order.id:
-                # Of two requests with the same id the second has to see what came of the first.
-                async with self._one_order_at_a_time:
-                    sent = await self._send(order)
-            else:
-                sent = await self._send(order)
+            sent = await self._send(order)
         return reply({"ids": sent.ids, "clients": sent.clients, "waiting": sent.waiting, "unnamed": sent.unnamed}, 202)
 
     async def timeline(self, request: web.Request) -> web.Response:
@@ -81,23 +72,12 @@ class BackendRoutes:
     async def _send(self, order: Order) -> Sent:
         desk = self._reception.desk
         users = None if order.user is None else [order.user]
-        if order.client is not None:
+        if order.client is not None and users is None:
+            if self._reception.authenticator.is_on:
+                why = "a client chooses its name itself, and another user's may have the same"
+                raise bad_frame(f'expected "user" beside "client" where tokens are checked: {why}')
             users = desk.users_of_client(order.client)
-        if not order.id:
-            return await self._send_to(users, order)
-        everybody = desk.present() if users is None else users
-        new = [user for user in everybody if not await self._was_sent(sent_id(order.id, user), user)]
-        sent = await self._send_to(new, order) if new else Sent([], [], [])
-        ids = [sent_id(order.id, user) for user in everybody]
-        return Sent(ids, everybody, [user for user in everybody if not desk.is_there(user)], sent.unnamed)
-
-    async def _was_sent(self, message_id: str, user: str) -> bool:
-        """Whether it is among the latest that is recorded of the user."""
-        recorded = await self._store.recorded(user, FIRST, REPEATS_MAX)
-        return any(entry.message is not None and entry.message.id == message_id for _, entry in recorded.entries)
-
-    async def _send_to(self, users: list[str] | None, order: Order) -> Sent:
-        return await self._reception.desk.send(
+        return await desk.send(
             users,
             order.type,
             order.text,

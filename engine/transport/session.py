@@ -19,6 +19,11 @@ REPLACED = (4001, '{"code":"replaced"}')
 ERASED = (1008, '{"code":"erased"}')
 
 
+def id_prefix(client: str) -> str:
+    """What stands before the ids of a client's events in the log: of "a/b" and "a" no two are ever the same."""
+    return client.replace("%", "%25").replace("/", "%2F") + "/"
+
+
 class Owed:
     """A message that the client has not said it has; ``seq`` is its number on the connection there is, 0 for none."""
 
@@ -52,14 +57,15 @@ class Session:
     """
 
     __slots__ = (
-        "_notes", "_owed", "_seq", "capabilities", "client", "expires_at", "farewell", "is_over", "left_at", "name",
-        "on_end", "outgoing", "polls", "resumed", "transport", "user", "wake",
+        "_notes", "_owed", "_seq", "capabilities", "client", "expires_at", "farewell", "id_prefix", "is_over",
+        "left_at", "name", "on_end", "outgoing", "polls", "resumed", "transport", "user", "wake",
     )  # fmt: skip
 
     def __init__(self, name: str, user: str, client: str, *, left_at: int) -> None:
         self.name = name
         self.user = user
         self.client = client
+        self.id_prefix = id_prefix(client)
         self.capabilities: tuple[str, ...] = ()
         self.expires_at: int | None = None
         self.transport = ""

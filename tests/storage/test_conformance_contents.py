@@ -249,6 +249,23 @@ async def test_events_that_happen_once_are_known_by_user_and_id_whether_evaluate
     assert await store.log(0, 0, 9) == [once(ANN, 1, "a"), event(BOB, 2), once(ANN, 3, "tab/1 \ud800")]
 
 
+async def test_sends_that_happen_once_are_known_and_are_no_events_of_the_same_id(store: Store) -> None:
+    send = Entry("send", 2, ANN, message=Message("m1", "question", "Well?"), once=True)
+    again = Entry("send", 2, BOB, message=Message("m1", "question", "Well?"))
+    await store.commit([Commit(0, 0, 3, [once(ANN, 1, "e1"), send, again])])
+    assert await store.known([(ANN, send.once_id), (ANN, "m1"), (BOB, send.once_id), (ANN, "e1")]) == {
+        (ANN, send.once_id), (ANN, "e1"),
+    }  # fmt: skip
+    assert again.once_id == ""
+    assert await store.log(0, 1, 9) == [send, again]
+
+
+async def test_many_ids_are_asked_for_at_once(store: Store) -> None:
+    names = [f"e{number}" for number in range(250)]
+    await store.commit([Commit(0, 0, 125, [once(ANN, 1, name) for name in names[::2]])])
+    assert await store.known([(ANN, name) for name in names]) == {(ANN, name) for name in names[::2]}
+
+
 async def test_what_a_commit_that_conflicts_would_have_logged_is_not_known(store: Store) -> None:
     with pytest.raises(Conflict):
         await store.commit([Commit(0, 7, 1, [once(ANN, 1, "a")])])

@@ -126,6 +126,16 @@ async def test_chat_without_a_token_is_nobodys_and_gets_nothing_of_others(guarde
     assert [frame["message"] for frame in reply["messages"]] == ["Secret"]
 
 
+async def test_a_client_s_name_alone_is_nobody_s_address_where_tokens_are_checked(guarded: Guarded) -> None:
+    order = {"to": {"client": "phone"}, "type": "question", "text": "Whose?"}
+    status, error = await guarded.ask("POST", "/messages", guarded.keys["messages"], order)
+    assert (status, error["code"]) == (400, "bad_frame")
+    assert 'expected "user" beside "client"' in error["message"]
+    order["to"] = {"user": "ann", "client": "phone"}
+    status, sent = await guarded.ask("POST", "/messages", guarded.keys["messages"], order)
+    assert (status, sent["clients"]) == (202, ["ann"])
+
+
 async def test_a_session_is_its_users_alone(guarded: Guarded) -> None:
     _, welcome = await guarded.ask("POST", "/hello", token("ann"), HELLO)
     assert welcome["user"] == "ann"
