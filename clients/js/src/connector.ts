@@ -140,6 +140,7 @@ export class Connector {
   /** The connection there was is lost. */
   lost(now: number, ending: Ending): void {
     if (this.phase !== "up") return;
+    this.phase = "waiting";
     const wasStable = now - this.upAt >= STABLE_MS;
     if (wasStable) this.failures = this.ghosts = 0;
     this.ending = ending;
@@ -215,6 +216,7 @@ export class Connector {
     this.deadline = undefined;
     this.ending = ending;
     if (this.isEnd(now, ending)) {
+      this.phase = "waiting"; // nothing is left to be let go of
       this.halt(now, offlineFor(ending));
       return;
     }
@@ -285,6 +287,7 @@ export class Connector {
     }
     // The session may be at that end now, so nothing can be relied on at this one.
     this.commands.push({ kind: "drop" });
+    this.phase = "waiting";
     this.firstRung = this.rung;
     this.ending = ending;
     if (this.isEnd(now, ending)) this.halt(now, offlineFor(ending));

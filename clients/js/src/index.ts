@@ -17,3 +17,4 @@ export type {
 export type { Hint, Platform, WebSocketClass, WebSocketLike } from "./platform.js";
 export type { ChatDelta, ChatFailure, Delivery } from "./session.js";
 export type { KeyValueStorage } from "./storage.js";
+export { claimTab, type LocksLike, type Tab } from "./tab.js";

@@ -21,6 +21,8 @@ export interface Queued {
   readonly id: string;
   readonly frame: ClientEvent;
   readonly text: string;
+  /** Whose it is, as far as that was known when it was told. */
+  readonly user: string | undefined;
   sentAs: number;
   /** Whether it ever was, as far as can be known. */
   wasSent: boolean;
@@ -71,7 +73,7 @@ export class EventQueue {
   }
 
   /** Take an event in: those that it cost a place, oldest first. Itself among them: it was not taken. */
-  add(id: string, frame: ClientEvent): string[] {
+  add(id: string, frame: ClientEvent, user?: string): string[] {
     const text = JSON.stringify(frame);
     const dropped: string[] = [];
     while (this.entries.size >= this.eventsMax || this.characters + text.length > this.charactersMax) {
@@ -80,12 +82,12 @@ export class EventQueue {
       this.remove(oldest.id);
       dropped.push(oldest.id);
     }
-    const entry: Queued = { place: this.tail, id, frame, text, sentAs: 0, wasSent: false, sentAt: 0 };
+    const entry: Queued = { place: this.tail, id, frame, text, user, sentAs: 0, wasSent: false, sentAt: 0 };
     this.tail += 1;
     this.entries.set(id, entry);
     this.characters += text.length;
     // The event first: a bound without it would be a gap, which is passed over; it without the bound would be lost.
-    this.shelf.write(`e${entry.place}`, { id, frame });
+    this.shelf.write(`e${entry.place}`, { id, frame, user });
     this.writeBounds();
     return dropped;
   }
@@ -140,7 +142,8 @@ export class EventQueue {
       if (typeof id !== "string" || typeof frame?.["type"] !== "string" || this.entries.size >= this.eventsMax) continue;
       const event = frame as unknown as ClientEvent;
       const text = JSON.stringify(event);
-      this.entries.set(id, { place, id, frame: event, text, sentAs: 0, wasSent: true, sentAt: 0 });
+      const user = typeof kept?.["user"] === "string" ? kept["user"] : undefined;
+      this.entries.set(id, { place, id, frame: event, text, user, sentAs: 0, wasSent: true, sentAt: 0 });
       this.characters += text.length;
     }
   }

@@ -27,6 +27,7 @@ type Fields = Readonly<Record<string, unknown>>;
 const NEEDS: ReadonlyMap<string, (frame: Fields) => boolean> = new Map(Object.entries<(frame: Fields) => boolean>({
   welcome: (frame) =>
     isString(frame["session"]) &&
+    isString(frame["user"]) &&
     isNumber(frame["serverTime"]) &&
     isNumber(frame["heartbeat"]) &&
     frame["heartbeat"] > 0 &&

@@ -29,7 +29,7 @@ export type Delivery =
   | { readonly status: "acknowledged" }
   /** It never will be taken; `error` says why. */
   | { readonly status: "refused"; readonly error: Pick<ErrorFrame, "code" | "message"> }
-  /** The queue was full, and others were worth more. */
+  /** The queue was full and others were worth more; or it was another user's, or nobody is to know of it any more. */
   | { readonly status: "dropped" }
   /** The client was stopped before; where there is storage it is sent the next time. */
   | { readonly status: "kept" };
@@ -80,6 +80,8 @@ export class Session {
   readonly queue: EventQueue;
   frameBytesMax = FRAME_BYTES_MAX;
 
+  /** Who the server says the user is. */
+  private user: string | undefined;
   private isWelcome = false;
   private owesReceived = false;
   private pausedUntil = 0;
@@ -99,6 +101,7 @@ export class Session {
   ) {
     this.queue = new EventQueue(shelf, limits.eventsMax, limits.charactersMax);
     this.inbox = new Inbox(shelf);
+    this.user = who.user;
   }
 
   // What the application does.
@@ -113,7 +116,7 @@ export class Session {
       const message = `expected an event of at most ${this.frameBytesMax} bytes, got ${size}`;
       return { id, effects: [settled(id, { status: "refused", error: { code: "too_big", message } })] };
     }
-    return { id, effects: this.queue.add(id, named).map((gone) => settled(gone, { status: "dropped" })) };
+    return { id, effects: this.queue.add(id, named, this.user).map((gone) => settled(gone, { status: "dropped" })) };
   }
 
   /** The application is done with a message that it was handed. */
@@ -233,7 +236,10 @@ export class Session {
     this.queue.unsendAll();
     this.inbox.begin(welcome.session, welcome.resumed);
     this.inbox.save();
-    return [{ kind: "welcome", welcome }];
+    this.user = welcome.user;
+    // Somebody else may have signed in on this device: what another did is not told in their name.
+    const others = [...this.queue.values()].filter(({ user }) => user !== undefined && user !== welcome.user);
+    return [{ kind: "welcome", welcome }, ...others.map((entry) => this.settle(entry.id, { status: "dropped" }))];
   }
 
   private receiveNumbered(frame: ServerFrame, seq: number, serverNow: number): Effect[] {
