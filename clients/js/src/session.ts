@@ -147,7 +147,6 @@ export class Session {
   lost(): void {
     this.isWelcome = false;
     this.owesReceived = false;
-    this.inbox.renumber();
     this.queue.unsendAll();
     this.partial.clear();
   }
@@ -233,7 +232,6 @@ export class Session {
     if (typeof bytes === "number" && bytes > 0) this.frameBytesMax = bytes;
     this.isWelcome = true;
     this.pausedUntil = 0;
-    this.queue.unsendAll();
     this.inbox.begin(welcome.session, welcome.resumed);
     this.inbox.save();
     this.user = welcome.user;
