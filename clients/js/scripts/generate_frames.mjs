@@ -15,11 +15,30 @@ const RENAMED = new Map([["Error", "ErrorFrame"]]);
 
 // What says nothing that a type could say.
 const PASSED_OVER = new Set([
-  "title", "description", "examples", "pattern", "not", "minLength", "maxLength", "minimum", "maximum",
-  "exclusiveMinimum", "maxItems", "maxProperties", "propertyNames",
+  "title",
+  "description",
+  "examples",
+  "pattern",
+  "not",
+  "minLength",
+  "maxLength",
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "maxItems",
+  "maxProperties",
+  "propertyNames",
 ]);
 const UNDERSTOOD = new Set([
-  "$ref", "anyOf", "const", "enum", "type", "properties", "required", "additionalProperties", "items",
+  "$ref",
+  "anyOf",
+  "const",
+  "enum",
+  "type",
+  "properties",
+  "required",
+  "additionalProperties",
+  "items",
 ]);
 
 /** @param {string} schemaText @returns {string} */
@@ -55,7 +74,8 @@ function type(schema, indent, where) {
   if (schema.anyOf && schema.type !== "object") {
     return schema.anyOf.map((one) => type(one, indent, where)).join(" | ");
   }
-  if (Array.isArray(schema.type)) return schema.type.map((one) => type({ ...schema, type: one }, indent, where)).join(" | ");
+  if (Array.isArray(schema.type))
+    return schema.type.map((one) => type({ ...schema, type: one }, indent, where)).join(" | ");
   switch (schema.type) {
     case "string":
     case "boolean":

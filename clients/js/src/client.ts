@@ -1,18 +1,28 @@
 /** What an application has in hand: one device of one user, connected to a proactive server. */
 
-import type { ConnectionState, Transport } from "./connector.js";
-import { TRANSPORTS } from "./connector.js";
+import { TRANSPORTS, type ConnectionState, type Transport } from "./states.js";
 import { Driver } from "./driver.js";
+import type { ChatDelta, ChatFailure, Delivery, Effect } from "./effects.js";
 import { Emitter } from "./emitter.js";
 import type {
-  Activity, BackendMessage, ChatMessage, ChatResponse, ClientEvent, CodeSuggestion, Outcome, OtherMessage,
-  Preferences, PreferencesChange, ServerMessage, Withdrawn,
+  Activity,
+  BackendMessage,
+  ChatMessage,
+  ChatResponse,
+  ClientEvent,
+  CodeSuggestion,
+  Outcome,
+  OtherMessage,
+  Preferences,
+  PreferencesChange,
+  ServerMessage,
+  Withdrawn,
 } from "./frames.js";
 import type { Handed } from "./inbox.js";
 import type { OpenLink } from "./link.js";
 import { openLink, possible } from "./open_link.js";
 import { platformWith, type Platform } from "./platform.js";
-import { Session, type ChatDelta, type ChatFailure, type Delivery, type Effect, type Introduction } from "./session.js";
+import { Session, type Introduction } from "./session.js";
 import { Shelf, type KeyValueStorage } from "./storage.js";
 
 /** How to connect. At least one of the two addresses is needed. */
@@ -93,7 +103,10 @@ export class ProactiveClient {
   constructor(options: ClientOptions) {
     const { clientId, user, timezone, traits, capabilities, webSocketUrl, httpUrl, token } = options;
     const given = { user, timezone, traits, capabilities };
-    const who: Introduction = { clientId, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
+    const who: Introduction = {
+      clientId,
+      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    };
     this.platform = platformWith(options.platform ?? {});
     this.emitter = new Emitter((name, cause) => {
       // A listener of problems that fails has nobody left to tell.
@@ -266,21 +279,29 @@ export class ProactiveClient {
 }
 
 /** Whether it is a question, a suggestion or a notification. */
-export function isBackendMessage(message: ServerMessage | ChatResponse): message is BackendMessage & { readonly id: string } {
+export function isBackendMessage(
+  message: ServerMessage | ChatResponse,
+): message is BackendMessage & { readonly id: string } {
   return message.type === "backend_message";
 }
 
 /** Whether it asks for an answer. */
-export function isQuestion(message: ServerMessage | ChatResponse): message is (BackendMessage | OtherMessage) & { readonly id: string; readonly questionId: string } {
+export function isQuestion(
+  message: ServerMessage | ChatResponse,
+): message is (BackendMessage | OtherMessage) & { readonly id: string; readonly questionId: string } {
   return typeof message["questionId"] === "string";
 }
 
 /** Whether it offers a piece of code. */
-export function isCodeSuggestion(message: ServerMessage | ChatResponse): message is CodeSuggestion & { readonly id: string } {
+export function isCodeSuggestion(
+  message: ServerMessage | ChatResponse,
+): message is CodeSuggestion & { readonly id: string } {
   return message.type === "code_suggestion";
 }
 
 /** Whether it is an answer in the chat. */
-export function isChatResponse(message: ServerMessage | ChatResponse): message is ChatResponse & { readonly id: string } {
+export function isChatResponse(
+  message: ServerMessage | ChatResponse,
+): message is ChatResponse & { readonly id: string } {
   return message.type === "chat_response";
 }

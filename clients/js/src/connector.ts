@@ -7,10 +7,7 @@
 
 import { fullJitter } from "./backoff.js";
 import { isFinal, type Ending } from "./closing.js";
-
-/** The ways to a server, best first. */
-export const TRANSPORTS = ["websocket", "sse", "poll"] as const;
-export type Transport = (typeof TRANSPORTS)[number];
+import { offlineFor, type ConnectionState, type Transport } from "./states.js";
 
 /** For a connection to be had: TCP, TLS, `hello` and `welcome`. */
 export const ATTEMPT_MS = 10_000;
@@ -26,20 +23,11 @@ const ONLINE_SPREAD_MS = 1000;
 /** Within so long after a try was given up, whoever replaces us may well be that try. */
 const GHOST_MS = 15_000;
 const GHOSTS_MAX = 3;
+/** Who polls is not told that it was replaced: its session is gone, so often in a row, and none of them lasted. */
+const GONE_MAX = 3;
+const GONE_WITHIN_MS = 120_000;
 /** Times that a fresh token is fetched before the server's word is taken for it. */
 const UNAUTHORIZED_MAX = 2;
-
-/** How the client is connected, and why not. */
-export type ConnectionState =
-  | { readonly state: "connected"; readonly transport: "websocket" }
-  /** Over HTTP: all works, some of it later. `ending`: why there is no WebSocket. */
-  | { readonly state: "fallback"; readonly transport: "sse" | "poll"; readonly ending?: Ending }
-  /** Trying. `retryAt`: when the next try comes (epoch milliseconds), undefined for one that is under way. */
-  | { readonly state: "reconnecting"; readonly reason: "starting" | "lost"; readonly ending?: Ending; readonly retryAt?: number }
-  /** Not connected. It comes back by itself only from `no_network`. */
-  | { readonly state: "offline"; readonly reason: OfflineReason; readonly ending?: Ending };
-
-export type OfflineReason = "not_started" | "disconnected" | "no_network" | "replaced" | "unauthorized" | "erased" | "forbidden" | "refused";
 
 export type Command =
   /** Try this way. `isUpgrade`: beside the connection there is. */
@@ -78,6 +66,7 @@ export class Connector {
   private isHelloSaid = false; // on the try that is under way
   private unauthorized = 0;
   private ghosts = 0;
+  private gone = 0; // sessions in a row that were over before their time
   private abandonedAt = Number.NEGATIVE_INFINITY;
   private isOffLine = false;
   private isStarting = true;
@@ -93,7 +82,14 @@ export class Connector {
   start(now: number): void {
     if (this.phase !== "idle") return;
     this.isStarting = true;
-    this.firstRung = this.failures = this.shaky = this.unauthorized = this.ghosts = this.upgradeFailures = 0;
+    this.firstRung =
+      this.failures =
+      this.shaky =
+      this.unauthorized =
+      this.ghosts =
+      this.gone =
+      this.upgradeFailures =
+        0;
     this.ending = undefined;
     this.abandonedAt = now; // of the page before this one, a request may still be on its way
     this.begin(now);
@@ -145,6 +141,7 @@ export class Connector {
     if (wasStable) this.failures = this.ghosts = 0;
     this.ending = ending;
     this.upgradeAt = undefined;
+    this.gone = ending.why === "no_session" && now - this.upAt < GONE_WITHIN_MS ? this.gone + 1 : 0;
     // What replaces it while another try has said hello, is that try.
     const isOwnDoing = ending.why === "replaced" && this.upgradeRung !== undefined && this.isHelloSaid;
     const isEnd = !isOwnDoing && this.isEnd(now, ending);
@@ -232,7 +229,8 @@ export class Connector {
 
   /** The way to try at once after this one. None where the server has said to wait, or would say the same there. */
   private nextRung(ending: Ending): number | undefined {
-    if (ending.retryAfterMs !== undefined || ending.why === "unauthorized" || ending.why === "no_token") return undefined;
+    if (ending.retryAfterMs !== undefined || ending.why === "unauthorized" || ending.why === "no_token")
+      return undefined;
     if (ending.isUnreachable === true && this.transport(this.rung) !== "websocket") return undefined;
     return this.rung + 1 < this.options.transports.length ? this.rung + 1 : undefined;
   }
@@ -304,7 +302,7 @@ export class Connector {
       this.ghosts += 1;
       return false;
     }
-    return isFinal(ending.why);
+    return isFinal(ending.why) || this.gone > GONE_MAX;
   }
 
   private halt(now: number, state: ConnectionState): void {
@@ -359,10 +357,4 @@ export class Connector {
   private tell(state: ConnectionState): void {
     this.commands.push({ kind: "state", state });
   }
-}
-
-function offlineFor(ending: Ending): ConnectionState {
-  const { why } = ending;
-  const isReason = why === "replaced" || why === "unauthorized" || why === "erased" || why === "forbidden";
-  return { state: "offline", reason: isReason ? why : "refused", ending };
 }

@@ -6,11 +6,13 @@
  */
 
 import { endingOfError, type Ending } from "./closing.js";
-import { Connector, type Command, type ConnectionState, type Transport } from "./connector.js";
+import { Connector, type Command } from "./connector.js";
+import type { ConnectionState, Transport } from "./states.js";
+import type { Effect } from "./effects.js";
 import type { ServerFrame, Welcome } from "./frames.js";
 import type { Addresses, Link, LinkEvents, OpenLink } from "./link.js";
 import type { Hint, Platform } from "./platform.js";
-import type { Effect, Session } from "./session.js";
+import type { Session } from "./session.js";
 import { Watchdog } from "./watchdog.js";
 
 /** How long a link that was left may still say something. */
@@ -79,7 +81,11 @@ export class Driver {
 
   /** There may be something to send. */
   pump(): void {
-    for (let command = this.connector.commands.shift(); command !== undefined; command = this.connector.commands.shift()) {
+    for (
+      let command = this.connector.commands.shift();
+      command !== undefined;
+      command = this.connector.commands.shift()
+    ) {
       this.obey(command);
     }
     const { session } = this.options;
@@ -241,7 +247,9 @@ export class Driver {
 
   private setTimer(): void {
     this.cancelTimer();
-    const moments = [this.connector.wakeAt, this.watchdog.wakeAt, this.options.session.wakeAt].filter((at) => at !== undefined);
+    const moments = [this.connector.wakeAt, this.watchdog.wakeAt, this.options.session.wakeAt].filter(
+      (at) => at !== undefined,
+    );
     if (moments.length === 0) return;
     // A timer may be a little early by the other clock; then it is set once more.
     const ms = Math.max(0, Math.ceil(Math.min(...moments) - this.now()));

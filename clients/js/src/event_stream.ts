@@ -25,7 +25,8 @@ export class EventStreamParser {
     const lines = (this.rest + text.slice(from)).split(/\r\n|\r|\n/);
     this.rest = lines.pop() ?? "";
     for (const line of lines) this.line(line, events);
-    if (this.rest.length + this.size > EVENT_MAX) throw new RangeError(`an event has more than ${EVENT_MAX} characters`);
+    if (this.rest.length + this.size > EVENT_MAX)
+      throw new RangeError(`an event has more than ${EVENT_MAX} characters`);
     return events;
   }
 

@@ -16,6 +16,8 @@ const REQUEST_MS = 15_000;
 export interface Reply {
   readonly status: number;
   readonly body: unknown;
+  /** Milliseconds of the header `Retry-After`, which may be that of something in between. */
+  readonly retryAfterMs: number | undefined;
 }
 
 /** A request that has no reply. */
@@ -49,10 +51,10 @@ export abstract class HttpLink implements Link {
 
   hello(frame: Hello): void {
     void this.run(async () => {
-      const { status, body } = await this.request("POST", "/hello", frame);
-      const welcome = toFrame(body);
-      if (status !== 200 || !isWelcome(welcome)) {
-        this.end(endingOfReply(status, body));
+      const reply = await this.request("POST", "/hello", frame);
+      const welcome = toFrame(reply.body);
+      if (reply.status !== 200 || !isWelcome(welcome)) {
+        this.end(endingOfReply(reply));
         return;
       }
       this.session = welcome.session;
@@ -111,7 +113,7 @@ export abstract class HttpLink implements Link {
     try {
       const response = await this.open(method, path, value, aborter);
       const text = await response.text();
-      return { status: response.status, body: parsed(text) };
+      return { status: response.status, body: parsed(text), retryAfterMs: retryAfterOf(response) };
     } catch (cause) {
       throw cause instanceof Unreachable ? cause : new Unreachable(`${method} ${path.split("?")[0]}: ${String(cause)}`);
     } finally {
@@ -129,7 +131,13 @@ export abstract class HttpLink implements Link {
     if (value !== undefined) headers["Content-Type"] = "application/json";
     const body = value === undefined ? {} : { body: JSON.stringify(value) };
     try {
-      return await this.fetch(this.baseUrl + path, { method, headers, signal: aborter.signal, cache: "no-store", ...body });
+      return await this.fetch(this.baseUrl + path, {
+        method,
+        headers,
+        signal: aborter.signal,
+        cache: "no-store",
+        ...body,
+      });
     } catch (cause) {
       throw new Unreachable(`${method} ${path.split("?")[0]}: ${String(cause)}`);
     }
@@ -156,7 +164,8 @@ export abstract class HttpLink implements Link {
   }
 
   private async post(frames: readonly ClientFrame[]): Promise<void> {
-    const { status, body } = await this.request("POST", this.path("/events"), frames);
+    const reply = await this.request("POST", this.path("/events"), frames);
+    const { status, body } = reply;
     if (status === 202) {
       this.batchMax = BATCH_MAX;
       const replies = asRecord(body)?.["frames"];
@@ -166,7 +175,7 @@ export abstract class HttpLink implements Link {
     }
     const error = toFrame(body);
     if (!isError(error)) {
-      this.end({ why: "broken", code: status, detail: `POST /events: ${status}` });
+      this.end(endingOfReply(reply));
     } else if (error.retryAfter !== undefined) {
       this.tellOfEach(frames, error);
     } else if (status !== 400 && status !== 413) {
@@ -190,10 +199,21 @@ export abstract class HttpLink implements Link {
 }
 
 /** A reply that is not the one that was asked for. */
-export function endingOfReply(status: number, body: unknown): Ending {
+export function endingOfReply({ status, body, retryAfterMs }: Reply): Ending {
   const error = toFrame(body);
   if (isError(error)) return endingOfError(error, status);
-  return { why: "broken", code: status, detail: `expected a reply of the protocol, got status ${status}` };
+  const ending: Ending = {
+    why: "broken",
+    code: status,
+    detail: `expected a reply of the protocol, got status ${status}`,
+  };
+  return retryAfterMs === undefined ? ending : { ...ending, retryAfterMs };
+}
+
+/** Only seconds are read: a date would need a clock that is right. */
+export function retryAfterOf(response: Response): number | undefined {
+  const text = response.headers.get("Retry-After");
+  return text !== null && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
 }
 
 function isWelcome(frame: ServerFrame | undefined): frame is Welcome {

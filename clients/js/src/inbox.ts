@@ -144,7 +144,12 @@ export class Inbox {
       for (const id of seen.slice(-SEEN_MAX)) if (typeof id === "string") this.fates.set(id, "handled");
     }
     const received = kept?.["received"];
-    if (typeof kept?.["session"] === "string" && typeof received === "number" && Number.isSafeInteger(received) && received >= 0) {
+    if (
+      typeof kept?.["session"] === "string" &&
+      typeof received === "number" &&
+      Number.isSafeInteger(received) &&
+      received >= 0
+    ) {
       this.session = kept["session"];
       this.received = received;
     }

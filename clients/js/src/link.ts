@@ -1,7 +1,7 @@
 /** What a way to the server can do, and what it tells. The ways themselves are in files of their own. */
 
 import type { Ending } from "./closing.js";
-import type { Transport } from "./connector.js";
+import type { Transport } from "./states.js";
 import type { ClientFrame, Hello, ServerFrame } from "./frames.js";
 import type { Platform } from "./platform.js";
 import type { Pulse } from "./watchdog.js";

@@ -1,6 +1,6 @@
 /** The three ways to a server, by name. */
 
-import type { Transport } from "./connector.js";
+import type { Transport } from "./states.js";
 import type { Addresses, Link, LinkEvents, OpenLink } from "./link.js";
 import type { Platform } from "./platform.js";
 import { PollLink } from "./poll.js";
@@ -18,7 +18,8 @@ export function possible(transports: readonly Transport[], addresses: Addresses,
 
 export const openLink: OpenLink = (transport, addresses, token, platform, events): Link => {
   if (transport === "websocket") {
-    if (addresses.webSocketUrl === undefined || platform.WebSocket === undefined) throw new Error("there is no WebSocket");
+    if (addresses.webSocketUrl === undefined || platform.WebSocket === undefined)
+      throw new Error("there is no WebSocket");
     return openWebSocket(addresses.webSocketUrl, platform.WebSocket, events);
   }
   return openHttp(transport === "sse" ? SseLink : PollLink, addresses, token, platform, events);

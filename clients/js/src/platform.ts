@@ -49,7 +49,8 @@ function defaultPlatform(): Platform {
       return () => clearTimeout(timer);
     },
     random: () => Math.random(),
-    uniqueId: () => Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    uniqueId: () =>
+      Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(16).padStart(2, "0")).join(""),
     fetch: typeof fetch === "function" ? (input, init) => fetch(input, init) : undefined,
     WebSocket: typeof WebSocket === "function" ? WebSocket : undefined,
     storage: pageStorage(),
@@ -69,6 +70,8 @@ function pageStorage(): KeyValueStorage | undefined {
 
 function listenToPage(tell: (hint: Hint) => void): () => void {
   if (typeof window !== "object" || typeof document !== "object") return () => undefined;
+  // Where nothing is known it is false only if there is none for sure.
+  tell(navigator.onLine ? "online" : "offline");
   const online = (): void => tell("online");
   const offline = (): void => tell("offline");
   const visibility = (): void => {

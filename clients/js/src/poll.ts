@@ -46,10 +46,10 @@ export class PollLink extends HttpLink {
 
   private async poll(): Promise<void> {
     const askedAt = this.platform.now();
-    const { status, body } = await this.request("GET", this.path("/poll", `&after=${this.received}`), undefined, POLL_MS);
-    const frames = asRecord(body)?.["frames"];
-    if (status !== 200 || !Array.isArray(frames)) {
-      this.end(endingOfReply(status, body));
+    const reply = await this.request("GET", this.path("/poll", `&after=${this.received}`), undefined, POLL_MS);
+    const frames = asRecord(reply.body)?.["frames"];
+    if (reply.status !== 200 || !Array.isArray(frames)) {
+      this.end(endingOfReply(reply));
       return;
     }
     this.events.heard();

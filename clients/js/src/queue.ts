@@ -139,7 +139,8 @@ export class EventQueue {
       const kept = asRecord(this.shelf.read(`e${place}`));
       const frame = asRecord(kept?.["frame"]);
       const id = kept?.["id"];
-      if (typeof id !== "string" || typeof frame?.["type"] !== "string" || this.entries.size >= this.eventsMax) continue;
+      if (typeof id !== "string" || typeof frame?.["type"] !== "string" || this.entries.size >= this.eventsMax)
+        continue;
       const event = frame as unknown as ClientEvent;
       const text = JSON.stringify(event);
       const user = typeof kept?.["user"] === "string" ? kept["user"] : undefined;

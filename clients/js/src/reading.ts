@@ -24,22 +24,26 @@ export function toFrame(value: unknown): ServerFrame | undefined {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const NEEDS: ReadonlyMap<string, (frame: Fields) => boolean> = new Map(Object.entries<(frame: Fields) => boolean>({
-  welcome: (frame) =>
-    isString(frame["session"]) &&
-    isString(frame["user"]) &&
-    isNumber(frame["serverTime"]) &&
-    isNumber(frame["heartbeat"]) &&
-    frame["heartbeat"] > 0 &&
-    typeof frame["resumed"] === "boolean" &&
-    asRecord(frame["limits"]) !== undefined,
-  ack: (frame) => Array.isArray(frame["ids"]),
-  withdrawn: (frame) => isString(frame["id"]),
-  preferences: (frame) => isString(frame["level"]) && Array.isArray(frame["muted"]),
-  error: (frame) =>
-    isString(frame["code"]) && isString(frame["message"]) && isAbsentOr(frame["retryAfter"], (after) => isNumber(after) && after >= 0),
-  chat_response_delta: (frame) => isString(frame["delta"]),
-}));
+const NEEDS: ReadonlyMap<string, (frame: Fields) => boolean> = new Map(
+  Object.entries<(frame: Fields) => boolean>({
+    welcome: (frame) =>
+      isString(frame["session"]) &&
+      isString(frame["user"]) &&
+      isNumber(frame["serverTime"]) &&
+      isNumber(frame["heartbeat"]) &&
+      frame["heartbeat"] > 0 &&
+      typeof frame["resumed"] === "boolean" &&
+      asRecord(frame["limits"]) !== undefined,
+    ack: (frame) => Array.isArray(frame["ids"]),
+    withdrawn: (frame) => isString(frame["id"]),
+    preferences: (frame) => isString(frame["level"]) && Array.isArray(frame["muted"]),
+    error: (frame) =>
+      isString(frame["code"]) &&
+      isString(frame["message"]) &&
+      isAbsentOr(frame["retryAfter"], (after) => isNumber(after) && after >= 0),
+    chat_response_delta: (frame) => isString(frame["delta"]),
+  }),
+);
 
 function isAbsentOr(value: unknown, is: (value: unknown) => boolean): boolean {
   return value === undefined || is(value);

@@ -6,9 +6,20 @@
  */
 
 import type {
-  Ack, ChatResponseDelta, ClientEvent, ClientFrame, ErrorFrame, Hello, Preferences, ServerFrame, ServerPing, ServerPong,
-  Welcome, Withdrawn,
+  Ack,
+  ChatResponseDelta,
+  ClientEvent,
+  ClientFrame,
+  ErrorFrame,
+  Hello,
+  Preferences,
+  ServerFrame,
+  ServerPing,
+  ServerPong,
+  Welcome,
+  Withdrawn,
 } from "./frames.js";
+import type { Delivery, Effect } from "./effects.js";
 import { Inbox, type Handed } from "./inbox.js";
 import { EventQueue, type Queued } from "./queue.js";
 import type { Shelf } from "./storage.js";
@@ -22,49 +33,6 @@ const PARTIAL_MAX = 64;
 /** Milliseconds between an outcome and a ping whose pong says that it has been taken in. */
 const OUTCOME_SETTLES_MS = 1000;
 const RETRY_MIN_MS = 100;
-
-/** What became of an event. */
-export type Delivery =
-  /** It is on the server's disk (of an outcome, which nobody acknowledges: the server has taken it). */
-  | { readonly status: "acknowledged" }
-  /** It never will be taken; `error` says why. */
-  | { readonly status: "refused"; readonly error: Pick<ErrorFrame, "code" | "message"> }
-  /** The queue was full and others were worth more; or it was another user's, or nobody is to know of it any more. */
-  | { readonly status: "dropped" }
-  /** The client was stopped before; where there is storage it is sent the next time. */
-  | { readonly status: "kept" };
-
-/** A piece of an answer; `text` is all that has come so far. */
-export interface ChatDelta {
-  readonly to: string;
-  readonly delta: string;
-  readonly text: string;
-}
-
-/** A chat message that was taken in and could not be answered. */
-export interface ChatFailure {
-  readonly to: string;
-  readonly code: "responder_failed" | "too_many_chats";
-  /** Of `responder_failed`, for the user to read. */
-  readonly message: string;
-}
-
-/** What the caller has to do. */
-export type Effect =
-  | { readonly kind: "welcome"; readonly welcome: Welcome }
-  /** Give it to the application and call `handled` when that is done. Nothing else is handed out until then. */
-  | { readonly kind: "hand"; readonly message: Handed }
-  | { readonly kind: "withdrawn"; readonly frame: Withdrawn }
-  | { readonly kind: "preferences"; readonly frame: Preferences }
-  | { readonly kind: "delta"; readonly delta: ChatDelta }
-  | { readonly kind: "chat failed"; readonly failure: ChatFailure }
-  | { readonly kind: "settled"; readonly id: string; readonly delivery: Delivery }
-  /** The `hello` was not taken. */
-  | { readonly kind: "hello refused"; readonly error: ErrorFrame }
-  /** Give the connection up and come back: what was said on it cannot be relied on. */
-  | { readonly kind: "unusable"; readonly why: "gap" | "full" | "unauthorized" | "no_session" }
-  /** An error about nothing in particular. */
-  | { readonly kind: "problem"; readonly error: ErrorFrame };
 
 /** What `hello` says of the client. */
 export interface Introduction {
@@ -173,7 +141,9 @@ export class Session {
   /** A request with these frames was answered: of outcomes, which nobody acknowledges, that says as much. */
   taken(frames: readonly ClientFrame[]): Effect[] {
     const told = new Set<unknown>(frames);
-    const done = [...this.queue.values()].filter((entry) => entry.sentAs > 0 && told.has(entry.frame) && isOutcome(entry));
+    const done = [...this.queue.values()].filter(
+      (entry) => entry.sentAs > 0 && told.has(entry.frame) && isOutcome(entry),
+    );
     return done.map((entry) => this.settle(entry.id, { status: "acknowledged" }));
   }
 
@@ -305,7 +275,9 @@ export class Session {
   }
 
   private ponged(): Effect[] {
-    const before = this.outcomesBefore(this.pingSentAs).filter((entry) => entry.sentAt + OUTCOME_SETTLES_MS <= this.pingSentAt);
+    const before = this.outcomesBefore(this.pingSentAs).filter(
+      (entry) => entry.sentAt + OUTCOME_SETTLES_MS <= this.pingSentAt,
+    );
     return before.map((entry) => this.settle(entry.id, { status: "acknowledged" }));
   }
 
@@ -359,7 +331,14 @@ function isOutcome(entry: Queued): boolean {
 /** Frames with a meaning of their own; all others are for the application to show. */
 type ControlFrame = Welcome | Ack | Withdrawn | Preferences | ErrorFrame | ChatResponseDelta | ServerPing | ServerPong;
 const CONTROL: ReadonlySet<string> = new Set<ControlFrame["type"]>([
-  "welcome", "ack", "withdrawn", "preferences", "error", "chat_response_delta", "ping", "pong",
+  "welcome",
+  "ack",
+  "withdrawn",
+  "preferences",
+  "error",
+  "chat_response_delta",
+  "ping",
+  "pong",
 ]);
 
 function isControl(frame: ServerFrame): frame is ControlFrame {

@@ -3,7 +3,7 @@
 import { endingOfClose } from "./closing.js";
 import { EventStreamParser, type StreamEvent } from "./event_stream.js";
 import type { Welcome } from "./frames.js";
-import { endingOfReply, HttpLink } from "./http.js";
+import { endingOfReply, HttpLink, retryAfterOf } from "./http.js";
 import { readFrame } from "./reading.js";
 import { asRecord } from "./storage.js";
 
@@ -11,9 +11,15 @@ export class SseLink extends HttpLink {
   readonly pulse = "speaks";
 
   protected async listen(welcome: Welcome): Promise<void> {
-    const response = await this.open("GET", this.path("/stream", `&after=${this.received}`), undefined, new AbortController());
+    const response = await this.open(
+      "GET",
+      this.path("/stream", `&after=${this.received}`),
+      undefined,
+      new AbortController(),
+    );
     if (response.status !== 200 || response.body === null) {
-      this.end(endingOfReply(response.status, await response.json().catch(() => undefined)));
+      const body: unknown = await response.json().catch(() => undefined);
+      this.end(endingOfReply({ status: response.status, body, retryAfterMs: retryAfterOf(response) }));
       return;
     }
     const reader = response.body.getReader();

@@ -14,7 +14,11 @@ const PLACES_MAX = 50;
 
 /** The part of the Web Locks API that is used. */
 export interface LocksLike {
-  request(name: string, options: { readonly ifAvailable: true }, use: (lock: unknown) => Promise<void> | undefined): Promise<unknown>;
+  request(
+    name: string,
+    options: { readonly ifAvailable: true },
+    use: (lock: unknown) => Promise<void> | undefined,
+  ): Promise<unknown>;
 }
 
 /** What to give to `ProactiveClient` among its options. */
@@ -33,7 +37,12 @@ export async function claimTab(
   given: { readonly locks?: LocksLike | undefined; readonly platform?: Partial<Platform> } = {},
 ): Promise<Tab> {
   const { storage, uniqueId } = platformWith(given.platform ?? {});
-  const locks = "locks" in given ? given.locks : typeof navigator === "object" ? (navigator.locks as LocksLike | undefined) : undefined;
+  const locks =
+    "locks" in given
+      ? given.locks
+      : typeof navigator === "object"
+        ? (navigator.locks as LocksLike | undefined)
+        : undefined;
   const device = storage === undefined || locks === undefined ? undefined : deviceIn(storage, app, uniqueId);
   if (storage !== undefined && locks !== undefined && device !== undefined) {
     for (let place = 0; place < PLACES_MAX; place++) {

@@ -43,13 +43,17 @@ export class Watchdog {
   /** Who has heard nothing for two heartbeats takes the connection for lost; after one it is asked for a sign. */
   check(now: number): "ping" | "lost" | undefined {
     if (now >= this.lostAt) return "lost";
-    if (this.pulse !== "pings" || this.pingedAt !== undefined || now < this.heardAt + this.heartbeatMs) return undefined;
+    if (this.pulse !== "pings" || this.pingedAt !== undefined || now < this.heardAt + this.heartbeatMs)
+      return undefined;
     this.pingedAt = now;
     return "ping";
   }
 
   get wakeAt(): number | undefined {
-    const pingAt = this.pulse === "pings" && this.pingedAt === undefined ? this.heardAt + this.heartbeatMs : Number.POSITIVE_INFINITY;
+    const pingAt =
+      this.pulse === "pings" && this.pingedAt === undefined
+        ? this.heardAt + this.heartbeatMs
+        : Number.POSITIVE_INFINITY;
     const moment = Math.min(pingAt, this.lostAt);
     return Number.isFinite(moment) ? moment : undefined;
   }

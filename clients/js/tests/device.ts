@@ -1,6 +1,14 @@
 /** A client in virtual time, and what its user has seen. */
 
-import { ProactiveClient, type ClientOptions, type ConnectionState, type Delivery, type Hint, type Message, type Problem } from "../src/index.js";
+import {
+  ProactiveClient,
+  type ClientOptions,
+  type ConnectionState,
+  type Delivery,
+  type Hint,
+  type Message,
+  type Problem,
+} from "../src/index.js";
 import type { FakeServer } from "./fake_server.js";
 import { MemoryStorage, type VirtualTime } from "./virtual_time.js";
 

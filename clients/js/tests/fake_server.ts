@@ -5,7 +5,7 @@
 
 import type { Ending } from "../src/closing.js";
 import { endingOfClose } from "../src/closing.js";
-import type { Transport } from "../src/connector.js";
+import type { Transport } from "../src/states.js";
 import type { ClientFrame, ErrorFrame, Hello, ServerFrame } from "../src/frames.js";
 import type { Link, LinkEvents } from "../src/link.js";
 import type { VirtualTime } from "./virtual_time.js";
@@ -180,7 +180,12 @@ export class FakeServer {
     for (const owed of session.owed) owed.seq = 0;
     session.line = line;
     line.down({
-      type: "welcome", session: session.name, user: "ann", serverTime: this.time.now / 1000, heartbeat: this.heartbeat, resumed,
+      type: "welcome",
+      session: session.name,
+      user: "ann",
+      serverTime: this.time.now / 1000,
+      heartbeat: this.heartbeat,
+      resumed,
       limits: { frameBytes: 65536 },
     });
     this.flush(session);
@@ -230,7 +235,12 @@ export class FakeServer {
       session.seq += 1;
       owed.seq = session.seq;
       session.line.down({
-        type: "backend_message", messageType: "suggestion", message: owed.id, timestamp: 0, id: owed.id, seq: owed.seq,
+        type: "backend_message",
+        messageType: "suggestion",
+        message: owed.id,
+        timestamp: 0,
+        id: owed.id,
+        seq: owed.seq,
         ...this.extra.get(owed.id),
       });
     }

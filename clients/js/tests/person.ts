@@ -2,7 +2,18 @@
 
 import WebSocket from "ws";
 
-import { ProactiveClient, type ClientOptions, type ConnectionState, type Delivery, type Hint, type Message, type Preferences, type Told, type Transport, type Withdrawn } from "../src/index.js";
+import {
+  ProactiveClient,
+  type ClientOptions,
+  type ConnectionState,
+  type Delivery,
+  type Hint,
+  type Message,
+  type Preferences,
+  type Told,
+  type Transport,
+  type Withdrawn,
+} from "../src/index.js";
 import { MemoryStorage } from "./virtual_time.js";
 
 export class Person {
@@ -72,7 +83,10 @@ export class Person {
     await this.until(() => {
       const now = this.client.state;
       if (now.state === "offline") throw new Error(`expected a connection, got ${JSON.stringify(now)}`);
-      return (now.state === "connected" || now.state === "fallback") && (transport === undefined || now.transport === transport);
+      return (
+        (now.state === "connected" || now.state === "fallback") &&
+        (transport === undefined || now.transport === transport)
+      );
     });
     return this;
   }

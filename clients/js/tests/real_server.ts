@@ -72,7 +72,10 @@ export class Door {
       return;
     }
     const server = connect(this.target, "127.0.0.1");
-    for (const [from, to] of [[client, server], [server, client]] as const) {
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
       this.sockets.add(from);
       from.pipe(to);
       from.on("error", () => undefined);
@@ -123,11 +126,15 @@ export class RealServer {
 
   /** Start the process; it listens when this resolves. */
   async run(): Promise<void> {
-    const child = spawn(PYTHON, ["-c", "from engine.cli.main import main; main()", "serve", "--config", "config.yaml"], {
-      cwd: this.folder,
-      env: { ...ENVIRONMENT, ...this.environment },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      PYTHON,
+      ["-c", "from engine.cli.main import main; main()", "serve", "--config", "config.yaml"],
+      {
+        cwd: this.folder,
+        env: { ...ENVIRONMENT, ...this.environment },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.process = child;
     let errors = "";
     child.stderr.on("data", (piece: Buffer) => {
@@ -165,7 +172,10 @@ export class RealServer {
   async request(method: string, path: string, value?: unknown, token?: string): Promise<Record<string, unknown>> {
     const response = await fetch(`http://127.0.0.1:${this.httpDoor.target}${path}`, {
       method,
-      headers: { "Content-Type": "application/json", ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }) },
+      headers: {
+        "Content-Type": "application/json",
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+      },
       ...(value === undefined ? {} : { body: JSON.stringify(value) }),
     });
     const body = (await response.json()) as Record<string, unknown>;
@@ -181,8 +191,11 @@ export class RealServer {
   /** What happened to the user, oldest first. */
   async events(user: string, type: string): Promise<Record<string, unknown>[]> {
     const events: Record<string, unknown>[] = [];
-    for (let before = ""; ; ) {
-      const page = await this.request("GET", `/users/${user}/timeline?limit=500${before && `&before=${encodeURIComponent(before)}`}`);
+    for (let before = ""; ;) {
+      const page = await this.request(
+        "GET",
+        `/users/${user}/timeline?limit=500${before && `&before=${encodeURIComponent(before)}`}`,
+      );
       for (const item of page["items"] as Record<string, unknown>[]) {
         if (item["kind"] === "event" && item["type"] === type) events.unshift(item);
       }

@@ -36,7 +36,11 @@ export class VirtualTime {
   private next(until: number): Timer | undefined {
     let first: Timer | undefined;
     for (const timer of this.timers) {
-      if (timer.at <= until && (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order))) first = timer;
+      if (
+        timer.at <= until &&
+        (first === undefined || timer.at < first.at || (timer.at === first.at && timer.order < first.order))
+      )
+        first = timer;
     }
     this.timers = this.timers.filter((timer) => timer !== first);
     return first;

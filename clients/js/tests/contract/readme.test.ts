@@ -13,8 +13,11 @@ import { RealServer } from "../real_server.js";
 // From build/tests/contract/ of the package; within it, `@proactive/client` is what has been built.
 const PACKAGE = new URL("../../../", import.meta.url);
 const FOLDER = new URL("build/readme/", PACKAGE);
-const PROGRAMS = [...readFileSync(new URL("README.md", PACKAGE), "utf8").matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, text]) => text ?? "");
-const YOURS = "declare function show(text: unknown): { onAnswer?: (answer: string) => void };\ndeclare function hide(id: string): void;\n";
+const PROGRAMS = [...readFileSync(new URL("README.md", PACKAGE), "utf8").matchAll(/^```ts\n([^]*?)^```$/gm)].map(
+  ([, text]) => text ?? "",
+);
+const YOURS =
+  "declare function show(text: unknown): { onAnswer?: (answer: string) => void };\ndeclare function hide(id: string): void;\n";
 
 test("the programs of the README are right, as strict as can be", () => {
   mkdirSync(FOLDER, { recursive: true });
@@ -25,11 +28,19 @@ test("the programs of the README are right, as strict as can be", () => {
   });
   assert.equal(names.length, 2);
   const program = ts.createProgram(names, {
-    strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, noPropertyAccessFromIndexSignature: true,
-    target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    types: ["node"], noEmit: true,
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    noPropertyAccessFromIndexSignature: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: ["node"],
+    noEmit: true,
   });
-  const faults = ts.getPreEmitDiagnostics(program).map((fault) => ts.flattenDiagnosticMessageText(fault.messageText, "\n"));
+  const faults = ts
+    .getPreEmitDiagnostics(program)
+    .map((fault) => ts.flattenDiagnosticMessageText(fault.messageText, "\n"));
   assert.deepEqual(faults, []);
 });
 
@@ -37,7 +48,9 @@ test("the program for Node tells its event, and ends", async () => {
   const server = await RealServer.start();
   try {
     const { webSocketUrl, httpUrl } = server.addresses;
-    const text = (PROGRAMS[1] ?? "").replace("ws://127.0.0.1:7778", webSocketUrl).replace("http://127.0.0.1:7777", httpUrl);
+    const text = (PROGRAMS[1] ?? "")
+      .replace("ws://127.0.0.1:7778", webSocketUrl)
+      .replace("http://127.0.0.1:7777", httpUrl);
     mkdirSync(FOLDER, { recursive: true });
     const name = new URL("program.mjs", FOLDER);
     writeFileSync(name, text);

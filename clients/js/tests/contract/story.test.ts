@@ -134,7 +134,10 @@ describe("a server without tokens", () => {
     old.ahead += STABLE_MS;
     const young = await new Person({ ...server.addresses, user: "leo" }).connected("websocket");
     await old.until(() => old.client.state.state === "offline");
-    assert.deepEqual({ ...old.client.state, ending: undefined }, { state: "offline", reason: "replaced", ending: undefined });
+    assert.deepEqual(
+      { ...old.client.state, ending: undefined },
+      { state: "offline", reason: "replaced", ending: undefined },
+    );
     assert.equal(young.client.state.state, "connected");
     young.client.leave();
   });
@@ -193,7 +196,13 @@ describe("a server with tokens", () => {
         return Promise.resolve(token("pia", fetched === 1 ? 1 : 3600));
       };
       const { webSocketUrl, httpUrl } = server.addresses;
-      const pia = new Person({ clientId: transport, webSocketUrl, httpUrl, transports: [transport], token: fetchToken });
+      const pia = new Person({
+        clientId: transport,
+        webSocketUrl,
+        httpUrl,
+        transports: [transport],
+        token: fetchToken,
+      });
       await pia.connected(transport);
       const told = [];
       while (fetched < 2) {
@@ -226,6 +235,9 @@ describe("a server with tokens", () => {
     const rex = new Person({ ...server.addresses, token: token("rex", -60) });
     rex.client.connect();
     await rex.until(() => rex.client.state.state === "offline" && rex.states.length > 0);
-    assert.deepEqual(rex.states.map(({ state }) => state), ["reconnecting", "offline"]);
+    assert.deepEqual(
+      rex.states.map(({ state }) => state),
+      ["reconnecting", "offline"],
+    );
   });
 });

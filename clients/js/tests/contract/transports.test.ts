@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { TRANSPORTS, type Transport } from "../../src/connector.js";
+import { TRANSPORTS, type Transport } from "../../src/states.js";
 import { Person, statuses } from "../person.js";
 import { RealServer } from "../real_server.js";
 
@@ -23,7 +23,10 @@ for (const transport of TRANSPORTS) {
       const told = Array.from({ length: 300 }, (_, n) => ann.client.send({ type: "step.done", n }));
       assert.deepEqual(new Set(await statuses(told)), new Set(["acknowledged"]));
       const happened = await server.events("ann", "step.done");
-      assert.deepEqual(happened.map((event) => (event["data"] as { n: number }).n), Array.from({ length: 300 }, (_, n) => n));
+      assert.deepEqual(
+        happened.map((event) => (event["data"] as { n: number }).n),
+        Array.from({ length: 300 }, (_, n) => n),
+      );
       ann.client.leave();
     });
 
@@ -31,7 +34,10 @@ for (const transport of TRANSPORTS) {
       const bob = await person("bob").connected(transport);
       for (let n = 0; n < 20; n++) await server.say("bob", `m${n}`);
       await bob.until(() => bob.shown.length === 20);
-      assert.deepEqual(bob.texts, Array.from({ length: 20 }, (_, n) => `m${n}`));
+      assert.deepEqual(
+        bob.texts,
+        Array.from({ length: 20 }, (_, n) => `m${n}`),
+      );
       // An event behind the last `received` (or, of who polls, the next request) shows that the server has it.
       while ((await server.waiting("bob")).length > 0) await statuses([bob.client.send({ type: "looked" })]);
       bob.client.leave();
@@ -79,9 +85,19 @@ for (const transport of TRANSPORTS) {
         eve.client.send({ type: "fine.too" }),
         eve.client.send({ type: "large", text: "x".repeat(70_000) }),
       ];
-      assert.deepEqual(await statuses(told), ["acknowledged", "refused", "acknowledged", "refused", "acknowledged", "refused"]);
+      assert.deepEqual(await statuses(told), [
+        "acknowledged",
+        "refused",
+        "acknowledged",
+        "refused",
+        "acknowledged",
+        "refused",
+      ]);
       const seen = await server.events("eve", "message.seen");
-      assert.deepEqual(seen.map((event) => (event["data"] as { message_id: string }).message_id), [message.id]);
+      assert.deepEqual(
+        seen.map((event) => (event["data"] as { message_id: string }).message_id),
+        [message.id],
+      );
       eve.client.leave();
     });
 
@@ -101,7 +117,10 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(fay.texts, ["before", "after"]);
       const happened = await server.events("fay", "did");
       const numbers = happened.map((event) => (event["data"] as { n: number }).n);
-      assert.deepEqual([...numbers].sort((a, b) => a - b), Array.from({ length: 150 }, (_, n) => n));
+      assert.deepEqual(
+        [...numbers].sort((a, b) => a - b),
+        Array.from({ length: 150 }, (_, n) => n),
+      );
       fay.client.leave();
     });
   });

@@ -76,9 +76,13 @@ test("a listener that throws is told of, and costs nobody a message", async () =
 test("a message that is withdrawn or expires before its turn is not shown", async () => {
   const { time, server, device } = await world();
   let release: () => void = () => undefined;
-  device.client.on("message", () => new Promise<void>((resolve) => {
-    release = resolve;
-  }));
+  device.client.on(
+    "message",
+    () =>
+      new Promise<void>((resolve) => {
+        release = resolve;
+      }),
+  );
   server.say("m1");
   server.say("m2");
   server.say("m3", { expiresAt: 30 });
@@ -101,13 +105,20 @@ test("messages wait for the first listener", async () => {
   device.client.disconnect();
   const { ProactiveClient } = await import("../../src/index.js");
   const client = new ProactiveClient({
-    clientId: "phone", webSocketUrl: "ws://server.invalid", storage: null,
-    platform: { now: () => time.now, wallNow: () => time.now, setTimer: (call, ms) => time.after(ms, call), WebSocket: class {
-      readonly readyState = 3;
-      send(): void {}
-      close(): void {}
-      addEventListener(): void {}
-    } },
+    clientId: "phone",
+    webSocketUrl: "ws://server.invalid",
+    storage: null,
+    platform: {
+      now: () => time.now,
+      wallNow: () => time.now,
+      setTimer: (call, ms) => time.after(ms, call),
+      WebSocket: class {
+        readonly readyState = 3;
+        send(): void {}
+        close(): void {}
+        addEventListener(): void {}
+      },
+    },
     openLink: (transport, _addresses, _token, _platform, events) => server.connect(transport, events),
   });
   client.connect();

@@ -5,10 +5,16 @@ import { test } from "node:test";
 
 import { BASE_MS, CAP_MS, fullJitter } from "../../src/backoff.js";
 import type { Ending, Why } from "../../src/closing.js";
-import { ATTEMPT_MS, Connector, STABLE_MS, TRANSPORTS, type Command, type Transport } from "../../src/connector.js";
+import { ATTEMPT_MS, Connector, STABLE_MS, type Command } from "../../src/connector.js";
+import { TRANSPORTS, type Transport } from "../../src/states.js";
 
 const broken: Ending = { why: "broken", code: 1006, detail: "" };
-const ending = (why: Why, retryAfterMs?: number): Ending => ({ why, code: 0, detail: "", ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+const ending = (why: Why, retryAfterMs?: number): Ending => ({
+  why,
+  code: 0,
+  detail: "",
+  ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+});
 
 /** What it wants, in a word each. */
 function words(connector: Connector): string[] {
@@ -156,9 +162,10 @@ test("a refused token is fetched anew twice", () => {
     connector.failed(time, ending("unauthorized"));
     connector.tick(connector.wakeAt ?? 0);
   }
-  assert.deepEqual(words(connector).filter((word) => !word.startsWith("reconnecting")), [
-    "open websocket", "open websocket", "open websocket", "offline unauthorized",
-  ]);
+  assert.deepEqual(
+    words(connector).filter((word) => !word.startsWith("reconnecting")),
+    ["open websocket", "open websocket", "open websocket", "offline unauthorized"],
+  );
 });
 
 test("from a fallback it tries to get back, further and further apart, and leaves what there is alone", () => {

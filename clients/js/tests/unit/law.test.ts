@@ -12,7 +12,9 @@ const LINES_MAX = 400;
 
 function sources(folder: string): [string, string][] {
   const names = readdirSync(new URL(folder, PACKAGE), { recursive: true }).map(String);
-  return names.filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => [folder + name, readFileSync(new URL(folder + name, PACKAGE), "utf8")]);
+  return names
+    .filter((name) => /\.(ts|mjs)$/.test(name))
+    .map((name) => [folder + name, readFileSync(new URL(folder + name, PACKAGE), "utf8")]);
 }
 
 test("src/frames.ts is what the protocol's JSON Schema says", () => {
@@ -41,10 +43,28 @@ test("the library imports its own files and nothing else", () => {
 });
 
 test("the core knows no clock, no timer, no chance and no socket", () => {
-  const core = ["session", "queue", "inbox", "connector", "watchdog", "backoff", "closing", "reading", "event_stream"];
+  const core = [
+    "session",
+    "effects",
+    "states",
+    "queue",
+    "inbox",
+    "connector",
+    "watchdog",
+    "backoff",
+    "closing",
+    "reading",
+    "event_stream",
+  ];
   for (const name of core) {
     const code = readFileSync(new URL(`src/${name}.ts`, PACKAGE), "utf8").replace(/\/\*[^]*?\*\/|\/\/.*/g, "");
-    assert.equal(code.match(/Date\.|performance\.|Math\.random|crypto|setTimeout|setInterval|new WebSocket|\bfetch\(|window|document/)?.[0], undefined, name);
+    assert.equal(
+      code.match(
+        /Date\.|performance\.|Math\.random|crypto|setTimeout|setInterval|new WebSocket|\bfetch\(|window|document/,
+      )?.[0],
+      undefined,
+      name,
+    );
   }
 });
 

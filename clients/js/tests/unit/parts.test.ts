@@ -9,7 +9,8 @@ import { readFrame, toFrame } from "../../src/reading.js";
 import { PROBE_MS, Watchdog } from "../../src/watchdog.js";
 
 describe("server-sent events", () => {
-  const STREAM = 'retry: 1000\n\n: \n\nid: 1\ndata: {"a":1}\n\nevent: close\r\ndata: one\r\ndata:  two\r\n\r\ndata\rdata: x\r\rdata: never ended\n';
+  const STREAM =
+    'retry: 1000\n\n: \n\nid: 1\ndata: {"a":1}\n\nevent: close\r\ndata: one\r\ndata:  two\r\n\r\ndata\rdata: x\r\rdata: never ended\n';
   const EVENTS = [
     { type: "message", data: '{"a":1}' },
     { type: "close", data: "one\n two" },
@@ -119,16 +120,32 @@ describe("the watchdog", () => {
 
 describe("frames", () => {
   const NONSENSE = [
-    "", "{", "null", "[]", '"x"', "{}", '{"type":7}', '{"type":"ack"}', '{"type":"ack","ids":"e1"}', '{"type":"welcome"}',
-    '{"type":"error","code":"x"}', '{"type":"error","code":"x","message":"y","retryAfter":-1}', '{"type":"withdrawn"}',
-    '{"type":"backend_message","seq":"1"}', '{"type":"backend_message","seq":0}', '{"type":"x","seq":1.5}',
-    '{"type":"x","expiresAt":"soon"}', '{"type":"chat_response_delta"}', '{"type":"preferences","level":"more"}',
+    "",
+    "{",
+    "null",
+    "[]",
+    '"x"',
+    "{}",
+    '{"type":7}',
+    '{"type":"ack"}',
+    '{"type":"ack","ids":"e1"}',
+    '{"type":"welcome"}',
+    '{"type":"error","code":"x"}',
+    '{"type":"error","code":"x","message":"y","retryAfter":-1}',
+    '{"type":"withdrawn"}',
+    '{"type":"backend_message","seq":"1"}',
+    '{"type":"backend_message","seq":0}',
+    '{"type":"x","seq":1.5}',
+    '{"type":"x","expiresAt":"soon"}',
+    '{"type":"chat_response_delta"}',
+    '{"type":"preferences","level":"more"}',
   ];
   for (const text of NONSENSE) {
     test(`${text || "nothing"} is none`, () => assert.equal(readFrame(text), undefined));
   }
 
   test("of types that nobody knows pass, whatever they are called", () => {
-    for (const type of ["constructor", "__proto__", "toString", "weather"]) assert.deepEqual(toFrame({ type, id: "m" }), { type, id: "m" });
+    for (const type of ["constructor", "__proto__", "toString", "weather"])
+      assert.deepEqual(toFrame({ type, id: "m" }), { type, id: "m" });
   });
 });

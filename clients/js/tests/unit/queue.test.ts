@@ -11,7 +11,12 @@ const did = (n: number): { type: string; n: number } => ({ type: "did", n });
 const said = (message: string): { type: "chat_message"; message: string } => ({ type: "chat_message", message });
 const idsOf = (queue: EventQueue): string[] => [...queue.values()].map(({ id }) => id);
 
-function queueOf(storage: MemoryStorage | undefined, eventsMax = 3, charactersMax = 1000, troubles: string[] = []): EventQueue {
+function queueOf(
+  storage: MemoryStorage | undefined,
+  eventsMax = 3,
+  charactersMax = 1000,
+  troubles: string[] = [],
+): EventQueue {
   return new EventQueue(new Shelf(storage, "q:", (what) => troubles.push(what)), eventsMax, charactersMax);
 }
 
@@ -22,7 +27,11 @@ test("a full queue gives up its oldest activity, and never what the user said", 
   assert.deepEqual(queue.add("e", said("there")), ["c"]);
   assert.deepEqual(idsOf(queue), ["a", "d", "e"]);
   assert.deepEqual(queue.add("f", said("you")), ["d"]);
-  assert.deepEqual(queue.add("g", said("too much")), ["g"], "nothing but what the user said: the newcomer is not taken");
+  assert.deepEqual(
+    queue.add("g", said("too much")),
+    ["g"],
+    "nothing but what the user said: the newcomer is not taken",
+  );
   assert.deepEqual(idsOf(queue), ["a", "e", "f"]);
 });
 
@@ -43,7 +52,13 @@ test("what waits is there again after a restart, in its order, without what was 
   queue.remove("c");
   const again = queueOf(storage, 10);
   assert.deepEqual(idsOf(again), ["b", "d"]);
-  assert.deepEqual([...again.values()].map(({ user, frame }) => [user, frame]), [["ann", did(1)], ["ann", did(1)]]);
+  assert.deepEqual(
+    [...again.values()].map(({ user, frame }) => [user, frame]),
+    [
+      ["ann", did(1)],
+      ["ann", did(1)],
+    ],
+  );
   again.add("e", did(2));
   assert.deepEqual(idsOf(queueOf(storage, 10)), ["b", "d", "e"]);
 });

@@ -17,7 +17,12 @@ function welcome(resumed = false): Welcome {
 }
 
 const message = (id: string, seq: number): ServerFrame => ({
-  type: "backend_message", messageType: "suggestion", message: "", timestamp: 0, id, seq,
+  type: "backend_message",
+  messageType: "suggestion",
+  message: "",
+  timestamp: 0,
+  id,
+  seq,
 });
 
 const kinds = (effects: readonly { kind: string }[]): string[] => effects.map(({ kind }) => kind);
@@ -49,7 +54,10 @@ test("what needs no number is heard from a connection that was left: acknowledge
   session.hello();
   assert.deepEqual(kinds(session.receive({ type: "ack", ids: [id] }, 0, 0, true)), ["settled"]);
   assert.deepEqual(kinds(session.receive({ type: "withdrawn", id: "m1", reason: "muted" }, 0, 0, true)), ["withdrawn"]);
-  assert.deepEqual(kinds(session.receive({ type: "preferences", level: "less", muted: [], snoozedUntil: null }, 0, 0, true)), ["preferences"]);
+  assert.deepEqual(
+    kinds(session.receive({ type: "preferences", level: "less", muted: [], snoozedUntil: null }, 0, 0, true)),
+    ["preferences"],
+  );
   assert.deepEqual(kinds(session.receive({ type: "error", code: "internal", message: "" }, 0, 0, true)), []);
   assert.deepEqual(kinds(session.receive(welcome(), 0, 0, true)), []);
 });
@@ -87,7 +95,10 @@ test("a pause holds back events, not what was received", () => {
   session.handled("m1", 0);
   assert.equal(session.wakeAt, 3000);
   assert.deepEqual(session.framesToSend(2999), [{ type: "received", seq: 1 }]);
-  assert.deepEqual(session.framesToSend(3000).map((frame) => frame["id"]), [id]);
+  assert.deepEqual(
+    session.framesToSend(3000).map((frame) => frame["id"]),
+    [id],
+  );
 });
 
 test("after a restart what has been handled is known, and what was in hand comes again", () => {
@@ -104,7 +115,14 @@ test("after a restart what has been handled is known, and what was in hand comes
 });
 
 test("an inbox whose remembrance is damaged begins anew", () => {
-  for (const nonsense of ["", "7", "{}", '{"session":7,"received":1}', '{"session":"s1","received":-1}', '{"session":"s1","received":1,"seen":[7,null]}']) {
+  for (const nonsense of [
+    "",
+    "7",
+    "{}",
+    '{"session":7,"received":1}',
+    '{"session":"s1","received":-1}',
+    '{"session":"s1","received":1,"seen":[7,null]}',
+  ]) {
     const storage = new MemoryStorage();
     storage.setItem("s:inbox", nonsense);
     assert.doesNotThrow(() => sessionOf(storage).hello(), nonsense);

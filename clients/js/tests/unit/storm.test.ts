@@ -53,8 +53,16 @@ test(`no schedule of ${SEEDS} loses or doubles an event, or shows a message twic
     const where = `seed ${seed}`;
     assert.equal(device.client.state.state, "connected", `${where}: ${JSON.stringify(device.states.slice(-3))}`);
     assert.equal(device.client.pending, 0, `${where}: events wait`);
-    assert.deepEqual(device.told.filter((id) => server.happened.get(id) !== 1), [], `${where}: events lost or doubled`);
-    assert.deepEqual(device.told.filter((id) => device.deliveries.get(id)?.status !== "acknowledged"), [], where);
+    assert.deepEqual(
+      device.told.filter((id) => server.happened.get(id) !== 1),
+      [],
+      `${where}: events lost or doubled`,
+    );
+    assert.deepEqual(
+      device.told.filter((id) => device.deliveries.get(id)?.status !== "acknowledged"),
+      [],
+      where,
+    );
     assert.deepEqual(device.shown, [...new Set(device.shown)], `${where}: shown twice`);
     assert.deepEqual([...device.shown].sort(), [...server.sent].sort(), `${where}: not shown`);
     assert.equal(server.isOwed, false, `${where}: the server does not know what was received`);

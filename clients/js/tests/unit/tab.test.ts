@@ -10,7 +10,11 @@ import { MemoryStorage } from "../virtual_time.js";
 class Locks implements LocksLike {
   readonly held = new Set<string>();
 
-  async request(name: string, _options: { readonly ifAvailable: true }, use: (lock: unknown) => Promise<void> | undefined): Promise<unknown> {
+  async request(
+    name: string,
+    _options: { readonly ifAvailable: true },
+    use: (lock: unknown) => Promise<void> | undefined,
+  ): Promise<unknown> {
     if (this.held.has(name)) return use(null);
     this.held.add(name);
     return use({ name });
@@ -41,7 +45,10 @@ test("without locks, or without a storage, a tab is a client for this visit that
   const tabs = [
     await claimTab("shop", { locks: undefined, platform: { storage, uniqueId } }),
     await claimTab("shop", { locks: new Locks(), platform: { storage: undefined, uniqueId } }),
-    await claimTab("shop", { locks: { request: () => Promise.reject(new Error("SecurityError")) }, platform: { storage, uniqueId } }),
+    await claimTab("shop", {
+      locks: { request: () => Promise.reject(new Error("SecurityError")) },
+      platform: { storage, uniqueId },
+    }),
   ];
   assert.deepEqual(new Set(tabs.map((tab) => tab.storage)), new Set([null]));
   assert.equal(new Set(tabs.map((tab) => tab.clientId)).size, 3);
