@@ -140,9 +140,14 @@ export class ProactiveClient {
     return this.latest;
   }
 
-  /** Events that no server has acknowledged yet. */
+  /** How many events no server has acknowledged yet. */
   get pending(): number {
     return this.session.queue.size;
+  }
+
+  /** These events, oldest first, also those of an earlier start: what to mark as waiting. */
+  get queued(): readonly { readonly id: string; readonly event: ClientEvent }[] {
+    return [...this.session.queue.values()].map(({ id, frame }) => ({ id, event: frame }));
   }
 
   /** Epoch milliseconds by the server's clock, against which `expiresAt` counts. */

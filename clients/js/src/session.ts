@@ -33,6 +33,9 @@ const PARTIAL_MAX = 64;
 /** Milliseconds between an outcome and a ping whose pong says that it has been taken in. */
 const OUTCOME_SETTLES_MS = 1000;
 const RETRY_MIN_MS = 100;
+/** What the protocol's `Moment` takes for epoch milliseconds. */
+const AT_MIN_MS = 100_000_000_001;
+const AT_MAX_MS = 221_845_391_999_999;
 
 /** What `hello` says of the client. */
 export interface Introduction {
@@ -78,7 +81,9 @@ export class Session {
   tell(frame: ClientEvent, atMs: number): { readonly id: string; readonly effects: Effect[] } {
     this.said += 1;
     const id = `${this.idPrefix}-${this.said.toString(36)}`;
-    const named: ClientEvent = frame.type === "outcome" ? { at: atMs, ...frame } : { at: atMs, ...frame, id };
+    // A clock that is out of the protocol's bounds says nothing, and must not cost the event.
+    const stamp = atMs >= AT_MIN_MS && atMs <= AT_MAX_MS ? { at: atMs } : {};
+    const named: ClientEvent = frame.type === "outcome" ? { ...stamp, ...frame } : { ...stamp, ...frame, id };
     const size = new TextEncoder().encode(JSON.stringify(named)).length;
     if (size > this.frameBytesMax) {
       const message = `expected an event of at most ${this.frameBytesMax} bytes, got ${size}`;

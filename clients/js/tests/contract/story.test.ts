@@ -93,6 +93,14 @@ describe("a server without tokens", () => {
     await first.until(() => first.client.state.state === "reconnecting");
     first.client.disconnect();
     assert.deepEqual(await statuses(told), ["kept", "kept"]);
+    const waiting = new Person({ ...server.addresses, user: "jon" }, storage).client.queued;
+    assert.deepEqual(
+      waiting.map(({ id, event }) => [id, event.type]),
+      [
+        [told[0]?.id, "did"],
+        [told[1]?.id, "chat_message"],
+      ],
+    );
     server.webSocketDoor.open();
     server.httpDoor.open();
     const second = await new Person({ ...server.addresses, user: "jon" }, storage).connected("websocket");

@@ -123,6 +123,7 @@ test("messages wait for the first listener", async () => {
   });
   client.connect();
   await time.pass(1000);
+  server.say("m0", { expiresAt: 30 });
   server.say("m1");
   server.say("m2", { expiresAt: 30 });
   await time.pass(60_000);

@@ -128,3 +128,24 @@ test("an inbox whose remembrance is damaged begins anew", () => {
     assert.doesNotThrow(() => sessionOf(storage).hello(), nonsense);
   }
 });
+
+test("an event has the time at which it happened, unless the clock cannot be meant", () => {
+  const ats = [1_774_605_900_000, 0, 100_000_000_001, 221_845_391_999_999, 221_845_392_000_000, Number.NaN].map(
+    (at) => {
+      const session = sessionOf();
+      session.tell({ type: "did" }, at);
+      return [...session.queue.values()][0]?.frame["at"];
+    },
+  );
+  assert.deepEqual(ats, [1_774_605_900_000, undefined, 100_000_000_001, 221_845_391_999_999, undefined, undefined]);
+});
+
+test("an inbox of which nothing is taken has an end: what does not fit is not counted as received", () => {
+  const session = sessionOf();
+  session.hello();
+  session.receive(welcome(), 0, 0);
+  for (let seq = 1; seq <= 1001; seq++) session.receive(message(`m${seq}`, seq), 0, 0);
+  assert.deepEqual(session.receive(message("m1002", 1002), 0, 0), [{ kind: "unusable", why: "full" }]);
+  for (let seq = 1; seq <= 1001; seq++) session.handled(`m${seq}`, 0);
+  assert.deepEqual(session.framesToSend(0), [{ type: "received", seq: 1001 }]);
+});
