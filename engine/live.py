@@ -302,7 +302,8 @@ class Live:
         seconds = (min(moments) - self._clock()) / SECOND if moments else WAIT_SECONDS_MAX
         if seconds > 0 and not self._inbox and not self._intake.stopping:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake_up.wait(), min(seconds, WAIT_SECONDS_MAX))
+                async with asyncio.timeout(min(seconds, WAIT_SECONDS_MAX)):
+                    await self._wake_up.wait()
 
     async def take_turn(self, now: int) -> None:
         """Take what waits, let time come to ``now`` (or to the last input taken, if more wait), commit, deliver.
