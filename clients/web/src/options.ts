@@ -18,7 +18,7 @@ export interface WidgetOptions {
   readonly app?: string;
   /** What stands at the top. */
   readonly title?: string;
-  /** Whether the panel is open from the start. */
+  /** Whether the panel is open from the start, where there is room beside it. */
   readonly open?: boolean;
   /** Whether the conversation is kept for the next page in this tab (`sessionStorage`); it is unless this is false. */
   readonly keep?: boolean;

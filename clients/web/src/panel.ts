@@ -92,16 +92,20 @@ export class Panel {
     return !this.window.hidden;
   }
 
-  /** `takesFocus`: somebody asked for it; a page that opens it by itself leaves the focus where it is. */
-  open(takesFocus = true): void {
-    if (this.isOpen) return;
+  /**
+   * `isAsked`: by somebody. A page that opens it by itself leaves the focus where it is, and does so only where there is
+   * room beside it.
+   */
+  open(isAsked = true): void {
+    const isNarrow = matchMedia(NARROW).matches;
+    if (this.isOpen || (!isAsked && isNarrow)) return;
     this.window.hidden = false;
     this.launcher.hidden = true;
     this.peek.hidden = true;
     this.corner.classList.add("open");
     this.list.scrollTop = this.list.scrollHeight;
     // On a phone a field with the focus would bring up the keyboard over half of the messages.
-    if (takesFocus) (matchMedia(NARROW).matches ? this.window : this.field).focus();
+    if (isAsked) (isNarrow ? this.window : this.field).focus();
     this.moves.toggled(true);
   }
 

@@ -51,7 +51,7 @@ export class Widget {
     const addresses = addressesOf(options, origin);
     this.conversation = new Conversation(
       options.keep === false ? undefined : keeper("sessionStorage"),
-      `proactive:${this.app}:said`,
+      `proactive:${this.app}:said:${options.user ?? ""}`,
     );
     this.panel = new Panel(root, options.title ?? TITLE, this.deeds(), this.moves(), this.wishes());
     for (const item of this.conversation.all()) {

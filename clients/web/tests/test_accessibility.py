@@ -49,6 +49,7 @@ def test_axe_finds_nothing(browser: Browser, backend: Backend, scheme: Any, widt
     widget = WidgetPage(context, backend)
     widget.page.evaluate(AXE)
     assert violations(widget) == []
+    widget.page.evaluate("Proactive.widget.open()")
     for kind in ("question", "suggestion", "notification"):
         backend.say(TEXT, kind, options=["Yes", "No"] if kind == "question" else [])
     backend.say("Where?", "question")
