@@ -19,9 +19,11 @@ TIMEOUT_S = 10.0
 def send(
     text: Annotated[str, typer.Argument(help="What to say.")],
     to: Annotated[
-        str | None, typer.Option(metavar="CLIENT|all", help="A client's id, or all for everybody; this or --user.")
+        str | None, typer.Option(metavar="CLIENT|all", help="A client's id, or all for everybody who is there.")
     ] = None,
-    user: Annotated[str | None, typer.Option(metavar="USER", help="A user, on all devices; this or --to.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="USER", help="A user, on all devices, or with --to on that one.")
+    ] = None,
     type: Annotated[str, typer.Option(help="question, suggestion, notification, or any other word.")] = "notification",
     option: Annotated[list[str] | None, typer.Option(help="A choice to offer; may be repeated.")] = None,
     key: Key = None,
@@ -32,7 +34,8 @@ def send(
     """Send a message to a client of a running server, or to all.
 
     --to CLIENT names one, and --user somebody who may have several devices: where clients bring tokens or say hello,
-    that is not the same. Who is not connected gets it on coming back. --to all is for everybody who is connected now,
+    that is not the same. A client chooses its name itself, so where tokens are checked --user has to say whose it is,
+    alone or with --to. Who is not connected gets it on coming back. --to all is for everybody who is connected now,
     or was there over HTTP within ten minutes. Where the server asks for keys, --key or --key-file has one with the
     scope messages; a file keeps it out of the list of processes.
 
@@ -45,12 +48,12 @@ def send(
             "--to all for everybody who is connected",
             param_hint="'--to'",
         )
-    if to is not None and user is not None:
-        raise typer.BadParameter("expected one of --to and --user, got both", param_hint="'--user'")
+    if to == "all" and user is not None:
+        raise typer.BadParameter("expected --to all or --user, got both", param_hint="'--user'")
     headers = headers_of("key", key, key_file)
     http = http or address_of_server("http", config, "--http")
     message = {
-        "to": {"user": user} if to is None else {"all": True} if to == "all" else {"client": to},
+        "to": _address(to, user),
         "type": type,
         "text": text,
         "options": option or [],
@@ -68,7 +71,13 @@ def send(
         raise _failed(no_server(http, str(error) or "no answer in time")) from None
     if status != 202:
         raise _failed(str(reply.get("message", f"the server answered {status}")))
-    typer.echo(_report(user if to is None else to, to == "all", reply))
+    typer.echo(_report(user or to, to == "all", reply))
+
+
+def _address(to: str | None, user: str | None) -> dict[str, Any]:
+    if to == "all":
+        return {"all": True}
+    return {name: value for name, value in (("user", user), ("client", to)) if value is not None}
 
 
 async def _post(url: str, message: dict[str, Any], headers: dict[str, str]) -> tuple[int, dict[str, Any]]:

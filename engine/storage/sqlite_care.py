@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.storage.sqlite_thread import told_of
 
 PAGES_AT_ONCE = 500  # that are given back in one transaction, so that a server waits for no more
 BUSY_TIMEOUT_MS = 10_000
+FOLDING_WAIT_S = 0.05  # between looks whether a server has folded in its write-ahead log
 
 
 def vacuum(path: Path, *, full: bool = False, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> tuple[int, int]:
@@ -41,9 +43,12 @@ def vacuum(path: Path, *, full: bool = False, busy_timeout_ms: int = BUSY_TIMEOU
             else:
                 while db.execute("PRAGMA freelist_count").fetchone()[0]:
                     db.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
-            busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise StoreError(f'"{path}" is being read by somebody: try again when that is done', "busy")
+            deadline = time.monotonic() + busy_timeout_ms / 1000
+            while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                # Readers are waited for by SQLite itself; a server that is folding in its own log is not.
+                if time.monotonic() >= deadline:
+                    raise StoreError(f'"{path}" is being read by somebody: try again when that is done', "busy")
+                time.sleep(FOLDING_WAIT_S)
     finally:
         db.close()
     return before, path.stat().st_size

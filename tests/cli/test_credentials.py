@@ -28,8 +28,13 @@ def test_a_client_is_whom_its_token_names(served: GuardedServer) -> None:
 
 def test_a_backend_sends_with_its_key_alone(served: GuardedServer, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(served.key + "\n")
-    words = ["send", "Hi", "--to", "ann", "--http", served.http_url]
-    assert served.run(*words, "--key-file", str(tmp_path / "key")).stdout == "ann is not connected; the message waits\n"
+    words = ["send", "Hi", "--user", "ann", "--http", served.http_url]
+    for whom in ([], ["--to", "laptop"]):
+        sent = served.run(*words, *whom, "--key-file", str(tmp_path / "key"))
+        assert sent.stdout == "ann is not connected; the message waits\n"
+    alone = served.run("send", "Hi", "--to", "ann", "--http", served.http_url, "--key-file", str(tmp_path / "key"))
+    assert (alone.returncode, alone.stdout) == (1, "")
+    assert 'expected "user" beside "client"' in alone.stderr
     for given in ([], ["--key", served.unknown_key], ["--key", GOOD]):
         done = served.run(*words, *given)
         assert (done.returncode, done.stdout) == (1, "")

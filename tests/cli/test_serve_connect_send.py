@@ -321,9 +321,9 @@ def test_send_without_a_receiver_says_how_to_reach_one_and_all(start: Start) -> 
     assert (
         "say to whom: --to CLIENT for one client, --user USER for all devices of a user, --to all for everybody" in told
     )
-    code, out, err = finish(start("send", "x", "--to", "ann", "--user", "ann"))
+    code, out, err = finish(start("send", "x", "--to", "all", "--user", "ann"))
     assert (code, out) == (2, "")
-    assert "expected one of --to and --user, got both" in err
+    assert "expected --to all or --user, got both" in err
 
 
 async def test_a_user_is_reached_on_a_device_that_has_another_name(start: Start, served: Served) -> None:
