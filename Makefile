@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-js browser check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-js test-web browser check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -28,6 +28,14 @@ test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json  ## Test t
 
 clients/js/node_modules/.package-lock.json: clients/js/package-lock.json
 	cd clients/js && npm ci
+	@touch $@
+
+test-web: $(VENV)/installed-dev browser clients/web/node_modules/.package-lock.json  ## Test the chat widget, also with axe; needs Node 20 or later.
+	cd clients/web && npm test
+	$(BIN)/python -m pytest clients/web/tests
+
+clients/web/node_modules/.package-lock.json: clients/web/package-lock.json
+	cd clients/web && npm ci
 	@touch $@
 
 check: $(VENV)/installed  ## Report every error of the rule files.
@@ -63,7 +71,7 @@ lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml a
 	scripts/lock.sh $(BIN)/python
 
 clean:  ## Remove the environment and all that tools have left; never a database.
-	rm -rf $(VENV) .venv-live .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules clients/js/node_modules clients/js/build clients/js/dist build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-live .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules clients/js/node_modules clients/js/build clients/js/dist clients/web/node_modules clients/web/dist build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: scripts/make_venv.sh

@@ -258,7 +258,9 @@ class Server:
             log.warning(
                 "! tokens and messages go over the net unencrypted, unless a proxy before this server encrypts them"
             )
-        http = http_door(settings, parts, self.health)
+        # The demo page is for whoever sits at this machine.
+        ws_url = (lambda: self.ws_url) if is_loopback(settings.host) else None
+        http = http_door(settings, parts, self.health, ws_url=ws_url)
         opened.push_async_callback(http.close)
         host, http_port, ws_port = settings.host, settings.http_port, settings.ws_port
         self._http_port = await listen(lambda: http.open(host, http_port, tls), host, http_port, "--http-port")

@@ -256,6 +256,7 @@ def http_door(
     parts: Parts,
     health: Callable[[], Awaitable[dict[str, Json]]],
     slowness: Slowness | None = None,
+    ws_url: Callable[[], str] | None = None,
 ) -> HttpDoor:
     async def ready() -> dict[str, Json]:
         return (await readiness_of(parts)).shown()
@@ -266,8 +267,8 @@ def http_door(
         origins=parts.origins,
         about=About(health, ready, parts.metrics.render),
         change_rules=lambda apply: change_rules(parts.reloader, apply=apply),
-        body_bytes_max=settings.limits.body_bytes,
-        frames_max=settings.limits.queue_frames,
+        limits=settings.limits,
+        ws_url=ws_url,
         slowness=slowness,
     )
 

@@ -9,6 +9,7 @@ import asyncio
 import re
 import secrets
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,6 +18,7 @@ from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestHandler
 
 from engine.observer import REQUEST_PARENT
+from engine.settings import Limits
 from engine.storage.base import Store
 from engine.transport.callers import Callers
 from engine.transport.http_replies import BODY_TIMEOUT_S, ErrorReply, Pages, explain
@@ -25,6 +27,7 @@ from engine.transport.polls import Polls
 from engine.transport.reception import Reception
 from engine.transport.routes_about import About, AboutRoutes
 from engine.transport.routes_backend import BackendRoutes, ChangeRules
+from engine.transport.routes_demo import DemoRoutes
 from engine.transport.routes_plain import PlainRoutes
 from engine.transport.routes_session import SessionRoutes
 from engine.transport.streams import Streams
@@ -51,7 +54,7 @@ class Slowness:
 
 
 class HttpDoor:
-    """Listens from `open` to `close`. ``frames_max``: frames that wait for one stream."""
+    """Listens from `open` to `close`. ``ws_url``: for the demo page, None where there is none."""
 
     def __init__(
         self,
@@ -61,8 +64,8 @@ class HttpDoor:
         origins: Origins,
         about: About,
         change_rules: ChangeRules,
-        body_bytes_max: int,
-        frames_max: int,
+        limits: Limits,
+        ws_url: Callable[[], str] | None = None,
         slowness: Slowness | None = None,
     ) -> None:
         self._slowness = slowness or Slowness()
@@ -70,7 +73,9 @@ class HttpDoor:
         sessions = SessionRoutes(reception, callers)
         self._observer = reception.observer
         self._admission = reception.admission
-        self._streams = Streams(reception, callers, sessions, frames_max=frames_max, look_s=self._slowness.look_s)
+        self._streams = Streams(
+            reception, callers, sessions, frames_max=limits.queue_frames, look_s=self._slowness.look_s
+        )
         self._polls = Polls(reception, sessions)
         self._pages = Pages(origins)
         self._routes = (
@@ -80,8 +85,9 @@ class HttpDoor:
             self._polls,
             BackendRoutes(reception, callers, store, change_rules),
             AboutRoutes(about, callers),
+            DemoRoutes(callers, ws_url),
         )
-        self._body_bytes_max = body_bytes_max
+        self._body_bytes_max = limits.body_bytes
         self._runner: web.AppRunner | None = None
         # Connections of which a request has come, the one heard of last at the end; those of which one is under way.
         self._heard: dict[RequestHandler, None] = {}

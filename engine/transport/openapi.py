@@ -159,6 +159,15 @@ _OPERATIONS = (
         "get", "/protocol.schema.json", "schema", "The JSON Schema of all frames", "Server",
         (200, "JSON Schema, draft 2020-12.", "Description"), errors=("bad_frame", *_CLIENT), security=("token", "key"),
     ),
+    _Operation(
+        "get", "/demo", "demo", "A page for a first look", "Server", (200, "The page.", "text/html"),
+        description="Only where the server listens on its own machine alone.",
+        errors=("bad_frame", *_CLIENT, "not_found"), security=("token", "key"),
+    ),
+    _Operation(
+        "get", "/demo/widget.js", "widget", "The chat widget of that page", "Server",
+        (200, "The script.", "text/javascript"), errors=("bad_frame", *_CLIENT, "not_found"), security=("token", "key"),
+    ),
 )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ NEEDS = {
     "/chat": ("", True), "/events": ("events", True), "/hello": ("", True), "/stream": ("", True), "/poll": ("", True),
     "/messages": ("messages", False), "/users/{id}/timeline": ("users", False), "/users/{id}": ("users", False),
     "/rules/reload": ("rules", False), "/metrics": ("metrics", False), "/openapi.json": ("any", True),
-    "/asyncapi.json": ("any", True), "/protocol.schema.json": ("any", True),
+    "/asyncapi.json": ("any", True), "/protocol.schema.json": ("any", True), "/demo": ("any", True),
+    "/demo/widget.js": ("any", True),
 }  # fmt: skip
 OPEN = ("/healthz", "/readyz")
 

@@ -222,7 +222,7 @@ export class Panel {
   private pressed(event: KeyboardEvent): void {
     if (event.key !== "Escape" || event.isComposing || !this.isOpen) return;
     event.stopPropagation();
-    if (this.settings.root.contains(this.root.activeElement)) this.showSettings(false);
+    if (!this.settings.root.hidden) this.showSettings(false);
     else this.close();
   }
 }
