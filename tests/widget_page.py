@@ -150,7 +150,7 @@ class WidgetPage:
             "(() => { const one = document.querySelector('proactive-widget').shadowRoot.activeElement;"
             " return one === null ? '' : one.getAttribute('aria-label') ?? one.textContent; })()"
         )
-        return str(found)
+        return str(found).strip()
 
     def press_until(self, key: str, label: str) -> None:
         """Press a key until what is called so has the focus."""

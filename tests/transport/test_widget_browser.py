@@ -147,7 +147,7 @@ def test_a_closed_panel_shows_questions_and_counts_the_rest(widget: WidgetPage, 
     page = widget.page
     page.get_by_role("button", name="Close").click()
     backend.say("Try this")
-    page.get_by_role("button", name="proactive, 1 new").wait_for()
+    page.get_by_role("button", name="proactive 1 new").wait_for()
     peek = page.get_by_role("region", name="New question")
     assert peek.is_hidden()
     backend.say("How is it going?", "question", options=["Fine"])

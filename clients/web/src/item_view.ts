@@ -137,7 +137,7 @@ function drawCode(code: string, language: string, deeds: Deeds): HTMLElement {
   const text = make("code", { attributes: { dir: "ltr" } }, code);
   const name = language === "" ? "Code" : language;
   // It may be wider than the panel, and is scrolled by the keyboard then.
-  const block = make("pre", { attributes: { tabindex: 0, role: "region", "aria-label": name } }, text);
+  const block = make("pre", { attributes: { tabindex: 0, role: "group", "aria-label": name } }, text);
   const copy = button(
     "Copy",
     () =>

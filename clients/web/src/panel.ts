@@ -76,7 +76,7 @@ export class Panel {
     this.launcher = button(title, () => this.open(), { class: "launcher" });
     this.launcher.setAttribute("aria-expanded", "false");
     this.launcher.setAttribute("aria-haspopup", "dialog");
-    this.launcher.append(this.badge);
+    this.launcher.append(" ", this.badge);
     this.window.hidden = this.peek.hidden = this.badge.hidden = true;
     // A landmark of its own: the launcher belongs to nothing else on the page.
     this.corner = make("aside", { class: "corner", attributes: { "aria-label": title } });
@@ -148,10 +148,10 @@ export class Panel {
   /** `unread`: the messages that nobody has seen. Questions are shown, the rest is counted. */
   showUnread(unread: readonly Shown[]): void {
     this.badge.hidden = unread.length === 0;
-    this.badge.textContent = unread.length > 9 ? "9+" : String(unread.length);
-    this.badge.setAttribute("aria-hidden", "true");
-    const name = this.launcher.firstChild?.textContent ?? "";
-    this.launcher.setAttribute("aria-label", unread.length === 0 ? name : `${name}, ${unread.length} new`);
+    this.badge.replaceChildren();
+    if (unread.length > 0) {
+      this.badge.append(unread.length > 9 ? "9+" : String(unread.length), make("span", { class: "unseen" }, " new"));
+    }
     const question = unread.filter((item) => loudnessOf(item) === "question").at(-1);
     const hadFocus = this.peek.contains(this.root.activeElement);
     this.peek.hidden = question === undefined || this.isOpen;
@@ -163,7 +163,7 @@ export class Panel {
           "div",
           { class: "row" },
           button("Show", () => this.open(), { label: "Show the question" }),
-          button("Not now", () => this.moves.dismiss(question), { label: "Put the question away" }),
+          button("Not now", () => this.moves.dismiss(question)),
         ),
       );
     }

@@ -57,7 +57,7 @@ def test_axe_finds_nothing(browser: Browser, backend: Backend, scheme: Any, widt
     widget.page.get_by_label("Your message").fill("Hi")
     widget.page.keyboard.press("Enter")
     widget.message("No AI is configured").wait_for()
-    widget.page.get_by_text("Why am I seeing this?").first.click()
+    widget.page.locator("summary").first.click()
     assert violations(widget) == []
     widget.page.get_by_role("button", name="Settings").click()
     widget.page.get_by_role("button", name="15 minutes").click()
