@@ -28,7 +28,7 @@ export interface Answer {
 }
 
 /** What became of a message that asked for something. */
-export type Fate = "answered" | "elsewhere" | "expired" | "muted";
+export type Fate = "answered" | "elsewhere" | "expired" | "muted" | "accepted";
 
 export interface Shown {
   readonly kind: "message";

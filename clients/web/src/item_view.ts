@@ -4,7 +4,7 @@ import { isCodeSuggestion, isQuestion } from "@proactive/client";
 import type { Answer, Fate, Item, Said, Shown } from "./conversation.js";
 import { button, make, type Child } from "./dom.js";
 import { partsOf } from "./text.js";
-import { whyLines } from "./words.js";
+import { loudnessOf, textOf, whyLines } from "./words.js";
 
 export interface Deeds {
   answer(item: Shown, response: string): void;
@@ -13,6 +13,14 @@ export interface Deeds {
   opened(item: Shown): void;
   copied(succeeded: boolean): void;
   now(): number;
+  /** Put code where the user writes. What follows is offered only where it is there: a page has no editor. */
+  insert?(code: string, language: string): void;
+  /** Put the code of a suggestion in its place; let it be; show what it would change. */
+  accept?(item: Shown): void;
+  reject?(item: Shown): void;
+  compare?(item: Shown): void;
+  /** Answers that are being written, by the question's id: they outlive a drawing. */
+  readonly drafts?: Map<string, string>;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -24,6 +32,7 @@ const FATES: Readonly<Record<Exclude<Fate, "answered">, string>> = {
   elsewhere: "Answered elsewhere",
   expired: "No longer of use",
   muted: "You will not hear from this rule again",
+  accepted: "Taken into your code",
 };
 
 export function drawItem(item: Item, deeds: Deeds): HTMLElement {
@@ -35,19 +44,6 @@ export function drawItem(item: Item, deeds: Deeds): HTMLElement {
     case "message":
       return drawMessage(item, deeds);
   }
-}
-
-/** The text of a message, "" where it has none that could be shown. */
-export function textOf(item: Shown): string {
-  const { frame } = item;
-  const texts = isCodeSuggestion(frame) ? [frame.message, frame.explanation] : [frame["message"]];
-  return texts.filter((text): text is string => typeof text === "string" && text !== "").join("\n");
-}
-
-/** `question`, `suggestion` or `notification`; a message of another type is a suggestion. */
-export function loudnessOf({ frame }: Shown): "question" | "suggestion" | "notification" {
-  const kind = frame["messageType"];
-  return kind === "question" || kind === "notification" ? kind : "suggestion";
 }
 
 function article(id: string, kind: string, label: string, ...children: readonly Child[]): HTMLElement {
@@ -76,13 +72,18 @@ function drawMessage(item: Shown, deeds: Deeds): HTMLElement {
   const label = KINDS[loudness] ?? "Message";
   const head = make("header", {}, make("span", { class: "kind" }, label));
   const isOpen = item.fate === undefined;
-  if (isOpen)
+  const code = isCodeSuggestion(frame) && typeof frame.code === "string" ? frame.code : undefined;
+  const decisions = isOpen && code !== undefined ? drawDecisions(item, deeds) : [];
+  // To reject it is to put it away.
+  if (isOpen && decisions.length === 0)
     head.append(
       button("×", () => deeds.dismiss(item), { class: "icon", label: `Put this ${label.toLowerCase()} away` }),
     );
   const made = article(item.id, loudness, label, head, ...drawText(textOf(item), deeds));
-  if (isCodeSuggestion(frame) && typeof frame.code === "string") {
-    made.append(drawCode(frame.code, typeof frame.language === "string" ? frame.language : "", deeds));
+  if (code !== undefined) {
+    const language = typeof frame["language"] === "string" ? frame["language"] : "";
+    // To accept it is to insert it.
+    made.append(drawCode(code, language, deeds, decisions.length === 0), ...decisions);
   }
   if (isOpen && isQuestion(frame)) made.append(drawReplies(item, deeds));
   const note = item.trouble ?? noteOf(item);
@@ -96,6 +97,20 @@ function noteOf(item: Shown): string | undefined {
   return item.fate === "answered" ? `You answered: ${item.response ?? ""}` : FATES[item.fate];
 }
 
+/** Buttons for what may become of a suggestion of code; none where there is nothing to put it into. */
+function drawDecisions(item: Shown, deeds: Deeds): readonly HTMLElement[] {
+  const offered = [
+    ["Accept", "option", deeds.accept],
+    ["Reject", "plain", deeds.reject],
+    ["Show diff", "plain", deeds.compare],
+  ] as const;
+  const buttons = offered.flatMap(([text, kind, deed]) =>
+    deed === undefined ? [] : [button(text, () => deed.call(deeds, item), { class: kind })],
+  );
+  const attributes = { role: "group", "aria-label": "This change" };
+  return buttons.length === 0 ? [] : [make("div", { class: "options", attributes }, ...buttons)];
+}
+
 /** Buttons for the options; where there are none, a field for an answer in one's own words. */
 function drawReplies(item: Shown, deeds: Deeds): HTMLElement {
   const options = item.frame["options"];
@@ -106,10 +121,14 @@ function drawReplies(item: Shown, deeds: Deeds): HTMLElement {
     return make("div", { class: "options", attributes: { role: "group", "aria-label": "Answers" } }, ...buttons);
   }
   const field = make("input", { attributes: { type: "text", "aria-label": "Your answer", maxlength: 4000 } });
+  field.value = deeds.drafts?.get(item.id) ?? "";
+  field.addEventListener("input", () => deeds.drafts?.set(item.id, field.value));
   const form = make("form", { class: "reply" }, field, make("button", { class: "option" }, "Answer"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (field.value.trim() !== "") deeds.answer(item, field.value.trim());
+    if (field.value.trim() === "") return;
+    deeds.drafts?.delete(item.id);
+    deeds.answer(item, field.value.trim());
   });
   return form;
 }
@@ -133,7 +152,7 @@ function drawText(text: string, deeds: Deeds): readonly HTMLElement[] {
   );
 }
 
-function drawCode(code: string, language: string, deeds: Deeds): HTMLElement {
+function drawCode(code: string, language: string, deeds: Deeds, canInsert = true): HTMLElement {
   const text = make("code", { attributes: { dir: "ltr" } }, code);
   const name = language === "" ? "Code" : language;
   // It may be wider than the panel, and is scrolled by the keyboard then.
@@ -147,7 +166,12 @@ function drawCode(code: string, language: string, deeds: Deeds): HTMLElement {
       }),
     { label: "Copy code" },
   );
-  return make("div", { class: "code" }, make("div", { class: "bar" }, make("span", {}, name), copy), block);
+  const bar = make("div", { class: "bar" }, make("span", {}, name));
+  if (canInsert && deeds.insert !== undefined) {
+    bar.append(button("Insert", () => deeds.insert?.(code, language), { label: "Insert code at the cursor" }));
+  }
+  bar.append(copy);
+  return make("div", { class: "code" }, bar, block);
 }
 
 /** Whether it is on the clipboard. Where the page may not put it there it is selected, for the user to copy. */

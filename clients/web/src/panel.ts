@@ -1,12 +1,16 @@
 /** All that is seen: the launcher, the peek of a question, and the panel. It decides nothing and knows no connection. */
 
 import type { ConnectionState } from "@proactive/client";
+import { Composer } from "./composer.js";
 import { button, make } from "./dom.js";
-import { drawItem, loudnessOf, textOf, type Deeds } from "./item_view.js";
+import type { Deeds } from "./item_view.js";
 import type { Item, Shown } from "./conversation.js";
+import { ListView } from "./list_view.js";
 import { SettingsView, type Wishes } from "./settings_view.js";
+import { StateView } from "./state_view.js";
 import { STYLE } from "./style.js";
 import { teaserOf } from "./text.js";
+import { loudnessOf, textOf } from "./words.js";
 
 export interface Moves {
   say(text: string): void;
@@ -15,8 +19,6 @@ export interface Moves {
   dismiss(item: Shown): void;
 }
 
-/** How near to its end the list counts as read to the end, in pixels. */
-const NEAR_END = 60;
 const NARROW = "(max-width: 479.98px)";
 
 export class Panel {
@@ -26,52 +28,39 @@ export class Panel {
   private readonly launcher: HTMLButtonElement;
   private readonly peek = make("section", { class: "peek", attributes: { "aria-label": "New question" } });
   private readonly window: HTMLElement;
-  private readonly list: HTMLElement;
-  private readonly field: HTMLTextAreaElement;
-  private readonly gear: HTMLButtonElement;
-  private readonly foot = make("div", { class: "foot" });
-  private readonly line = make("span", { attributes: { role: "status" } });
-  private readonly again: HTMLButtonElement;
+  private readonly list: ListView;
+  private readonly composer: Composer;
+  private readonly state: StateView;
   // What is said to screen readers alone: what comes while the panel is closed, and what a click has done.
   private readonly said = make("div", { class: "unseen", attributes: { role: "status" } });
-  private readonly drawn = new Map<string, HTMLElement>();
-  private readonly empty = make("p", { class: "empty" }, "Nothing yet. What may help you will stand here.");
 
   constructor(
     private readonly root: ShadowRoot,
     title: string,
-    private readonly deeds: Deeds,
+    deeds: Deeds,
     private readonly moves: Moves,
     wishes: Wishes,
   ) {
     this.settings = new SettingsView(wishes);
-    const list = {
-      tabindex: 0,
-      role: "log",
-      "aria-live": "polite",
-      "aria-relevant": "additions",
-      "aria-label": "Messages",
-    };
-    this.list = make("div", { class: "list", attributes: list }, this.empty);
-    this.field = make("textarea", {
-      attributes: { rows: 1, "aria-label": "Your message", placeholder: "Write a message", maxlength: 8000 },
-    });
-    this.gear = button("⚙", () => this.showSettings(this.settings.root.hidden), { class: "icon", label: "Settings" });
-    this.gear.setAttribute("aria-expanded", "false");
-    this.gear.setAttribute("aria-controls", "settings");
-    this.again = button("Try again", () => moves.reconnect());
-    this.again.hidden = true;
+    this.list = new ListView(deeds, make("p", {}, "Nothing yet. What may help you will stand here."));
+    this.composer = new Composer((text) => moves.say(text));
+    this.state = new StateView(() => moves.reconnect());
     const close = button("×", () => this.close(), { class: "icon", label: "Close" });
-    const top = make("div", { class: "top" }, make("h2", { attributes: { id: "title" } }, title), this.gear, close);
-    this.foot.append(make("span", { class: "dot", attributes: { "aria-hidden": "true" } }), this.line, this.again);
+    const top = make(
+      "div",
+      { class: "top" },
+      make("h2", { attributes: { id: "title" } }, title),
+      this.settings.gear,
+      close,
+    );
     this.window = make(
       "section",
       { class: "panel", attributes: { id: "panel", role: "dialog", "aria-labelledby": "title", tabindex: -1 } },
       top,
       this.settings.root,
-      this.list,
-      this.composer(),
-      this.foot,
+      this.list.root,
+      this.composer.root,
+      this.state.root,
     );
     this.launcher = button(title, () => this.open(), { class: "launcher" });
     this.launcher.setAttribute("aria-expanded", "false");
@@ -103,16 +92,16 @@ export class Panel {
     this.launcher.hidden = true;
     this.peek.hidden = true;
     this.corner.classList.add("open");
-    this.list.scrollTop = this.list.scrollHeight;
+    this.list.toEnd();
     // On a phone a field with the focus would bring up the keyboard over half of the messages.
-    if (isAsked) (isNarrow ? this.window : this.field).focus();
+    if (isAsked) (isNarrow ? this.window : this.composer.field).focus();
     this.moves.toggled(true);
   }
 
   close(): void {
     if (!this.isOpen) return;
     const hadFocus = this.root.activeElement !== null;
-    this.showSettings(false);
+    this.settings.toggle(false);
     this.window.hidden = true;
     this.launcher.hidden = false;
     this.corner.classList.remove("open");
@@ -120,29 +109,12 @@ export class Panel {
     this.moves.toggled(false);
   }
 
-  /** Draw it, at the end or in the place that it has. */
   draw(item: Item): void {
-    const isAtEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < NEAR_END;
-    const made = drawItem(item, this.deeds);
-    const old = this.drawn.get(item.id);
-    const hadFocus = old?.contains(this.root.activeElement) ?? false;
-    this.drawn.set(item.id, made);
-    if (old === undefined) this.list.append(made);
-    else old.replaceWith(made);
-    if (hadFocus) made.focus();
-    this.empty.remove();
-    if (isAtEnd || (old === undefined && item.kind === "said")) this.list.scrollTop = this.list.scrollHeight;
+    this.list.draw(item);
   }
 
   erase(id: string): void {
-    const old = this.drawn.get(id);
-    if (old === undefined) return;
-    const hadFocus = old.contains(this.root.activeElement);
-    const next = old.nextElementSibling ?? old.previousElementSibling;
-    old.remove();
-    this.drawn.delete(id);
-    if (this.drawn.size === 0) this.list.append(this.empty);
-    if (hadFocus) (next instanceof HTMLElement ? next : this.list).focus();
+    this.list.erase(id);
   }
 
   /** `unread`: the messages that nobody has seen. Questions are shown, the rest is counted. */
@@ -171,10 +143,7 @@ export class Panel {
   }
 
   showState(state: ConnectionState["state"], line: string, canReconnect: boolean): void {
-    this.foot.dataset["state"] = state;
-    // The same again would be read out again.
-    if (this.line.textContent !== line) this.line.textContent = line;
-    this.again.hidden = !canReconnect;
+    this.state.show(state, line, canReconnect);
   }
 
   /** Tell those who listen. */
@@ -182,47 +151,10 @@ export class Panel {
     this.said.textContent = text;
   }
 
-  private composer(): HTMLElement {
-    const form = make(
-      "form",
-      { class: "compose", attributes: { "aria-label": "Write" } },
-      this.field,
-      make("button", { class: "send" }, "Send"),
-    );
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const text = this.field.value.trim();
-      if (text === "") return;
-      this.field.value = "";
-      this.fit();
-      this.moves.say(text);
-    });
-    this.field.addEventListener("keydown", (event) => {
-      // While a character is being composed, Enter belongs to that.
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      form.requestSubmit();
-    });
-    this.field.addEventListener("input", () => this.fit());
-    return form;
-  }
-
-  private fit(): void {
-    this.field.style.height = "";
-    this.field.style.height = `${this.field.scrollHeight + 2}px`;
-  }
-
-  private showSettings(isShown: boolean): void {
-    const hadFocus = this.settings.root.contains(this.root.activeElement);
-    this.settings.root.hidden = !isShown;
-    this.gear.setAttribute("aria-expanded", String(isShown));
-    if (hadFocus && !isShown) this.gear.focus();
-  }
-
   private pressed(event: KeyboardEvent): void {
     if (event.key !== "Escape" || event.isComposing || !this.isOpen) return;
     event.stopPropagation();
-    if (!this.settings.root.hidden) this.showSettings(false);
+    if (this.settings.isShown) this.settings.toggle(false);
     else this.close();
   }
 }

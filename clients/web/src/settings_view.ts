@@ -19,6 +19,8 @@ const LEVELS: readonly (readonly [Level, string])[] = [
 
 export class SettingsView {
   readonly root: HTMLElement;
+  /** Shows it and hides it. */
+  readonly gear: HTMLButtonElement;
   private readonly dials: readonly HTMLInputElement[];
   private readonly snoozes = make("div", { class: "row" });
   private readonly muted = make("fieldset", {});
@@ -42,11 +44,25 @@ export class SettingsView {
       make("fieldset", {}, make("legend", {}, "Quiet for a while"), this.snoozes),
       this.muted,
     );
-    this.root.hidden = true;
+    this.gear = button("⚙", () => this.toggle(!this.isShown), { class: "icon gear", label: "Settings" });
+    this.gear.setAttribute("aria-controls", "settings");
+    this.toggle(false);
+  }
+
+  get isShown(): boolean {
+    return !this.root.hidden;
+  }
+
+  /** Who hides it from within finds the focus where it was shown. */
+  toggle(isShown: boolean): void {
+    const hadFocus = this.has(this.root);
+    this.root.hidden = !isShown;
+    this.gear.setAttribute("aria-expanded", String(isShown));
+    if (hadFocus && !isShown) this.gear.focus();
   }
 
   /** Epoch milliseconds. Somebody who is in the middle of it keeps the focus. */
-  show(preferences: Preferences | undefined, now: number): void {
+  show(preferences: Pick<Preferences, "level" | "snoozedUntil" | "muted"> | undefined, now: number): void {
     for (const dial of this.dials) dial.checked = dial.value === (preferences?.level ?? "normal");
     const until = (preferences?.snoozedUntil ?? 0) * 1000;
     const isSnoozed = until > now;
@@ -77,8 +93,12 @@ export class SettingsView {
 
   /** What is clicked here goes away by that; the focus stays near. */
   private redraw(place: HTMLElement, children: readonly HTMLElement[]): void {
-    const hadFocus = place.contains((place.getRootNode() as ShadowRoot).activeElement ?? null);
+    const hadFocus = this.has(place);
     place.replaceChildren(...children);
     if (hadFocus) (place.querySelector("button") ?? this.dials.find((dial) => dial.checked))?.focus();
+  }
+
+  private has(place: HTMLElement): boolean {
+    return place.contains((place.getRootNode() as ShadowRoot | Document).activeElement ?? null);
   }
 }
