@@ -1,44 +1,25 @@
-/** Between the client and the panel: what comes is shown, what is done is told. It draws nothing itself. */
+/** A widget on a page: its connection, its panel, and the conversation between the two. It decides nothing of that. */
 
-import {
-  claimTab,
-  isChatResponse,
-  isCodeSuggestion,
-  ProactiveClient,
-  type Delivery,
-  type KeyValueStorage,
-  type Message,
-  type Outcome,
-  type Preferences,
-  type Withdrawn,
-} from "@proactive/client";
+import { claimTab, ProactiveClient, type Delivery, type KeyValueStorage, type Message } from "@proactive/client";
 import { Conversation, type Keeper, type Shown } from "./conversation.js";
-import { loudnessOf, textOf } from "./item_view.js";
 import { addressesOf, type WidgetOptions } from "./options.js";
 import { Panel } from "./panel.js";
+import { Talk, type View } from "./talk.js";
 import { teaserOf } from "./text.js";
-import { QUARTER_MS, tomorrowMorning } from "./times.js";
-import { needsConnect, stateLine, troubleOf } from "./words.js";
+import { loudnessOf, textOf } from "./words.js";
 
 const APP = "web";
 const TITLE = "Assistant";
-/** The longest that a browser's timer waits. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/** A widget at work, from `start` to `stop`. */
+/** A widget at work, from its making to `stop`. */
 export class Widget {
   readonly ready: Promise<ProactiveClient>;
   private readonly panel: Panel;
-  private readonly conversation: Conversation;
+  private readonly talk: Talk;
   private readonly app: string;
-  private readonly expiries = new Map<string, number>();
-  /** What has been written so far of answers, by what they answer, until it is drawn. */
-  private readonly writing = new Map<string, string>();
   private client: ProactiveClient | undefined;
-  private preferences: Preferences | undefined;
-  private waking: number | undefined;
   private isStopped = false;
-  private readonly looked = (): void => this.see();
+  private readonly looked = (): void => this.talk.see();
 
   /** `origin`: where the script came from. `heard` is called with every frame of a message, before it is shown. */
   constructor(
@@ -49,19 +30,14 @@ export class Widget {
   ) {
     this.app = options.app ?? APP;
     const addresses = addressesOf(options, origin);
-    this.conversation = new Conversation(
+    const conversation = new Conversation(
       options.keep === false ? undefined : keeper("sessionStorage"),
       `proactive:${this.app}:said:${options.user ?? ""}`,
     );
     this.panel = new Panel(root, options.title ?? TITLE, this.deeds(), this.moves(), this.wishes());
-    for (const item of this.conversation.all()) {
-      this.panel.draw(item);
-      if (item.kind === "message" && item.fate === undefined) this.expire(item);
-    }
+    this.talk = new Talk(conversation, this.view());
+    this.talk.show();
     document.addEventListener("visibilitychange", this.looked);
-    this.showState();
-    this.showWishes();
-    this.see();
     if (options.open === true) this.panel.open(false);
     this.ready = this.start(addresses);
   }
@@ -74,21 +50,22 @@ export class Widget {
     this.panel.close();
   }
 
+  say(text: string): Promise<Delivery> {
+    return this.talk.say(text);
+  }
+
   /** Let go of the connection and of the page. */
   stop(): void {
     this.isStopped = true;
     document.removeEventListener("visibilitychange", this.looked);
-    for (const timer of [...this.expiries.values(), this.waking]) clearTimeout(timer);
+    this.talk.stop();
     this.client?.disconnect();
   }
 
   /** Forget all that is kept here: for when somebody signs out. */
   forget(): void {
-    for (const { id } of this.conversation.all()) this.panel.erase(id);
-    this.conversation.clear();
-    this.client?.forget();
+    this.talk.forget();
     if (this.options.user === undefined) keeper("localStorage")?.removeItem(this.nameKey);
-    this.see();
   }
 
   private async start(addresses: ReturnType<typeof addressesOf>): Promise<ProactiveClient> {
@@ -103,123 +80,37 @@ export class Widget {
       ...(timeZone ? { timezone: timeZone } : {}),
     });
     this.client = client;
-    client.on("state", () => this.showState());
-    client.on("message", (message) => this.take(message));
-    client.on("chatDelta", ({ to, text }) => this.write(to, text));
-    client.on("chatFailed", ({ to, message }) => this.trouble(to, message));
-    client.on("withdrawn", (frame) => this.withdraw(frame));
-    client.on("preferences", (frame) => {
-      this.preferences = frame;
-      this.showWishes();
-    });
-    client.on("settled", ({ id, delivery }) => this.settled(id, delivery));
-    this.settleWhatIsKept(client);
+    client.on("message", (message) => this.heard(message));
+    this.talk.start(client);
     if (!this.isStopped) client.connect();
-    this.showState();
-    this.see();
     return client;
   }
 
-  /** What was said on an earlier page and is not in the queue any more has got through. */
-  private settleWhatIsKept(client: ProactiveClient): void {
-    const queued = new Set(client.queued.map(({ id }) => id));
-    for (const item of this.conversation.all()) {
-      if (item.kind === "said" && item.isWaiting && !queued.has(item.id)) this.put({ ...item, isWaiting: false });
-    }
-  }
-
-  // What comes
-
-  private take(message: Message): void {
-    this.heard(message);
-    if (isChatResponse(message)) {
-      this.answerWith(message.to ?? message.id, message.message, false);
-      return;
-    }
-    if (this.conversation.get(message.id) !== undefined) return;
-    const item: Shown = { kind: "message", id: message.id, frame: message, isSeen: false };
-    // One without a text is for the page, which hears of it.
-    if (textOf(item) === "" && !isCodeSuggestion(message)) return;
-    this.put(item);
-    this.expire(item);
-    if (!this.panel.isOpen && loudnessOf(item) !== "notification") this.panel.announce(teaserOf(textOf(item)));
-    this.see();
-  }
-
-  /** Pieces of an answer come faster than anybody reads: they are drawn with the next frame of the screen. */
-  private write(to: string, text: string): void {
-    const isDue = this.writing.size > 0;
-    this.writing.set(to, text);
-    if (isDue) return;
-    requestAnimationFrame(() => {
-      for (const [one, latest] of this.writing) this.answerWith(one, latest, true);
-      this.writing.clear();
-    });
-  }
-
-  private answerWith(to: string | number, text: string, isWriting: boolean): void {
-    const id = `answer:${to}`;
-    const known = this.conversation.get(id);
-    if (known?.kind === "answer" && !known.isWriting) return;
-    if (!isWriting) this.writing.delete(String(to));
-    this.put({ kind: "answer", id, text, isWriting });
-  }
-
-  private withdraw({ id, reason }: Withdrawn): void {
-    const item = this.conversation.get(id);
-    if (item?.kind !== "message" || item.fate !== undefined) return;
-    if (reason === "answered") this.put({ ...item, fate: "elsewhere", isSeen: true });
-    else this.remove(id);
-    this.see();
-  }
-
-  private settled(id: string, delivery: Delivery): void {
-    const item = this.conversation.get(id);
-    if (item?.kind === "said" && delivery.status !== "kept") {
-      const trouble = troubleOf(delivery);
-      this.put({ ...item, isWaiting: false, ...(trouble === undefined ? {} : { trouble }) });
-    }
-    this.showState();
-  }
-
-  private trouble(id: string, trouble: string): void {
-    const item = this.conversation.get(id);
-    if (item?.kind === "said") this.put({ ...item, isWaiting: false, trouble });
-    if (this.conversation.get(`answer:${id}`) !== undefined) this.remove(`answer:${id}`);
-  }
-
-  private expire(item: Shown): void {
-    const { expiresAt } = item.frame;
-    if (typeof expiresAt !== "number") return;
-    const wait = expiresAt * 1000 - this.now();
-    const timer = setTimeout(
-      () => {
-        const now = this.conversation.get(item.id);
-        if (now?.kind !== "message" || now.fate !== undefined) return;
-        if (expiresAt * 1000 > this.now()) this.expire(now);
-        else this.put({ ...now, fate: "expired", isSeen: true });
-        this.see();
+  private view(): View {
+    const { panel } = this;
+    return {
+      draw: (item) => panel.draw(item),
+      erase: (id) => panel.erase(id),
+      arrived: (item) => {
+        if (!panel.isOpen && loudnessOf(item) !== "notification") panel.announce(teaserOf(textOf(item)));
       },
-      Math.min(Math.max(wait, 0), TIMER_MAX_MS),
-    );
-    clearTimeout(this.expiries.get(item.id));
-    this.expiries.set(item.id, Number(timer));
+      announce: (text) => panel.announce(text),
+      showUnread: (unread) => panel.showUnread(unread),
+      showState: (state, line, canReconnect) => panel.showState(state, line, canReconnect),
+      showWishes: (preferences, now) => panel.settings.show(preferences, now),
+      isLooked: () => panel.isOpen && document.visibilityState === "visible",
+      // With the next frame of the screen.
+      soon: (call) => void requestAnimationFrame(call),
+    };
   }
-
-  // What is done
 
   private deeds(): ConstructorParameters<typeof Panel>[2] {
     return {
-      now: () => this.now(),
-      answer: (item, response) => this.answer(item, response),
-      dismiss: (item) => this.dismiss(item),
-      mute: (item) => {
-        this.outcome(item, "muted");
-        this.put({ ...this.current(item), fate: "muted" });
-        this.see();
-        this.panel.announce("You will not hear from this rule again");
-      },
-      opened: (item) => this.outcome(item, "engaged"),
+      now: () => this.talk.now(),
+      answer: ({ id }, response) => this.talk.answer(id, response),
+      dismiss: ({ id }) => this.talk.dismiss(id),
+      mute: ({ id }) => this.talk.mute(id),
+      opened: ({ id }) => this.talk.opened(id),
       copied: (succeeded) => this.panel.announce(succeeded ? "Copied" : "Selected, copy it with the keyboard"),
     };
   }
@@ -227,112 +118,18 @@ export class Widget {
   private moves(): ConstructorParameters<typeof Panel>[3] {
     return {
       say: (text) => void this.say(text),
-      toggled: () => this.see(),
+      toggled: () => this.talk.see(),
       reconnect: () => this.client?.connect(),
-      dismiss: (item) => this.dismiss(item),
+      dismiss: ({ id }: Shown) => this.talk.dismiss(id),
     };
   }
 
   private wishes(): ConstructorParameters<typeof Panel>[4] {
     return {
-      level: (level) => this.prefer({ level }),
-      snooze: (how) => {
-        const until = how === "quarter" ? this.now() + QUARTER_MS : tomorrowMorning(this.now());
-        this.prefer({ snoozedUntil: how === "wake" ? null : new Date(until).toISOString() });
-      },
-      unmute: (name) => this.prefer({ unmute: [name] }),
+      level: (level) => this.talk.level(level),
+      snooze: (how) => this.talk.snooze(how),
+      unmute: (name) => this.talk.unmute(name),
     };
-  }
-
-  private prefer(change: Parameters<ProactiveClient["prefer"]>[0]): void {
-    void this.ready.then((client) => {
-      client.prefer(change);
-      this.showState();
-    });
-  }
-
-  async say(text: string): Promise<Delivery> {
-    const client = await this.ready;
-    const { id, delivery } = client.chat(text);
-    this.put({ kind: "said", id, text, isWaiting: true });
-    this.showState();
-    return delivery;
-  }
-
-  private answer(item: Shown, response: string): void {
-    const told = this.client?.answer(item.frame, response);
-    if (told === undefined) return;
-    this.put({ ...this.current(item), fate: "answered", response });
-    this.panel.announce(`You answered: ${teaserOf(response)}`);
-    this.see();
-    void told.delivery.then((delivery) => {
-      const trouble = troubleOf(delivery);
-      const now = this.conversation.get(item.id);
-      if (trouble !== undefined && now?.kind === "message") this.put({ ...now, trouble });
-    });
-  }
-
-  private dismiss(item: Shown): void {
-    this.outcome(item, "dismissed");
-    this.remove(item.id);
-    this.see();
-  }
-
-  private outcome(item: Shown, outcome: Outcome["outcome"]): void {
-    this.client?.outcome(item, outcome);
-  }
-
-  /** All that is open to be read has been seen; the rest is counted. */
-  private see(): void {
-    const isLooking = this.panel.isOpen && document.visibilityState === "visible";
-    const unread: Shown[] = [];
-    for (const item of this.conversation.all()) {
-      if (item.kind !== "message" || item.isSeen) continue;
-      if (!isLooking || this.client === undefined) unread.push(item);
-      else {
-        this.outcome(item, "seen");
-        // Nothing of it looks different, so it is not drawn anew.
-        this.conversation.put({ ...item, isSeen: true });
-      }
-    }
-    this.panel.showUnread(unread);
-  }
-
-  // What is shown
-
-  private put(item: Parameters<Conversation["put"]>[0]): void {
-    const beyond = this.conversation.put(item);
-    this.panel.draw(item);
-    for (const id of beyond) this.panel.erase(id);
-  }
-
-  private remove(id: string): void {
-    clearTimeout(this.expiries.get(id));
-    this.expiries.delete(id);
-    this.conversation.remove(id);
-    this.panel.erase(id);
-  }
-
-  private current(item: Shown): Shown {
-    const known = this.conversation.get(item.id);
-    return known?.kind === "message" ? known : item;
-  }
-
-  private showState(): void {
-    const state = this.client?.state ?? { state: "reconnecting", reason: "starting" };
-    this.panel.showState(state.state, stateLine(state, this.client?.pending ?? 0), needsConnect(state));
-  }
-
-  private showWishes(): void {
-    const now = this.now();
-    this.panel.settings.show(this.preferences, now);
-    clearTimeout(this.waking);
-    const until = (this.preferences?.snoozedUntil ?? 0) * 1000;
-    if (until > now) this.waking = Number(setTimeout(() => this.showWishes(), Math.min(until - now, TIMER_MAX_MS)));
-  }
-
-  private now(): number {
-    return this.client?.serverNow() ?? Date.now();
   }
 
   private get nameKey(): string {

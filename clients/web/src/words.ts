@@ -1,6 +1,7 @@
 /** What the widget says of the connection and of messages, in words for people. Pure. */
 
-import type { ConnectionState, Delivery, OfflineReason } from "@proactive/client";
+import { isCodeSuggestion, type ConnectionState, type Delivery, type OfflineReason } from "@proactive/client";
+import type { Shown } from "./conversation.js";
 import { shownTime } from "./times.js";
 
 const OFFLINE: Readonly<Record<OfflineReason, string>> = {
@@ -43,6 +44,19 @@ export function needsConnect(state: ConnectionState): boolean {
 export function troubleOf(delivery: Delivery): string | undefined {
   if (delivery.status === "refused") return `Not taken: ${delivery.error.message}`;
   return delivery.status === "dropped" ? "Not sent: too much was waiting" : undefined;
+}
+
+/** The text of a message, "" where it has none that could be shown. */
+export function textOf(item: Shown): string {
+  const { frame } = item;
+  const texts = isCodeSuggestion(frame) ? [frame.message, frame.explanation] : [frame["message"]];
+  return texts.filter((text): text is string => typeof text === "string" && text !== "").join("\n");
+}
+
+/** `question`, `suggestion` or `notification`; a message of another type is a suggestion. */
+export function loudnessOf({ frame }: Shown): "question" | "suggestion" | "notification" {
+  const kind = frame["messageType"];
+  return kind === "question" || kind === "notification" ? kind : "suggestion";
 }
 
 /** Why a message is there, as far as its frame says. */
