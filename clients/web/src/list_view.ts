@@ -17,6 +17,7 @@ export class ListView {
   readonly root: HTMLElement;
   private readonly drawn = new Map<string, HTMLElement>();
   private readonly empty: HTMLElement;
+  private staysAtEnd = true;
 
   /** `empty`: what stands there while there is nothing else. */
   constructor(
@@ -32,6 +33,15 @@ export class ListView {
     };
     this.empty = make("div", { class: "empty" }, ...empty);
     this.root = make("div", { class: "list", attributes }, this.empty);
+    this.root.addEventListener("scroll", () => (this.staysAtEnd = this.isAtEnd));
+    // Who reads the latest goes on doing so when the room gets less.
+    new ResizeObserver(() => this.staysAtEnd && this.toEnd()).observe(this.root);
+    const opened = (event: Event): void => {
+      if (event.target instanceof HTMLDetailsElement && event.target.open)
+        event.target.scrollIntoView({ block: "nearest" });
+    };
+    // It does not bubble.
+    this.root.addEventListener("toggle", opened, { capture: true });
   }
 
   /** Draw it, at the end or in the place that it has. Who reads further up stays there. */

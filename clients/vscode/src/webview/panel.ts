@@ -1,13 +1,13 @@
-/** The view. It decides nothing: it draws what the host says, and tells what the user does. */
+/** The view's script: between VS Code's messages and what is seen. */
 
-import type { FromPanel, ToPanel } from "../messages.js";
+import type { ToPanel } from "../messages.js";
+import { Kept, type Host } from "./kept.js";
+import { PanelView } from "./panel_view.js";
 
-declare function acquireVsCodeApi(): { postMessage(message: FromPanel): void };
+declare function acquireVsCodeApi(): Host;
 
 const host = acquireVsCodeApi();
-const place = document.createElement("p");
-document.body.append(place);
-window.addEventListener("message", ({ data }: MessageEvent<ToPanel>) => {
-  if (data.kind === "state") place.textContent = data.line;
-});
+const view = new PanelView((message) => host.postMessage(message), new Kept(host));
+view.show(document.body);
+window.addEventListener("message", ({ data }: MessageEvent<ToPanel>) => view.take(data));
 host.postMessage({ kind: "ready" });

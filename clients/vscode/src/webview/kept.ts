@@ -1,0 +1,88 @@
+/**
+ * What the view remembers while it is hidden, for the editor takes it down then: what was being written, and where
+ * somebody was reading. Never a message: those are the host's.
+ */
+
+import type { Place } from "@proactive/widget/list_view.js";
+import type { FromPanel } from "../messages.js";
+
+/** What VS Code gives to the script of a view, once. */
+export interface Host {
+  postMessage(message: FromPanel): void;
+  getState(): unknown;
+  setState(state: unknown): void;
+}
+
+/** The drafts of more answers than that are of questions that are long gone. */
+const DRAFTS_MAX = 50;
+
+export class Kept {
+  /** What stands in the field. */
+  private written = "";
+  private reading: Place | undefined;
+  /** Answers in one's own words, by the question's id. */
+  readonly drafts: Map<string, string>;
+
+  constructor(private readonly host: Host) {
+    const found = record(host.getState());
+    if (typeof found["draft"] === "string") this.written = found["draft"];
+    const { id, below } = record(found["place"]);
+    if (typeof id === "string" && typeof below === "number") this.reading = { id, below };
+    const drafts = Object.entries(record(found["drafts"]));
+    this.drafts = new Drafts(
+      () => this.keep(),
+      drafts.filter((one): one is [string, string] => typeof one[1] === "string"),
+    );
+  }
+
+  get draft(): string {
+    return this.written;
+  }
+
+  set draft(text: string) {
+    this.written = text;
+    this.keep();
+  }
+
+  /** Undefined is the end. */
+  get place(): Place | undefined {
+    return this.reading;
+  }
+
+  set place(place: Place | undefined) {
+    this.reading = place;
+    this.keep();
+  }
+
+  private keep(): void {
+    const drafts = Object.fromEntries([...this.drafts].slice(-DRAFTS_MAX));
+    this.host.setState({ draft: this.written, drafts, ...(this.reading === undefined ? {} : { place: this.reading }) });
+  }
+}
+
+/** A map that tells when something in it is another. */
+class Drafts extends Map<string, string> {
+  private readonly changed: () => void;
+
+  constructor(changed: () => void, entries: readonly (readonly [string, string])[]) {
+    super();
+    for (const [id, text] of entries) super.set(id, text);
+    this.changed = changed;
+  }
+
+  override set(id: string, text: string): this {
+    super.set(id, text);
+    this.changed();
+    return this;
+  }
+
+  override delete(id: string): boolean {
+    const was = super.delete(id);
+    this.changed();
+    return was;
+  }
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
