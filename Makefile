@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-js test-web browser check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-js test-web test-vscode browser check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -36,6 +36,20 @@ test-web: $(VENV)/installed-dev browser clients/web/node_modules/.package-lock.j
 
 clients/web/node_modules/.package-lock.json: clients/web/package-lock.json
 	cd clients/web && npm ci
+	@touch $@
+
+# The oldest VS Code that the extension is for, and a new one.
+VSCODES := 1.100.3 1.139.1
+test-vscode: $(VENV)/installed-dev browser clients/vscode/node_modules/.package-lock.json  ## Test the extension in two real VS Codes, which it installs (1 GB); needs Node 20 or later.
+	$(MAKE) --jobs=2 $(VSCODES:%=vscode-%)
+	cd clients/vscode && npm test && npm run --silent package
+	$(BIN)/python -m pytest clients/vscode/tests
+
+vscode-%:
+	@clients/vscode/scripts/install_vscode.sh $*
+
+clients/vscode/node_modules/.package-lock.json: clients/vscode/package-lock.json
+	cd clients/vscode && npm ci
 	@touch $@
 
 check: $(VENV)/installed  ## Report every error of the rule files.
@@ -71,7 +85,7 @@ lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml a
 	scripts/lock.sh $(BIN)/python
 
 clean:  ## Remove the environment and all that tools have left; never a database.
-	rm -rf $(VENV) .venv-live .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules clients/js/node_modules clients/js/build clients/js/dist clients/web/node_modules clients/web/dist build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-live .venv-peers .venv-fuzz .fuzz benchmarks/peers/node/node_modules clients/js/node_modules clients/js/build clients/js/dist clients/web/node_modules clients/web/dist clients/vscode/node_modules clients/vscode/dist clients/vscode/.vscode-test clients/vscode/.artifacts build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: scripts/make_venv.sh

