@@ -1,12 +1,67 @@
 /** Wires the parts of the extension together. It does nothing itself. */
 
+import { createHash } from "node:crypto";
+import { join } from "node:path";
 import * as vscode from "vscode";
+import { Chat } from "./chat.js";
+import { registerCommands } from "./commands.js";
+import { Connection } from "./connection.js";
+import { ChannelLog } from "./log.js";
 import { PanelProvider, VIEW } from "./panel_provider.js";
+import { CONNECTION_SETTINGS, connectionSettings } from "./settings.js";
+import { StatusBar } from "./status_bar.js";
+import { Tokens } from "./tokens.js";
+
+let connection: Connection | undefined;
 
 export function activate(context: vscode.ExtensionContext): void {
-  const panel = new PanelProvider(context.extensionUri);
+  const log = new ChannelLog();
+  const tokens = new Tokens(context.secrets, log);
+  const panel = new PanelProvider(context.extensionUri, log);
+  const statusBar = new StatusBar();
+  const chat = new Chat(panel, statusBar, () => opened.reconnect());
+  const opened = new Connection({
+    root: join(context.globalStorageUri.fsPath, "windows"),
+    window: windowName(),
+    log,
+    settings: connectionSettings,
+    token: (settings) => tokens.get(settings),
+    hints: (tell) => {
+      // After a sleep a connection may look well and be dead.
+      const listening = vscode.window.onDidChangeWindowState(({ focused }) => focused && tell("visible"));
+      return () => listening.dispose();
+    },
+    view: chat,
+    show: (talk, trouble) => chat.useTalk(talk, trouble),
+  });
+  connection = opened;
+  const restart = (): void => void opened.start();
   context.subscriptions.push(
+    log,
+    statusBar,
     vscode.window.registerWebviewViewProvider(VIEW, panel),
-    vscode.commands.registerCommand("proactive.open", () => vscode.commands.executeCommand(`${VIEW}.focus`)),
+    registerCommands({ chat, connection: opened, log, panel, tokens, now: () => chat.now() }),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      if (CONNECTION_SETTINGS.some((name) => event.affectsConfiguration(name))) restart();
+    }),
+    tokens.onChange(restart),
+    vscode.window.onDidChangeWindowState(() => chat.looked()),
   );
+  restart();
+}
+
+/** What waits is kept, and the session can be resumed. */
+export function deactivate(): void {
+  connection?.dispose();
+  connection = undefined;
+}
+
+/** The same for a window after a restart, and no path: it is kept on the disk. */
+function windowName(): string {
+  const { workspaceFile, workspaceFolders } = vscode.workspace;
+  const folder = workspaceFile ?? workspaceFolders?.[0]?.uri;
+  return createHash("sha256")
+    .update(folder?.toString() ?? "")
+    .digest("hex")
+    .slice(0, 32);
 }

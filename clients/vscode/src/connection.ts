@@ -1,0 +1,158 @@
+/**
+ * The client of this window, made anew when the settings or the token change, and what it keeps. It shows nothing:
+ * there is one conversation at a time, which it gives to `show`.
+ */
+
+import { randomBytes } from "node:crypto";
+import { ProactiveClient, type Activity, type Hint } from "@proactive/client";
+import { Conversation } from "@proactive/widget/conversation.js";
+import { Talk, type View } from "@proactive/widget/talk.js";
+import WebSocket from "ws";
+import { subjectOf } from "./addresses.js";
+import type { ChannelLog } from "./log.js";
+import { BEAT_MS, claimPlace, emptyFreePlaces, keptName, type Place } from "./place.js";
+import type { ConnectionSettings } from "./settings.js";
+import { FileStorage } from "./storage.js";
+
+/** Of what happens before the client is there. */
+const EARLY_MAX = 100;
+const DEVICE = /^[0-9a-f]{16}$/;
+const GUEST = /^guest-[0-9a-f]{16}$/;
+
+export interface ConnectionOptions {
+  /** The folder for all windows. */
+  readonly root: string;
+  /** What makes this window the same after a restart. */
+  readonly window: string;
+  readonly log: ChannelLog;
+  readonly settings: () => ConnectionSettings;
+  /** The token for the server of these settings, undefined where there is none. */
+  readonly token: (settings: ConnectionSettings) => Promise<string | undefined>;
+  /** Tell of hints; what it returns stops that. */
+  readonly hints: (tell: (hint: Hint) => void) => () => void;
+  readonly view: View;
+  /** `trouble`: what is wrong with the settings, so that there is no connection. */
+  readonly show: (talk: Talk, trouble: string | undefined) => void;
+}
+
+export class Connection {
+  private place: Place | undefined;
+  private storage: FileStorage | undefined;
+  private client: ProactiveClient | undefined;
+  private talk: Talk | undefined;
+  private early: Activity[] = [];
+  private starts = 0;
+  private clientId = "";
+  private isOver = false;
+  private readonly beat: ReturnType<typeof setInterval>;
+
+  constructor(private readonly options: ConnectionOptions) {
+    this.settle();
+    this.beat = setInterval(() => this.stay(), BEAT_MS);
+  }
+
+  /** Connect with the settings and the token as they are now. Of calls that overlap the last one counts. */
+  async start(): Promise<void> {
+    this.starts += 1;
+    const start = this.starts;
+    const settings = this.options.settings();
+    const token = await this.options.token(settings);
+    if (this.isOver || start !== this.starts) return;
+    this.client?.disconnect();
+    const user = settings.user === "" ? this.madeUpName() : settings.user;
+    const said = token === undefined ? user : subjectOf(token);
+    const conversation = new Conversation(this.storage, `proactive:vscode:said:${said}`);
+    const client = this.clientWith(settings, token, user);
+    this.talk = new Talk(conversation, this.options.view);
+    this.client = client;
+    this.options.show(this.talk, settings.trouble);
+    this.talk.start(client);
+    for (const event of this.early.splice(0)) client.send(event);
+    if (settings.trouble === undefined) client.connect();
+    else this.options.log.warn(settings.trouble);
+  }
+
+  /** Try again at once. */
+  reconnect(): void {
+    // Where it is offline for good only what the settings and the token say now may help.
+    if (this.client === undefined || this.client.state.state === "offline") void this.start();
+    else if (this.client.state.state === "reconnecting") {
+      this.client.disconnect();
+      this.client.connect();
+    }
+  }
+
+  /** Tell of something that happened. */
+  tell(event: Activity): void {
+    if (this.client !== undefined) this.client.send(event);
+    else if (this.early.length < EARLY_MAX) this.early.push(event);
+  }
+
+  /** Forget all that is kept on this machine, but for what another window still works with. */
+  forget(): void {
+    this.talk?.forget();
+    this.storage?.clear();
+    emptyFreePlaces(this.options.root);
+  }
+
+  /** Let go of the connection, in such a way that the session can be resumed, and of the place. */
+  dispose(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    clearInterval(this.beat);
+    this.talk?.stop();
+    this.client?.disconnect();
+    this.storage?.close();
+    this.place?.release();
+  }
+
+  private clientWith(settings: ConnectionSettings, token: string | undefined, user: string): ProactiveClient {
+    const { log, hints } = this.options;
+    const { webSocketUrl, httpUrl, trouble } = settings;
+    const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+    const client = new ProactiveClient({
+      clientId: this.clientId,
+      ...(webSocketUrl === undefined ? {} : { webSocketUrl }),
+      ...(httpUrl === undefined ? {} : { httpUrl }),
+      // It is never connected, and keeps what is said until there is an address.
+      ...(trouble === undefined ? {} : { httpUrl: "http://address.invalid" }),
+      ...(token === undefined ? { user } : { token: async () => (await this.options.token(settings)) ?? token }),
+      ...(timeZone ? { timezone: timeZone } : {}),
+      storage: this.storage ?? null,
+      platform: { WebSocket, listen: hints },
+    });
+    client.on("state", (state) => log.state(state));
+    client.on("problem", (problem) => log.problem(problem));
+    return client;
+  }
+
+  private settle(): void {
+    const { root, window, log } = this.options;
+    const random = (): string => randomBytes(8).toString("hex");
+    this.place = claimPlace(root, window);
+    this.clientId =
+      this.place === undefined
+        ? `vscode-${random()}`
+        : `vscode-${keptName(root, "device", DEVICE, random)}-${this.place.number}`;
+    if (this.place === undefined)
+      log.warn("nothing can be kept on this machine: what waits is gone when the window is");
+    this.storage =
+      this.place === undefined
+        ? undefined
+        : new FileStorage(this.place.folder, (cause) => log.warn(`what waits cannot be kept: ${String(cause)}`));
+  }
+
+  /** A window that slept for long may find that another has its place. */
+  private stay(): void {
+    if (this.place === undefined || this.place.beat()) return;
+    this.client?.disconnect();
+    this.storage?.close();
+    this.settle();
+    void this.start();
+  }
+
+  /** The same in all windows of this machine, so that they are one user's devices. */
+  private madeUpName(): string {
+    return keptName(this.options.root, "guest", GUEST, () => `guest-${randomBytes(8).toString("hex")}`);
+  }
+}

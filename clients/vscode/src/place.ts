@@ -1,0 +1,187 @@
+/**
+ * A place of its own for every window: a folder in which it keeps what waits, and the number in its `clientId`. It
+ * knows no editor and no server.
+ *
+ * Two windows that called themselves the same would throw each other out. So each holds its place by a file with its
+ * process in it; when it is gone, however it went, the next window has the place and all that was left there.
+ */
+
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+
+/** Windows of one machine with places; those beyond it keep nothing. */
+export const PLACES_MAX = 20;
+/** How often a window says that it is still there. */
+export const BEAT_MS = 30_000;
+/** Who has said nothing for so long is gone, though there be a process of that number: numbers are used again. */
+const LOST_MS = 10 * 60_000;
+/** For a file to be written after it was made, and for a take-over. */
+const WRITTEN_MS = 10_000;
+
+export interface Place {
+  readonly number: number;
+  /** Where its window may keep things. */
+  readonly folder: string;
+  /** Say that the window is still there, every `BEAT_MS`. False where another has the place now. */
+  beat(): boolean;
+  release(): void;
+}
+
+interface Holder {
+  readonly name: string;
+  readonly pid: number;
+  /** Numbers of processes are those of one machine, or of one container. */
+  readonly host: string;
+}
+
+/**
+ * The place of this window: that which it had the last time if that is free, else the first that is. `window`: what
+ * makes it the same after a restart, such as its folder; it is kept as it is given. Undefined where none can be had.
+ */
+export function claimPlace(root: string, window: string, now: () => number = Date.now): Place | undefined {
+  const numbers = Array.from({ length: PLACES_MAX }, (_, number) => number);
+  const own = numbers.filter((number) => read(join(root, String(number), "window")) === window);
+  for (const number of [...own, ...numbers.filter((one) => !own.includes(one))]) {
+    try {
+      const place = hold(join(root, String(number)), number, now);
+      if (place === undefined) continue;
+      writeFileSync(join(place.folder, "window"), window, { mode: 0o600 });
+      return place;
+    } catch {
+      // A folder that cannot be written to is no place; the next one may be.
+    }
+  }
+  return undefined;
+}
+
+/** Empty every place that nobody holds. */
+export function emptyFreePlaces(root: string, now: () => number = Date.now): void {
+  for (let number = 0; number < PLACES_MAX; number++) {
+    const folder = join(root, String(number));
+    if (statSync(folder, { throwIfNoEntry: false }) === undefined) continue;
+    const place = hold(folder, number, now);
+    if (place !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What is kept under this name for all windows, made where there is nothing that `isGood` yet. */
+export function keptName(root: string, name: string, isGood: RegExp, make: () => string): string {
+  const file = join(root, name);
+  const known = read(file);
+  if (known !== undefined && isGood.test(known)) return known;
+  const made = make();
+  try {
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    if (known !== undefined) rmSync(file, { force: true });
+    create(file, made);
+  } catch {
+    return made;
+  }
+  // Read again: of two windows that begin at once, one was first.
+  const kept = read(file);
+  return kept !== undefined && isGood.test(kept) ? kept : made;
+}
+
+function hold(folder: string, number: number, now: () => number): Place | undefined {
+  const lock = join(folder, "lock");
+  const holder: Holder = { name: randomBytes(8).toString("hex"), pid: process.pid, host: hostname() };
+  const text = JSON.stringify(holder);
+  const isOurs = (): boolean => holderIn(lock)?.name === holder.name;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (!create(lock, text) && !takeOver(lock, text, now)) return undefined;
+  return {
+    number,
+    folder,
+    beat: () => {
+      try {
+        const moment = new Date(now());
+        if (isOurs()) utimesSync(lock, moment, moment);
+        else {
+          // Somebody may have cleaned up; then it is ours still, unless another was faster.
+          mkdirSync(folder, { recursive: true, mode: 0o700 });
+          return create(lock, text);
+        }
+        return true;
+      } catch {
+        // A disk that fails for a while takes nothing from us.
+        return true;
+      }
+    },
+    release: () => {
+      if (isOurs()) rmSync(lock, { force: true });
+    },
+  };
+}
+
+/** Of several that find the same holder gone, one at most has its place: whoever makes the second file. */
+function takeOver(lock: string, text: string, now: () => number): boolean {
+  if (isHeld(lock, now())) return false;
+  const guard = `${lock}.next`;
+  if (!create(guard, "")) {
+    if (isOlder(guard, WRITTEN_MS, now())) rmSync(guard, { force: true });
+    return false;
+  }
+  try {
+    // Between the first look and now somebody may have taken it over.
+    if (isHeld(lock, now())) return false;
+    rmSync(lock, { force: true });
+    return create(lock, text);
+  } finally {
+    rmSync(guard, { force: true });
+  }
+}
+
+function isHeld(lock: string, now: number): boolean {
+  if (isOlder(lock, LOST_MS, now)) return false;
+  const holder = holderIn(lock);
+  if (holder === undefined) return !isOlder(lock, WRITTEN_MS, now);
+  return holder.host !== hostname() || isAlive(holder.pid);
+}
+
+/** One that is not there is older than anything. */
+function isOlder(file: string, ms: number, now: number): boolean {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found === undefined || now - found.mtimeMs > ms;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (cause) {
+    // It is there, and another user's.
+    return (cause as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function holderIn(lock: string): Holder | undefined {
+  try {
+    const { name, pid, host } = JSON.parse(read(lock) ?? "") as Readonly<Record<string, unknown>>;
+    const isWhole =
+      typeof name === "string" && typeof host === "string" && Number.isSafeInteger(pid) && Number(pid) > 0;
+    return isWhole ? { name, pid: Number(pid), host } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** False where it is there already. */
+function create(file: string, text: string): boolean {
+  try {
+    writeFileSync(file, text, { flag: "wx", mode: 0o600 });
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw cause;
+  }
+}
+
+function read(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,68 @@
+/** Shows in a corner what may not wait until somebody opens the view. What is pressed there is told. */
+
+import * as vscode from "vscode";
+import type { Shown } from "@proactive/widget/conversation.js";
+import { toastSetting } from "./settings.js";
+import { toastFor } from "./toast_choice.js";
+
+/** At once. The editor shows as many; the rest is counted as everything is. */
+const OPEN_MAX = 3;
+const IDS_MAX = 500;
+
+export interface ToastDeeds {
+  /** The message as it is now. */
+  message(id: string): Shown | undefined;
+  answer(id: string, response: string): void;
+  /** Open the view at this message. */
+  show(id: string): void;
+  isViewVisible(): boolean;
+}
+
+export class Toasts {
+  /** Each shows itself once. */
+  private readonly had = new Set<string>();
+  /** Of those that came while nobody was at this window. */
+  private waiting: readonly string[] = [];
+  private open = 0;
+
+  constructor(private readonly deeds: ToastDeeds) {}
+
+  /** A message has come. In a window without the focus it waits, for the one with the focus has it too. */
+  arrived(item: Shown): void {
+    this.waiting = [...this.waiting, item.id].slice(-OPEN_MAX);
+    this.proceed();
+  }
+
+  /** The window has the focus now, or the view is gone. */
+  proceed(): void {
+    if (!vscode.window.state.focused) return;
+    const ids = this.waiting;
+    this.waiting = [];
+    // Before somebody's eyes it needs no toast, also not later.
+    if (this.deeds.isViewVisible()) return;
+    for (const id of ids) this.offer(id);
+  }
+
+  private offer(id: string): void {
+    const item = this.deeds.message(id);
+    const toast = item === undefined ? undefined : toastFor(item, toastSetting());
+    if (toast === undefined || this.had.has(id) || this.open >= OPEN_MAX) return;
+    this.had.add(id);
+    for (const first of this.had.size > IDS_MAX ? this.had : []) {
+      this.had.delete(first);
+      break;
+    }
+    const answers = toast.options.map((title) => ({ title }));
+    const show: vscode.MessageItem = { title: "Show" };
+    this.open += 1;
+    void vscode.window.showInformationMessage(toast.text, ...answers, show).then((pressed) => {
+      this.open -= 1;
+      // To close it is to leave it for later.
+      if (pressed === undefined) return;
+      const isOpen = this.deeds.message(id)?.fate === undefined && this.deeds.message(id) !== undefined;
+      // What was pressed too late has no effect; the view says what has become of it.
+      if (pressed === show || !isOpen) this.deeds.show(id);
+      else this.deeds.answer(id, pressed.title);
+    });
+  }
+}
