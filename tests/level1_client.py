@@ -178,6 +178,8 @@ class Level1Client:
             del self._unacknowledged[event_id]
 
     def _hear(self, frame: Frame) -> None:
+        if not self.is_welcome:
+            return  # a plain client hears it; if it is for this user, it comes with a number
         if "seq" in frame:
             self._count(frame)
         if "id" not in frame:

@@ -7,7 +7,7 @@ import json
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ async def started(opened: AsyncExitStack, folder: Path, url: str) -> Process:
 
 
 def is_written_down(folder: Path, text: str) -> bool:
-    return text.encode() in (folder / "store.db-wal").read_bytes()
+    """Whether it has been committed: its bytes alone may still be those of a transaction that never ends."""
+    with closing(sqlite3.connect(f"file:{folder / 'store.db'}?mode=ro", uri=True)) as database:
+        return bool(database.execute("SELECT count(*) FROM outbox WHERE instr(line, ?)", [text]).fetchone()[0])
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
