@@ -5,6 +5,7 @@
 
 import type { Place } from "@proactive/widget/list_view.js";
 import type { FromPanel } from "../messages.js";
+import { fieldsOf } from "../record.js";
 
 /** What VS Code gives to the script of a view, once. */
 export interface Host {
@@ -24,11 +25,11 @@ export class Kept {
   readonly drafts: Map<string, string>;
 
   constructor(private readonly host: Host) {
-    const found = record(host.getState());
+    const found = fieldsOf(host.getState());
     if (typeof found["draft"] === "string") this.written = found["draft"];
-    const { id, below } = record(found["place"]);
+    const { id, below } = fieldsOf(found["place"]);
     if (typeof id === "string" && typeof below === "number") this.reading = { id, below };
-    const drafts = Object.entries(record(found["drafts"]));
+    const drafts = Object.entries(fieldsOf(found["drafts"]));
     this.drafts = new Drafts(
       () => this.keep(),
       drafts.filter((one): one is [string, string] => typeof one[1] === "string"),
@@ -81,8 +82,4 @@ class Drafts extends Map<string, string> {
     this.changed();
     return was;
   }
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 }
