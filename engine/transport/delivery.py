@@ -15,7 +15,7 @@ from engine.core.model import ANSWER_TYPE
 from engine.live import Live
 from engine.observer import SILENT, Observer
 from engine.storage.base import OutboxMessage, StoreError
-from engine.transport.frames import preferences_frame, withdrawn
+from engine.transport.frames import preferences_frame
 from engine.transport.hub import Hub
 from engine.transport.ledger import Ledger
 from engine.transport.limits import Pacer
@@ -189,10 +189,8 @@ class Delivery:
         outgoing = self._ledger.drop(message_id, user)
         if outgoing is not None:
             self._live.withdraw([outgoing])
-        for session in self._of(user):
-            session.withdraw(message_id)
-            if session.name != by:
-                session.tell(withdrawn(message_id, reason))
+        if self._sessions is not None:
+            self._sessions.withdraw(user, message_id, reason, by)
 
     async def _tell_wishes(self, user: str) -> None:
         assert self._live is not None

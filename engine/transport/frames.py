@@ -24,7 +24,8 @@ SEQ_MAX = 2**53 - 1  # what every client can count up to without losing a digit 
 class Hello(msgspec.Struct, frozen=True):
     """A client opens its session. ``resume`` is the session it had and the last ``seq`` it has received of it.
 
-    ``traits`` are attributes of the user, with ``timezone`` among them where it was given.
+    ``traits`` are attributes of the user, with ``timezone`` among them where it was given. ``attempt`` is the run of
+    the client, and which of its hellos it is, counting up.
     """
 
     client: str
@@ -33,6 +34,7 @@ class Hello(msgspec.Struct, frozen=True):
     traits: dict[str, Json] = {}
     resume: tuple[str, int] | None = None
     capabilities: tuple[str, ...] = ()
+    attempt: tuple[str, int] | None = None
 
 
 def read_hello(value: dict[str, Json]) -> Hello:
@@ -54,7 +56,10 @@ def read_hello(value: dict[str, Json]) -> Hello:
         traits = {**(traits or {}), "timezone": value["timezone"]}
     elif traits:
         check_zone(traits.get("timezone"))
-    return Hello(client, token, read_name(value, "user"), traits or {}, _read_resume(value), _capabilities(value))
+    return Hello(
+        client, token, read_name(value, "user"), traits or {}, _read_resume(value), _capabilities(value),
+        _read_attempt(value),
+    )  # fmt: skip
 
 
 def _read_resume(value: dict[str, Json]) -> tuple[str, int] | None:
@@ -67,6 +72,18 @@ def _read_resume(value: dict[str, Json]) -> tuple[str, int] | None:
     if session is None:
         raise bad_frame('expected "resume" to name the "session"')
     return session, read_seq(resume, "received", 0)
+
+
+def _read_attempt(value: dict[str, Json]) -> tuple[str, int] | None:
+    attempt = value.get("attempt")
+    if attempt is None:
+        return None
+    if not isinstance(attempt, dict):
+        raise bad_frame(f'expected "attempt" to be {{"run": …, "number": …}}, got {kind_of(attempt)}')
+    run = read_name(attempt, "run")
+    if run is None:
+        raise bad_frame('expected "attempt" to name the "run" of the client')
+    return run, read_seq(attempt, "number")
 
 
 def _capabilities(value: dict[str, Json]) -> tuple[str, ...]:
@@ -87,12 +104,23 @@ def read_seq(value: Mapping[str, Json], name: str, default: int | None = None) -
 
 
 def welcome(
-    *, session: str, user: str, at: int, heartbeat_s: float, resumed: bool, limits: Mapping[str, int | None]
+    *,
+    session: str,
+    user: str,
+    at: int,
+    heartbeat_s: float,
+    resumed: bool,
+    limits: Mapping[str, int | None],
+    token_expires_at: int | None = None,
 ) -> FrameType:
-    return {
+    """``at`` and ``token_expires_at`` are microseconds; a token that never does, or none, is not spoken of."""
+    frame: FrameType = {
         "type": "welcome", "session": session, "user": user, "serverTime": at / SECOND, "heartbeat": heartbeat_s,
         "resumed": resumed, "limits": dict(limits),
     }  # fmt: skip
+    if token_expires_at is not None:
+        frame["tokenExpiresAt"] = token_expires_at / SECOND
+    return frame
 
 
 def ack(ids: Iterable[Json]) -> FrameType:

@@ -25,7 +25,7 @@ STATUS_OF = {
     "bad_frame": 400, "reserved_type": 400, "no_client": 400, "unauthorized": 401, "bad_origin": 403, "forbidden": 403,
     "not_found": 404, "no_session": 404, "bad_method": 405, "too_slow": 408, "too_big": 413, "bad_rules": 422,
     "rate_limited": 429, "too_many_connections": 429, "internal": 500, "responder_failed": 502, "overloaded": 503,
-    "not_stored": 503, "replaced": 409,
+    "not_stored": 503, "replaced": 409, "erased": 410,
 }  # fmt: skip
 # What a page may send besides what every page may (Fetch standard, section 2.2.2).
 ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID, traceparent"

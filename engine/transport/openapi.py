@@ -73,7 +73,8 @@ _OPERATIONS = (
         "any frames of the session's client, each by itself: what there is to say to them is in `frames`.",
         parameters=(_SESSION,),
         errors=(
-            *_BODY, "reserved_type", "no_client", *_CLIENT, "forbidden", "no_session", "rate_limited", *_STORED,
+            *_BODY, "reserved_type", "no_client", *_CLIENT, "forbidden", "no_session", "replaced", "erased",
+            "rate_limited", *_STORED,
         ),
         security=("token", "key"),
         examples=([{"type": "file.saved", "clientId": "ann", "id": "e1"}, {"type": "file.closed", "clientId": "ann"}],),
@@ -100,7 +101,7 @@ _OPERATIONS = (
                 "description": "The id of the last event that came; wins over `after`.", "schema": {"type": "string"},
             },
         ),
-        errors=("bad_frame", *_BACKEND, "no_session", "too_many_connections", "replaced", *_STORED),
+        errors=("bad_frame", *_BACKEND, "no_session", "replaced", "erased", "too_many_connections", *_STORED),
         security=("token", "anonymous"),
     ),
     _Operation(
@@ -110,7 +111,8 @@ _OPERATIONS = (
             {**_SESSION, "required": True}, _AFTER,
             _query("timeout", "Seconds after which it answers with none.", _numbers(POLL_S, POLL_S)),
         ),
-        errors=("bad_frame", *_CLIENT, "no_session", "too_many_connections", "overloaded"), security=("token",),
+        errors=("bad_frame", *_CLIENT, "no_session", "replaced", "erased", "too_many_connections", "overloaded"),
+        security=("token",),
     ),
     _Operation(
         "post", "/messages", "messages", "Say something to a user, a client, or all", "Backend",

@@ -13,7 +13,7 @@ from engine.transport.admitted import admitted
 from engine.transport.frames import SEQ_MAX
 from engine.transport.http_replies import read_number, read_query
 from engine.transport.reception import Reception
-from engine.transport.routes_session import SessionRoutes, no_session
+from engine.transport.routes_session import SessionRoutes
 from engine.transport.session import REPLACED, Session
 
 POLL_S = 25  # how long a request waits; many proxies give up after 30 seconds
@@ -69,7 +69,7 @@ class Polls:
             if not session.has_some and not self._is_closing:
                 await _wait(woken, timeout_s)
             if session.is_over:
-                raise no_session()
+                raise self._reception.sessions.why_over(session.name)
             is_mine = self._waiting.get(session) is woken and session.outgoing is None
             return session.frames_after(after) if is_mine else []
         finally:

@@ -133,6 +133,7 @@ class Reception:
             heartbeat_s=self.heartbeat_s,
             resumed=session.resumed,
             limits=self.limits,
+            token_expires_at=session.expires_at,
         )
 
     def hear(self, session: Session, value: Json) -> Heard:

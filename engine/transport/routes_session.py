@@ -16,11 +16,8 @@ from engine.transport.http_replies import read_body, read_query, reply
 from engine.transport.reception import Heard, Reception, complaint, together
 from engine.transport.refusing import refusal_of
 from engine.transport.session import Session
+from engine.transport.sessions import WHY_OVER
 from engine.transport.wire import FrameType
-
-
-def no_session() -> WireError:
-    return WireError("no_session", "there is no such session, or no longer; say hello again")
 
 
 class SessionRoutes:
@@ -48,9 +45,11 @@ class SessionRoutes:
         """The session of that name, if the request may speak for its user. Raises `WireError`."""
         identity = self._callers.named_client(request, token)
         session = self._reception.sessions.find(name)
+        if session is None:
+            raise self._reception.sessions.why_over(name)
         # Whoever has another's token learns no more than that there is nothing for them.
-        if session is None or (identity.kind == "token" and identity.user != session.user):
-            raise no_session()
+        if identity.kind == "token" and identity.user != session.user:
+            raise WireError("no_session", WHY_OVER["no_session"])
         return session
 
     async def frames(self, request: web.Request, name: str) -> web.Response:

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable
 
 from engine.storage.base import OUTBOX_PER_USER_MAX, OutboxMessage
+from engine.transport.frames import withdrawn
 from engine.transport.outgoing import Outgoing
 from engine.transport.wire import FrameType, encode, message_frame
 
 NOTES_MAX = 64  # frames that are no messages, for a client that polls; the oldest beyond it go
 UNRECEIVED_MAX = 2 * OUTBOX_PER_USER_MAX  # messages that a client has yet to receive; the oldest beyond it go
+WITHDRAWN_MAX = 32  # of the latest that were told: nobody says that they came, so a resume brings them again
 
 REPLACED = (4001, '{"code":"replaced"}')
 ERASED = (1008, '{"code":"erased"}')
@@ -53,12 +55,13 @@ class Session:
 
     ``left_at`` (microseconds) is when its last connection was lost, None while there is one. ``ended`` is called when
     it is over, by whatever is to stop then. ``expires_at`` (microseconds) is when its token does. ``farewell`` is what
-    a connection is closed with that comes when it is over already.
+    a connection is closed with that comes when it is over already. ``attempt`` is that of its latest hello.
     """
 
     __slots__ = (
-        "_notes", "_owed", "_seq", "capabilities", "client", "expires_at", "farewell", "id_prefix", "is_over",
-        "left_at", "name", "on_end", "outgoing", "polls", "resumed", "transport", "user", "wake",
+        "_begins_at", "_notes", "_owed", "_seq", "_withdrawn", "attempt", "capabilities", "client", "expires_at",
+        "farewell", "id_prefix", "is_over", "left_at", "name", "on_end", "outgoing", "polls", "resumed", "transport",
+        "user", "wake",
     )  # fmt: skip
 
     def __init__(self, name: str, user: str, client: str, *, left_at: int) -> None:
@@ -66,6 +69,7 @@ class Session:
         self.user = user
         self.client = client
         self.id_prefix = id_prefix(client)
+        self.attempt: tuple[str, int] | None = None
         self.capabilities: tuple[str, ...] = ()
         self.expires_at: int | None = None
         self.transport = ""
@@ -78,6 +82,8 @@ class Session:
         self.wake: Callable[[], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self._seq = 0
+        self._begins_at: int | None = None  # what `_seq` is to be for the connection that comes
+        self._withdrawn: dict[str, str] | None = None  # messages that it was told to show no more, and why
         self._owed: dict[str, Owed] | None = None
         self._notes: deque[FrameType] | None = None
 
@@ -124,6 +130,15 @@ class Session:
         self.note(frame)
         return False
 
+    def tell_withdrawn(self, message_id: str, reason: str) -> None:
+        """The message is not to be shown any more: told now, and again by each connection that resumes the session."""
+        if self._withdrawn is None:
+            self._withdrawn = {}
+        self._withdrawn[message_id] = reason
+        if len(self._withdrawn) > WITHDRAWN_MAX:
+            del self._withdrawn[next(iter(self._withdrawn))]
+        self.tell(withdrawn(message_id, reason))
+
     @property
     def has_notes(self) -> bool:
         """Whether frames that are no messages wait for somebody to come."""
@@ -160,7 +175,8 @@ class Session:
     def attach(self, outgoing: Outgoing, transport: str) -> None:
         """It goes on over this connection; one that it had is closed. What was not received is queued, oldest first.
 
-        All of it, at most `UNRECEIVED_MAX` and `NOTES_MAX`, however little may wait for a connection besides.
+        All of it, at most `UNRECEIVED_MAX`, `NOTES_MAX` and `WITHDRAWN_MAX`, however little may wait for a connection
+        besides.
         """
         if self.is_over:
             # It ended while the connection was on its way to it; on it nobody could ever be told anything.
@@ -173,9 +189,10 @@ class Session:
         outgoing.is_named = True
         self.transport = transport
         self.left_at = None
-        for note in self._notes or ():
+        if self._begins_at is not None:
+            self._seq, self._begins_at = self._begins_at, None
+        for note in self._take_notes(again=True):
             outgoing.put(encode(note), was_owed=True)
-        self._notes = None
         for owed in list((self._owed or {}).values()):
             owed.seq = 0
             self._queue(owed, outgoing, was_owed=True)
@@ -189,14 +206,19 @@ class Session:
         return True
 
     def begin_at(self, seq: int) -> None:
-        """Number from here on: the client has (or claims to have) all up to ``seq``, and no number is given twice."""
-        self._seq = seq
+        """The connection that comes numbers from here on: the client has (or claims to have) all up to ``seq``.
+
+        Until then one that there is goes on with its own numbers. It may still be writing, and a number that it took
+        from those of the next would be missing there.
+        """
+        self._begins_at = seq
 
     def frames_after(self, seq: int) -> list[str]:
         """For a client that polls and has all up to ``seq``: what there is, messages numbered from there on."""
         self._seq = seq
-        notes, self._notes = self._notes, None
-        frames = [encode(note) for note in notes or ()]
+        # A hello came before, so this may be another connection; of two polls in a row it is the same.
+        again, self._begins_at = self._begins_at is not None, None
+        frames = [encode(note) for note in self._take_notes(again=again)]
         for owed in list((self._owed or {}).values()):
             owed.seq = 0
             text = self.number(owed)
@@ -207,10 +229,18 @@ class Session:
     @property
     def has_some(self) -> bool:
         """Whether `frames_after` would give anything."""
-        return bool(self._owed or self._notes)
+        return bool(self._owed or self._notes or (self._withdrawn and self._begins_at is not None))
 
     def is_gone(self, now: int, within: int) -> bool:
         return self.left_at is not None and not self.polls and now >= self.left_at + within
+
+    def _take_notes(self, *, again: bool) -> list[FrameType]:
+        """The frames that are no messages and wait; ``again``: with those that may have been lost on their way."""
+        notes, self._notes = list(self._notes or ()), None
+        if again and self._withdrawn:
+            told = [withdrawn(*each) for each in self._withdrawn.items()]
+            notes += [frame for frame in told if frame not in notes]
+        return notes
 
     def _queue(self, owed: Owed, outgoing: Outgoing, *, was_owed: bool = False) -> None:
         droppable = owed.message.message.type == "notification"

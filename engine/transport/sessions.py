@@ -7,6 +7,7 @@ its user. What a message has to do with sessions is the business of `delivery`.
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -24,11 +25,18 @@ from engine.transport.erasing import BeingErased, Erasing
 from engine.transport.frames import Hello
 from engine.transport.ledger import Ledger
 from engine.transport.refusing import refusal_of, told_to_client
-from engine.transport.session import ERASED, REPLACED, Session
+from engine.transport.session import ERASED, REPLACED, WITHDRAWN_MAX, Session
 
 SESSIONS_MAX = 200_000  # with and without a connection
 USER_SESSIONS_MAX = 100  # of one user, those without a connection among them; then the one longest gone is over
 ENDED_AT_ONCE = 200  # sessions whose ends are one request to the driver
+OVER_MAX = 10_000  # names of sessions of which is remembered why they are over, some 100 bytes each
+
+WHY_OVER = {
+    "no_session": "there is no such session, or no longer; say hello again",
+    "replaced": "the same client has opened another session meanwhile",
+    "erased": "this user has been erased",
+}
 
 log = structlog.get_logger("proactive")
 
@@ -59,12 +67,20 @@ class Sessions:
         self.erasing = Erasing() if erasing is None else erasing
         self._by_name: dict[str, Session] = {}
         self._by_user: dict[str, dict[str, Session]] = {}  # of each user, by client
+        self._over: OrderedDict[str, str] = OrderedDict()  # by the name of a session, the code of why
+        # What clients of an earlier process have missed: by user and session, messages and why they are withdrawn.
+        self._missed: dict[str, dict[str, dict[str, str]]] = {}
 
     def __len__(self) -> int:
         return len(self._by_name)
 
     def find(self, name: str) -> Session | None:
         return self._by_name.get(name)
+
+    def why_over(self, name: str) -> WireError:
+        """What to say to whoever asks for a session that is not there: as a WebSocket would have been closed."""
+        code = self._over.get(name, "no_session")
+        return WireError(code, WHY_OVER[code])
 
     def of_user(self, user: str) -> list[Session]:
         return list(self._by_user.get(user, {}).values())
@@ -93,6 +109,7 @@ class Sessions:
         user = self._user_of(hello, identity)
         with told_to_client():
             self.erasing.check([user])
+        self._check_not_overtaken(user, hello)
         # What the token says of the user goes before what the client says.
         traits = {**hello.traits, **identity.traits}
         session = self._by_name.get(hello.resume[0]) if hello.resume is not None else None
@@ -103,6 +120,7 @@ class Sessions:
                 with told_to_client():
                     await self._live.submit([Input(user, "user.identify", traits, session=session.name)])
             session.resumed = True
+        session.attempt = hello.attempt
         session.capabilities = hello.capabilities
         session.expires_at = identity.expires_at
         seq = hello.resume[1] if session.resumed and hello.resume is not None else 0
@@ -121,6 +139,21 @@ class Sessions:
         session.add(outgoing)
         others = [] if outgoing.client else self._live.resumable(session.user)
         self._ledger.owe(outgoing, [session.name, *others])
+
+    def withdraw(self, user: str, message_id: str, reason: str, by: str | None) -> None:
+        """Nobody else needs to be shown the user's message; ``by`` is the session that settled it.
+
+        Those whose clients are to come back yet are told then.
+        """
+        for session in self.of_user(user):
+            session.withdraw(message_id)
+            if session.name != by:
+                session.tell_withdrawn(message_id, reason)
+        for name in self._live.resumable(user):
+            of_session = self._missed.setdefault(user, {}).setdefault(name, {})
+            of_session[message_id] = reason
+            if len(of_session) > WITHDRAWN_MAX:
+                del of_session[next(iter(of_session))]
 
     def received(self, session: Session, seq: int) -> None:
         """The client says that it has all messages up to this number."""
@@ -157,15 +190,18 @@ class Sessions:
 
     def drop(self, user: str) -> list[Session]:
         """Nothing of the user is to be known any more: the sessions that were, and no word of their end."""
+        self._missed.pop(user, None)
         dropped = self.of_user(user)
         for session in dropped:
             session.farewell = ERASED
+            self._remember(session, "erased")
             self._remove(session)
         return dropped
 
     def abandoned(self, user: str, names: Iterable[str]) -> None:
         """Clients of an earlier process did not come back to these."""
         for name in names:
+            self._no_longer_missed(user, name)
             self._live.relayed(self._ledger.forget(name))
 
     # Inside.
@@ -182,6 +218,15 @@ class Sessions:
             raise WireError("unauthorized", "expected a token, for a session is somebody's; plain chat needs none")
         return identity.speaks_for(hello.user) or hello.client
 
+    def _check_not_overtaken(self, user: str, hello: Hello) -> None:
+        """A request may come long after its client gave it up and said hello anew; then it is not to win."""
+        there = self._by_user.get(user, {}).get(hello.client)
+        if there is None or there.attempt is None or hello.attempt is None:
+            return
+        run, number = there.attempt
+        if hello.attempt[0] == run and hello.attempt[1] < number:
+            raise WireError("replaced", "a later hello of the same client has come before this one")
+
     async def _begin(self, user: str, hello: Hello, traits: dict[str, Json]) -> Session:
         """A session that this process did not have; of an earlier process where it can be taken up again."""
         self._make_room(user)
@@ -190,6 +235,7 @@ class Sessions:
         name = asked if resumed else RESUMABLE + secrets.token_hex(12)
         session = Session(name, user, hello.client, left_at=self._clock())
         session.resumed = resumed
+        session.attempt = hello.attempt
         former = self._by_user.get(user, {}).get(hello.client)
         # From here on it is owed what is said to its user, so that nothing is missed between this and its beginning.
         self._by_name[name] = session
@@ -205,9 +251,11 @@ class Sessions:
             if session.is_over:
                 if session.farewell == ERASED:
                     raise refusal_of(BeingErased())
-                raise WireError("replaced", "the same client has opened another session meanwhile")
+                raise WireError("replaced", WHY_OVER["replaced"])
             for outgoing in waiting:
                 self.owe(session, outgoing)
+            for message_id, reason in self._no_longer_missed(user, name).items():
+                session.tell_withdrawn(message_id, reason)
         except BaseException:
             self.end([session])
             if former is not None and not former.is_over:
@@ -226,7 +274,20 @@ class Sessions:
         """The same client has another session now."""
         if former.outgoing is not None:
             former.outgoing.close(*REPLACED)
+        self._remember(former, "replaced")
         self.end([former])
+
+    def _remember(self, session: Session, why: str) -> None:
+        self._over[session.name] = why
+        if len(self._over) > OVER_MAX:
+            self._over.popitem(last=False)
+
+    def _no_longer_missed(self, user: str, name: str) -> dict[str, str]:
+        missed = self._missed.get(user, {})
+        of_session = missed.pop(name, {})
+        if not missed:
+            self._missed.pop(user, None)
+        return of_session
 
     def _make_room(self, user: str) -> None:
         if len(self._by_name) >= SESSIONS_MAX:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from test_sessions import OPEN, Device, Devices, devices
+from devices import OPEN, Device, Devices, devices
 
 from engine.core.units import DAY
 from engine.intake import Input

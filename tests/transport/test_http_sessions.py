@@ -216,7 +216,36 @@ async def test_a_poll_is_told_at_once_that_its_session_is_over(http: aiohttp.Cli
         await http.get("/healthz")
     await http.delete("/users/ann")
     async with await waiting as response:
-        assert response.status == 404
+        assert (response.status, (await response.json())["code"]) == (410, "erased")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/poll?session={}"), ("POST", "/events?session={}"), ("GET", "/stream?session={}")]
+)
+async def test_who_was_replaced_by_the_same_client_elsewhere_is_told_so(
+    http: aiohttp.ClientSession, server: Server, method: str, path: str
+) -> None:
+    session = await hello(http, "tab")
+    waiting = asyncio.create_task(http.get(f"/poll?session={session}"))
+    while not server._parts().sessions.find(session).polls:
+        await http.get("/healthz")
+    newer = await hello(http, "tab")
+    for reply in (await waiting, await http.request(method, path.format(session), data="[]")):
+        async with reply as response:
+            frame = await response.json()
+            assert (response.status, frame["code"]) == (409, "replaced")
+            assert problems("Error", frame) == []
+    await say(http, newer, FAILED)
+    assert [frame["seq"] for frame in await poll(http, newer, 0)] == [1]
+
+
+async def test_a_hello_that_comes_long_after_its_client_gave_it_up_changes_nothing(http: aiohttp.ClientSession) -> None:
+    session = await hello(http, "tab", attempt={"run": "r", "number": 2})
+    late = {"type": "hello", "protocol": 1, "clientId": "tab", "user": "ann", "attempt": {"run": "r", "number": 1}}
+    for more in ({}, {"resume": {"session": session, "received": 0}}):
+        assert (await post(http, "/hello", {**late, **more}, 409))["code"] == "replaced"
+    await say(http, session, FAILED)
+    assert [frame["seq"] for frame in await poll(http, session, 0)] == [1]
 
 
 async def test_of_two_polls_the_older_is_answered_with_nothing(http: aiohttp.ClientSession, server: Server) -> None:

@@ -123,15 +123,19 @@ async def test_a_plain_client_without_one_may_chat_and_nothing_else(server: Serv
 async def test_a_connection_ends_with_its_token_unless_a_fresh_one_comes(
     server: Server, opened: AsyncExitStack
 ) -> None:
-    brief = token(exp=int(time.time()) + 2)
+    ends_at = int(time.time()) + 2
+    brief = token(exp=ends_at)
     refreshed = await line(server, opened)
     await refreshed.hello("a", token=brief)
-    name = (await refreshed.hear_of("welcome"))["session"]
+    welcome = await refreshed.hear_of("welcome")
+    assert welcome["tokenExpiresAt"] == ends_at
+    name = welcome["session"]
     await refreshed.hello("a", token=token())
     assert 'expected "resume"' in (await refreshed.hear_of("error"))["message"]
     await refreshed.hello("a", token=token(), resume={"session": name, "received": 0})
     welcome = await refreshed.hear_of("welcome")
     assert (welcome["session"], welcome["resumed"]) == (name, True)
+    assert welcome["tokenExpiresAt"] > ends_at
     session, plain = await line(server, opened), await line(server, opened, Authorization=f"Bearer {brief}")
     await session.hello("b", token=brief)
     await session.hear_of("welcome")

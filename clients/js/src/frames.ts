@@ -146,6 +146,7 @@ export interface Hello {
   /** Attributes of the user, as `user.identify` brings them. */
   readonly traits?: { readonly [name: string]: unknown } | null;
   readonly resume?: Resume | null;
+  readonly attempt?: Attempt | null;
   /** What the client can show or do beyond the rest. */
   readonly capabilities?: readonly string[] | null;
   readonly [field: string]: unknown;
@@ -155,6 +156,15 @@ export interface Hello {
 export interface Resume {
   readonly session: Name;
   readonly received?: number;
+  readonly [field: string]: unknown;
+}
+
+/** Which of the hellos of one run of the client this is. One that comes after a later one of the same run is refused as `replaced`: its sender has long given it up. */
+export interface Attempt {
+  /** Another one in every process and every page. */
+  readonly run: Name;
+  /** Larger than that of the hello before. */
+  readonly number: number;
   readonly [field: string]: unknown;
 }
 
@@ -282,6 +292,8 @@ export interface Welcome {
   readonly serverTime: number;
   /** Seconds. Who has heard nothing for twice as long takes the connection for lost. */
   readonly heartbeat: number;
+  /** Epoch seconds by the server's clock from which it takes the token no more. Only where tokens are checked. A client that says `hello` again before, with a fresh one, is not cut off. */
+  readonly tokenExpiresAt?: number;
   /** Whether it is the session that `hello` asked for. If not, what it had is gone but for what still waits. */
   readonly resumed: boolean;
   /** What one connection may take, by name. */
@@ -296,7 +308,7 @@ export interface Ack {
   readonly [field: string]: unknown;
 }
 
-/** A message need no longer be shown: it was answered elsewhere, or taken back. */
+/** A message need no longer be shown: it was answered elsewhere, or taken back. It may come again after a resume. */
 export interface Withdrawn {
   readonly type: "withdrawn";
   readonly id: MessageId;
@@ -344,7 +356,7 @@ export interface Problem {
 }
 
 /** For programs. A client takes one that it does not know for a failure that it cannot mend. */
-export type ErrorCode = "bad_frame" | "bad_method" | "bad_origin" | "bad_rules" | "forbidden" | "internal" | "no_client" | "no_session" | "not_found" | "not_stored" | "overloaded" | "rate_limited" | "replaced" | "reserved_type" | "responder_failed" | "too_big" | "too_many_chats" | "too_many_clients" | "too_many_connections" | "too_slow" | "unauthorized";
+export type ErrorCode = "bad_frame" | "bad_method" | "bad_origin" | "bad_rules" | "erased" | "forbidden" | "internal" | "no_client" | "no_session" | "not_found" | "not_stored" | "overloaded" | "rate_limited" | "replaced" | "reserved_type" | "responder_failed" | "too_big" | "too_many_chats" | "too_many_clients" | "too_many_connections" | "too_slow" | "unauthorized";
 
 /** Is somebody there? Answered by `pong`. */
 export interface ServerPing {
