@@ -23,7 +23,7 @@ export function registerCommands(parts: Parts): vscode.Disposable {
   const { chat, connection, log, panel, tokens } = parts;
   const commands: Readonly<Record<string, () => unknown>> = {
     open: () => panel.reveal(),
-    reconnect: () => connection.reconnect(),
+    reconnect: () => connection.start(),
     setToken: () => setToken(tokens),
     clearToken: () => tokens.clear(),
     level: async () => {

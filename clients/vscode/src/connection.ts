@@ -37,9 +37,10 @@ export interface ConnectionOptions {
 
 export class Connection {
   private place: Place | undefined;
-  private storage: FileStorage | undefined;
+  private storage = new FileStorage(undefined);
   private client: ProactiveClient | undefined;
   private talk: Talk | undefined;
+  private endings: (() => void)[] = [];
   private early: Activity[] = [];
   private starts = 0;
   private clientId = "";
@@ -58,7 +59,7 @@ export class Connection {
     const settings = this.options.settings();
     const token = await this.options.token(settings);
     if (this.isOver || start !== this.starts) return;
-    this.client?.disconnect();
+    this.letGo();
     const user = settings.user === "" ? this.madeUpName() : settings.user;
     const said = token === undefined ? user : subjectOf(token);
     const conversation = new Conversation(this.storage, `proactive:vscode:said:${said}`);
@@ -72,16 +73,6 @@ export class Connection {
     else this.options.log.warn(settings.trouble);
   }
 
-  /** Try again at once. */
-  reconnect(): void {
-    // Where it is offline for good only what the settings and the token say now may help.
-    if (this.client === undefined || this.client.state.state === "offline") void this.start();
-    else if (this.client.state.state === "reconnecting") {
-      this.client.disconnect();
-      this.client.connect();
-    }
-  }
-
   /** Tell of something that happened. */
   tell(event: Activity): void {
     if (this.client !== undefined) this.client.send(event);
@@ -91,7 +82,7 @@ export class Connection {
   /** Forget all that is kept on this machine, but for what another window still works with. */
   forget(): void {
     this.talk?.forget();
-    this.storage?.clear();
+    this.storage.clear();
     emptyFreePlaces(this.options.root);
   }
 
@@ -100,10 +91,16 @@ export class Connection {
     if (this.isOver) return;
     this.isOver = true;
     clearInterval(this.beat);
-    this.talk?.stop();
-    this.client?.disconnect();
-    this.storage?.close();
+    this.letGo();
+    this.storage.close();
     this.place?.release();
+  }
+
+  /** Nobody is told of it: another takes its place, or the window goes. */
+  private letGo(): void {
+    this.talk?.stop();
+    for (const end of this.endings.splice(0)) end();
+    this.client?.disconnect();
   }
 
   private clientWith(settings: ConnectionSettings, token: string | undefined, user: string): ProactiveClient {
@@ -118,11 +115,13 @@ export class Connection {
       ...(trouble === undefined ? {} : { httpUrl: "http://address.invalid" }),
       ...(token === undefined ? { user } : { token: async () => (await this.options.token(settings)) ?? token }),
       ...(timeZone ? { timezone: timeZone } : {}),
-      storage: this.storage ?? null,
+      storage: this.storage,
       platform: { WebSocket, listen: hints },
     });
-    client.on("state", (state) => log.state(state));
-    client.on("problem", (problem) => log.problem(problem));
+    this.endings.push(
+      client.on("state", (state) => log.state(state)),
+      client.on("problem", (problem) => log.problem(problem)),
+    );
     return client;
   }
 
@@ -136,17 +135,16 @@ export class Connection {
         : `vscode-${keptName(root, "device", DEVICE, random)}-${this.place.number}`;
     if (this.place === undefined)
       log.warn("nothing can be kept on this machine: what waits is gone when the window is");
-    this.storage =
-      this.place === undefined
-        ? undefined
-        : new FileStorage(this.place.folder, (cause) => log.warn(`what waits cannot be kept: ${String(cause)}`));
+    this.storage = new FileStorage(this.place?.folder, (cause) =>
+      log.warn(`what waits cannot be kept: ${String(cause)}`),
+    );
   }
 
   /** A window that slept for long may find that another has its place. */
   private stay(): void {
     if (this.place === undefined || this.place.beat()) return;
-    this.client?.disconnect();
-    this.storage?.close();
+    this.letGo();
+    this.storage.close();
     this.settle();
     void this.start();
   }

@@ -19,7 +19,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const tokens = new Tokens(context.secrets, log);
   const panel = new PanelProvider(context.extensionUri, log);
   const statusBar = new StatusBar();
-  const chat = new Chat(panel, statusBar, () => opened.reconnect());
+  const chat = new Chat(panel, statusBar, () => void opened.start());
   const opened = new Connection({
     root: join(context.globalStorageUri.fsPath, "windows"),
     window: windowName(),

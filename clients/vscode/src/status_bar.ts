@@ -7,6 +7,8 @@ import { LEVELS, statusText, type Status } from "./status_text.js";
 export class StatusBar implements vscode.Disposable {
   private readonly item = vscode.window.createStatusBarItem("proactive.dial", vscode.StatusBarAlignment.Right, 100);
 
+  private shown: string | undefined;
+
   constructor() {
     this.item.name = "Proactive";
     this.item.command = "proactive.level";
@@ -15,6 +17,8 @@ export class StatusBar implements vscode.Disposable {
 
   show(status: Status, now: number): void {
     const { text, label } = statusText(status, now);
+    if (label === this.shown) return;
+    this.shown = label;
     this.item.text = text;
     this.item.tooltip = `${status.line}\nHow much do you want to hear?`;
     this.item.accessibilityInformation = { label, role: "button" };

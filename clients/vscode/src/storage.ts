@@ -24,12 +24,12 @@ export class FileStorage implements KeyValueStorage {
   private isInTrouble = false;
   private isClosed = false;
 
-  /** `onTrouble`: told when files cannot be written, once until they can again. */
+  /** `folder` undefined keeps in memory alone. `onTrouble`: told when files cannot be written, once until they can again. */
   constructor(
-    private readonly folder: string,
+    private readonly folder: string | undefined,
     private readonly onTrouble: (cause: unknown) => void = () => undefined,
   ) {
-    for (const name of namesIn(folder)) this.load(join(folder, name));
+    if (folder !== undefined) for (const name of namesIn(folder)) this.load(join(folder, name));
   }
 
   getItem(key: string): string | null {
@@ -70,7 +70,7 @@ export class FileStorage implements KeyValueStorage {
     this.timer = undefined;
     for (const key of [...this.changed]) {
       try {
-        this.write(key);
+        if (this.folder !== undefined) this.write(this.folder, key);
         this.changed.delete(key);
         this.isInTrouble = false;
       } catch (cause) {
@@ -96,14 +96,14 @@ export class FileStorage implements KeyValueStorage {
     if (!this.isClosed) this.timer ??= setTimeout(() => this.flush(), WRITE_AFTER_MS);
   }
 
-  private write(key: string): void {
-    const file = join(this.folder, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`);
+  private write(folder: string, key: string): void {
+    const file = join(folder, `${createHash("sha256").update(key).digest("hex").slice(0, 32)}.json`);
     const value = this.values.get(key);
     if (value === undefined) {
       rmSync(file, { force: true });
       return;
     }
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     // Others than the owner have no business with what somebody said.
     writeFileSync(`${file}.part`, JSON.stringify({ key, value }), { mode: 0o600 });
     renameSync(`${file}.part`, file);
