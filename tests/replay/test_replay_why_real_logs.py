@@ -26,7 +26,7 @@ from engine.triggers import KINDS
 
 DATA = Path(__file__).parent.parent.parent.parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no folder {DATA} with recorded logs")
-USERS_MAX = 100  # of each log, those with the most events
+USERS_MAX = 50  # of each log, those with the most events
 EVENTS_MAX = 25  # of each of them
 
 SOURCE = """
