@@ -6,45 +6,42 @@ one before is open again. A message that offers options asks a question, whateve
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
-import msgspec
+from engine.cli.commands import ALONE, HELP, HINT, NoEvent, completions, read_event
+from engine.cli.outbox import Frame
+from engine.cli.printable import one_line, printable
+from engine.cli.questions import NoSuchOption, Question, Questions, is_number
+from engine.cli.shown import LABELS, NO_MESSAGES, Message, Piece, Shown, beginning, fenced_text_of, row_of, text_of
+from engine.cli.wishes import (
+    LEVELS,
+    NotMeant,
+    Wishes,
+    level_wish,
+    mute_wish,
+    shown_moment,
+    snooze_wish,
+    unmute_wish,
+)
 
-from engine.core.refusal import Refused
-from engine.core.units import SECOND, parse_duration
-
-HINT = "type to chat; with a question open, type a number or your answer; /help lists the rest"
-HELP = """type to chat; with a question open, type a number or your answer
-/chat TEXT             chat, also with a question open
-/event TYPE key=value… an activity event
-/dismiss               put the last message away
-/mute                  no more of the rule that sent it
-/mute NAME             no more of a rule or topic; /mute all: of anything
-/unmute NAME           hear it again; /unmute takes back every mute
-/snooze 15m            nothing for so long; /snooze tomorrow until eight, /snooze off
-/level LESS            how much to hear: off, less, normal or more
-/quit                  leave"""
-LEVELS = ("off", "less", "normal", "more")
-MORNING = 8  # o'clock, when a snooze until tomorrow ends
-EVERYTHING = "*"  # in place of the name of a rule or topic
-NAME_LENGTH_MAX = 128  # characters of such a name, as the protocol has it
-QUESTIONS_MAX = 10  # that are open at once, the latest: of so many the server remembers that they may be answered
-SHOWN_MAX = 40  # characters of a message by which it is named
-NO_MESSAGES = ("chat_response", "pong", "error")  # frames that nothing becomes of
-REPLIES = ("chat_response", "pong", "error")  # frames that answer one of ours
-LABELS = {"chat_response": "answer", "notification": "note"}  # what a person reads instead of the protocol's word
+RECENT_MAX = 200  # messages that are remembered, for what is said of them later
+WITHDRAWN = {
+    "answered": "answered elsewhere",
+    "dismissed": "put away elsewhere",
+    "muted": "muted elsewhere",
+    "cancelled": "taken back",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """``note`` is what to tell the person once it is sent, such as which option a number stood for."""
+    """``note`` is what to tell the person, such as which option a number stood for."""
 
-    frame: dict[str, Any]
+    frame: Frame
     note: str = ""
 
 
@@ -55,66 +52,38 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """Nothing is sent; the person is told why."""
+    """Nothing is sent; the person is told something."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A frame as a person reads it: when, what kind, the text, and the numbered options."""
-
-    at: str
-    kind: str
-    text: str
-    options: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Last:
-    """The newest message, which can be dismissed. ``rule`` is "" for one of the application's own."""
-
-    id: str
-    rule: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """``expires_at`` is in epoch seconds, None where it stays."""
-
-    id: str
-    options: tuple[str, ...]
-    text: str = ""
-    rule: str = ""
-    expires_at: float | None = None
-
-    def __str__(self) -> str:
-        return " ".join([self.text, *(f"{number}. {option}" for number, option in enumerate(self.options, 1))])
+def nothing_waits() -> Iterable[Frame]:
+    return ()
 
 
 class Conversation:
-    """One client. ``awaited`` counts the frames that the server has yet to answer.
+    """One client. ``clock`` gives epoch seconds; times are shown and meant in ``zone``, that of the machine for None.
 
-    ``clock`` gives epoch seconds; times are shown and meant in ``zone``, that of the machine for None.
+    ``waiting`` gives what was typed and the server does not have yet.
     """
 
-    def __init__(self, client: str, clock: Callable[[], float], zone: tzinfo | None = None) -> None:
+    def __init__(
+        self,
+        client: str,
+        clock: Callable[[], float],
+        zone: tzinfo | None = None,
+        waiting: Callable[[], Iterable[Frame]] = nothing_waits,
+    ) -> None:
         self.client = client
-        self.awaited = 0
-        self.questions: list[Question] = []  # those that are open, the newest last
-        self._last: Last | None = None
+        self.questions = Questions()
+        self._recent: OrderedDict[str, Message] = OrderedDict()
+        self._last: Message | None = None
+        self._shown: Message | None = None  # the latest there was, whatever became of it
         self._answered = ""  # the question that was answered latest: only its rule may still be muted
+        self._wishes = Wishes()
         self._clock = clock
         self._zone = zone
-
-    def hello(self) -> dict[str, Any]:
-        """The first frame of a connection: from it on the server knows whose it is."""
-        return {"type": "ping", "clientId": self.client}
-
-    def connected(self) -> None:
-        """A new connection owes no answers to what was said on the former one."""
-        self.awaited = 1
+        self._waiting = waiting
 
     def typed(self, line: str) -> Send | Quit | Explain | None:
         """What a line asks for; None for an empty one."""
@@ -125,122 +94,182 @@ class Conversation:
         rest = rest.strip()
         if word == "/quit" and not rest:
             return Quit()
-        if word == "/chat" and rest:
-            return self._chat(rest)
         if word.startswith("/"):
             return self._command(word, rest)
-        if self.questions:
-            return self._answer(self.questions[-1], text)
-        if text.isascii() and text.isdigit():
+        if self.questions.newest is not None:
+            return self._answer(self.questions.newest, text)
+        if is_number(text):
             # Whoever types a number means an option of a question that they take to be open.
             return Explain(f"no question is open that {text} could answer; to say it all the same: /chat {text}")
         return self._chat(text)
 
-    def received(self, text: str) -> Shown | None:
+    def completions(self, line: str) -> list[str]:
+        """What the last word of a line could become."""
+        rules = dict.fromkeys(one_line(message.rule) for message in list(self._recent.values()) if message.rule)
+        return completions(
+            line,
+            {
+                "/level": LEVELS,
+                "/snooze": ("15m", "1h", "tomorrow", "off"),
+                "/mute": (*rules, "all"),
+                "/unmute": (*sorted(self._wishes.muted), "all"),
+                "/answer": [str(each.number) for each in self.questions.open],
+            },
+        )
+
+    def received(self, frame: Frame) -> Shown | Piece | Explain | None:
         """A frame of the server's; None for one that a person need not see."""
-        try:
-            frame = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            return Shown("", "unreadable", printable(text))
-        if not isinstance(frame, dict):
-            return Shown("", "unreadable", printable(text))
         kind = str(frame.get("type"))
-        if kind in REPLIES and self.awaited:
-            self.awaited -= 1
-        if kind == "pong":
-            return None
+        if kind == "chat_response_delta":
+            return Piece(str(frame.get("to")), printable(str(frame.get("delta", ""))), self._time(self._clock()))
+        if kind == "withdrawn":
+            return self._withdrawn(frame)
+        if kind == "preferences":
+            return self._wished(frame)
         given = frame.get("options")
         options = tuple(map(str, given)) if isinstance(given, list) else ()
         if kind == "backend_message":
             kind = str(frame.get("messageType"))
-        shown = _text(frame)
+        text = printable(text_of(frame))
         rule = str(frame.get("rule", ""))
+        stamp, expires = frame.get("timestamp"), frame.get("expiresAt")
+        expires_at = expires if isinstance(expires, int | float) else None
         # Servers of before put a `questionId` into questions alone; it has always been the `id`.
         name = frame.get("questionId", frame.get("id") if options else None)
+        number = 0
         if isinstance(name, str):
-            expires = frame.get("expiresAt")
-            expires_at = expires if isinstance(expires, int | float) else None
-            self._close(name)
-            self.questions = [*self.questions, Question(name, options, _shortened(shown), rule, expires_at)]
-            del self.questions[:-QUESTIONS_MAX]
+            self.questions.close("", self._clock())  # those that have expired
+            number = self.questions.ask(name, options, beginning(text), rule, expires_at)
+            number = number if len(self.questions.open) > 1 else 0
         if isinstance(frame.get("id"), str) and frame["type"] not in NO_MESSAGES:
-            self._last = Last(frame["id"], rule, _shortened(shown))
+            why = frame.get("why") if isinstance(frame.get("why"), str) else ""
+            at = self._time(stamp)
+            self._remember(Message(frame["id"], rule, beginning(text), at, str(why), expires_at))
+        to = frame.get("to")
         return Shown(
-            self._time(frame.get("timestamp")),
-            printable(LABELS.get(kind, kind)),
-            printable(shown),
+            self._time(stamp),
+            one_line(LABELS.get(kind, kind)),
+            text,
             tuple(map(printable, options)),
+            number,
+            str(to) if frame.get("type") == "chat_response" and to is not None else "",
+            printable(fenced_text_of(frame)),
         )
 
+    def unreadable(self, text: str) -> Shown:
+        """What the server says that is no frame."""
+        return Shown("", "unreadable", printable(text))
+
+    # What the server says of other things than messages.
+
+    def _remember(self, message: Message) -> None:
+        self._last = self._shown = self._recent[message.id] = message
+        self._recent.move_to_end(message.id)
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
+
+    def _withdrawn(self, frame: Frame) -> Explain | None:
+        message_id = str(frame.get("id"))
+        question = self.questions.close(message_id, self._clock())
+        message = self._recent.get(message_id)
+        if self._last is not None and self._last.id == message_id:
+            self._last = self._asked()
+        if message is None:
+            return None  # it was never shown
+        word = WITHDRAWN.get(str(frame.get("reason")), "withdrawn")
+        return Explain(f"{word}: {message.text}{'' if question is None else self._still_open()}")
+
+    def _wished(self, frame: Frame) -> Explain | None:
+        """What holds according to the server. What was typed here and has yet to arrive there holds all the same."""
+        wishes = Wishes().after(frame)
+        for waiting in self._waiting():
+            if waiting.get("type") == "preferences":
+                wishes = wishes.after(waiting)
+        before, self._wishes = self._wishes, wishes
+        said = wishes.changes(before, self._clock(), self._zone)
+        return Explain("; ".join(said)) if said else None
+
+    # What is typed.
+
     def _chat(self, text: str) -> Send:
-        self.awaited += 1
         return Send({"type": "chat_message", "message": text, "clientId": self.client})
 
     def _answer(self, question: Question, text: str) -> Send | Explain:
-        if text.isascii() and text.isdigit() and question.options:
-            number = int(text)
-            if not 1 <= number <= len(question.options):
-                return Explain(f"there are {len(question.options)} options, and {number} is none of them")
-            text = question.options[number - 1]
-        else:
-            text = next((option for option in question.options if option.casefold() == text.casefold()), text)
-        self._close(question.id)
+        try:
+            text = question.answer(text)
+        except NoSuchOption as error:
+            return Explain(str(error))
+        self.questions.close(question.id, self._clock())
         self._answered = question.id
         frame = {"type": "user_response", "questionId": question.id, "response": text, "clientId": self.client}
         return Send(frame, printable(f"answered: {text}{self._still_open()}"))
 
-    def _close(self, question_id: str) -> None:
-        """This question has been answered or put away, and those that nobody waits for any more are as good as that."""
-        now = self._clock()
-        self.questions = [
-            question
-            for question in self.questions
-            if question.id != question_id and (question.expires_at is None or now < question.expires_at)
-        ]
+    def _answer_numbered(self, rest: str) -> Send | Explain:
+        number, _, text = rest.partition(" ")
+        if not is_number(number) or not text.strip():
+            return Explain("expected /answer and the number of a question, then the answer; /questions lists them")
+        question = self.questions.numbered(int(number[:9]))
+        if question is None:
+            return Explain(f"no question {number[:9]} is open; /questions lists those that are")
+        return self._answer(question, text.strip())
 
-    def _asked(self) -> Last | None:
+    def _asked(self) -> Message | None:
         """The message of the newest question that is open."""
-        return Last(self.questions[-1].id, self.questions[-1].rule, self.questions[-1].text) if self.questions else None
+        newest = self.questions.newest
+        if newest is None:
+            return None
+        return self._recent.get(newest.id, Message(newest.id, newest.rule, newest.text))
 
     def _still_open(self) -> str:
         """To stand behind a note: the question that is answered next, where there is one."""
-        return f"; still open: {self.questions[-1]}" if self.questions else ""
+        newest = self.questions.newest
+        return "" if newest is None else f"; still open: {newest}"
 
     def _command(self, word: str, rest: str) -> Send | Explain:
+        if word in ALONE and rest:
+            return Explain(f'expected nothing behind {word}, got "{one_line(rest)}"')
         match word:
+            case "/chat":
+                return self._chat(rest) if rest else Explain("expected /chat TEXT")
             case "/event":
-                return self._event(rest)
-            case "/dismiss" if not rest:
+                try:
+                    return Send(read_event(rest, self.client))
+                except NoEvent as error:
+                    return Explain(str(error))
+            case "/answer":
+                return self._answer_numbered(rest)
+            case "/questions":
+                return Explain(self._listed_questions())
+            case "/why":
+                return Explain(self._why())
+            case "/waiting":
+                return Explain("\n".join(map(row_of, self._waiting())) or "nothing waits; the server has it all")
+            case "/dismiss":
                 return self._became("dismissed")
             case "/mute" if not rest:
                 return self._became("muted")
-            case "/mute" | "/unmute":
-                return self._mute(word, rest)
-            case "/snooze":
-                return self._snooze(rest)
-            case "/level" if rest in LEVELS:
-                return self._wish({"level": rest}, f"level: {rest}")
-            case "/level":
-                return Explain(f'expected /level {", ".join(LEVELS[:-1])} or {LEVELS[-1]}, got "{rest}"')
-            case "/help" if not rest:
+            case "/mute" | "/unmute" | "/snooze" | "/level":
+                return self._wish(word, rest)
+            case "/help":
                 return Explain(HELP)
-            case "/dismiss" | "/help" | "/quit":
-                return Explain(f'expected nothing behind {word}, got "{printable(rest)}"')
-            case "/chat":
-                return Explain("expected /chat TEXT")
-        return Explain(f'there is no "{printable(word)}": {HINT}')
+        return Explain(f'there is no "{one_line(word)}": {HINT}')
 
-    def _mute(self, word: str, name: str) -> Send | Explain:
-        """No more of a rule or topic, or of anything; or that taken back."""
-        if len(name) > NAME_LENGTH_MAX:
-            return Explain(f"expected a name of at most {NAME_LENGTH_MAX} characters, got {len(name)}")
-        name = EVERYTHING if name == "all" else name
-        if word == "/mute":
-            note = "everything; /unmute takes it back" if name == EVERYTHING else f"no more of {name}"
-            return self._wish({"mute": [name]}, f"muted: {printable(note)}")
-        if name in ("", EVERYTHING):
-            return self._wish({"muted": []}, "all mutes taken back")
-        return self._wish({"unmute": [name]}, f"no longer muted: {printable(name)}")
+    def _wish(self, word: str, rest: str) -> Send | Explain:
+        try:
+            match word:
+                case "/mute":
+                    wishes, note = mute_wish(rest)
+                case "/unmute":
+                    wishes, note = unmute_wish(rest)
+                case "/snooze":
+                    wishes, note = snooze_wish(rest, self._clock(), self._zone)
+                case _:
+                    wishes, note = level_wish(rest)
+        except NotMeant as error:
+            return Explain(str(error))
+        frame = {"type": "preferences", **wishes, "clientId": self.client}
+        self._wishes = self._wishes.after(frame)
+        return Send(frame, note)
 
     def _became(self, outcome: str) -> Send | Explain:
         """What became of the last message; then the question that is still open is the last, or another is to be."""
@@ -252,44 +281,31 @@ class Conversation:
         if outcome == "muted" and not last.rule:
             return Explain(f'"{last.text}" is of no rule that could be muted; /mute NAME names one')
         note = f"muted: no more of {last.rule}" if outcome == "muted" else f"dismissed: {last.text}"
-        before = len(self.questions)
-        self._close(last.id)
-        still_open = self._still_open() if len(self.questions) < before else ""
+        closed = self.questions.close(last.id, self._clock())
+        still_open = "" if closed is None else self._still_open()
         self._last = self._asked()
         frame = {"type": "outcome", "id": last.id, "outcome": outcome, "clientId": self.client}
         return Send(frame, printable(note + still_open))
 
-    def _snooze(self, rest: str) -> Send | Explain:
-        if rest == "off":
-            return self._wish({"snoozedUntil": None}, "no longer snoozed")
-        now = self._clock()
-        if rest == "tomorrow":
-            day = datetime.fromtimestamp(now, self._zone).date() + timedelta(days=1)
-            until = datetime.combine(day, time(MORNING), self._zone)
-        else:
-            try:
-                until = datetime.fromtimestamp(now + parse_duration(rest) / SECOND, self._zone)
-            except Refused as refused:
-                return Explain(f'{refused.message}; or "tomorrow", or "off"')
-        return self._wish({"snoozedUntil": until.timestamp()}, f"snoozed until {until:%a %H:%M:%S}")
+    def _listed_questions(self) -> str:
+        self.questions.close("", self._clock())
+        if not self.questions.open:
+            return "no question is open"
+        first = "; a number or words alone answer the last" if len(self.questions.open) > 1 else ""
+        return "\n".join([f"open{first}:", *(f"question {each.number}: {each}" for each in self.questions.open)])
 
-    def _wish(self, wishes: dict[str, Any], note: str) -> Send:
-        return Send({"type": "preferences", **wishes, "clientId": self.client}, note)
-
-    def _event(self, rest: str) -> Send | Explain:
-        try:
-            words = shlex.split(rest)
-        except ValueError as error:
-            return Explain(f"{error}: a quote has to be closed".lower())
-        if not words:
-            return Explain("expected /event TYPE key=value …")
-        fields: dict[str, Any] = {}
-        for word in words[1:]:
-            name, equals, value = word.partition("=")
-            if not equals or not name:
-                return Explain(f'expected key=value, got "{word}"')
-            fields[name] = _value(value)
-        return Send({**fields, "type": words[0], "clientId": self.client})
+    def _why(self) -> str:
+        message = self._shown
+        if message is None:
+            return "nothing has been said yet that could have a reason"
+        at = f" at {message.at}" if message.at else ""
+        said = f'the rule "{message.rule}" found that it may help' if message.rule else "it comes from the application"
+        lines = [f"{message.text}: {said}{at}", message.why]
+        if message.expires_at is not None:
+            lines.append(f"it is of use until {shown_moment(message.expires_at, self._zone)}")
+        if message.rule:
+            lines.append(f"no more of it: /mute {message.rule}")
+        return printable("\n".join(line for line in lines if line))
 
     def _time(self, stamp: Any) -> str:
         if not isinstance(stamp, int | float):
@@ -298,34 +314,3 @@ class Conversation:
             return datetime.fromtimestamp(stamp, self._zone).strftime("%H:%M:%S")
         except (ValueError, OverflowError, OSError):
             return ""
-
-
-def printable(text: str) -> str:
-    """The text without what would steer a terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _shortened(text: str) -> str:
-    first = text.split("\n", 1)[0]
-    return first if len(first) <= SHOWN_MAX else first[: SHOWN_MAX - 1] + "…"
-
-
-def _text(frame: dict[str, Any]) -> str:
-    """What a person should read of a frame: its message, and the other fields of a frame of its own kind."""
-    message = str(frame.get("message", ""))
-    if frame.get("type") in ("backend_message", *REPLIES):
-        return message
-    rest = [
-        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in frame.items()
-        if name not in ("type", "timestamp", "id", "message", "options", "questionId", "rule", "expiresAt")
-    ]
-    return "\n".join(part for part in (message, *rest) if part)
-
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from engine.cli.conversation import Shown
+from engine.cli.layout import Writing, head_of, laid_out, rows_below
+from engine.cli.printable import printable
+from engine.cli.shown import LABELS, Piece, Shown
+from engine.cli.streaming import Stream
 
 PROMPT = "> "
-STYLES = {"question": "bold cyan", "suggestion": "bold green", "note": "bold yellow", "error": "bold red"}
 STDIN = 0
-OPTIONS_AT = 9  # column of an option: behind the time
 WIDTH_UNKNOWN = 80
 
 
@@ -32,6 +32,7 @@ class End:
 
 
 Enter = Callable[[str | End], None]  # called in the thread that reads
+Complete = Callable[[str], list[str]]  # what a line could become, in its last word; called in the same
 
 
 class Screen:
@@ -42,19 +43,32 @@ class Screen:
         self._is_wrapped = _is_terminal(sys.stdout)
         self._readline: Any = _line_editor() if _is_terminal(sys.stdin) and self._is_wrapped else None
         self._before: Any = _terminal_modes() if self._readline is not None else None
+        self._stream: Stream | None = None
+        self._is_moved = False  # the reading thread has put something below what was drawn last
 
     @property
     def is_typed_at(self) -> bool:
         """Whether what comes in is typed by somebody, who would wait for a server."""
         return _is_terminal(sys.stdin)
 
-    def read(self, enter: Enter) -> None:
+    def read(self, enter: Enter, complete: Complete) -> None:
         """Call ``enter`` with every line, then with `End`, from a thread of its own: reading cannot be awaited."""
+
+        def entered(item: str | End) -> None:
+            self._is_moved = True
+            enter(item)
+
+        if self._readline is not None:
+            self._readline.set_completer(self._completer(complete))
+            self._readline.set_completer_delims(" ")
+            self._readline.parse_and_bind("tab: complete")
         target = _read_lines if self._readline is None else _read_typed
-        threading.Thread(target=target, args=(enter,), daemon=True, name="stdin").start()
+        threading.Thread(target=target, args=(entered,), daemon=True, name="stdin").start()
 
     def show(self, shown: Shown) -> None:
         """One message: time, kind, text; below it the options with their numbers."""
+        if self._finishes(shown):
+            return
         lines = laid_out(shown, self._console, _width() if self._is_wrapped else None)
         if self._readline is None:
             for line in lines:
@@ -62,12 +76,27 @@ class Screen:
         else:
             self._put_above(lines)
 
+    def write(self, piece: Piece) -> None:
+        """A part of an answer that is still being written. Shown where somebody types; elsewhere it comes whole."""
+        if self._readline is None:
+            return
+        if self._stream is None:
+            head = head_of(piece.at, LABELS["chat_response"])
+            self._stream = Stream(piece.to, Writing(head, self._console, _width()))
+        if self._stream.to == piece.to:  # another comes whole when it is done
+            self._draw(self._stream, piece.text)
+
+    def break_off(self) -> None:
+        """No more of the answer that is being written will come in pieces."""
+        self._stream = None
+
     def say(self, text: str) -> None:
         """A line of our own, to standard error: what the server says can be piped on by itself."""
+        text = f"[{printable(text)}]"
         if self._readline is None or not _is_terminal(sys.stderr):
-            typer.echo(f"[{text}]", err=True)
+            typer.echo(text, err=True)
         else:
-            self._put_above(list(Text(f"[{text}]").wrap(self._console, _width())))
+            self._put_above(list(Text(text, "dim").wrap(self._console, _width())))
 
     def close(self) -> None:
         """Leave the terminal as it was found, and no prompt that nobody reads."""
@@ -78,16 +107,61 @@ class Screen:
 
             termios.tcsetattr(STDIN, termios.TCSADRAIN, self._before)
 
-    def _put_above(self, lines: list[Text]) -> None:
-        # What was typed may go over several rows; the cursor is taken to be in the last of them.
-        rows = cell_len(PROMPT + self._readline.get_line_buffer()) // _width()
-        sys.stdout.write("".join(above(self._rendered(line), rows) for line in lines))
+    def _finishes(self, shown: Shown) -> bool:
+        """Whether this is the answer that is being written: then its rest, if there is any, is all that is left."""
+        stream = self._stream
+        if stream is None or not shown.to or stream.to != shown.to:
+            return False
+        self._stream = None
+        return self._draw(stream, shown.text, is_whole=True)
+
+    def _draw(self, stream: Stream, text: str, *, is_whole: bool = False) -> bool:
+        if self._is_moved:
+            stream.interrupt()
+            self._is_moved = False
+        rows = stream.rest_of(text) if is_whole else stream.feed(text)
+        if rows is None:
+            return False
+        below = self._rows_below()
+        drawn = "".join(
+            again(self._rendered(row.text), below) if row.is_again else above(self._rendered(row.text), below)
+            for row in rows
+        )
+        sys.stdout.write(drawn)
         sys.stdout.flush()
+        return True
+
+    def _put_above(self, lines: list[Text]) -> None:
+        if self._stream is not None:
+            self._stream.interrupt()
+        below = self._rows_below()
+        sys.stdout.write("".join(above(self._rendered(line), below) for line in lines))
+        sys.stdout.flush()
+
+    def _rows_below(self) -> int:
+        """What was typed may go over several rows; the cursor is taken to be behind all of it."""
+        return rows_below(PROMPT + self._readline.get_line_buffer(), _width())
 
     def _rendered(self, line: Text) -> str:
         with self._console.capture() as capture:
             self._console.print(line, soft_wrap=True, end="")
         return capture.get()
+
+    def _completer(self, complete: Complete) -> Callable[[str, int], str | None]:
+        found: list[str] = []
+
+        def completed(word: str, number: int) -> str | None:
+            if number == 0:
+                self._is_moved = True  # a list of them may be printed
+                found[:] = complete(self._readline.get_line_buffer()[: self._readline.get_endidx()])
+            return found[number] if number < len(found) else None
+
+        return completed
+
+
+def again(line: str, rows: int) -> str:
+    """What writes a line anew that stands just above the row of the cursor and ``rows`` more."""
+    return f"\x1b7\x1b[{rows + 1}A\r\x1b[2K{line}\x1b8"
 
 
 def above(line: str, rows: int) -> str:
@@ -98,29 +172,6 @@ def above(line: str, rows: int) -> str:
     """
     up = f"\x1b[{rows}A" if rows else ""
     return f"\x1bD\x1b[A\x1b7{up}\x1b[L\r{line}\x1b8\x1b[B"
-
-
-def laid_out(shown: Shown, console: Console, width: int | None) -> list[Text]:
-    """The lines of a message, wrapped at words and indented to where the text begins; as it is for None."""
-    head = Text.assemble((f"{shown.at:8} ", "dim"), (f"{shown.kind} ", STYLES.get(shown.kind, "bold")))
-    lines = _wrapped(head, Text(shown.text), console, width)
-    for number, option in enumerate(shown.options, 1):
-        head = Text.assemble(" " * OPTIONS_AT, (f"{number}. ", "bold"))
-        lines += _wrapped(head, Text(option), console, width)
-    return lines
-
-
-def _wrapped(head: Text, text: Text, console: Console, width: int | None) -> list[Text]:
-    if width is None:
-        return [head + text]
-    indent = min(head.cell_len, width // 2)
-    parts = text.wrap(console, width - indent)
-    for part in parts:
-        part.rstrip()
-    further = [Text(" " * indent) + part for part in parts]
-    if head.cell_len > indent or not further:
-        return [*head.wrap(console, width), *further]
-    return [head + further[0][indent:], *further[1:]]
 
 
 def _is_terminal(stream: Any) -> bool:

@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.cli.conversation import QUESTIONS_MAX, Conversation, Explain, Quit, Send, Shown
+from engine.cli.conversation import Conversation, Explain, Quit, Send
+from engine.cli.questions import QUESTIONS_MAX
+from engine.cli.shown import Piece, Shown
 from engine.transport.wire import read_frame
 
 AT = 36_000  # ten o'clock
@@ -18,11 +20,11 @@ def talk() -> Conversation:
     return Conversation("ann", lambda: AT, UTC)
 
 
-def hear(talk: Conversation, **frame: Any) -> Shown | None:
-    return talk.received(json.dumps(frame))
+def hear(talk: Conversation, **frame: Any) -> Shown | Piece | Explain | None:
+    return talk.received(json.loads(json.dumps(frame)))
 
 
-def ask(talk: Conversation, *options: str, question: str = "q1", **fields: Any) -> Shown | None:
+def ask(talk: Conversation, *options: str, question: str = "q1", **fields: Any) -> Shown | Piece | Explain | None:
     return hear(
         talk, type="backend_message", messageType="question", message="Well?", timestamp=AT,
         questionId=question, options=list(options), **fields,
@@ -49,7 +51,6 @@ def test_what_is_typed_is_chat(talk: Conversation) -> None:
 
 def test_a_number_alone_is_no_chat_where_no_question_is_open(talk: Conversation) -> None:
     assert talk.typed("1") == no_question("1")
-    assert talk.awaited == 0
     for line in ("1 of them", "1.5", "-1", "²"):
         assert talk.typed(line) == chat(line)
     assert talk.typed("/chat 1") == chat("1")
@@ -306,7 +307,6 @@ def test_what_a_command_sends_is_a_frame_that_the_server_takes(talk: Conversatio
     assert isinstance(said, Send)
     [read] = read_frame(json.dumps(said.frame))  # type: ignore[misc]
     assert read.client == "ann"
-    assert talk.awaited == 0
 
 
 def test_one_may_leave(talk: Conversation) -> None:
@@ -320,8 +320,26 @@ def test_a_message_is_shown_with_its_time_kind_and_options(talk: Conversation) -
 
 
 def test_a_frame_of_its_own_kind_shows_its_fields(talk: Conversation) -> None:
-    shown = hear(talk, type="code_suggestion", code="x = 1", language="python", lines=[1], timestamp=AT, id="m")
-    assert shown == Shown("10:00:00", "code_suggestion", "code: x = 1\nlanguage: python\nlines: [1]")
+    shown = hear(talk, type="poll", code="x = 1", language="python", lines=[1], timestamp=AT, id="m", seq=1)
+    assert shown == Shown("10:00:00", "poll", "code: x = 1\nlanguage: python\nlines: [1]")
+
+
+@pytest.mark.parametrize(
+    ("code", "language", "fenced"),
+    [
+        ("x = 1", "python", "Look\nIt counts.\n```python\nx = 1\n```"),
+        ("x\n", None, "Look\nIt counts.\n```\nx\n```"),
+        ("```\nx\n```", "c sharp`", "Look\nIt counts.\n````csharp\n```\nx\n```\n````"),
+    ],
+)
+def test_code_stands_between_fences_that_do_not_occur_in_it(
+    talk: Conversation, code: str, language: str | None, fenced: str
+) -> None:
+    shown = hear(
+        talk, type="code_suggestion", message="Look", code=code, language=language, explanation="It counts.", id="m"
+    )
+    assert isinstance(shown, Shown)
+    assert shown.fenced == fenced
 
 
 @pytest.mark.parametrize("options", [5, "Yes", {"a": 1}, True, None])
@@ -336,23 +354,10 @@ def test_nothing_that_steers_a_terminal_is_shown(talk: Conversation) -> None:
     assert shown == Shown("10:00:00", "answer", "\ufffd[2Jgone\nnext\ufffd")
 
 
-@pytest.mark.parametrize(
-    "text", ["no json", "[]", '{"timestamp": 1e300, "type": 5}', '{"type": "x", "timestamp": "now"}']
-)
-def test_whatever_the_server_says_is_shown(talk: Conversation, text: str) -> None:
-    assert talk.received(text) is not None
+@pytest.mark.parametrize("frame", [{"timestamp": 1e300, "type": 5}, {"type": "x", "timestamp": "now"}, {}])
+def test_whatever_the_server_says_is_shown(talk: Conversation, frame: dict[str, Any]) -> None:
+    assert isinstance(talk.received(frame), Shown)
 
 
-def test_what_has_yet_to_be_answered_is_counted(talk: Conversation) -> None:
-    talk.connected()
-    assert talk.hello() == {"type": "ping", "clientId": "ann"}
-    assert hear(talk, type="pong") is None
-    assert talk.awaited == 0
-    talk.typed("a")
-    talk.typed("b")
-    talk.typed("/event x")
-    hear(talk, type="chat_response", message="", timestamp=AT)
-    ask(talk)
-    assert talk.awaited == 1
-    hear(talk, type="error", code="responder_failed", message="")
-    assert talk.awaited == 0
+def test_what_is_no_frame_is_shown_as_well(talk: Conversation) -> None:
+    assert talk.unreadable("no\x07 json") == Shown("", "unreadable", "no\ufffd json")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from engine.app import Server
-from engine.cli.conversation import Shown
-from engine.cli.screen import above, laid_out
+from engine.cli.layout import laid_out
+from engine.cli.screen import above
+from engine.cli.shown import Shown
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()"]
