@@ -9,7 +9,7 @@ import type { Item, Shown } from "@proactive/widget/conversation.js";
 import type { Talk, View } from "@proactive/widget/talk.js";
 import type { FromPanel, ToPanel } from "./messages.js";
 import type { PanelProvider } from "./panel_provider.js";
-import type { Suggestions } from "./parts.js";
+import type { SuggestionEnds, Suggestions } from "./parts.js";
 import type { StatusBar } from "./status_bar.js";
 import type { Status } from "./status_text.js";
 import { Toasts } from "./toasts.js";
@@ -17,7 +17,7 @@ import { Toasts } from "./toasts.js";
 /** Pieces of an answer are drawn so far apart, in milliseconds: a frame of a screen would be too fine through the host. */
 const SOON_MS = 50;
 
-export class Chat implements View {
+export class Chat implements View, SuggestionEnds {
   private talk: Talk | undefined;
   private trouble: string | undefined;
   private suggestions: Suggestions | undefined;
@@ -123,6 +123,16 @@ export class Chat implements View {
     if (item?.fate === undefined && item !== undefined && isCodeSuggestion(item.frame)) {
       void this.suggestions?.[what](item.frame);
     }
+  }
+
+  // What becomes of suggested code
+
+  accepted(id: string): void {
+    this.talk?.accepted(id);
+  }
+
+  rejected(id: string): void {
+    this.talk?.dismiss(id);
   }
 
   // What the conversation shows

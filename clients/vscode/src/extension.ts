@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { Chat } from "./chat.js";
+import { CodeSuggestions } from "./code_suggestion.js";
 import { registerCommands } from "./commands.js";
 import { Connection } from "./connection.js";
 import { ChannelLog } from "./log.js";
@@ -35,10 +36,13 @@ export function activate(context: vscode.ExtensionContext): void {
     show: (talk, trouble) => chat.useTalk(talk, trouble),
   });
   connection = opened;
+  const suggestions = new CodeSuggestions(chat, log);
+  chat.useSuggestions(suggestions);
   const restart = (): void => void opened.start();
   context.subscriptions.push(
     log,
     statusBar,
+    suggestions,
     vscode.window.registerWebviewViewProvider(VIEW, panel),
     registerCommands({ chat, connection: opened, log, panel, tokens, now: () => chat.now() }),
     vscode.workspace.onDidChangeConfiguration((event) => {

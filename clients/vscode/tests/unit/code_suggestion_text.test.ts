@@ -2,32 +2,32 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { HOST } from "../../scripts/build.mjs";
+import {
+  applied,
+  changeFor,
+  languageIdOf,
+  linesOf,
+  pathBelow,
+  rangeOf,
+  shifted,
+  type Change,
+  type Manner,
+  type Position,
+  type Span,
+} from "../../src/code_suggestion_text.js";
 
-const { outputFiles } = await build({
-  ...HOST,
-  entryPoints: [fileURLToPath(new URL("../../src/code_suggestion_text.ts", import.meta.url))],
-  format: "esm",
-  write: false,
-});
-const { applied, changeFor, languageIdOf, linesOf, pathBelow, rangeOf, shifted } = await import(
-  `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`
-);
-
-const SPACES = { insertSpaces: true, tabSize: 4, eol: "\n" };
-const TABS = { insertSpaces: false, tabSize: 4, eol: "\n" };
+const SPACES: Manner = { insertSpaces: true, tabSize: 4, eol: "\n" };
+const TABS: Manner = { insertSpaces: false, tabSize: 4, eol: "\n" };
 const LOOP = "for x in y:\n    f(x)";
 
-function put(marked, code, manner = SPACES) {
+function put(marked: string, code: string, manner = SPACES): string {
   const start = marked.search(/[[|]/);
   const end = marked.includes("|") ? start : marked.indexOf("]") - 1;
   const text = marked.replace(/[[\]|]/g, "");
   return applied(text, changeFor(code, text, { start, end }, manner));
 }
 
-for (const [claim, marked, code, expected, manner] of [
+const PLACED: readonly (readonly [string, string, string, string, Manner?])[] = [
   ["an empty document is the code", "|", LOOP, LOOP],
   ["a blank line takes the code in its indentation", "a\n  |\nb", LOOP, "a\n  for x in y:\n      f(x)\nb"],
   ["what is right of the cursor in a blank line goes", "a\n  |  \nb", "c", "a\n  c\nb"],
@@ -69,7 +69,8 @@ for (const [claim, marked, code, expected, manner] of [
   ["a document of spaces gets spaces", "|", "a\n\tb", "a\n    b"],
   ["a margin that all the code has is not kept", "|", "    a\n      b", "a\n  b"],
   ["no code in the place of a selection deletes it", "a [b] c", "", "a  c"],
-]) {
+];
+for (const [claim, marked, code, expected, manner] of PLACED) {
   test(claim, () => assert.equal(put(marked, code, manner), expected));
 }
 
@@ -81,8 +82,8 @@ test("the code's own empty lines around go, those within stay", () => {
   assert.deepEqual(linesOf("\n\r\n a\r\n\r\n b\r\n \r\n", SPACES), ["a", "", "b"]);
 });
 
-const SPAN = { start: 10, end: 20 };
-for (const [claim, change, expected, isTouched] of [
+const SPAN: Span = { start: 10, end: 20 };
+const CHANGES: readonly (readonly [string, Change, Span, boolean])[] = [
   ["what is before moves it", { start: 0, end: 2, text: "abc" }, { start: 11, end: 21 }, false],
   ["what ends where it begins moves it", { start: 8, end: 10, text: "" }, { start: 8, end: 18 }, false],
   ["what begins where it ends leaves it", { start: 20, end: 21, text: "abc" }, SPAN, false],
@@ -90,7 +91,8 @@ for (const [claim, change, expected, isTouched] of [
   ["what reaches into its beginning touches it", { start: 9, end: 11, text: "a" }, { start: 9, end: 19 }, true],
   ["what reaches over its end touches it", { start: 19, end: 25, text: "a" }, { start: 10, end: 20 }, true],
   ["what is all around touches it", { start: 0, end: 30, text: "" }, { start: 0, end: 0 }, true],
-]) {
+];
+for (const [claim, change, expected, isTouched] of CHANGES) {
   test(claim, () => assert.deepEqual(shifted(SPAN, [change]), { span: expected, isTouched }));
 }
 
@@ -113,7 +115,7 @@ test("changes come one after the other", () => {
   assert.deepEqual(shifted(SPAN, changes), { span: { start: 15, end: 24 }, isTouched: true });
 });
 
-for (const [folder, file, expected] of [
+const PATHS: readonly (readonly [string, string, string | undefined])[] = [
   ["/w", "src/a.py", "src/a.py"],
   ["/w/", "./src//a.py", "src/a.py"],
   ["/w", "/w/src/a.py", "src/a.py"],
@@ -126,12 +128,16 @@ for (const [folder, file, expected] of [
   ["/w", "/w", undefined],
   ["/w", "", undefined],
   ["/", "/a.py", "a.py"],
-]) {
+];
+for (const [folder, file, expected] of PATHS) {
   test(`in ${folder} the file "${file}" is ${expected}`, () => assert.equal(pathBelow(folder, file), expected));
 }
 
-const at = (line, character) => ({ line, ...(character === undefined ? {} : { character }) });
-for (const [claim, given, expected] of [
+const at = (line: number, character?: number): Position => ({
+  line,
+  ...(character === undefined ? {} : { character }),
+});
+const RANGES: readonly (readonly [string, unknown, unknown])[] = [
   ["a range has two ends", { start: at(1, 2), end: at(3, 4) }, { start: at(1, 2), end: at(3, 4) }],
   ["a range may be of whole lines", { start: at(1), end: at(1) }, { start: at(1), end: at(1) }],
   ["a range may be empty", { start: at(1, 2), end: at(1, 2) }, { start: at(1, 2), end: at(1, 2) }],
@@ -140,18 +146,20 @@ for (const [claim, given, expected] of [
   ["a range is counted in whole characters", { start: at(1, 0.5), end: at(2) }, undefined],
   ["a range is no text", "1-2", undefined],
   ["no range is none", undefined, undefined],
-]) {
+];
+for (const [claim, given, expected] of RANGES) {
   test(claim, () => assert.deepEqual(rangeOf(given), expected));
 }
 
-for (const [name, expected] of [
+const LANGUAGES: readonly (readonly [string, string])[] = [
   ["python", "python"],
   ["Py", "python"],
   ["sh", "shellscript"],
   ["klingon", "plaintext"],
   ["constructor", "plaintext"],
   ["", "plaintext"],
-]) {
+];
+for (const [name, expected] of LANGUAGES) {
   test(`a language called "${name}" is ${expected}`, () =>
     assert.equal(languageIdOf(name, ["plaintext", "python", "shellscript"]), expected));
 }
