@@ -1,0 +1,173 @@
+/** Places of windows, on a real disk and with real processes; the clock alone is the test's. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { claimPlace, emptyFreePlaces, keptName, PLACES_MAX, type Place } from "../../src/place.js";
+import { folderFor } from "./folder.js";
+
+const MINUTE_MS = 60_000;
+
+function claim(root: string, window = "w", now: () => number = Date.now): Place {
+  const place = claimPlace(root, window, now);
+  assert.ok(place !== undefined);
+  return place;
+}
+
+/** The number of a process that was there and is gone. */
+function goneProcess(): number {
+  return spawnSync(process.execPath, ["-e", ""]).pid;
+}
+
+/** As if another window had held place 0 and said nothing for so long. */
+function leaveLock(root: string, holder: unknown, silentMs = 0): string {
+  const lock = join(root, "0", "lock");
+  mkdirSync(join(root, "0"), { recursive: true });
+  writeFileSync(lock, typeof holder === "string" ? holder : JSON.stringify(holder));
+  const moment = new Date(Date.now() - silentMs);
+  utimesSync(lock, moment, moment);
+  return lock;
+}
+
+test("two windows at once have two places, and the first one's is free when it is gone", (t) => {
+  const root = folderFor(t);
+  const [one, two] = [claim(root, "a"), claim(root, "b")];
+  assert.deepEqual([one.number, two.number], [0, 1]);
+  one.release();
+  assert.equal(claim(root, "c").number, 0);
+});
+
+test("a window finds its own place again, whoever begins first after a restart", (t) => {
+  const root = folderFor(t);
+  const windows = ["a", "b", "c"];
+  const before = windows.map((name) => claim(root, name));
+  for (const place of before) place.release();
+  assert.deepEqual(
+    [...windows].reverse().map((name) => claim(root, name).number),
+    [2, 1, 0],
+  );
+});
+
+test("what was left in a place is there for the next window", (t) => {
+  const root = folderFor(t);
+  const one = claim(root, "a");
+  writeFileSync(join(one.folder, "x.json"), "kept");
+  one.release();
+  assert.equal(readFileSync(join(claim(root, "b").folder, "x.json"), "utf8"), "kept");
+});
+
+for (const [claim, holder, silentMs, isTaken] of [
+  ["a window that crashed leaves its place", { name: "x", pid: "gone", host: hostname() }, 0, true],
+  ["a living process keeps its place", { name: "x", pid: process.pid, host: hostname() }, 9 * MINUTE_MS, false],
+  [
+    "a number used again by another process keeps none",
+    { name: "x", pid: process.pid, host: hostname() },
+    11 * MINUTE_MS,
+    true,
+  ],
+  [
+    "of another machine's processes nothing is known but that they speak",
+    { name: "x", pid: "gone", host: "elsewhere" },
+    0,
+    false,
+  ],
+  ["nor when they are silent for long", { name: "x", pid: "gone", host: "elsewhere" }, 11 * MINUTE_MS, true],
+  ["a lock that is being written is held", "", 0, false],
+  ["one that nobody went on writing is not", "{", MINUTE_MS, true],
+  ["nor one with nonsense in it", { name: "x", pid: -1, host: hostname() }, MINUTE_MS, true],
+] as const) {
+  test(claim, (t) => {
+    const root = folderFor(t);
+    const pid = typeof holder === "object" && holder.pid === "gone" ? { pid: goneProcess() } : {};
+    leaveLock(root, typeof holder === "string" ? holder : { ...holder, ...pid }, silentMs);
+    assert.equal(claimPlace(root, "w")?.number, isTaken ? 0 : 1);
+  });
+}
+
+test("a take-over that was never finished keeps the place for seconds, not for good", (t) => {
+  const root = folderFor(t);
+  const guard = `${leaveLock(root, { name: "x", pid: goneProcess(), host: hostname() })}.next`;
+  writeFileSync(guard, "");
+  assert.equal(claimPlace(root, "a")?.number, 1);
+  const old = new Date(Date.now() - MINUTE_MS);
+  utimesSync(guard, old, old);
+  // The first to see it clears it away, the next has the place.
+  assert.deepEqual(
+    ["b", "c"].map((window) => claimPlace(root, window)?.number),
+    [2, 0],
+  );
+});
+
+test("who says that it is there keeps its place for longer than who does not", (t) => {
+  const root = folderFor(t);
+  let now = Date.now();
+  const one = claim(root, "a", () => now);
+  for (let minute = 0; minute < 15; minute++) {
+    now += MINUTE_MS;
+    assert.ok(one.beat());
+  }
+  assert.equal(claim(root, "b", () => now).number, 1);
+});
+
+test("who slept until another had its place hears of it, and takes nothing from the other by leaving", (t) => {
+  const root = folderFor(t);
+  const one = claim(root, "a");
+  const later = (): number => Date.now() + 11 * MINUTE_MS;
+  const two = claim(root, "b", later);
+  assert.equal(two.number, 0);
+  assert.equal(one.beat(), false);
+  one.release();
+  assert.ok(two.beat());
+});
+
+test("a folder that somebody cleaned away is made again", (t) => {
+  const root = folderFor(t);
+  const one = claim(root);
+  rmSync(root, { recursive: true });
+  assert.ok(one.beat());
+  assert.equal(claim(root, "b").number, 1);
+});
+
+test("there is a bound to places, and who comes after it has none", (t) => {
+  const root = folderFor(t);
+  const places = Array.from({ length: PLACES_MAX }, (_, number) => claim(root, `${number}`));
+  assert.equal(claimPlace(root, "one more"), undefined);
+  places[7]?.release();
+  assert.equal(claim(root, "one more").number, 7);
+});
+
+test("where nothing can be written there is no place", (t) => {
+  const root = join(folderFor(t), "file");
+  writeFileSync(root, "");
+  assert.equal(claimPlace(join(root, "windows"), "w"), undefined);
+});
+
+test("to forget empties the places that nobody holds, and no other", (t) => {
+  const root = folderFor(t);
+  const [one, two] = [claim(root, "a"), claim(root, "b")];
+  for (const place of [one, two]) writeFileSync(join(place.folder, "x.json"), "said");
+  two.release();
+  emptyFreePlaces(root);
+  assert.ok(existsSync(join(one.folder, "x.json")));
+  assert.ok(!existsSync(two.folder));
+});
+
+test("others cannot read what is kept", { skip: process.platform === "win32" }, (t) => {
+  const { folder } = claim(join(folderFor(t), "windows"));
+  assert.equal(statSync(folder).mode & 0o077, 0);
+  assert.equal(statSync(join(folder, "lock")).mode & 0o077, 0);
+});
+
+test("a name that is made up is the same for all windows, and one that was spoilt is made anew", (t) => {
+  const root = join(folderFor(t), "windows");
+  const name = (made: string): string => keptName(root, "guest", /^guest-[0-9]$/, () => made);
+  assert.equal(name("guest-1"), "guest-1");
+  assert.equal(name("guest-2"), "guest-1");
+  writeFileSync(join(root, "guest"), "nonsense");
+  assert.equal(name("guest-3"), "guest-3");
+  assert.equal(name("guest-4"), "guest-3");
+});
