@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-js test-web test-vscode browser check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode node vscodes browser check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -14,43 +14,47 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-test: $(VENV)/installed-dev browser  ## Run the linter, the type checker and all tests.
+test: test-engine test-js test-web test-vscode  ## Run the linter, the type checker and all tests, those of the clients too.
+
+# Many of the tests wait for a socket or a disk: one more at once than there are cores.
+JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
+test-engine: $(VENV)/installed-dev browser  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 browser:  ## Install Chromium where there is no browser to look at reports with.
 	@scripts/install_browser.sh
 
-test-js: $(VENV)/installed clients/js/node_modules/.package-lock.json  ## Test the TypeScript client against the server; needs Node 20 or later.
-	cd clients/js && SERVER_PYTHON=$(CURDIR)/$(BIN)/python npm test
+# Node is that of the machine, or the one that was installed because there was none.
+export PATH := $(CURDIR)/$(VENV)/node:$(PATH)
+PACKAGES := node_modules/.package-lock.json
+node: $(VENV)/installed
+	@scripts/install_node.sh $(VENV)
 
-clients/js/node_modules/.package-lock.json: clients/js/package-lock.json
-	cd clients/js && npm ci
+clients/%/$(PACKAGES): clients/%/package-lock.json | node
+	cd clients/$* && npm ci
 	@touch $@
 
-test-web: $(VENV)/installed-dev browser clients/web/node_modules/.package-lock.json  ## Test the chat widget, also with axe; needs Node 20 or later.
+test-js: $(VENV)/installed-dev browser clients/js/$(PACKAGES)  ## Test the TypeScript client against the server.
+	cd clients/js && SERVER_PYTHON=$(CURDIR)/$(BIN)/python npm test
+
+test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the chat widget, also with axe.
 	cd clients/web && npm test
 	$(BIN)/python -m pytest clients/web/tests
 
-clients/web/node_modules/.package-lock.json: clients/web/package-lock.json
-	cd clients/web && npm ci
-	@touch $@
-
 # The oldest VS Code that the extension is for, and a new one.
 VSCODES := 1.100.3 1.139.1
-test-vscode: $(VENV)/installed-dev browser clients/vscode/node_modules/.package-lock.json  ## Test the extension in two real VS Codes, which it installs (1 GB); needs Node 20 or later.
-	$(MAKE) --jobs=2 $(VSCODES:%=vscode-%)
+test-vscode: $(VENV)/installed-dev browser clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
 	cd clients/vscode && npm test && npm run --silent package
 	$(BIN)/python -m pytest clients/vscode/tests
 
+vscodes: node
+	@$(MAKE) --no-print-directory --jobs=2 $(VSCODES:%=vscode-%)
+
 vscode-%:
 	@clients/vscode/scripts/install_vscode.sh $*
-
-clients/vscode/node_modules/.package-lock.json: clients/vscode/package-lock.json
-	cd clients/vscode && npm ci
-	@touch $@
 
 check: $(VENV)/installed  ## Report every error of the rule files.
 	@$(BIN)/proactive check rules
