@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode node vscodes browser check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix node vscodes browser check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ vscodes: node
 
 vscode-%:
 	@clients/vscode/scripts/install_vscode.sh $*
+
+vsix: clients/vscode/$(PACKAGES)  ## Build the extension's package, clients/vscode/dist/proactive-0.1.0.vsix, and say how big it is.
+	@cd clients/vscode && npm run --silent package
 
 check: $(VENV)/installed  ## Report every error of the rule files.
 	@$(BIN)/proactive check rules
