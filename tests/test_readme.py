@@ -186,7 +186,7 @@ def test_the_wheel_holds_the_engine_and_the_example_rules_and_nothing_else() -> 
     assert wheel == {"only-include": ["engine", "rules"], "sources": {"rules": "engine/shipped/rules"}}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-node.lock"])
 def test_a_lock_has_hashes_and_says_nothing_about_where_things_come_from(name: str) -> None:
     lines = (ROOT / name).read_text("utf-8").splitlines()
     for line in lines[1:]:
