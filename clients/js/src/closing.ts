@@ -80,6 +80,7 @@ function whyOf(error: Pick<ErrorFrame, "code" | "retryAfter">): Why {
   switch (error.code) {
     case "unauthorized":
     case "replaced":
+    case "erased":
     case "forbidden":
     case "no_session":
       return error.code;

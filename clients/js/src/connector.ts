@@ -7,6 +7,7 @@
 
 import { fullJitter } from "./backoff.js";
 import { isFinal, type Ending } from "./closing.js";
+import { Renewal } from "./renewal.js";
 import { offlineFor, type ConnectionState, type Transport } from "./states.js";
 
 /** For a connection to be had: TCP, TLS, `hello` and `welcome`. */
@@ -23,9 +24,6 @@ const ONLINE_SPREAD_MS = 1000;
 /** Within so long after a try was given up, whoever replaces us may well be that try. */
 const GHOST_MS = 15_000;
 const GHOSTS_MAX = 3;
-/** Who polls is not told that it was replaced: its session is gone, so often in a row, and none of them lasted. */
-const GONE_MAX = 3;
-const GONE_WITHIN_MS = 120_000;
 /** Times that a fresh token is fetched before the server's word is taken for it. */
 const UNAUTHORIZED_MAX = 2;
 
@@ -61,19 +59,21 @@ export class Connector {
   private deadline: number | undefined;
   private dueAt: number | undefined;
   private upgradeAt: number | undefined;
-  private upgradeRung: number | undefined; // of the try beside the connection there is
+  private upgradeRung: number | undefined; // of the try beside the connection there is; its own for a fresh token
   private upgradeFailures = 0;
   private isHelloSaid = false; // on the try that is under way
   private unauthorized = 0;
   private ghosts = 0;
-  private gone = 0; // sessions in a row that were over before their time
   private abandonedAt = Number.NEGATIVE_INFINITY;
   private isOffLine = false;
   private isStarting = true;
   private ending: Ending | undefined;
   private retryAfterMs = 0;
+  private toldUp: Transport | undefined; // what was told last, if it was a connection
+  private readonly renewal: Renewal;
 
   constructor(private readonly options: ConnectorOptions) {
+    this.renewal = new Renewal(options.random);
     if (options.transports.length === 0) throw new Error("expected at least one transport, got none");
   }
 
@@ -82,14 +82,7 @@ export class Connector {
   start(now: number): void {
     if (this.phase !== "idle") return;
     this.isStarting = true;
-    this.firstRung =
-      this.failures =
-      this.shaky =
-      this.unauthorized =
-      this.ghosts =
-      this.gone =
-      this.upgradeFailures =
-        0;
+    this.firstRung = this.failures = this.shaky = this.unauthorized = this.ghosts = this.upgradeFailures = 0;
     this.ending = undefined;
     this.abandonedAt = now; // of the page before this one, a request may still be on its way
     this.begin(now);
@@ -102,20 +95,24 @@ export class Connector {
     this.settle();
   }
 
-  /** The try that is under way has its `welcome`. */
-  welcomed(now: number): void {
+  /** The try that is under way has its `welcome`. `tokenLeftMs`: how long its token holds, where it ends. */
+  welcomed(now: number, tokenLeftMs?: number): void {
+    const isRenewal = this.upgradeRung === this.rung;
     if (this.upgradeRung !== undefined) {
       this.rung = this.upgradeRung;
       this.upgradeRung = undefined;
       this.abandonedAt = now; // a request of the way before may still be on its way
     }
     this.phase = "up";
-    this.upAt = now;
     this.deadline = undefined;
     this.isStarting = false;
     this.unauthorized = 0;
     this.firstRung = 0;
-    this.planUpgrade(now);
+    this.renewal.begin(now, this.options.canRefreshToken ? tokenLeftMs : undefined);
+    if (!isRenewal) {
+      this.upAt = now;
+      this.planUpgrade(now);
+    }
     this.tellUp();
     this.settle();
   }
@@ -141,7 +138,7 @@ export class Connector {
     if (wasStable) this.failures = this.ghosts = 0;
     this.ending = ending;
     this.upgradeAt = undefined;
-    this.gone = ending.why === "no_session" && now - this.upAt < GONE_WITHIN_MS ? this.gone + 1 : 0;
+    this.renewal.stop();
     // What replaces it while another try has said hello, is that try.
     const isOwnDoing = ending.why === "replaced" && this.upgradeRung !== undefined && this.isHelloSaid;
     const isEnd = !isOwnDoing && this.isEnd(now, ending);
@@ -153,7 +150,7 @@ export class Connector {
       this.phase = "opening";
       this.rung = this.upgradeRung;
       this.upgradeRung = undefined;
-      this.tell({ state: "reconnecting", reason: "lost", ending });
+      if (!isOwnDoing) this.tell({ state: "reconnecting", reason: "lost", ending });
     } else {
       this.countShaky(wasStable, ending);
       this.wait(now, ending);
@@ -187,7 +184,10 @@ export class Connector {
       this.failed(now, { why: "silent", code: 0, detail: `no welcome within ${ATTEMPT_MS} ms` });
     }
     if (this.phase === "waiting" && this.dueAt !== undefined && now >= this.dueAt) this.begin(now);
-    if (this.phase === "up" && this.upgradeAt !== undefined && now >= this.upgradeAt) this.upgrade(now, 0);
+    if (this.phase === "up" && this.upgradeRung === undefined) {
+      if (this.renewal.at !== undefined && now >= this.renewal.at) this.open(now, this.rung, true);
+      else if (this.upgradeAt !== undefined && now >= this.upgradeAt) this.upgrade(now, 0);
+    }
     this.settle();
   }
 
@@ -278,13 +278,15 @@ export class Connector {
       this.upgrade(now, rung + 1);
       return;
     }
-    this.upgradeFailures += 1;
+    if (rung === this.rung) this.renewal.again(now);
+    else this.upgradeFailures += 1;
     if (!this.isHelloSaid) {
-      this.planUpgrade(now);
+      if (rung !== this.rung) this.planUpgrade(now);
       return;
     }
     // The session may be at that end now, so nothing can be relied on at this one.
     this.commands.push({ kind: "drop" });
+    this.renewal.stop();
     this.phase = "waiting";
     this.firstRung = this.rung;
     this.ending = ending;
@@ -302,7 +304,7 @@ export class Connector {
       this.ghosts += 1;
       return false;
     }
-    return isFinal(ending.why) || this.gone > GONE_MAX;
+    return isFinal(ending.why);
   }
 
   private halt(now: number, state: ConnectionState): void {
@@ -313,6 +315,7 @@ export class Connector {
     if (this.phase === "up") this.commands.push({ kind: "drop" });
     this.phase = "idle";
     this.deadline = this.dueAt = this.upgradeAt = this.upgradeRung = undefined;
+    this.renewal.stop();
     this.tell(state);
   }
 
@@ -327,7 +330,9 @@ export class Connector {
   }
 
   private settle(): void {
-    const moments = [this.deadline, this.dueAt, this.upgradeAt].filter((moment) => moment !== undefined);
+    // While a try is under way beside the connection, no other is.
+    const later = this.upgradeRung === undefined ? [this.upgradeAt, this.renewal.at] : [];
+    const moments = [this.deadline, this.dueAt, ...later].filter((moment) => moment !== undefined);
     this.wakeAt = moments.length > 0 ? Math.min(...moments) : undefined;
   }
 
@@ -339,8 +344,10 @@ export class Connector {
 
   private tellUp(): void {
     const transport = this.transport(this.rung);
+    if (transport === this.toldUp) return;
     if (transport === "websocket") this.tell({ state: "connected", transport });
     else this.tell({ state: "fallback", transport, ...(this.ending === undefined ? {} : { ending: this.ending }) });
+    this.toldUp = transport;
   }
 
   private tellWaiting(): void {
@@ -355,6 +362,7 @@ export class Connector {
   }
 
   private tell(state: ConnectionState): void {
+    this.toldUp = undefined;
     this.commands.push({ kind: "state", state });
   }
 }

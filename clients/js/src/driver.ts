@@ -17,6 +17,8 @@ import { Watchdog } from "./watchdog.js";
 
 /** How long a link that was left may still say something. */
 const FORMER_MS = 5000;
+/** What no timer can wait for longer (HTML standard, section 8.7): it would come at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export interface DriverOptions {
   readonly session: Session;
@@ -123,6 +125,9 @@ export class Driver {
     const { addresses, platform, token, openLink } = this.options;
     try {
       if (token !== undefined) held.token = await token();
+      // A connection beside the one there is, by the same way, is for a fresh token alone.
+      if (transport === this.current?.transport && held.token === this.current.token)
+        throw new Error("expected a fresh token, got the one that is about to end");
     } catch (cause) {
       this.ended(held, { why: "no_token", code: 0, detail: String(cause) });
       return;
@@ -213,7 +218,9 @@ export class Driver {
       this.attempt = undefined;
       this.leave(this.current);
       this.current = held;
-      this.connector.welcomed(this.now());
+      const { tokenExpiresAt, serverTime } = welcome;
+      const leftMs = tokenExpiresAt === undefined ? undefined : Math.max(0, (tokenExpiresAt - serverTime) * 1000);
+      this.connector.welcomed(this.now(), leftMs);
     }
     this.watchdog.start(this.now(), held.link?.pulse ?? "requests", welcome.heartbeat * 1000);
   }
@@ -252,7 +259,7 @@ export class Driver {
     );
     if (moments.length === 0) return;
     // A timer may be a little early by the other clock; then it is set once more.
-    const ms = Math.max(0, Math.ceil(Math.min(...moments) - this.now()));
+    const ms = Math.min(TIMER_MAX_MS, Math.max(0, Math.ceil(Math.min(...moments) - this.now())));
     this.cancelTimer = this.options.platform.setTimer(() => this.wake(), ms);
   }
 

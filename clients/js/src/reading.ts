@@ -33,6 +33,7 @@ const NEEDS: ReadonlyMap<string, (frame: Fields) => boolean> = new Map(
       isNumber(frame["heartbeat"]) &&
       frame["heartbeat"] > 0 &&
       typeof frame["resumed"] === "boolean" &&
+      isAbsentOr(frame["tokenExpiresAt"], isNumber) &&
       asRecord(frame["limits"]) !== undefined,
     ack: (frame) => Array.isArray(frame["ids"]),
     withdrawn: (frame) => isString(frame["id"]),

@@ -30,6 +30,8 @@ export const IN_FLIGHT_MAX = 128;
 export const FRAME_BYTES_MAX = 65_536;
 /** Answers whose pieces are shown; a server answers 32 at a time. The oldest beyond it is shown when it is whole. */
 const PARTIAL_MAX = 64;
+/** Withdrawals that are remembered; a server says the latest 32 again. */
+const WITHDRAWN_MAX = 100;
 /** Milliseconds between an outcome and a ping whose pong says that it has been taken in. */
 const OUTCOME_SETTLES_MS = 1000;
 const RETRY_MIN_MS = 100;
@@ -60,6 +62,9 @@ export class Session {
   private pingSentAs = 0;
   private pingSentAt = 0;
   private said = 0;
+  private hellos = 0;
+  /** Messages of which the application knows that they are withdrawn: a server says it again with each resume. */
+  private readonly withdrawn = new Set<string>();
   /** What has come of answers, by chat message. Only of those asked on this connection, for others may have holes. */
   private readonly partial = new Map<string, string>();
 
@@ -106,11 +111,13 @@ export class Session {
   /** The first frame of a connection. From here on numbers are those of the new one, and nothing is sent before `welcome`. */
   hello(token?: string): Hello {
     this.lost();
+    this.hellos += 1;
     const { session, received } = this.inbox;
     return {
       type: "hello",
       protocol: 1,
       ...this.who,
+      attempt: { run: this.idPrefix, number: this.hellos },
       ...(token === undefined ? {} : { token }),
       ...(session === undefined ? {} : { resume: { session, received } }),
     };
@@ -197,6 +204,7 @@ export class Session {
     this.lost();
     this.queue.clear();
     this.inbox.clear();
+    this.withdrawn.clear();
     return effects;
   }
 
@@ -230,7 +238,7 @@ export class Session {
         return frame.ids.flatMap((id) => this.acknowledged(String(id)));
       case "withdrawn":
         this.inbox.withdraw(frame.id);
-        return [{ kind: "withdrawn", frame }];
+        return this.isNewlyWithdrawn(frame.id) ? [{ kind: "withdrawn", frame }] : [];
       case "preferences":
         return [{ kind: "preferences", frame }];
       case "chat_response_delta":
@@ -238,6 +246,13 @@ export class Session {
       default:
         return [];
     }
+  }
+
+  private isNewlyWithdrawn(id: string): boolean {
+    if (this.withdrawn.has(id)) return false;
+    this.withdrawn.add(id);
+    for (const oldest of this.withdrawn) if (this.withdrawn.size > WITHDRAWN_MAX) this.withdrawn.delete(oldest);
+    return true;
   }
 
   private hear(frame: ServerFrame, serverNow: number): Effect[] {

@@ -21,6 +21,7 @@ interface FakeSession {
   seq: number;
   owed: Owed[];
   line: Line | undefined;
+  attempt: Hello["attempt"];
 }
 
 /** Both directions of one connection, each in order. What is under way when it breaks is lost, or arrives all the same. */
@@ -81,6 +82,8 @@ export class FakeServer {
   refusals: (Pick<ErrorFrame, "code"> & { readonly retryAfter?: number })[] = [];
   latencyMs = 20;
   heartbeat = 20;
+  /** How long a token holds from its hello on; then the line ends. */
+  tokenLifeMs: number | undefined;
   private readonly lines = new Set<Line>();
   private sessions = new Map<string, FakeSession>();
   private names = 0;
@@ -159,6 +162,10 @@ export class FakeServer {
   }
 
   private hello(line: Line, frame: Hello): void {
+    if (this.isOvertaken(frame)) {
+      line.down({ type: "error", code: "replaced", message: "" });
+      return;
+    }
     const asked = frame.resume?.session;
     let session = asked === undefined ? undefined : this.sessions.get(asked);
     const resumed = session !== undefined;
@@ -170,7 +177,7 @@ export class FakeServer {
       }
       this.names += 1;
       const owed = this.sent.filter((id) => !this.received.has(id)).map((id) => ({ id, seq: 0 }));
-      session = { name: `s${this.names}`, client: frame.clientId, seq: 0, owed, line: undefined };
+      session = { name: `s${this.names}`, client: frame.clientId, seq: 0, owed, line: undefined, attempt: undefined };
       this.sessions.set(session.name, session);
     } else {
       this.drop(session, frame.resume?.received ?? 0);
@@ -179,6 +186,9 @@ export class FakeServer {
     }
     for (const owed of session.owed) owed.seq = 0;
     session.line = line;
+    session.attempt = frame.attempt;
+    const life = this.tokenLifeMs;
+    if (life !== undefined) this.time.after(life, () => line.end(endingOfClose(1008, '{"code":"unauthorized"}')));
     line.down({
       type: "welcome",
       session: session.name,
@@ -187,8 +197,19 @@ export class FakeServer {
       heartbeat: this.heartbeat,
       resumed,
       limits: { frameBytes: 65536 },
+      ...(life === undefined ? {} : { tokenExpiresAt: (this.time.now + life) / 1000 }),
     });
     this.flush(session);
+  }
+
+  /** A later hello of the same run has come before this one. */
+  private isOvertaken({ clientId, attempt }: Hello): boolean {
+    return [...this.sessions.values()].some(
+      (session) =>
+        session.client === clientId &&
+        session.attempt?.run === attempt?.run &&
+        (session.attempt?.number ?? 0) > (attempt?.number ?? 0),
+    );
   }
 
   private replace(session: FakeSession): void {

@@ -71,6 +71,30 @@ for (const transport of TRANSPORTS) {
       phone.client.leave();
     });
 
+    test("what is answered elsewhere while a device is away is withdrawn there when it is back, once", async () => {
+      const desk = await person("gus", { clientId: "desk" }).connected(transport);
+      const phone = await person("gus", { clientId: "phone" }).connected(transport);
+      await server.say("gus", "How is it going?", { type: "question", options: ["Fine", "Stuck"] });
+      await Promise.all([desk, phone].map((one) => one.until(() => one.shown.length === 1)));
+      while ((await server.waiting("gus")).length > 0) await statuses([phone.client.send({ type: "looked" })]);
+      phone.client.disconnect();
+      const question = desk.shown[0];
+      assert.ok(question);
+      assert.deepEqual(await statuses([desk.client.answer(question, "Fine")]), ["acknowledged"]);
+      for (let time = 0; time < 2; time++) {
+        await phone.connected(transport);
+        await phone.until(() => phone.withdrawn.length === 1);
+        // An event behind all that the resume brings.
+        await statuses([phone.client.send({ type: "looked" })]);
+        phone.client.disconnect();
+      }
+      assert.deepEqual(
+        phone.withdrawn.map(({ id }) => id),
+        [question.id],
+      );
+      desk.client.leave();
+    });
+
     test("an outcome is taken, and what cannot be meant is refused without harm to others", async () => {
       const eve = await person("eve").connected(transport);
       await server.say("eve", "Look");

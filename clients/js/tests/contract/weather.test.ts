@@ -57,7 +57,7 @@ for (const transports of [...TRANSPORTS.map((one) => [one]), TRANSPORTS] as read
   });
 }
 
-test("of two that poll by the same name one gives way, though neither is told why its session is gone", async () => {
+test("of two that poll by the same name one gives way, and knows why", async () => {
   const people = [0, 1].map(
     () => new Person({ ...server.addresses, user: "twin", clientId: "twin", transports: ["poll"] }),
   );

@@ -228,6 +228,8 @@ test("one request with frames is under way at a time, and at most a hundred fram
 const ENDINGS = [
   [401, { type: "error", code: "unauthorized", message: "" }, "unauthorized", undefined],
   [404, { type: "error", code: "no_session", message: "" }, "no_session", undefined],
+  [409, { type: "error", code: "replaced", message: "" }, "replaced", undefined],
+  [410, { type: "error", code: "erased", message: "" }, "erased", undefined],
   [502, "<html>Bad Gateway</html>", "broken", undefined],
   [503, "<html>Try later</html>", "broken", 7000],
 ] as const;

@@ -71,6 +71,28 @@ test("a message that was taken back before it came is not shown, and counts as r
   assert.deepEqual(session.framesToSend(0), [{ type: "received", seq: 1 }]);
 });
 
+test("a withdrawal that is said again after a resume is told once; of many, the latest are known", () => {
+  const session = sessionOf();
+  session.hello();
+  session.receive(welcome(), 0, 0);
+  const withdraw = (id: string): string[] =>
+    kinds(session.receive({ type: "withdrawn", id, reason: "answered" }, 0, 0));
+  assert.deepEqual(withdraw("m1"), ["withdrawn"]);
+  session.hello();
+  session.receive(welcome(true), 0, 0);
+  assert.deepEqual(withdraw("m1"), []);
+  for (let n = 0; n < 99; n++) assert.deepEqual(withdraw(`n${n}`), ["withdrawn"]);
+  assert.deepEqual(withdraw("m1"), []);
+  assert.deepEqual(withdraw("n99"), ["withdrawn"]);
+  assert.deepEqual(withdraw("m1"), ["withdrawn"]);
+});
+
+test("each hello says which of its run it is, so that a late one is known", () => {
+  const session = sessionOf();
+  assert.deepEqual(session.hello().attempt, { run: "e", number: 1 });
+  assert.deepEqual(session.hello().attempt, { run: "e", number: 2 });
+});
+
 test("nothing is sent before the welcome, nor more than a server takes at once", () => {
   const session = sessionOf();
   for (let n = 0; n < 300; n++) session.tell({ type: "did", n }, 0);

@@ -16,7 +16,11 @@ async function storm(seed: number): Promise<{ device: Device; server: FakeServer
   const random = seeded(seed);
   const time = new VirtualTime();
   const server = new FakeServer(time, random);
-  const device = new Device(time, server, random);
+  // Of some users the token ends every half a minute.
+  const hasToken = seed % 3 === 0;
+  let tokens = 0;
+  const device = new Device(time, server, random, hasToken ? { token: () => `t${(tokens += 1)}` } : {});
+  if (hasToken) server.tokenLifeMs = 30_000;
   server.latencyMs = [5, 50, 400, 4000][seed % 4] ?? 50;
   for (let step = 0; step < STEPS; step++) {
     disturb(Math.floor(random() * 16), step, device, server, random);
@@ -52,6 +56,13 @@ test(`no schedule of ${SEEDS} loses or doubles an event, or shows a message twic
     const { device, server } = await storm(seed);
     const where = `seed ${seed}`;
     assert.equal(device.client.state.state, "connected", `${where}: ${JSON.stringify(device.states.slice(-3))}`);
+    assert.equal(
+      device.states.find(
+        (state) => state.state === "offline" && state.reason !== "no_network" && state.reason !== "disconnected",
+      ),
+      undefined,
+      where,
+    );
     assert.equal(device.client.pending, 0, `${where}: events wait`);
     assert.deepEqual(
       device.told.filter((id) => server.happened.get(id) !== 1),
