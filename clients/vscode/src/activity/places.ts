@@ -1,0 +1,50 @@
+/** What may be told of where a document is. Names alone decide; nothing is read. */
+
+import type { Place } from "./editor.js";
+
+/** Names of files and folders that stand for secrets: their paths are told to nobody, whatever git makes of them. */
+const SECRET = new RegExp(
+  [
+    String.raw`(?:^|/)\.env(?:\.[^/]*)?$`,
+    String.raw`(?:^|/)[^/]*\.env$`,
+    String.raw`(?:^|/)\.(?:netrc|npmrc|pypirc|pgpass|htpasswd|git-credentials|envrc|dockercfg)$`,
+    String.raw`(?:^|/)_netrc$`,
+    String.raw`(?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519))(?:\.[^/]*)?$`,
+    String.raw`\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|age|tfvars|tfstate)$`,
+    String.raw`(?:^|/)[^/]*(?:secret|credential|password|passwd)[^/]*$`,
+    String.raw`(?:^|/)\.(?:ssh|aws|gnupg|azure|kube|docker|git|secrets?)/`,
+  ].join("|"),
+  "i",
+);
+
+/** Of a path in an event, in UTF-16 units. */
+export const PATH_MAX = 500;
+
+/**
+ * `path` has `/` between its parts. `relative` is the path in the workspace, undefined outside of it.
+ * `patterns` are the user's own, as of `proactive.activity.secret`.
+ */
+export function placeOf(relative: string | undefined, isUntitled: boolean, patterns: readonly RegExp[]): Place {
+  if (isUntitled) return { kind: "untitled" };
+  if (relative === undefined) return { kind: "outside" };
+  if (SECRET.test(relative) || patterns.some((pattern) => pattern.test(relative))) return { kind: "secret" };
+  return { kind: "file", file: relative.slice(-PATH_MAX) };
+}
+
+/** The fields of an event that say where it was. */
+export function placed(place: Place): { readonly file: string } | { readonly kind: string } {
+  return place.kind === "file" ? { file: place.file } : { kind: place.kind };
+}
+
+/** `*` is any run of characters but `/`, `**` any run, `?` one character. A pattern without `/` is the name of a file or folder anywhere. */
+export function pattern(glob: string): RegExp {
+  const source = glob
+    .split(/(\*\*\/?|\*|\?)/)
+    .map((part) => {
+      if (part.startsWith("**")) return ".*";
+      if (part === "*") return "[^/]*";
+      return part === "?" ? "[^/]" : part.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+    })
+    .join("");
+  return new RegExp(glob.includes("/") ? `^${source}(?:/|$)` : `(?:^|/)${source}(?:/|$)`, "i");
+}
