@@ -16,6 +16,7 @@ import { Toasts } from "./toasts.js";
 
 /** Pieces of an answer are drawn so far apart, in milliseconds: a frame of a screen would be too fine through the host. */
 const SOON_MS = 50;
+const EARLY_MAX = 100;
 
 export class Chat implements View, SuggestionEnds {
   private talk: Talk | undefined;
@@ -30,6 +31,8 @@ export class Chat implements View, SuggestionEnds {
   };
   private preferences: Preferences | undefined;
   private unread: readonly Shown[] = [];
+  /** What the user did before there was a conversation: the secret storage takes its time on some machines. */
+  private readonly early: FromPanel[] = [];
 
   /** `reconnect`: the user wants to try again. */
   constructor(
@@ -60,6 +63,8 @@ export class Chat implements View, SuggestionEnds {
     this.preferences = undefined;
     this.panel.post({ kind: "all", items: [], now: talk.now() });
     talk.show();
+    // When the client is there as well.
+    for (const message of this.early.splice(0)) queueMicrotask(() => this.take(message));
   }
 
   /** What holds now, for the status bar's list. */
@@ -87,7 +92,10 @@ export class Chat implements View, SuggestionEnds {
   /** Do what the user did in the view, or by a command. */
   take(message: FromPanel): void {
     const { talk } = this;
-    if (talk === undefined) return;
+    if (talk === undefined) {
+      if (message.kind !== "ready" && this.early.length < EARLY_MAX) this.early.push(message);
+      return;
+    }
     switch (message.kind) {
       case "ready":
         return this.showAll(talk);

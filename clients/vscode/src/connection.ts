@@ -119,7 +119,11 @@ export class Connection {
       platform: { WebSocket, listen: hints },
     });
     this.endings.push(
-      client.on("state", (state) => log.state(state)),
+      client.on("state", (state) => {
+        log.state(state);
+        // What the client keeps is gone by itself then; what was said is to go as well.
+        if (state.state === "offline" && state.reason === "erased") this.talk?.forget();
+      }),
       client.on("problem", (problem) => log.problem(problem)),
     );
     return client;

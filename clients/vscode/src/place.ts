@@ -7,7 +7,7 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 
@@ -19,6 +19,7 @@ export const BEAT_MS = 30_000;
 const LOST_MS = 10 * 60_000;
 /** For a file to be written after it was made, and for a take-over. */
 const WRITTEN_MS = 10_000;
+const LOCK = "lock";
 
 export interface Place {
   readonly number: number;
@@ -42,12 +43,15 @@ interface Holder {
  */
 export function claimPlace(root: string, window: string, now: () => number = Date.now): Place | undefined {
   const numbers = Array.from({ length: PLACES_MAX }, (_, number) => number);
-  const own = numbers.filter((number) => read(join(root, String(number), "window")) === window);
+  const file = (number: number): string => join(root, String(number), "window");
+  const usedAt = (number: number): number => statSync(file(number), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  // It may have had several: while one of its former processes lived on, it took another.
+  const own = numbers.filter((number) => read(file(number)) === window).sort((a, b) => usedAt(b) - usedAt(a));
   for (const number of [...own, ...numbers.filter((one) => !own.includes(one))]) {
     try {
       const place = hold(join(root, String(number)), number, now);
       if (place === undefined) continue;
-      writeFileSync(join(place.folder, "window"), window, { mode: 0o600 });
+      writeFileSync(file(number), window, { mode: 0o600 });
       return place;
     } catch {
       // A folder that cannot be written to is no place; the next one may be.
@@ -62,7 +66,11 @@ export function emptyFreePlaces(root: string, now: () => number = Date.now): voi
     const folder = join(root, String(number));
     if (statSync(folder, { throwIfNoEntry: false }) === undefined) continue;
     const place = hold(folder, number, now);
-    if (place !== undefined) rmSync(folder, { recursive: true, force: true });
+    if (place === undefined) continue;
+    for (const name of readdirSync(folder)) {
+      if (name !== LOCK) rmSync(join(folder, name), { recursive: true, force: true });
+    }
+    place.release();
   }
 }
 
@@ -85,7 +93,7 @@ export function keptName(root: string, name: string, isGood: RegExp, make: () =>
 }
 
 function hold(folder: string, number: number, now: () => number): Place | undefined {
-  const lock = join(folder, "lock");
+  const lock = join(folder, LOCK);
   const holder: Holder = { name: randomBytes(8).toString("hex"), pid: process.pid, host: hostname() };
   const text = JSON.stringify(holder);
   const isOurs = (): boolean => holderIn(lock)?.name === holder.name;
