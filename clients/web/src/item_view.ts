@@ -3,7 +3,7 @@
 import { isCodeSuggestion, isQuestion } from "@proactive/client";
 import type { Answer, Fate, Item, Said, Shown } from "./conversation.js";
 import { button, make, type Child } from "./dom.js";
-import { partsOf } from "./text.js";
+import { partsOf, spansOf, type Span } from "./text.js";
 import { loudnessOf, textOf, whyLines } from "./words.js";
 
 export interface Deeds {
@@ -80,6 +80,7 @@ function drawMessage(item: Shown, deeds: Deeds): HTMLElement {
       button("×", () => deeds.dismiss(item), { class: "icon", label: `Put this ${label.toLowerCase()} away` }),
     );
   const made = article(item.id, loudness, label, head, ...drawText(textOf(item), deeds));
+  if (item.fate !== undefined) made.dataset["fate"] = item.fate;
   if (code !== undefined) {
     const language = typeof frame["language"] === "string" ? frame["language"] : "";
     // To accept it is to insert it.
@@ -148,8 +149,14 @@ function drawText(text: string, deeds: Deeds): readonly HTMLElement[] {
   return partsOf(text).map((part) =>
     part.kind === "code"
       ? drawCode(part.text, part.language, deeds)
-      : make("p", { attributes: { dir: "auto" } }, part.text),
+      : make("p", { attributes: { dir: "auto" } }, ...spansOf(part.text).map(drawSpan)),
   );
+}
+
+function drawSpan({ kind, text }: Span): Child {
+  if (kind === "text") return text;
+  // Within a text from right to left code goes from left to right all the same.
+  return kind === "code" ? make("code", { attributes: { dir: "ltr" } }, text) : make("strong", {}, text);
 }
 
 function drawCode(code: string, language: string, deeds: Deeds, canInsert = true): HTMLElement {

@@ -87,7 +87,8 @@ export class ListView {
   }
 
   toEnd(): void {
-    this.root.scrollTop = this.root.scrollHeight;
+    // What stands there while there is nothing else is read from its beginning.
+    this.root.scrollTop = this.drawn.size === 0 ? 0 : this.root.scrollHeight;
   }
 
   get place(): Place | undefined {

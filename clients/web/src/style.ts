@@ -91,7 +91,8 @@ input[type="text"], textarea { padding: 6px 10px; border: 1px solid var(--field)
 ::placeholder { color: var(--quiet); opacity: 1; }
 pre { margin: 0; padding: 8px 10px; overflow: auto; max-height: 300px; font: 13px/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 pre:focus-visible { outline-offset: -3px; }
-code { font: inherit; white-space: pre; }
+pre code { font: inherit; white-space: pre; }
+p code { font: 0.93em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 .compose { display: flex; align-items: flex-end; gap: 8px; padding: 10px 14px 6px; border-top: 1px solid var(--line); }
 .compose textarea { flex: 1; min-width: 0; height: 38px; max-height: 120px; resize: none; }
 .send { min-height: 38px; padding: 4px 14px; border: 0; border-radius: 10px; background: var(--accent); color: var(--on-accent); font-weight: 600; }

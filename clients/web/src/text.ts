@@ -30,6 +30,29 @@ export function partsOf(text: string): readonly Part[] {
   return parts;
 }
 
+/** A stretch of a paragraph. */
+export interface Span {
+  readonly kind: "text" | "code" | "strong";
+  readonly text: string;
+}
+
+// Marks that have nothing between them, or a space next to what is between them, are a text like any other.
+const MARKED = /`([^`\n]+)`|\*\*(?=\S)([^\n]*?\S)\*\*/g;
+
+/** What is marked as code with "`", or as important with "**", stands for itself, without the marks. */
+export function spansOf(text: string): readonly Span[] {
+  const spans: Span[] = [];
+  let end = 0;
+  for (const found of text.matchAll(MARKED)) {
+    if (found.index > end) spans.push({ kind: "text", text: text.slice(end, found.index) });
+    const [whole, code, strong] = found;
+    spans.push(code === undefined ? { kind: "strong", text: strong ?? "" } : { kind: "code", text: code });
+    end = found.index + whole.length;
+  }
+  if (end < text.length) spans.push({ kind: "text", text: text.slice(end) });
+  return spans;
+}
+
 /** Short enough to be read out or to stand in one line. */
 export function teaserOf(text: string, most = 140): string {
   const line = text.replace(/\s+/g, " ").trim();

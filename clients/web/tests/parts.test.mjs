@@ -17,7 +17,7 @@ async function load(name) {
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
 }
 
-const { partsOf, teaserOf } = await load("text");
+const { partsOf, spansOf, teaserOf } = await load("text");
 const { optionsOf, addressesOf } = await load("options");
 const { Conversation } = await load("conversation");
 const { stateLine, whyLines, troubleOf } = await load("words");
@@ -37,6 +37,19 @@ for (const [claim, given, expected] of [
   ["markup is a text like any other", "<b>a</b>", [text("<b>a</b>")]],
 ]) {
   test(claim, () => assert.deepEqual(partsOf(given), expected));
+}
+
+const span = (kind, value) => ({ kind, text: value });
+for (const [claim, given, expected] of [
+  ["what is marked as code stands for itself", "a `b` c", [text("a "), span("code", "b"), text(" c")]],
+  ["what is marked as important stands for itself", "**a b** c", [span("strong", "a b"), text(" c")]],
+  ["marks within code are code", "`a ** b` **", [span("code", "a ** b"), text(" **")]],
+  ["marks with nothing between them are a text", "a `` b **** c", [text("a `` b **** c")]],
+  ["signs of an operation are a text", "2 ** 3 ** 4", [text("2 ** 3 ** 4")]],
+  ["a mark without its other is a text", "a `b\nc` **d", [text("a `b\nc` **d")]],
+  ["nothing is no span", "", []],
+]) {
+  test(claim, () => assert.deepEqual(spansOf(given), expected));
 }
 
 test("a teaser is one line, and no character is cut in two", () => {
