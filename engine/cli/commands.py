@@ -19,13 +19,13 @@ COMMANDS = (
     ("/chat TEXT", "chat, also with a question open"),
     ("/event TYPE key=value…", "an activity event"),
     ("/questions", "those that are open, with their numbers"),
-    ("/answer 2 TEXT", "answer the question of that number, by an option's number or in words"),
+    ("/answer 2 TEXT", "answer question 2: the number of an option, or words"),
     ("/why", "why the last message came"),
     ("/dismiss", "put the last message away"),
     ("/mute", "no more of the rule that sent it"),
     ("/mute NAME", "no more of a rule or topic; /mute all: of anything"),
     ("/unmute NAME", "hear it again; /unmute takes back every mute"),
-    ("/snooze 15m", "nothing for so long; /snooze tomorrow until eight, /snooze off"),
+    ("/snooze 15m", "nothing for so long; /snooze tomorrow: until eight; off"),
     ("/level LESS", "how much to hear: off, less, normal or more"),
     ("/waiting", "what the server does not have yet"),
     ("/quit", "leave"),
@@ -45,7 +45,8 @@ class NoEvent(Exception):
 
 def completions(line: str, choices: Mapping[str, Iterable[str]]) -> list[str]:
     """What the last word of a line could become: a command, or one of the ``choices`` behind it."""
-    *before, begun = line.split(" ")
+    *words_before, begun = line.split(" ")
+    before = [word for word in words_before if word]
     if not before:
         words = [*dict.fromkeys(usage.partition(" ")[0] for usage, _ in COMMANDS), "/help"]
         return [word if word in ALONE else f"{word} " for word in words if begun and word.startswith(begun)]

@@ -300,7 +300,7 @@ class Conversation:
             return "nothing has been said yet that could have a reason"
         at = f" at {message.at}" if message.at else ""
         said = f'the rule "{message.rule}" found that it may help' if message.rule else "it comes from the application"
-        lines = [f"{message.text}: {said}{at}", message.why]
+        lines = [f'"{message.text}": {said}{at}', message.why]
         if message.expires_at is not None:
             lines.append(f"it is of use until {shown_moment(message.expires_at, self._zone)}")
         if message.rule:

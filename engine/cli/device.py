@@ -165,21 +165,26 @@ class Device:
         if isinstance(seq, int):
             self._received = max(self._received, seq)
             self._owes_received = True
-            if self._was_shown(frame):
-                return None
-        if kind == "ack" and isinstance(frame.get("ids"), list):
-            self._acknowledged([str(name) for name in frame["ids"]])
-            return None
-        if kind == "pong":
-            self._ponged()
-            return None
-        if kind == "error":
-            return self._failed(frame, now)
-        if kind == "chat_response":
-            self._answered(frame.get("to"))
-        if kind == "chat_response_delta" and not self._asked.get(str(frame.get("to"))):
-            return None  # of what was asked over a former connection there may be holes
-        return None if kind == "welcome" else frame
+        match kind:
+            case "ack":
+                ids = frame.get("ids")
+                self._acknowledged([str(name) for name in ids] if isinstance(ids, list) else [])
+            case "pong":
+                self._ponged()
+            case "error":
+                return self._failed(frame, now)
+            case "chat_response_delta":
+                # Of what was asked over a former connection there may be holes.
+                return frame if self._asked.get(str(frame.get("to"))) else None
+            case "preferences" | "withdrawn":
+                return frame
+            case "welcome":
+                pass
+            case _:
+                if kind == "chat_response":
+                    self._answered(frame.get("to"))
+                return None if self._was_shown(frame) else frame
+        return None
 
     def _opened_by(self, frame: Frame, kind: Any) -> Opened | Refused | Frame | None:
         if kind == "welcome":

@@ -16,6 +16,7 @@ from engine.cli.printable import one_line
 
 REPLACED = 4001
 TEXTS: dict[int | None, str] = {
+    None: "the connection broke",
     CloseCode.ABNORMAL_CLOSURE: "the connection broke",
     CloseCode.GOING_AWAY: "the server is going away",
     CloseCode.INTERNAL_ERROR: "the server has heard nothing from here",

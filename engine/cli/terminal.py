@@ -34,6 +34,7 @@ from engine.loading.diagnostic import counted
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 HURRIES_EVERY_S = 10.0  # a server that goes away again and again is not run after
+TRIES_EVERY_S = 1.0  # however much is typed meanwhile
 OPENS_WITHIN_S = 10.0  # the connection, and the server's word on it
 REPLIES_WITHIN_S = 35.0  # a server gives its responder 30 s unless told otherwise
 LEAVES_WITHIN_S = 2.0  # for what was typed just before /quit
@@ -77,6 +78,7 @@ class Terminal:
         self.lines: asyncio.Queue[str | End] = asyncio.Queue()
         self.room = threading.Semaphore(LINES_MAX)
         self.changed = asyncio.Event()  # there may be more to send, or less that waits
+        self.impatient = asyncio.Event()  # somebody has typed, who would rather not wait
         self.refused: Refused | None = None
         self.connections = 0  # that the server has opened to us
         self.code = 0
@@ -114,6 +116,7 @@ class Terminal:
             if isinstance(item, End):
                 await self.leave()
                 return self.code
+            self.impatient.set()
             match self.conversation.typed(item):
                 case Send(frame, note):
                     self.tell(frame, note)
@@ -169,7 +172,7 @@ class Terminal:
     async def stay_connected(self) -> int:
         """Until it makes no sense any more; the exit code."""
         loop = asyncio.get_running_loop()
-        attempt, hurried_at = 0, -HURRIES_EVERY_S
+        attempt, hurried_at, said = 0, -HURRIES_EVERY_S, ""
         while True:
             headers, before = self.headers(), self.connections
             ending = await self.connect_once(headers)
@@ -183,7 +186,8 @@ class Terminal:
                 # What came through a pipe has nobody who would wait with it.
                 self.say(f"{ending.text}; start the server with: proactive serve, or name another address with --url")
                 return 1
-            attempt = 0 if was_open else attempt
+            if was_open:
+                attempt, said = 0, ""
             if ending.at_once and loop.time() >= hurried_at + HURRIES_EVERY_S:
                 hurried_at = loop.time()
                 self.say(f"{ending.text}; trying again at once")
@@ -191,8 +195,18 @@ class Terminal:
             # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
             pause_s = max(ending.pause_s, random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**attempt)))
             attempt = min(attempt + 1, 16)
-            self.say(f"{ending.text}; trying again in {pause_s:.1f}s")
-            await asyncio.sleep(pause_s)
+            if ending.text != said:  # once, however often it happens
+                self.say(f"{ending.text}; trying again{' and again' if said else ''}")
+                said = ending.text
+            await self.pause(ending.pause_s, pause_s)
+
+    async def pause(self, at_least_s: float, pause_s: float) -> None:
+        """Stay away; somebody who types meanwhile makes it shorter, for it is they whom nobody should keep waiting."""
+        self.impatient.clear()
+        at_least_s = min(pause_s, max(at_least_s, TRIES_EVERY_S))
+        await asyncio.sleep(at_least_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.impatient.wait(), pause_s - at_least_s)
 
     async def connect_once(self, headers: dict[str, str]) -> Ending:
         """One connection, from its beginning to its end."""
