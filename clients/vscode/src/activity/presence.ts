@@ -106,6 +106,7 @@ export class Presence implements Disposable {
     }
     // An editor whose window has just lost the focus still takes itself for active.
     if (isFocused && isActive) this.deed();
+    else if (isFocused && this.idleSince === undefined) this.lastDeed = this.clock.now(); // it was active until now
     if (!isFocused || this.blurredAt === undefined) return;
     const seconds = Math.round((this.clock.now() - this.blurredAt) / 1000);
     this.blurredAt = undefined;

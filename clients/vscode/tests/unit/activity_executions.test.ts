@@ -1,0 +1,323 @@
+/** Commands, tasks, and the runs of tests in what they write. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import type { Task } from "../../src/activity/editor.js";
+import { Command, Desk } from "./activity_editor.js";
+
+const RED = readFileSync("tests/fixtures/runs/recorded/pytest-quiet.txt", "utf8");
+const GREEN =
+  "\u001b[32m.........\u001b[0m [100%]\r\n\u001b[32m\u001b[1m9 passed\u001b[0m\u001b[32m in 0.02s\u001b[0m\r\n";
+const FAILED = ["test_is_empty_at_first", "test_total_is[1]", "TestOrder::test_breaks"].map(
+  (name) => `tests/test_basket.py::${name}`,
+);
+
+async function run(desk: Desk, command: Command, output: string, exitCode: number | undefined): Promise<void> {
+  desk.started.say(command.execution);
+  command.write(output);
+  command.close();
+  await desk.time.pass(20);
+  desk.ended.say({ execution: command.execution, exitCode });
+  await desk.time.pass(0);
+}
+
+function task(name: string, isTest = true): Task {
+  return { key: {}, name, isTest, group: isTest ? "test" : "build" };
+}
+
+test("a command tells its program and how it ended, and nothing is read of it", async () => {
+  const desk = new Desk();
+  desk.report();
+  const cases: readonly [Command, number | undefined, unknown][] = [
+    [new Command("git push --force"), 0, { type: "command.succeeded", program: "git", exitCode: 0, durationMs: 20 }],
+    [new Command("make all"), 2, { type: "command.failed", program: "make", exitCode: 2, durationMs: 20 }],
+    [new Command("hunter2"), 127, { type: "command.failed", exitCode: 127, durationMs: 20 }],
+    [new Command("git push", ["bash"], {}, false), 1, { type: "command.failed", exitCode: 1, durationMs: 20 }],
+    [new Command(""), 0, undefined],
+    [new Command("sleep 9"), undefined, undefined],
+  ];
+  for (const [command, exitCode, expected] of cases) {
+    await run(desk, command, "secret output", exitCode);
+    assert.deepEqual(desk.take(), expected === undefined ? [] : [expected], command.commandLine);
+    assert.equal(command.reads, 0, command.commandLine);
+  }
+});
+
+test("a run of tests in a terminal: the command, the totals, what passed, and last what failed", async () => {
+  const desk = new Desk();
+  desk.report();
+  await run(desk, new Command("pytest -q tests"), RED, 1);
+  const [command, totals, ...tests] = desk.take();
+  assert.deepEqual(command, { type: "command.failed", program: "pytest", exitCode: 1, durationMs: 20 });
+  assert.deepEqual(totals, {
+    type: "test.run",
+    runner: "pytest",
+    source: "terminal",
+    passed: 4,
+    failed: 3,
+    skipped: 2,
+    exitCode: 1,
+    unnamed: 4,
+  });
+  assert.deepEqual(
+    tests,
+    FAILED.map((name) => ({
+      type: "test.failed",
+      test: name,
+      file: "tests/test_basket.py",
+      runner: "pytest",
+      source: "terminal",
+    })),
+  );
+});
+
+test("the same command without failures passes what failed, though the runner does not name it", async () => {
+  const desk = new Desk();
+  desk.report();
+  await run(desk, new Command("pytest -q tests"), RED, 1);
+  desk.take();
+  await run(desk, new Command("pytest -q other"), GREEN, 0);
+  assert.deepEqual(desk.types(), ["command.succeeded", "test.run"], "another command is about other tests");
+  await run(desk, new Command("pytest -q tests"), GREEN, 0);
+  const told = desk.take();
+  assert.deepEqual(
+    told.slice(2).map((event) => [event.type, event["test"], event["inferred"]]),
+    FAILED.map((name) => ["test.passed", name, true]),
+  );
+  assert.equal(told[1]?.["unnamed"], 6);
+  await run(desk, new Command("pytest -q tests"), GREEN, 0);
+  assert.deepEqual(desk.types(), ["command.succeeded", "test.run"], "it is told once");
+});
+
+test("nothing is inferred of a run that did not end well", async () => {
+  const desk = new Desk();
+  desk.report();
+  await run(desk, new Command("pytest -q tests"), RED, 1);
+  desk.take();
+  await run(desk, new Command("pytest -q tests"), GREEN, 1);
+  assert.deepEqual(desk.types(), ["command.failed", "test.run"]);
+  await run(desk, new Command("pytest -q tests"), "no tests ran in 0.01s\r\n", 0);
+  assert.deepEqual(desk.types(), ["command.succeeded", "test.run"]);
+});
+
+test("a test that failed and is named when it passes is told before others", async () => {
+  const desk = new Desk();
+  desk.report();
+  const line = (name: string, word: string) => `t.py::${name} ${word} [ 1%]\r\n`;
+  const passed = Array.from({ length: 60 }, (_, number) => line(`test_${number}`, "PASSED")).join("");
+  await run(desk, new Command("pytest"), `${line("test_z", "FAILED")}=== 1 failed in 0.1s ===\r\n`, 1);
+  desk.take();
+  await run(desk, new Command("pytest"), `${passed}${line("test_z", "PASSED")}=== 61 passed in 0.1s ===\r\n`, 0);
+  const [, totals, first, ...others] = desk.take();
+  assert.equal(totals?.["unnamed"], 11);
+  assert.deepEqual([first?.["test"], first?.["inferred"]], ["t.py::test_z", undefined]);
+  assert.equal(others.length, 49);
+});
+
+test("fifty failing tests have events, the rest are counted", async () => {
+  const desk = new Desk();
+  desk.report();
+  const lines = Array.from({ length: 51 }, (_, number) => `t.py::test_${number} FAILED\r\n`).join("");
+  await run(desk, new Command("pytest"), `${lines}=== 51 failed in 0.1s ===\r\n`, 1);
+  const told = desk.take();
+  assert.equal(told.length, 52);
+  assert.equal(told[1]?.["unnamed"], 1);
+});
+
+test("output that shows tests without running them is not read", async () => {
+  const desk = new Desk();
+  desk.report();
+  const command = new Command("cat tests/last_run.txt");
+  await run(desk, command, RED, 0);
+  assert.deepEqual(desk.types(), ["command.succeeded"]);
+  assert.equal(command.reads, 0);
+});
+
+test("where tests may not be told no output is read", async () => {
+  const desk = new Desk();
+  desk.settings.set("tests", false);
+  desk.report();
+  const command = new Command("pytest");
+  await run(desk, command, RED, 1);
+  assert.deepEqual(desk.types(), ["command.failed"]);
+  assert.equal(command.reads, 0);
+  desk.settings.set("commands", false);
+  desk.set("tests", true);
+  await run(desk, new Command("pytest"), RED, 1);
+  assert.deepEqual(desk.types(), ["test.run", "test.failed", "test.failed", "test.failed"]);
+});
+
+test("a watcher's runs are told when it has been quiet for two seconds", async () => {
+  const desk = new Desk();
+  desk.report();
+  const command = new Command("npx vitest");
+  const red = readFileSync("tests/fixtures/runs/recorded/vitest-many.txt", "utf8");
+  const green = readFileSync("tests/fixtures/runs/recorded/vitest-green.txt", "utf8");
+  desk.started.say(command.execution);
+  command.write(red.slice(0, 2000));
+  await desk.time.pass(5000);
+  assert.deepEqual(desk.types(), [], "it is not through");
+  command.write(red.slice(2000));
+  await desk.time.pass(1999);
+  assert.deepEqual(desk.types(), []);
+  await desk.time.pass(1);
+  assert.deepEqual(desk.types(), ["test.run", "test.passed", "test.failed", "test.failed"]);
+  command.write(green);
+  await desk.time.pass(2000);
+  assert.deepEqual(desk.types(), ["test.run", "test.passed", "test.passed", "test.passed"]);
+  command.close();
+  desk.ended.say({ execution: command.execution, exitCode: 130 });
+  await desk.time.pass(0);
+  assert.deepEqual(desk.types(), ["command.failed"]);
+});
+
+test("a terminal whose output does not end is waited for a second", async () => {
+  const desk = new Desk();
+  desk.report();
+  const command = new Command("pytest");
+  desk.started.say(command.execution);
+  command.write(RED);
+  desk.ended.say({ execution: command.execution, exitCode: 1 });
+  await desk.time.pass(999);
+  assert.deepEqual(desk.types(), []);
+  await desk.time.pass(1);
+  assert.deepEqual(desk.types(), ["command.failed"]);
+});
+
+for (const order of ["the task ends first", "its output ends first"]) {
+  test(`a test task is told with what its tests came to, where ${order}`, async () => {
+    const desk = new Desk();
+    desk.report();
+    const its = task("unit");
+    const command = new Command("pytest -q", ["unit"]);
+    desk.taskStarted.say(its);
+    desk.started.say(command.execution);
+    command.write(RED);
+    await desk.time.pass(50);
+    const ends = [
+      () => desk.taskEnded.say({ task: its, exitCode: 1 }),
+      () => {
+        command.close();
+        desk.ended.say({ execution: command.execution, exitCode: 1 });
+      },
+    ];
+    for (const end of order.startsWith("the task") ? ends : ends.reverse()) {
+      end();
+      await desk.time.pass(20);
+    }
+    const [finished, totals, ...tests] = desk.take();
+    assert.equal(finished?.type, "task.finished");
+    assert.deepEqual([finished?.["task"], finished?.["group"], finished?.["exitCode"]], ["unit", "test", 1]);
+    assert.deepEqual([totals?.["runner"], totals?.["source"], totals?.["failed"]], ["pytest", "task", 3]);
+    assert.equal(tests.length, 3);
+    await desk.time.pass(60_000);
+    assert.deepEqual(desk.types(), [], "neither is told again, and no command is");
+  });
+}
+
+test("a terminal that an earlier task had belongs to tasks, also before the next one says that it begins", async () => {
+  const desk = new Desk();
+  desk.report();
+  const first = task("unit");
+  const terminal = {};
+  desk.taskStarted.say(first);
+  await run(desk, new Command("pytest -q", ["unit"], terminal), GREEN, 0);
+  desk.taskEnded.say({ task: first, exitCode: 0 });
+  await desk.time.pass(2000);
+  assert.deepEqual(desk.types(), ["task.finished", "test.run"]);
+
+  const second = task("other");
+  const command = new Command(" *  Executing task: pytest", ["unit"], terminal, false);
+  desk.started.say(command.execution);
+  desk.taskStarted.say(second);
+  command.names = ["other", "unit"];
+  command.write(RED);
+  command.close();
+  desk.taskEnded.say({ task: second, exitCode: 1 });
+  await desk.time.pass(200);
+  desk.ended.say({ execution: command.execution, exitCode: 1 });
+  await desk.time.pass(0);
+  assert.deepEqual(desk.types(), ["task.finished", "test.run", "test.failed", "test.failed", "test.failed"]);
+});
+
+test("a test task whose output nobody shows is a run by its exit code alone", async () => {
+  const desk = new Desk();
+  desk.report();
+  const its = task("unit");
+  desk.taskStarted.say(its);
+  await desk.time.pass(3000);
+  desk.taskEnded.say({ task: its, exitCode: 1 });
+  await desk.time.pass(999);
+  assert.deepEqual(desk.take(), []);
+  await desk.time.pass(1);
+  assert.deepEqual(desk.take(), [
+    { type: "task.finished", task: "unit", group: "test", exitCode: 1, durationMs: 3000 },
+    { type: "test.run", source: "task", exitCode: 1 },
+  ]);
+});
+
+test("a build is no run of tests", async () => {
+  const desk = new Desk();
+  desk.report();
+  const its = task("compile", false);
+  desk.taskStarted.say(its);
+  desk.taskEnded.say({ task: its, exitCode: undefined });
+  await desk.time.pass(1000);
+  assert.deepEqual(desk.take(), [{ type: "task.finished", task: "compile", group: "build", durationMs: 0 }]);
+});
+
+test("output of a task that never says that it ended is given up", async () => {
+  const desk = new Desk();
+  desk.report();
+  await run(desk, new Command(" *  Executing task: pytest", ["x"], {}, false), RED, 1);
+  await desk.time.pass(1000);
+  const its = task("x");
+  desk.taskStarted.say(its);
+  desk.taskEnded.say({ task: its, exitCode: 1 });
+  await desk.time.pass(1000);
+  assert.deepEqual(desk.types(), ["task.finished", "test.run"]);
+});
+
+test("the editor's own test view is told as a run", () => {
+  const desk = new Desk();
+  desk.report();
+  desk.testView.say([
+    { test: "basket > is empty", outcome: "failed", durationMs: 1.4, place: { kind: "file", file: "a.py" } },
+    { test: "basket > counts", outcome: "passed", place: { kind: "outside" } },
+    { test: "basket > prices", outcome: "skipped" },
+  ]);
+  desk.testView.say([]);
+  assert.deepEqual(desk.take(), [
+    { type: "test.run", runner: "test view", source: "test view", passed: 1, failed: 1, skipped: 1, unnamed: 0 },
+    { type: "test.passed", test: "basket > counts", runner: "test view", source: "test view" },
+    {
+      type: "test.failed",
+      test: "basket > is empty",
+      file: "a.py",
+      runner: "test view",
+      source: "test view",
+      durationMs: 1,
+    },
+  ]);
+});
+
+test("other extensions tell of tests, and hear what is wrong with what they say", () => {
+  const desk = new Desk();
+  const reporting = desk.report();
+  reporting.testResult({ test: "t1", outcome: "failed", durationMs: 12.3, file: "a.py" });
+  reporting.testResult({ test: "t1", outcome: "passed", durationMs: Number.NaN, file: "/home/ann/a.py" });
+  reporting.testResult({ test: "t1", outcome: "skipped" });
+  assert.deepEqual(desk.take(), [
+    { type: "test.failed", test: "t1", file: "a.py", source: "extension", durationMs: 12 },
+    { type: "test.passed", test: "t1", source: "extension" },
+  ]);
+  assert.throws(() => reporting.testResult({ test: "", outcome: "passed" }), /expected the name of the test in test/);
+  assert.throws(
+    () => reporting.testResult({ test: "t", outcome: "green" as "passed" }),
+    /expected passed, failed or skipped in outcome, got "green"/,
+  );
+  desk.set("enabled", false);
+  reporting.testResult({ test: "t1", outcome: "failed" });
+  assert.deepEqual(desk.take(), []);
+});
