@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as vscode from "vscode";
+import { startReporting, type TestReport } from "./activity/index.js";
 import { Chat } from "./chat.js";
 import { CodeSuggestions } from "./code_suggestion.js";
 import { registerCommands } from "./commands.js";
@@ -15,7 +16,16 @@ import { Tokens } from "./tokens.js";
 
 let connection: Connection | undefined;
 
-export function activate(context: vscode.ExtensionContext): void {
+/** What `vscode.extensions.getExtension("proactive.proactive").activate()` gives to other extensions. */
+export interface Api {
+  /**
+   * Tell of a test that has ended, where its runner's output is not read. It is told to the server as `test.passed` or
+   * `test.failed` if the user lets tests be told; a skipped one is not. Throws where `report` is none.
+   */
+  testResult(report: TestReport): void;
+}
+
+export function activate(context: vscode.ExtensionContext): Api {
   const log = new ChannelLog();
   const tokens = new Tokens(context.secrets, log);
   const panel = new PanelProvider(context.extensionUri, log);
@@ -38,11 +48,13 @@ export function activate(context: vscode.ExtensionContext): void {
   connection = opened;
   const suggestions = new CodeSuggestions(chat, log);
   chat.useSuggestions(suggestions);
+  const reporting = startReporting(context, (event) => opened.tell(event), log);
   const restart = (): void => void opened.start();
   context.subscriptions.push(
     log,
     statusBar,
     suggestions,
+    reporting,
     vscode.window.registerWebviewViewProvider(VIEW, panel),
     registerCommands({ chat, connection: opened, log, panel, tokens, now: () => chat.now() }),
     vscode.workspace.onDidChangeConfiguration((event) => {
@@ -52,6 +64,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.window.onDidChangeWindowState(() => chat.looked()),
   );
   restart();
+  return { testResult: (report) => reporting.testResult(report) };
 }
 
 /** What waits is kept, and the session can be resumed. */
