@@ -152,7 +152,10 @@ def _coloured(code: list[str], language: str) -> Text:
         return Text(code[-1])
     from rich.syntax import Syntax
 
-    whole = Syntax("", language, theme="ansi_dark", background_color="default").highlight("\n".join(near))
+    syntax = Syntax("", language, theme="ansi_dark", background_color="default")
+    if syntax.lexer is None:
+        return Text(code[-1])
+    whole = syntax.highlight("\n".join(near))
     lines = whole.split("\n", allow_blank=True)
     last = lines[len(near) - 1] if len(lines) >= len(near) else Text(code[-1])
     return last if last.plain == code[-1] else Text(code[-1])

@@ -9,6 +9,7 @@ from rich.text import Text
 from engine.cli.layout import Writing
 
 CHARACTERS_MAX = 300_000  # a server's answers have at most 262,144
+OPEN_LINE_MAX = 4_000  # characters; a longer line is shown when it is whole, for each piece would lay it out anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Stream:
             rows += self._draw(self._writing.line(self._line + part))
             self._line, self._rows = "", 0
         self._line += begun
-        if self._line:
+        if self._line and len(self._line) <= OPEN_LINE_MAX:
             rows += self._draw(self._writing.open_line(self._line))
         return rows
 

@@ -12,18 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from engine.app import Server
-from engine.cli.layout import laid_out
 from engine.cli.screen import above
-from engine.cli.shown import Shown
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()"]
 ESCAPE = re.compile(r"\x1b(?:([D78])|\[(\d*)([ABLK]))|(\r)|([^\x1b\r]+)")
 WITHIN_S = 30.0
-CONSOLE = Console(highlight=False)
 
 
 class Paper:
@@ -118,36 +114,3 @@ def test_lines_go_above_what_is_typed_and_the_cursor_stays_in_it(
     assert paper.rows[: paper.row + 1] == whole[-height:]
     assert not any(paper.rows[paper.row + 1 :])
     assert paper.column == column
-
-
-def plain(shown: Shown, width: int | None) -> list[str]:
-    return [line.plain for line in laid_out(shown, CONSOLE, width)]
-
-
-def test_a_message_is_wrapped_at_words_and_indented_to_its_text() -> None:
-    shown = Shown("10:00:00", "question", "Shall we look at it together now?", ("Yes please do so", "No"))
-    assert plain(shown, 36) == [
-        "10:00:00 question Shall we look at",
-        "                  it together now?",
-        "         1. Yes please do so",
-        "         2. No",
-    ]
-    assert plain(shown, 26)[-3:] == ["         1. Yes please do", "            so", "         2. No"]
-
-
-@pytest.mark.parametrize("width", [2, 10, 19, 20, 40])
-def test_no_row_is_wider_than_the_terminal(width: int) -> None:
-    shown = Shown("10:00:00", "question", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b\n\nc", ("d" * 50,))
-    assert max(map(len, plain(shown, width))) <= width
-
-
-def test_rows_of_the_message_itself_are_kept() -> None:
-    assert plain(Shown("10:00:00", "poll", "a\nb"), 40) == ["10:00:00 poll a", "              b"]
-    assert plain(Shown("10:00:00", "poll", ""), 40) == ["10:00:00 poll "]
-
-
-def test_in_a_pipe_nothing_is_wrapped() -> None:
-    assert plain(Shown("10:00:00", "poll", "a " * 100 + "\nb", ("c " * 100,)), None) == [
-        "10:00:00 poll " + "a " * 100 + "\nb",
-        "         1. " + "c " * 100,
-    ]
