@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix node vscodes browser check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -37,8 +37,9 @@ clients/%/$(PACKAGES): clients/%/package-lock.json | node
 	cd clients/$* && npm ci
 	@touch $@
 
-test-js: $(VENV)/installed-dev browser clients/js/$(PACKAGES)  ## Test the TypeScript client against the server.
+test-js: $(VENV)/installed-dev browser clients/js/$(PACKAGES)  ## Test the TypeScript client against the server, in Node and in a browser.
 	cd clients/js && SERVER_PYTHON=$(CURDIR)/$(BIN)/python npm test
+	$(BIN)/python -m pytest clients/js/tests/browser
 
 test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the chat widget, also with axe.
 	cd clients/web && npm test
@@ -58,6 +59,9 @@ vscode-%:
 
 vsix: clients/vscode/$(PACKAGES)  ## Build the extension's package, clients/vscode/dist/proactive-0.1.0.vsix, and say how big it is.
 	@cd clients/vscode && npm run --silent package
+
+npm: clients/js/$(PACKAGES) clients/web/$(PACKAGES)  ## Build the packages for npm, of the client and of the widget, and say how big they are.
+	@scripts/npm_packages.sh dist/npm clients/js clients/web
 
 check: $(VENV)/installed  ## Report every error of the rule files.
 	@$(BIN)/proactive check rules

@@ -57,6 +57,7 @@ class Backend:
 
     def __init__(self, server: Server) -> None:
         self.url = server.http_url
+        self.ws_url = server.ws_url
 
     def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
@@ -67,7 +68,7 @@ class Backend:
             return answer
 
     def say(self, text: str, kind: str = "suggestion", **more: Any) -> None:
-        """To everybody who is connected."""
+        """To everybody who is connected, unless ``to`` says otherwise."""
         self.ask("POST", "/messages", {"to": {"all": True}, "type": kind, "text": text, **more})
 
     def happened(self, user: str) -> list[tuple[str, dict[str, Any]]]:

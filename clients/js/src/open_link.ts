@@ -20,7 +20,7 @@ export const openLink: OpenLink = (transport, addresses, token, platform, events
   if (transport === "websocket") {
     if (addresses.webSocketUrl === undefined || platform.WebSocket === undefined)
       throw new Error("there is no WebSocket");
-    return openWebSocket(addresses.webSocketUrl, platform.WebSocket, events);
+    return openWebSocket(addresses.webSocketUrl, platform.WebSocket, platform, events);
   }
   return openHttp(transport === "sse" ? SseLink : PollLink, addresses, token, platform, events);
 };

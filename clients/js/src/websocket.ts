@@ -3,7 +3,7 @@
 import { endingOfClose } from "./closing.js";
 import type { ClientFrame, Hello } from "./frames.js";
 import type { Link, LinkEvents } from "./link.js";
-import type { WebSocketClass, WebSocketLike } from "./platform.js";
+import type { Platform, WebSocketClass, WebSocketLike } from "./platform.js";
 import { readFrame } from "./reading.js";
 
 /** The user leaves for good: the server ends the session. */
@@ -11,9 +11,10 @@ const LEAVING = 1000;
 /** Anything else keeps it for a resume; of the codes that a page may use, this is nobody's (RFC 6455, section 7.4.2). */
 const PAUSING = 3001;
 const OPEN = 1;
+const CLOSED = 3;
 
-export function openWebSocket(url: string, WebSocket: WebSocketClass, events: LinkEvents): Link {
-  return new WebSocketLink(new WebSocket(url), events);
+export function openWebSocket(url: string, WebSocket: WebSocketClass, platform: Platform, events: LinkEvents): Link {
+  return new WebSocketLink(new WebSocket(url), platform, events);
 }
 
 class WebSocketLink implements Link {
@@ -22,6 +23,7 @@ class WebSocketLink implements Link {
 
   constructor(
     private readonly socket: WebSocketLike,
+    platform: Platform,
     events: LinkEvents,
   ) {
     socket.addEventListener("open", () => {
@@ -39,8 +41,14 @@ class WebSocketLink implements Link {
       this.isOver = true;
       events.ended(endingOfClose(code, reason));
     });
-    // Says no more than that a close follows, but in Node nobody listening would be an exception.
-    socket.addEventListener("error", () => undefined);
+    // A close follows, which says more; but for one that the policy of the page does not allow, in Chromium.
+    socket.addEventListener("error", () => {
+      platform.setTimer(() => {
+        if (this.isOver || socket.readyState !== CLOSED) return;
+        this.isOver = true;
+        events.ended({ why: "broken", code: 0, detail: "the WebSocket could not be opened" });
+      }, 0);
+    });
   }
 
   hello(frame: Hello): void {

@@ -1,13 +1,14 @@
-/** Each of the three ways against a real server: what is promised holds on all of them. */
+/** What is promised of each of the three ways to a real server. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { TRANSPORTS, type Transport } from "../../src/states.js";
-import { Person, statuses } from "../person.js";
-import { RealServer } from "../real_server.js";
+import type { Transport } from "../src/states.js";
+import { Person, statuses } from "./person.js";
+import { RealServer } from "./real_server.js";
 
-for (const transport of TRANSPORTS) {
+/** To be called once in a file of its own for each way, so that they run beside each other. */
+export function keepsItsPromises(transport: Transport): void {
   describe(`over ${transport}`, () => {
     let server: RealServer;
     before(async () => {
