@@ -7,6 +7,9 @@ import type { Transport } from "../src/states.js";
 import { Person, statuses } from "./person.js";
 import { RealServer } from "./real_server.js";
 
+/** After so long a connection was no accident, and whoever replaces it is somebody else. */
+const STABLE_MS = 60_000;
+
 /** To be called once in a file of its own for each way, so that they run beside each other. */
 export function keepsItsPromises(transport: Transport): void {
   describe(`over ${transport}`, () => {
@@ -94,6 +97,18 @@ export function keepsItsPromises(transport: Transport): void {
         [question.id],
       );
       desk.client.leave();
+    });
+
+    test("the same client elsewhere takes over, and the older one stays away", async () => {
+      const old = await person("leo").connected(transport);
+      old.ahead += STABLE_MS;
+      const young = await person("leo").connected(transport);
+      await old.until(() => old.client.state.state === "offline");
+      const { state } = old.client;
+      assert.equal(state.state === "offline" && state.reason, "replaced");
+      assert.equal(young.client.state.state === "offline", false);
+      assert.deepEqual(await statuses([young.client.send({ type: "did" })]), ["acknowledged"]);
+      young.client.leave();
     });
 
     test("an outcome is taken, and what cannot be meant is refused without harm to others", async () => {

@@ -136,19 +136,6 @@ describe("a server without tokens", () => {
     kim.client.leave();
   });
 
-  test("the same client elsewhere takes over, and the older one stays away", async () => {
-    const old = await new Person({ ...server.addresses, user: "leo" }).connected("websocket");
-    old.ahead += STABLE_MS;
-    const young = await new Person({ ...server.addresses, user: "leo" }).connected("websocket");
-    await old.until(() => old.client.state.state === "offline");
-    assert.deepEqual(
-      { ...old.client.state, ending: undefined },
-      { state: "offline", reason: "replaced", ending: undefined },
-    );
-    assert.equal(young.client.state.state, "connected");
-    young.client.leave();
-  });
-
   test("a server that goes away properly is come back to", async () => {
     const mia = await new Person({ ...server.addresses, user: "mia" }).connected("websocket");
     await server.kill("SIGTERM");

@@ -56,17 +56,3 @@ for (const transports of [...TRANSPORTS.map((one) => [one]), TRANSPORTS] as read
     ann.client.leave();
   });
 }
-
-test("of two that poll by the same name one gives way, and knows why", async () => {
-  const people = [0, 1].map(
-    () => new Person({ ...server.addresses, user: "twin", clientId: "twin", transports: ["poll"] }),
-  );
-  for (const one of people) one.client.connect();
-  await Promise.race(
-    people.map((one) => one.until(() => one.client.state.state === "offline" && one.states.length > 1)),
-  );
-  const [gone, left] = people[0]?.client.state.state === "offline" ? people : [...people].reverse();
-  assert.equal(gone?.client.state.state === "offline" && gone.client.state.reason, "replaced");
-  await left?.connected("poll");
-  left?.client.leave();
-});
