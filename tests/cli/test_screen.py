@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pty_client import PtyClient
 
 from engine.app import Server
-from engine.cli.screen import above
+from engine.cli.screen import above, again
+from engine.responders.base import ChatMessage
 
-ROOT = Path(__file__).parent.parent.parent
-COMMAND = [sys.executable, "-c", "from engine.cli.main import main; main()"]
 ESCAPE = re.compile(r"\x1b(?:([D78])|\[(\d*)([ABLK]))|(\r)|([^\x1b\r]+)")
 WITHIN_S = 30.0
 
@@ -48,6 +47,9 @@ class Paper:
                 self.row = min(len(self.rows) - 1, self.row + count)
             elif code == "L":
                 self.rows = [*self.rows[: self.row], *[""] * count, *self.rows[self.row : len(self.rows) - count]]
+            elif code == "K":
+                assert count == 2
+                self.rows[self.row] = ""
             elif home:
                 self.column = 0
             else:
@@ -59,42 +61,39 @@ class Paper:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
 async def test_at_a_terminal_what_comes_does_not_tear_what_is_typed(
-    start_server: Callable[..., Awaitable[Server]],
+    start_server: Callable[..., Awaitable[Server]], tmp_path: Path
 ) -> None:
-    server = await start_server()
-    ours, theirs = os.openpty()
-    client = await asyncio.create_subprocess_exec(
-        *COMMAND, "connect", "--client-id", "ann", "--url", server.ws_url,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PYTHONUNBUFFERED": "1"},
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            await read_until(ours, b"[connected to ")
-            os.write(ours, b"half a sen")
-            await read_until(ours, b"half a sen")
-            await server.send_backend_message_to_client("ann", "Well?", "suggestion", options=("Yes", "No"))
-            shown = await read_until(ours, b"No\x1b8\x1b[B")
-            assert b"Well?" in shown
-            assert b"half" not in shown
-            os.write(ours, b"\x152\n")
-            await read_until(ours, b"[answered: No]")
-            os.write(ours, b"/quit\n")
-            assert await client.wait() == 0
-    finally:
-        if client.returncode is None:
-            client.kill()
-            await client.wait()
-        os.close(ours)
+    async def respond(message: ChatMessage) -> AsyncIterator[str]:
+        yield "```python\nreturn"
+        await written.wait()
+        yield " None"
 
-
-async def read_until(terminal: int, end: bytes) -> bytes:
-    """What is written to the terminal until ``end`` is."""
-    shown = b""
-    while end not in shown:
-        shown += await asyncio.to_thread(os.read, terminal, 4096)
-    return shown
+    written = asyncio.Event()
+    server = await start_server(responder=respond)
+    words = ("--client-id", "ann", "--url", server.ws_url)
+    async with asyncio.timeout(WITHIN_S), PtyClient(*words, XDG_STATE_HOME=str(tmp_path)) as client:
+        await client.until("[connected to ")
+        client.type("half a sen")
+        await client.until("half a sen")
+        await server.send_backend_message_to_client("ann", "Well?", "suggestion", options=("Yes", "No"))
+        shown = await client.until("No\x1b8\x1b[B")
+        assert "Well?" in shown
+        assert "half" not in shown
+        client.type("\x152\n")
+        await client.until("[answered: No]")
+        # An answer that is being written grows above what is typed; its last row is written anew.
+        client.type("/chat How?\n")
+        await client.until("return")
+        client.type("ano")
+        await client.until("ano")
+        written.set()
+        shown = await client.until("None")
+        assert re.search(r"\x1b7\x1b\[1A\r\x1b\[2K *\x1b\[2m│ (\x1b\[[\d;]*m)*return(\x1b\[[\d;]*m| )*None", shown)
+        assert "ano" not in shown
+        client.type("\x15/lev\t")
+        await client.until("/level ")
+        client.type("\x15/quit\n")
+        assert await client.process.wait() == 0
 
 
 @given(
@@ -114,3 +113,19 @@ def test_lines_go_above_what_is_typed_and_the_cursor_stays_in_it(
     assert paper.rows[: paper.row + 1] == whole[-height:]
     assert not any(paper.rows[paper.row + 1 :])
     assert paper.column == column
+
+
+@given(
+    height=st.integers(4, 8),
+    typed=st.lists(st.sampled_from(["abc", "de"]), min_size=1, max_size=2),
+    grows=st.lists(st.sampled_from(["one", "one two", "", "three"]), min_size=1, max_size=6),
+)
+def test_the_row_above_what_is_typed_is_written_anew_and_nothing_else_changes(
+    height: int, typed: list[str], grows: list[str]
+) -> None:
+    paper = Paper(["0", *typed], height, (len(typed), 1))
+    paper.feed(above("begun", len(typed) - 1))
+    for line in grows:
+        paper.feed(again(line, len(typed) - 1))
+    assert paper.rows[: paper.row + 1] == ["0", grows[-1], *typed][-height:]
+    assert paper.column == 1
