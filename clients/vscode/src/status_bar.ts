@@ -34,7 +34,7 @@ export type Wish =
   | { readonly kind: "snooze"; readonly how: "quarter" | "tomorrow" | "wake" };
 
 /** Let the user pick; undefined where they pick nothing. */
-export async function pickWish(status: Status, now: number): Promise<Wish | undefined> {
+export function pickWish(status: Status, now: number): Promise<Wish | undefined> {
   type Item = vscode.QuickPickItem & { readonly wish?: Wish };
   const isSnoozed = status.snoozedUntil !== null && status.snoozedUntil > now;
   const levels: readonly Item[] = LEVELS.map(([level, label]) => ({
@@ -44,16 +44,28 @@ export async function pickWish(status: Status, now: number): Promise<Wish | unde
     wish: { kind: "level", level },
   }));
   const snoozes: readonly Item[] = [
+    { label: "For a while", kind: vscode.QuickPickItemKind.Separator },
+    ...(isSnoozed ? [{ label: "Wake up", wish: { kind: "snooze", how: "wake" } as const }] : []),
     { label: "Quiet for 15 minutes", wish: { kind: "snooze", how: "quarter" } },
     { label: "Quiet until tomorrow", wish: { kind: "snooze", how: "tomorrow" } },
   ];
-  const wake: readonly Item[] = isSnoozed ? [{ label: "Wake up", wish: { kind: "snooze", how: "wake" } }] : [];
-  const separator: Item = { label: "For a while", kind: vscode.QuickPickItemKind.Separator };
-  const picked = await vscode.window.showQuickPick([...levels, separator, ...wake, ...snoozes], {
-    title: "Proactive",
-    placeHolder: "How much do you want to hear?",
+  const pick = vscode.window.createQuickPick<Item>();
+  pick.title = "Proactive";
+  pick.placeholder = "How much do you want to hear?";
+  pick.items = [...levels, ...snoozes];
+  // Who only presses Enter changes nothing.
+  pick.activeItems = levels.filter(({ description }) => description !== undefined);
+  return new Promise((resolve) => {
+    pick.onDidAccept(() => {
+      resolve(pick.selectedItems[0]?.wish);
+      pick.hide();
+    });
+    pick.onDidHide(() => {
+      resolve(undefined);
+      pick.dispose();
+    });
+    pick.show();
   });
-  return picked?.wish;
 }
 
 const DETAILS: Readonly<Record<Level, string>> = {
