@@ -1,4 +1,4 @@
-"""A `proactive connect` at a terminal of its own: a real process and a real pseudo-terminal. It asserts nothing."""
+"""A `proactive connect` at a terminal of its own: a real process and a real pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class PtyClient:
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
         self._environment = {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm", **environment}
         self._terminal = -1
+        self._shown = b""
         self.process: asyncio.subprocess.Process
 
     async def __aenter__(self) -> Self:
@@ -37,7 +38,9 @@ class PtyClient:
         os.close(theirs)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            print(self._shown)  # pytest shows it where a test has waited in vain
         if self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
@@ -50,5 +53,7 @@ class PtyClient:
         """What is written to the terminal until ``end`` is."""
         shown = b""
         while end.encode() not in shown:
-            shown += await asyncio.to_thread(os.read, self._terminal, 4096)
+            more = await asyncio.to_thread(os.read, self._terminal, 4096)
+            shown += more
+            self._shown += more
         return shown.decode("utf-8", "replace")

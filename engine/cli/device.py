@@ -41,7 +41,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A frame that is to go now; say so with `Device.sent`."""
+    """A frame that is to go now; `Device.sent` hears when it has."""
 
     frame: Frame
     entry: Entry | None = None
@@ -121,36 +121,35 @@ class Device:
         return refusal
 
     def to_send(self, now: float) -> Outgoing | None:
-        """The next frame that can go now. ``now``: seconds of a steady clock."""
+        """The next frame that can go now. ``now``: seconds of a steady clock.
+
+        It counts as under way from here on: what answers it may come before its sender hears that it has gone.
+        """
         if self.level is None:
             return None
         if self._owes_received:
+            self._owes_received = False
             return Outgoing({"type": "received", "seq": self._received})
         if now < self._paused_until:
             return None
         entry = self.outbox.next_unsent()
         if entry is not None:
+            entry.is_sent = True
+            self._owes_ping = self._owes_ping or (self.level == 1 and entry.frame["type"] == "outcome")
+            if entry.id in self._asked:
+                self._asked[entry.id] = True
             return Outgoing(entry.frame, entry)
+        if not self._owes_ping:
+            return None
         # Nobody acknowledges outcomes; but frames are taken in order, so that this ping's pong says as much.
-        return Outgoing({"type": "ping"}) if self._owes_ping else None
+        self._owes_ping = False
+        self._pings += 1
+        return Outgoing({"type": "ping"})
 
     def sent(self, outgoing: Outgoing) -> None:
-        """It has gone."""
-        entry = outgoing.entry
-        if entry is None:
-            if outgoing.frame["type"] == "received":
-                self._owes_received = False
-            else:
-                self._owes_ping = False
-                self._pings += 1
-            return
-        entry.is_sent = True
-        if self.level == 0:
-            self._arrived(entry)  # which nobody will ever say
-        elif entry.frame["type"] == "outcome":
-            self._owes_ping = True
-        if entry.id in self._asked:
-            self._asked[entry.id] = True
+        """It has gone. At level 0 that is all that anybody will ever say of it."""
+        if self.level == 0 and outgoing.entry is not None:
+            self._arrived(outgoing.entry)
 
     def pause_s(self, now: float) -> float | None:
         """Seconds until what waits may go, where the server has asked for a pause."""

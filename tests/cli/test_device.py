@@ -116,6 +116,22 @@ def test_an_outcome_has_arrived_when_the_ping_behind_it_is_answered(device: Devi
     assert len(device.outbox) == 0
 
 
+def test_what_answers_a_frame_may_come_before_its_sender_hears_that_it_has_gone(device: Device) -> None:
+    open_session(device)
+    device.tell(chat("a"))
+    device.take(message(1, "m"), 0)
+    received, asked = device.to_send(0), device.to_send(0)
+    assert received is not None
+    assert asked is not None
+    device.take(message(2, "n"), 0)
+    device.take({"type": "ack", "ids": ["e1"]}, 0)
+    assert device.take({"type": "chat_response_delta", "delta": "So", "to": "e1"}, 0) is not None
+    device.sent(received)
+    device.sent(asked)
+    assert len(device.outbox) == 0
+    assert drain(device) == [{"type": "received", "seq": 2}]
+
+
 def test_a_message_is_shown_once_and_received_however_often_it_comes(device: Device) -> None:
     open_session(device)
     assert device.take(message(1, "m"), 0) == message(1, "m")
