@@ -118,6 +118,7 @@ export class Connection {
       storage: this.storage,
       platform: { WebSocket, listen: hints },
     });
+    let hasDropped = false;
     this.endings.push(
       client.on("state", (state) => {
         log.state(state);
@@ -125,6 +126,11 @@ export class Connection {
         if (state.state === "offline" && state.reason === "erased") this.talk?.forget();
       }),
       client.on("problem", (problem) => log.problem(problem)),
+      client.on("settled", ({ delivery }) => {
+        if (delivery.status !== "dropped" || hasDropped) return;
+        hasDropped = true;
+        log.warn("some of what waited is not sent: too much was waiting, or it was said in another name");
+      }),
     );
     return client;
   }
