@@ -127,9 +127,9 @@ export class CodeSuggestions implements Suggestions, vscode.TextDocumentContentP
       await vscode.commands.executeCommand("vscode.diff", nothing, uri, "Suggestion: a new document");
       return;
     }
-    const { start, text } = changeIn(suggestion, target);
-    const proposed = await vscode.workspace.openTextDocument(uri);
-    const place = new vscode.Range(proposed.positionAt(start), proposed.positionAt(start + text.length));
+    // Brought into view. What comes before it is the same in both.
+    const begin = target.document.positionAt(changeIn(suggestion, target).start);
+    const place = new vscode.Range(begin, begin);
     const title = `${nameOf(target.document)} ↔ Suggestion`;
     await vscode.commands.executeCommand("vscode.diff", target.document.uri, uri, title, { selection: place });
   }

@@ -74,7 +74,10 @@ export function shifted(span: Span, changes: readonly Change[]): { readonly span
   let isTouched = false;
   for (const change of changes) {
     const growth = change.text.length - (change.end - change.start);
-    if (change.end <= start) {
+    if (start < end && isTypedBeside(change, { start, end })) {
+      isTouched = true;
+      end += growth;
+    } else if (change.end <= start) {
       start += growth;
       end += growth;
     } else if (change.start < end) {
@@ -84,6 +87,11 @@ export function shifted(span: Span, changes: readonly Change[]): { readonly span
     }
   }
   return { span: { start, end }, isTouched };
+}
+
+/** What is typed right before or behind a stretch, in its line, belongs to it: it is part of the same word or statement. */
+function isTypedBeside({ start, end, text }: Change, span: Span): boolean {
+  return start === end && (end === span.start || start === span.end) && !text.includes("\n");
 }
 
 /** The path of a file below a folder, with "/"; undefined where it is not below it. `folder`: absolute, with "/". */
