@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.cli.outbox import Frame
 from engine.cli.printable import one_line
+from engine.cli.wishes import row_of_wish
 
 BEGINNING_MAX = 40  # characters of a message by which it is named
 NO_MESSAGES = ("chat_response", "error")  # frames that nothing becomes of
@@ -64,6 +65,8 @@ def row_of(frame: Frame) -> str:
             text = f"{frame.get('message')}"
         case "user_response":
             text = f"answer: {frame.get('response')}"
+        case "preferences":
+            text = row_of_wish(frame, None)
         case kind:
             rest = [f"{name}={value}" for name, value in frame.items() if name not in ("id", "clientId", "type")]
             text = " ".join([f"{kind}", *rest])

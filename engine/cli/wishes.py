@@ -101,6 +101,19 @@ def snooze_wish(rest: str, now: float, zone: tzinfo | None) -> tuple[dict[str, A
     return {"snoozedUntil": until}, f"snoozed until {shown_moment(until, zone)}"
 
 
+def row_of_wish(frame: Mapping[str, Any], zone: tzinfo | None) -> str:
+    """What a ``preferences`` frame asks for, in a row."""
+    said = [f"level: {frame['level']}"] if "level" in frame else []
+    if "snoozedUntil" in frame:
+        until = frame["snoozedUntil"]
+        is_off = not isinstance(until, int | float)
+        said.append("no longer snoozed" if is_off else f"snoozed until {shown_moment(until, zone)}")
+    for field, word in (("muted", "muted alone"), ("mute", "muted"), ("unmute", "no longer muted")):
+        if field in frame:
+            said.append(f"{word}: {_listed(_names(frame[field])) or 'nothing'}")
+    return "; ".join(said)
+
+
 def shown_moment(at: float, zone: tzinfo | None) -> str:
     """A moment of these days."""
     try:

@@ -75,7 +75,7 @@ class Client:
     """A terminal that runs. ``code`` is awaited for its exit code."""
 
     def __init__(self, url: str, client: str = "ann", *, typed_at: bool = True, **given: Any) -> None:
-        self.screen = Listed(is_typed_at=typed_at)
+        self.screen: Listed = given.get("screen") or Listed(is_typed_at=typed_at)
         self.outbox: Outbox = given.get("outbox") or Outbox()
         headers = given.get("headers") or (lambda: NO_HEADERS)
         self.terminal = Terminal(client, given.get("user"), url, headers, self.screen, self.outbox)
