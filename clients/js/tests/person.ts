@@ -1,6 +1,6 @@
 /** A client of a real server, and what its user has seen; all waiting is for events of the client. */
 
-import WebSocket from "ws";
+import { WebSocket as SocketOfPackage } from "ws";
 
 import {
   ProactiveClient,
@@ -39,7 +39,8 @@ export class Person {
       storage,
       ...options,
       platform: {
-        WebSocket,
+        // Node's own from 22 on, as an application would have it.
+        WebSocket: typeof WebSocket === "function" ? WebSocket : SocketOfPackage,
         now: () => performance.now() + this.ahead,
         wallNow: () => Date.now() + this.ahead,
         listen: (tell) => {
