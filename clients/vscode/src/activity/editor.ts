@@ -56,6 +56,8 @@ export interface Execution {
   readonly isCertain: () => boolean;
   /** What it writes from now on, raw. */
   read(): AsyncIterable<string>;
+  /** A path that it wrote, relative to where it runs, as it may be told: in the workspace. */
+  fileOf(path: string): string | undefined;
 }
 
 export interface Task {

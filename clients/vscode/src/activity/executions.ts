@@ -125,7 +125,7 @@ export class ExecutionsReporter implements Disposable {
   private watched(running: Running, run: TestRun): void {
     if (this.isOver) return;
     running.hasTold = true;
-    this.tests.run(run, { source: sourceOf(running), command: commandOf(running) });
+    this.tests.run(locate(run, running.execution), { source: sourceOf(running), command: commandOf(running) });
   }
 
   private async ended(execution: Execution, exitCode: number | undefined): Promise<void> {
@@ -143,7 +143,8 @@ export class ExecutionsReporter implements Disposable {
       const type = exitCode === 0 ? "command.succeeded" : "command.failed";
       this.outlet.tell("commands", type, { program, exitCode, durationMs });
     }
-    for (const run of running.runs) this.tests.run(run, { source: "terminal", exitCode, command: commandOf(running) });
+    for (const run of located(running))
+      this.tests.run(run, { source: "terminal", exitCode, command: commandOf(running) });
   }
 
   /** Settled with the promise, or when it takes too long. */
@@ -194,11 +195,27 @@ export class ExecutionsReporter implements Disposable {
       exitCode,
       durationMs,
     });
-    const runs = running?.runs ?? [];
+    const runs = running === undefined ? [] : located(running);
     const told = { source: "task", exitCode, command: `task ${task.name}` } as const;
     for (const run of runs) this.tests.run(run, told);
     if (runs.length === 0 && task.isTest && running?.hasTold !== true) this.tests.unread(told);
   }
+}
+
+/** The runs with files as paths in the workspace; a runner writes them as seen from where it was started. */
+function located({ runs, execution }: Running): readonly TestRun[] {
+  return runs.map((run) => locate(run, execution));
+}
+
+function locate(run: TestRun, execution: Execution): TestRun {
+  const files = new Map<string, string | undefined>();
+  const results = run.results.map(({ file, ...result }) => {
+    if (file === undefined) return result;
+    if (!files.has(file)) files.set(file, execution.fileOf(file));
+    const found = files.get(file);
+    return found === undefined ? result : { ...result, file: found };
+  });
+  return { ...run, results };
 }
 
 function sourceOf({ isTask }: Running): Source {

@@ -1,9 +1,20 @@
 /** VS Code as the reporters see it. It decides nothing but what has a name that may be told. */
 
 import * as vscode from "vscode";
-import type { Disposable, Document, Editor, Execution, Problem, Subscribe, Task } from "./editor.js";
+import {
+  together,
+  type Disposable,
+  type Document,
+  type Edit,
+  type Editor,
+  type Execution,
+  type Problem,
+  type Subscribe,
+  type Task,
+} from "./editor.js";
 import { pattern, placeOf } from "./places.js";
 import { observeTestView } from "./test_view.js";
+import { Typed } from "./typed.js";
 
 /** Patterns of the user's own, and the length of one. */
 const PATTERNS_MAX = 100;
@@ -43,7 +54,7 @@ export function vscodeEditor(): Editor {
     ),
     onClosed: from(vscode.workspace.onDidCloseTextDocument, ({ uri }) => ({ key: uri.toString() })),
     onSaved: from(vscode.workspace.onDidSaveTextDocument, (document) => places.document(document)),
-    onEdited: from(vscode.workspace.onDidChangeTextDocument, (change) => edit(places, change)),
+    onEdited: (listener) => edits(places, listener),
     onProblems: from(vscode.languages.onDidChangeDiagnostics, ({ uris }) => {
       const open = new Map(vscode.workspace.textDocuments.map((document) => [document.uri.toString(), document]));
       const documents = uris.flatMap((uri) => {
@@ -54,9 +65,11 @@ export function vscodeEditor(): Editor {
     }),
     problems: ({ key }) => vscode.languages.getDiagnostics(vscode.Uri.parse(key, true)).flatMap(problem),
 
-    onExecutionStarted: from(vscode.window.onDidStartTerminalShellExecution, (event) => execution(executions, event)),
+    onExecutionStarted: from(vscode.window.onDidStartTerminalShellExecution, (event) =>
+      execution(places, executions, event),
+    ),
     onExecutionEnded: from(vscode.window.onDidEndTerminalShellExecution, (event) => ({
-      execution: execution(executions, event),
+      execution: execution(places, executions, event),
       exitCode: event.exitCode,
     })),
     onTaskStarted: from(vscode.tasks.onDidStartTask, (event) => task(tasks, event.execution)),
@@ -109,6 +122,18 @@ class Places {
     return placeOf(relative, file.scheme === "untitled", this.own());
   }
 
+  /** A path that a program in this folder wrote, as it may be told. */
+  fileOf(path: string, folder: vscode.Uri | undefined): string | undefined {
+    const root = vscode.workspace.workspaceFolders?.[0]?.uri;
+    const isAbsolute = /^(?:[\\/]|[A-Za-z]:)/.test(path);
+    if (root === undefined || (!isAbsolute && folder === undefined)) return undefined;
+    // A terminal runs where the workspace is; 1.100 calls its folder vscode-local where that is another machine.
+    const here = root.with({ path: isAbsolute ? vscode.Uri.file(path).path : (folder ?? root).path });
+    const uri = isAbsolute ? here : vscode.Uri.joinPath(here, path.replaceAll("\\", "/"));
+    const place = this.of(uri);
+    return place?.kind === "file" ? place.file : undefined;
+  }
+
   private own(): readonly RegExp[] {
     const said = vscode.workspace.getConfiguration(SECTION).get<unknown>("secret", []);
     const globs = (Array.isArray(said) ? said : []).filter((glob): glob is string => typeof glob === "string");
@@ -128,10 +153,27 @@ function length(document: vscode.TextDocument): number {
   return document.offsetAt(document.lineAt(document.lineCount - 1).range.end);
 }
 
-/** Undefined for a change that nobody typed: a file that was read anew, a document that only became dirty. */
-function edit(places: Places, { document, contentChanges }: vscode.TextDocumentChangeEvent) {
+/** What somebody types, before the save that follows. */
+function edits(places: Places, listener: (edit: Edit) => void): Disposable {
+  const typed = new Typed();
+  const tell = (found: readonly Edit[]) => {
+    for (const one of found) listener(one);
+  };
+  return together(
+    vscode.workspace.onDidChangeTextDocument((change) => {
+      const { document } = change;
+      // Of these it is not said, and nobody else writes them.
+      const isDirty = document.isDirty || document.isUntitled || document.uri.scheme === "vscode-notebook-cell";
+      tell(typed.changed(document.uri.toString(), edit(places, change), isDirty));
+    }),
+    vscode.workspace.onWillSaveTextDocument(({ document }) => tell(typed.saved(document.uri.toString()))),
+  );
+}
+
+/** Undefined where nothing has changed but its being dirty, or it is no document of the user's. */
+function edit(places: Places, { document, contentChanges }: vscode.TextDocumentChangeEvent): Edit | undefined {
   const last = contentChanges.at(-1);
-  if (last === undefined || (!document.isDirty && !document.isUntitled)) return undefined;
+  if (last === undefined) return undefined;
   const told = places.document(document);
   if (told === undefined) return undefined;
   const sum = (of: (change: vscode.TextDocumentContentChangeEvent) => number) =>
@@ -161,6 +203,7 @@ function problem(diagnostic: vscode.Diagnostic): readonly Problem[] {
 }
 
 function execution(
+  places: Places,
   known: WeakMap<vscode.TerminalShellExecution, Execution>,
   event: { readonly terminal: vscode.Terminal; readonly execution: vscode.TerminalShellExecution },
 ): Execution {
@@ -174,6 +217,7 @@ function execution(
     commandLine: () => its.commandLine.value,
     isCertain: () => its.commandLine.confidence === vscode.TerminalShellExecutionCommandLineConfidence.High,
     read: () => its.read(),
+    fileOf: (path) => places.fileOf(path, its.cwd),
   };
   known.set(its, made);
   return made;

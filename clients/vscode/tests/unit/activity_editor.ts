@@ -57,6 +57,7 @@ export class Command {
       commandLine: () => this.commandLine,
       isCertain: () => isCertain,
       read: () => this.read(),
+      fileOf: (path) => (path.startsWith("..") ? undefined : `app/${path}`),
     };
   }
 

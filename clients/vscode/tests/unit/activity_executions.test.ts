@@ -65,11 +65,23 @@ test("a run of tests in a terminal: the command, the totals, what passed, and la
     FAILED.map((name) => ({
       type: "test.failed",
       test: name,
-      file: "tests/test_basket.py",
+      file: "app/tests/test_basket.py",
       runner: "pytest",
       source: "terminal",
     })),
   );
+});
+
+test("a file outside of the workspace is not told", async () => {
+  const desk = new Desk();
+  desk.report();
+  await run(desk, new Command("pytest"), "../b/t.py::test_a FAILED\r\n=== 1 failed in 0.1s ===\r\n", 1);
+  assert.deepEqual(desk.take().at(-1), {
+    type: "test.failed",
+    test: "../b/t.py::test_a",
+    runner: "pytest",
+    source: "terminal",
+  });
 });
 
 test("the same command without failures passes what failed, though the runner does not name it", async () => {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Typed } from "../../src/activity/typed.js";
 import { Desk, edit, file } from "./activity_editor.js";
 
 const A = file("src/a.py");
@@ -196,4 +197,26 @@ test("a debug session has its kind and its length", async () => {
     { type: "debug.stopped", debugger: "python", durationMs: 1500 },
     { type: "debug.stopped", debugger: "node" },
   ]);
+});
+
+test("an edit is what makes a document dirty, or is saved; a file that is read anew is none", () => {
+  const typed = new Typed();
+  const one = edit(A, "1");
+  const two = edit(A, "2");
+  // The first change after a save: it is dirty in the next moment.
+  assert.deepEqual(typed.changed(A.key, one, false), []);
+  assert.deepEqual(typed.changed(A.key, undefined, true), [one]);
+  assert.deepEqual(typed.changed(A.key, two, true), [two]);
+  // Saved before anything else was said.
+  assert.deepEqual(typed.changed(A.key, one, false), []);
+  assert.deepEqual(typed.saved(A.key), [one]);
+  assert.deepEqual(typed.saved(A.key), []);
+  // Read anew twice, then edited.
+  assert.deepEqual(typed.changed(A.key, one, false), []);
+  assert.deepEqual(typed.changed(A.key, undefined, false), []);
+  assert.deepEqual(typed.changed(A.key, two, false), []);
+  assert.deepEqual(typed.changed(A.key, undefined, true), [two]);
+  // Of many documents at once the oldest is given up.
+  for (let number = 0; number <= 100; number++) typed.changed(`${number}`, one, false);
+  assert.deepEqual([typed.saved("0"), typed.saved("1")], [[], [one]]);
 });

@@ -8,7 +8,7 @@ export interface TestResult {
   readonly test: string;
   readonly outcome: TestOutcome;
   readonly durationMs?: number;
-  /** As the runner writes it: mostly relative to where it was started. */
+  /** A parser has it as the runner writes it, mostly relative to where that was started. */
   readonly file?: string;
 }
 
