@@ -5,7 +5,7 @@ export function addressIn(setting: string, value: unknown, protocols: readonly s
   if (value === undefined || value === null || value === "") return undefined;
   const text = typeof value === "string" ? value.trim() : JSON.stringify(value);
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !protocols.includes(url.protocol) || url.hostname === "") {
+  if (url === undefined || !protocols.includes(url.protocol)) {
     const wanted = protocols.map((protocol) => `${protocol}//…`).join(" or ");
     throw new Error(`expected ${setting} to be an address (${wanted}), got "${text}"`);
   }

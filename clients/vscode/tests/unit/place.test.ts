@@ -131,6 +131,7 @@ test("who slept until another had its place hears of it, and takes nothing from 
   assert.equal(two.number, 0);
   assert.equal(one.beat(), false);
   one.release();
+  assert.ok(existsSync(join(two.folder, "lock")));
   assert.ok(two.beat());
 });
 

@@ -80,6 +80,15 @@ test("there is room for so many characters and no more; what was there stays", (
   assert.equal(storage.getItem("b"), "x");
 });
 
+test("what was kept before counts as well", (t) => {
+  const folder = folderFor(t);
+  const first = new FileStorage(folder);
+  first.setItem("a", "x");
+  first.close();
+  const second = new FileStorage(folder);
+  assert.throws(() => second.setItem("b", "x".repeat(CHARACTERS_MAX)), /expected at most/);
+});
+
 test("there is room for so many values and no more", () => {
   const storage = new FileStorage(undefined);
   for (let number = 0; number < VALUES_MAX; number++) storage.setItem(`${number}`, "");
@@ -130,6 +139,15 @@ test("a disk that fails is told once, and all is written when it works again", (
   assert.equal(troubles.length, 1);
   assert.equal(storage.getItem("a"), "1");
   rmSync(folder);
+  storage.flush();
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, "in the way again");
+  storage.setItem("c", "3");
+  storage.flush();
+  assert.equal(troubles.length, 2);
+  rmSync(folder);
+  storage.setItem("a", "1");
+  storage.setItem("b", "2");
   storage.close();
   assert.deepEqual([new FileStorage(folder).getItem("a"), new FileStorage(folder).getItem("b")], ["1", "2"]);
 });
