@@ -6,6 +6,7 @@ It must not know what a line or a message means: `conversation` does.
 from __future__ import annotations
 
 import codecs
+import ctypes
 import importlib
 import os
 import sys
@@ -43,6 +44,7 @@ class Screen:
         self._is_wrapped = _is_terminal(sys.stdout)
         self._readline: Any = _line_editor() if _is_terminal(sys.stdin) and self._is_wrapped else None
         self._before: Any = _terminal_modes() if self._readline is not None else None
+        self._point = None if self._readline is None else _point_of(self._readline)
         self._stream: Stream | None = None
         self._is_moved = False  # the reading thread has put something below what was drawn last
 
@@ -122,9 +124,9 @@ class Screen:
         rows = stream.rest_of(text) if is_whole else stream.feed(text)
         if rows is None:
             return False
-        below = self._rows_below()
+        before, behind = self._rows_typed()
         drawn = "".join(
-            again(self._rendered(row.text), below) if row.is_again else above(self._rendered(row.text), below)
+            again(self._rendered(row.text), before) if row.is_again else above(self._rendered(row.text), before, behind)
             for row in rows
         )
         sys.stdout.write(drawn)
@@ -134,13 +136,18 @@ class Screen:
     def _put_above(self, lines: list[Text]) -> None:
         if self._stream is not None:
             self._stream.interrupt()
-        below = self._rows_below()
-        sys.stdout.write("".join(above(self._rendered(line), below) for line in lines))
+        before, behind = self._rows_typed()
+        sys.stdout.write("".join(above(self._rendered(line), before, behind) for line in lines))
         sys.stdout.flush()
 
-    def _rows_below(self) -> int:
-        """What was typed may go over several rows; the cursor is taken to be behind all of it."""
-        return rows_below(PROMPT + self._readline.get_line_buffer(), _width())
+    def _rows_typed(self) -> tuple[int, int]:
+        """What is being typed may go over several rows: how many are before that of the cursor, and how many behind."""
+        typed, width = PROMPT + self._readline.get_line_buffer(), _width()
+        rows = rows_below(typed, width)
+        if self._point is None:
+            return rows, 0
+        before = rows_below(PROMPT + _first_bytes(typed[len(PROMPT) :], self._point.value), width)
+        return before, max(0, rows - before)
 
     def _rendered(self, line: Text) -> str:
         with self._console.capture() as capture:
@@ -164,14 +171,18 @@ def again(line: str, rows: int) -> str:
     return f"\x1b7\x1b[{rows + 1}A\r\x1b[2K{line}\x1b8"
 
 
-def above(line: str, rows: int) -> str:
-    """What inserts a line above the row of the cursor and ``rows`` more, and leaves the cursor where it stood.
+def above(line: str, before: int, behind: int = 0) -> str:
+    """What inserts a line above rows that are being typed, and leaves the cursor where it stood in them.
 
-    Whoever edits the row need not know of it. The sequences are those of a VT102 (ECMA-48): index and back, so that
-    there is a row below; save the cursor; up; insert a line; restore; down.
+    ``before`` of these rows are above the cursor's, ``behind`` below. Whoever edits them need not know of it. The
+    sequences are those of a VT102 (ECMA-48): to the last row; index and back, so that there is a row below; save the
+    cursor; up; insert a line; restore; down.
     """
-    up = f"\x1b[{rows}A" if rows else ""
-    return f"\x1bD\x1b[A\x1b7{up}\x1b[L\r{line}\x1b8\x1b[B"
+    return f"{_moved(behind, 'B')}\x1bD\x1b[A{_moved(behind, 'A')}\x1b7{_moved(before, 'A')}\x1b[L\r{line}\x1b8\x1b[B"
+
+
+def _moved(rows: int, direction: str) -> str:
+    return f"\x1b[{rows}{direction}" if rows else ""
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -189,6 +200,18 @@ def _line_editor() -> Any:
     # It would have to be switched off again when we leave in the middle of a line.
     editor.parse_and_bind("set enable-bracketed-paste off")
     return editor
+
+
+def _point_of(editor: Any) -> ctypes.c_int | None:
+    """Where readline has its cursor, in bytes of the line: Python does not tell. None where that is not to be found."""
+    try:
+        return ctypes.c_int.in_dll(ctypes.CDLL(editor.__file__), "rl_point")
+    except (AttributeError, OSError, ValueError):
+        return None  # it is part of the program itself; then the cursor is taken to be at the end
+
+
+def _first_bytes(text: str, count: int) -> str:
+    return text.encode("utf-8", "surrogateescape")[: max(0, count)].decode("utf-8", "replace")
 
 
 def _terminal_modes() -> Any:

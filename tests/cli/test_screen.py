@@ -101,17 +101,20 @@ async def test_at_a_terminal_what_comes_does_not_tear_what_is_typed(
     height=st.integers(4, 8),
     typed=st.lists(st.sampled_from(["abc", "de"]), min_size=1, max_size=3),
     column=st.integers(0, 3),
+    back=st.integers(0, 2),
     lines=st.lists(st.sampled_from(["one", "", "three"]), max_size=10),
 )
 def test_lines_go_above_what_is_typed_and_the_cursor_stays_in_it(
-    said: int, height: int, typed: list[str], column: int, lines: list[str]
+    said: int, height: int, typed: list[str], column: int, back: int, lines: list[str]
 ) -> None:
     before = [str(number) for number in range(min(said, height - len(typed)))]
-    paper = Paper([*before, *typed], height, (len(before) + len(typed) - 1, column))
-    paper.feed("".join(above(line, len(typed) - 1) for line in lines))
+    behind = min(back, len(typed) - 1)  # rows of what is typed below that of the cursor
+    paper = Paper([*before, *typed], height, (len(before) + len(typed) - 1 - behind, column))
+    paper.feed("".join(above(line, len(typed) - 1 - behind, behind) for line in lines))
     whole = [*before, *lines, *typed]
-    assert paper.rows[: paper.row + 1] == whole[-height:]
-    assert not any(paper.rows[paper.row + 1 :])
+    last = paper.row + behind
+    assert paper.rows[: last + 1] == whole[-height:]
+    assert not any(paper.rows[last + 1 :])
     assert paper.column == column
 
 
