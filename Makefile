@@ -47,7 +47,7 @@ test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the cha
 
 # The oldest VS Code that the extension is for, and a new one.
 VSCODES := 1.100.3 1.139.1
-test-vscode: $(VENV)/installed-dev browser clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
+test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
 	cd clients/vscode && npm test && npm run --silent package
 	$(BIN)/python -m pytest clients/vscode/tests
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,11 +19,11 @@ def backend(start_backend: StartBackend) -> BackendProcess:
 
 
 @pytest.fixture
-def window(vscode: VsCode, open_window: OpenWindow, backend: BackendProcess) -> Iterator[Window]:
+def window(vscode: VsCode, open_window: OpenWindow, backend: BackendProcess) -> Window:
     window = open_window(vscode, backend, {"a.py": BEFORE, "src/b.py": "one = 1\ntwo = 2\n"})
     window.open_view()
     window.state("Connected").wait_for()
-    yield window
+    return window
 
 
 def suggest(backend: BackendProcess, explanation: str, **more: Any) -> None:
@@ -42,11 +41,27 @@ def became(backend: BackendProcess, explanation: str) -> list[str]:
     return [one["outcome"] if isinstance(one, dict) else str(one) for one in found["became"]]
 
 
+def notified(window: Window, text: str) -> None:
+    """In the list of notifications: started for tests, VS Code puts none of these in the corner."""
+    window.command("Notifications: Show Notifications")
+    window.page.locator(".notifications-center .notification-list-item").filter(has_text=text).wait_for()
+    window.command("Notifications: Clear All Notifications")
+
+
 def open_at_line_2(window: Window) -> None:
     window.open_file("a.py")
     window.page.keyboard.press("Control+Home")
     window.page.keyboard.press("ArrowDown")
     window.page.keyboard.press("End")
+
+
+def compare_with_line_2(window: Window, backend: BackendProcess, explanation: str) -> None:
+    """With all that stands in it."""
+    open_at_line_2(window)
+    window.page.keyboard.press("Shift+Home")
+    suggest(backend, explanation)
+    press(window, explanation, "Show diff")
+    window.tab("Suggestion").wait_for()
 
 
 def test_what_is_accepted_stands_where_the_cursor_is_and_is_undone_in_one_step(
@@ -63,11 +78,7 @@ def test_what_is_accepted_stands_where_the_cursor_is_and_is_undone_in_one_step(
 
 
 def test_a_diff_shows_it_and_its_buttons_decide(window: Window, backend: BackendProcess) -> None:
-    open_at_line_2(window)
-    window.page.keyboard.press("Shift+Home")
-    suggest(backend, "As a diff")
-    press(window, "As a diff", "Show diff")
-    window.tab("Suggestion").wait_for()
+    compare_with_line_2(window, backend, "As a diff")
     window.page.locator(".editor.modified .view-line").filter(has_text="for one in many").wait_for()
     window.picture("suggestion-diff")
     window.page.get_by_role("button", name="Accept the Suggestion").click()
@@ -76,10 +87,7 @@ def test_a_diff_shows_it_and_its_buttons_decide(window: Window, backend: Backend
 
 
 def test_what_is_rejected_is_gone(window: Window, backend: BackendProcess) -> None:
-    open_at_line_2(window)
-    suggest(backend, "To reject")
-    press(window, "To reject", "Show diff")
-    window.tab("Suggestion").wait_for()
+    compare_with_line_2(window, backend, "To reject")
     window.page.get_by_role("button", name="Reject the Suggestion").click()
     window.message("To reject").wait_for(state="detached")
     window.tab("Suggestion").wait_for(state="detached")
@@ -88,11 +96,7 @@ def test_what_is_rejected_is_gone(window: Window, backend: BackendProcess) -> No
 
 
 def test_what_was_typed_meanwhile_is_never_replaced_unseen(window: Window, backend: BackendProcess) -> None:
-    open_at_line_2(window)
-    window.page.keyboard.press("Shift+Home")
-    suggest(backend, "Meanwhile")
-    press(window, "Meanwhile", "Show diff")
-    window.tab("Suggestion").wait_for()
+    compare_with_line_2(window, backend, "Meanwhile")
     window.open_file("a.py")
     window.page.keyboard.press("Control+Home")
     window.page.keyboard.type("# above\n")
@@ -101,7 +105,7 @@ def test_what_was_typed_meanwhile_is_never_replaced_unseen(window: Window, backe
     window.page.keyboard.type("0")
     window.until_text("# above\ndef f(many):\n    x = 10\n    return x\n")
     press(window, "Meanwhile", "Accept")
-    window.toast("a.py has been changed where the suggestion goes").wait_for()
+    notified(window, "a.py has been changed where the suggestion goes")
     window.page.locator(".editor.original .view-line").filter(has_text="x = 10").wait_for()
     press(window, "Meanwhile", "Accept")
     window.until_text("# above\ndef f(many):\n    for one in many:\n        print(one)\n    return x\n")
@@ -119,7 +123,7 @@ def test_a_suggestion_may_name_its_file_and_lines(window: Window, backend: Backe
 def test_a_file_outside_of_the_workspace_is_left_alone(window: Window, backend: BackendProcess) -> None:
     suggest(backend, "Outside", file="../../etc/hosts")
     press(window, "Outside", "Accept")
-    window.toast("there is no such text file in this workspace").wait_for()
+    notified(window, "there is no such text file in this workspace")
     window.message("Outside").get_by_role("button", name="Accept").wait_for()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ def everything() -> list[dict[str, Any]]:
 
 def many(count: int = 40) -> list[dict[str, Any]]:
     return [message(number, f"Message {number}") for number in range(100, 100 + count)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    """The view as its sources are now."""
+    subprocess.run(["node", "scripts/build.mjs"], cwd=EXTENSION, capture_output=True, timeout=60, check=True)
 
 
 @pytest.fixture
