@@ -6,7 +6,7 @@ set -eu
 venv=$1
 
 if [ ! -e "$venv/node" ] && command -v npm >/dev/null &&
-    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null; then
+    node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null; then
     exit 0
 fi
 wanted=$(sha256sum <requirements-node.lock)
