@@ -1,5 +1,6 @@
 /** A client of a real server, and what its user has seen; all waiting is for events of the client. */
 
+import { after } from "node:test";
 import { WebSocket as SocketOfPackage } from "ws";
 
 import {
@@ -15,6 +16,12 @@ import {
   type Withdrawn,
 } from "../src/index.js";
 import { MemoryStorage } from "./virtual_time.js";
+
+/** Whatever becomes of a test, its clients are not to keep the process. */
+const clients: ProactiveClient[] = [];
+after(() => {
+  for (const client of clients) client.disconnect();
+});
 
 export class Person {
   readonly client: ProactiveClient;
@@ -49,6 +56,7 @@ export class Person {
         },
       },
     });
+    clients.push(this.client);
     this.keep("state", this.states);
     this.keep("message", this.shown);
     this.client.on("message", () => this.busy);
