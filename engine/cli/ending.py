@@ -25,8 +25,9 @@ TEXTS: dict[int | None, str] = {
     4008: "too much was sent at once",
 }
 WANTS_TOKEN = "the server wants a token that holds; --token or --token-file has one"
+FORGOTTEN = "the server has forgotten this user"
 FINAL = {
-    "erased": "the server has forgotten this user",
+    "erased": FORGOTTEN,
     "unauthorized": WANTS_TOKEN,
     "forbidden": "the token is another user's; leave --user out",
 }

@@ -67,6 +67,13 @@ class Outbox:
         self._entries = [each for each in self._entries if each is not entry]
         self._changed()
 
+    def clear(self) -> int:
+        """None of it is to go any more; how many there were."""
+        count = len(self._entries)
+        self._entries = []
+        self._changed()
+        return count
+
     def next_unsent(self) -> Entry | None:
         return next((entry for entry in self._entries if not entry.is_sent), None)
 

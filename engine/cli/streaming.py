@@ -32,7 +32,7 @@ class Stream:
 
     def feed(self, piece: str) -> list[Row]:
         """What a further piece of the text changes."""
-        if len(self._text) + len(piece) > CHARACTERS_MAX:
+        if not piece or len(self._text) + len(piece) > CHARACTERS_MAX:
             return []
         self._text += piece
         rows: list[Row] = []

@@ -23,7 +23,7 @@ from websockets.frames import CloseCode
 from engine.cli.commands import HINT
 from engine.cli.conversation import Conversation, Explain, Quit, Send
 from engine.cli.device import Device, Opened, Refused
-from engine.cli.ending import WANTS_TOKEN, Ending, ending_of_close, ending_of_refusal, ending_of_status
+from engine.cli.ending import FORGOTTEN, WANTS_TOKEN, Ending, ending_of_close, ending_of_refusal, ending_of_status
 from engine.cli.outbox import Frame, Outbox
 from engine.cli.printable import one_line
 from engine.cli.screen import Complete, End, Enter
@@ -181,6 +181,8 @@ class Terminal:
                 ending = Ending("there is a fresh token", at_once=True)
             if ending.pause_s is None:
                 self.say(ending.text)
+                if ending.text == FORGOTTEN and (count := self.outbox.clear()):
+                    self.say(f"{counted(count, 'line')} not sent, and forgotten here too")
                 return 1
             if not was_open and not self.screen.is_typed_at and not ending.at_once:
                 # What came through a pipe has nobody who would wait with it.

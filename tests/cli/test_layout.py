@@ -186,6 +186,7 @@ def test_the_whole_answer_adds_what_its_pieces_lack_or_is_another() -> None:
     rest = stream.rest_of("One two")
     assert rest is not None
     assert [(row.text.plain, row.is_again) for row in rest] == [("10:00:00 answer One two", True)]
+    assert stream.rest_of("One two") == []
     assert stream.rest_of("Other") is None
 
 

@@ -53,3 +53,9 @@ def test_of_two_with_the_same_id_one_is_taken_out() -> None:
     outbox = Outbox([first, second])
     outbox.remove(first)
     assert list(outbox) == [second]
+
+
+def test_it_can_be_emptied() -> None:
+    outbox = Outbox([entry("a"), entry("b")])
+    assert outbox.clear() == 2
+    assert (len(outbox), outbox.clear()) == (0, 0)

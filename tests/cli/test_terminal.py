@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from engine.app import Server
 from engine.cli.commands import HINT
-from engine.cli.ending import WANTS_TOKEN
+from engine.cli.ending import FORGOTTEN, WANTS_TOKEN
 from engine.cli.outbox import WAITING_MAX, Outbox
 from engine.cli.screen import Complete, End, Enter
 from engine.cli.shown import Piece, Shown
@@ -270,7 +270,7 @@ WELCOME = {"type": "welcome", "session": "s_1", "user": "ann", "resumed": False,
     ("code", "reason", "said"),
     [
         (4001, '{"code":"replaced"}', "another terminal or program is this device now"),
-        (1008, '{"code":"erased"}', "the server has forgotten this user"),
+        (1008, '{"code":"erased"}', FORGOTTEN),
         (1008, '{"code":"unauthorized"}', WANTS_TOKEN),
     ],
 )
@@ -282,6 +282,21 @@ async def test_where_coming_back_makes_no_sense_it_says_so_and_leaves(code: int,
     async with scripted(ends) as url, running(url) as client:
         assert await client.code == 1
         assert client.screen.seen == [connected(url), said]
+
+
+async def test_of_whom_the_server_has_forgotten_nothing_is_kept_here_either() -> None:
+    async def forgets(socket: ServerConnection) -> None:
+        await say(socket, WELCOME)
+        while (await heard(socket))["type"] != "chat_message":
+            pass
+        await socket.close(1008, '{"code":"erased"}')
+
+    async with scripted(forgets) as url, running(url) as client:
+        await client.screen.until(connected(url))
+        await client.type("Hello")
+        assert await client.code == 1
+        assert client.screen.seen == [FORGOTTEN, "1 line not sent, and forgotten here too"]
+        assert len(client.outbox) == 0
 
 
 async def test_a_fresh_token_in_its_file_is_taken_where_the_old_one_has_ended() -> None:
