@@ -32,8 +32,8 @@ class Paper(Listed):
             self._add(VARIES.sub("", row.plain))
 
     def say(self, text: str) -> None:
-        for line in text.split("\n"):
-            self._add(VARIES.sub("", f"[{line}]"))
+        for line in f"[{text}]".split("\n"):
+            self._add(VARIES.sub("", line))
 
 
 def block(language: str) -> Block:
