@@ -4,18 +4,22 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ProactiveClient, type Activity, type Hint } from "@proactive/client";
 import { Conversation } from "@proactive/widget/conversation.js";
 import { Talk, type View } from "@proactive/widget/talk.js";
 import WebSocket from "ws";
 import { subjectOf } from "./addresses.js";
 import type { ChannelLog } from "./log.js";
-import { BEAT_MS, claimPlace, emptyFreePlaces, keptName, type Place } from "./place.js";
+import { BEAT_MS, claimPlace, emptyFreePlaces, isOwnPlaceHeld, keptName, type Place } from "./place.js";
 import type { ConnectionSettings } from "./settings.js";
 import { FileStorage } from "./storage.js";
 
 /** Of what happens before the client is there. */
 const EARLY_MAX = 100;
+/** For the former process of a window that is loaded anew, and how often it is looked for. */
+const PATIENCE_MS = 3000;
+const LOOK_MS = 100;
 const DEVICE = /^[0-9a-f]{16}$/;
 const GUEST = /^guest-[0-9a-f]{16}$/;
 
@@ -45,10 +49,12 @@ export class Connection {
   private starts = 0;
   private clientId = "";
   private isOver = false;
+  /** When there is a place, or none for sure. */
+  private settled: Promise<void>;
   private readonly beat: ReturnType<typeof setInterval>;
 
   constructor(private readonly options: ConnectionOptions) {
-    this.settle();
+    this.settled = this.settle();
     this.beat = setInterval(() => this.stay(), BEAT_MS);
   }
 
@@ -58,6 +64,7 @@ export class Connection {
     const start = this.starts;
     const settings = this.options.settings();
     const token = await this.options.token(settings);
+    await this.settled;
     if (this.isOver || start !== this.starts) return;
     this.letGo();
     const user = settings.user === "" ? this.madeUpName() : settings.user;
@@ -67,10 +74,10 @@ export class Connection {
     this.talk = new Talk(conversation, this.options.view);
     this.client = client;
     this.options.show(this.talk, settings.trouble);
-    this.talk.start(client);
-    for (const event of this.early.splice(0)) client.send(event);
     if (settings.trouble === undefined) client.connect();
     else this.options.log.warn(settings.trouble);
+    this.talk.start(client);
+    for (const event of this.early.splice(0)) client.send(event);
   }
 
   /** Tell of something that happened. */
@@ -135,8 +142,10 @@ export class Connection {
     return client;
   }
 
-  private settle(): void {
+  private async settle(): Promise<void> {
     const { root, window, log } = this.options;
+    for (let waited = 0; isOwnPlaceHeld(root, window) && waited < PATIENCE_MS; waited += LOOK_MS) await sleep(LOOK_MS);
+    if (this.isOver) return;
     const random = (): string => randomBytes(8).toString("hex");
     this.place = claimPlace(root, window);
     this.clientId =
@@ -153,9 +162,10 @@ export class Connection {
   /** A window that slept for long may find that another has its place. */
   private stay(): void {
     if (this.place === undefined || this.place.beat()) return;
+    this.storage.abandon();
     this.letGo();
-    this.storage.close();
-    this.settle();
+    this.place = undefined;
+    this.settled = this.settle();
     void this.start();
   }
 

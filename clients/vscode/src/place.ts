@@ -20,6 +20,8 @@ const LOST_MS = 10 * 60_000;
 /** For a file to be written after it was made, and for a take-over. */
 const WRITTEN_MS = 10_000;
 const LOCK = "lock";
+const WINDOW = "window";
+const NUMBERS = Array.from({ length: PLACES_MAX }, (_, number) => number);
 
 export interface Place {
   readonly number: number;
@@ -42,16 +44,12 @@ interface Holder {
  * makes it the same after a restart, such as its folder; it is kept as it is given. Undefined where none can be had.
  */
 export function claimPlace(root: string, window: string, now: () => number = Date.now): Place | undefined {
-  const numbers = Array.from({ length: PLACES_MAX }, (_, number) => number);
-  const file = (number: number): string => join(root, String(number), "window");
-  const usedAt = (number: number): number => statSync(file(number), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  // It may have had several: while one of its former processes lived on, it took another.
-  const own = numbers.filter((number) => read(file(number)) === window).sort((a, b) => usedAt(b) - usedAt(a));
-  for (const number of [...own, ...numbers.filter((one) => !own.includes(one))]) {
+  const own = placesOf(root, window);
+  for (const number of [...own, ...NUMBERS.filter((one) => !own.includes(one))]) {
     try {
       const place = hold(join(root, String(number)), number, now);
       if (place === undefined) continue;
-      writeFileSync(file(number), window, { mode: 0o600 });
+      writeFileSync(join(place.folder, WINDOW), window, { mode: 0o600 });
       return place;
     } catch {
       // A folder that cannot be written to is no place; the next one may be.
@@ -60,9 +58,25 @@ export function claimPlace(root: string, window: string, now: () => number = Dat
   return undefined;
 }
 
+/**
+ * Whether another process holds all that this window had before. Where a window is loaded anew, its former process may
+ * be just about to go, and it is worth a moment's wait.
+ */
+export function isOwnPlaceHeld(root: string, window: string, now: () => number = Date.now): boolean {
+  const own = placesOf(root, window);
+  return own.length > 0 && own.every((number) => isHeld(join(root, String(number), LOCK), now()));
+}
+
+/** It may have had several: while one of its former processes lived on, it took another. The latest first. */
+function placesOf(root: string, window: string): readonly number[] {
+  const file = (number: number): string => join(root, String(number), WINDOW);
+  const usedAt = (number: number): number => statSync(file(number), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return NUMBERS.filter((number) => read(file(number)) === window).sort((a, b) => usedAt(b) - usedAt(a));
+}
+
 /** Empty every place that nobody holds. */
 export function emptyFreePlaces(root: string, now: () => number = Date.now): void {
-  for (let number = 0; number < PLACES_MAX; number++) {
+  for (const number of NUMBERS) {
     const folder = join(root, String(number));
     if (statSync(folder, { throwIfNoEntry: false }) === undefined) continue;
     const place = hold(folder, number, now);

@@ -82,10 +82,16 @@ export class FileStorage implements KeyValueStorage {
     }
   }
 
-  /** Write all, and from here on nothing: the folder may be another's. */
+  /** Write all, and from here on nothing: the folder may be another's soon. */
   close(): void {
     if (this.isClosed) return;
     this.flush();
+    this.isClosed = true;
+  }
+
+  /** Write nothing any more, also not what is not written yet: the folder is another's. */
+  abandon(): void {
+    clearTimeout(this.timer);
     this.isClosed = true;
   }
 

@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { claimPlace, emptyFreePlaces, keptName, PLACES_MAX, type Place } from "../../src/place.js";
+import { claimPlace, emptyFreePlaces, isOwnPlaceHeld, keptName, PLACES_MAX, type Place } from "../../src/place.js";
 import { folderFor } from "./folder.js";
 
 const MINUTE_MS = 60_000;
@@ -60,6 +60,19 @@ test("of several places a window finds the one again that it had last", (t) => {
   utimesSync(join(former.folder, "window"), earlier, earlier);
   for (const place of [former, latter]) place.release();
   assert.equal(claim(root, "a").number, latter.number);
+});
+
+test("whether a former process holds all that a window had", (t) => {
+  const root = folderFor(t);
+  assert.equal(isOwnPlaceHeld(root, "a"), false);
+  const [former, other] = [claim(root, "a"), claim(root, "b")];
+  assert.equal(isOwnPlaceHeld(root, "a"), true);
+  assert.equal(isOwnPlaceHeld(root, "c"), false);
+  const latter = claim(root, "a");
+  latter.release();
+  assert.equal(isOwnPlaceHeld(root, "a"), false);
+  assert.equal(isOwnPlaceHeld(root, "b"), true);
+  for (const place of [former, other]) place.release();
 });
 
 test("what was left in a place is there for the next window", (t) => {

@@ -69,6 +69,17 @@ test("a window that is closed writes nothing any more, for the folder may be ano
   assert.equal(new FileStorage(folder).getItem("a"), "1");
 });
 
+test("a window that has lost its place leaves there what it had written, and nothing more", (t) => {
+  const folder = folderFor(t);
+  const storage = new FileStorage(folder);
+  storage.setItem("a", "1");
+  storage.flush();
+  storage.setItem("a", "2");
+  storage.abandon();
+  storage.close();
+  assert.equal(new FileStorage(folder).getItem("a"), "1");
+});
+
 test("there is room for so many characters and no more; what was there stays", (t) => {
   const storage = new FileStorage(folderFor(t));
   storage.setItem("a", "x".repeat(CHARACTERS_MAX));
