@@ -39,3 +39,7 @@ for (const { command } of manifest.contributes.commands) {
     assert.ok(readme.includes(`\`${command}\``) || readme.includes(`\`${command.replace("proactive", "")}\``), command);
   });
 }
+
+for (const setting of manifest.contributes.configuration.flatMap(({ properties }) => Object.keys(properties))) {
+  test(`the README tells of the setting ${setting}`, () => assert.ok(readme.includes(`\`${setting}\``), setting));
+}
