@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.core.model import Message
 from engine.storage.base import OutboxMessage
 from engine.transport.outgoing import BEYOND_MAX, SLOW_CONSUMER_CODE, Outgoing
-from engine.transport.session import NOTES_MAX, UNRECEIVED_MAX, Session
+from engine.transport.session import NOTES_MAX, UNRECEIVED_MAX, WITHDRAWN_MAX, Session
 
 NOW = 1_000_000
 
@@ -109,7 +109,7 @@ def test_whoever_is_owed_more_than_may_wait_for_a_connection_can_still_take_it_u
 
 
 def test_a_client_that_says_hello_again_and_again_without_reading_fills_no_queue() -> None:
-    assert UNRECEIVED_MAX + NOTES_MAX <= BEYOND_MAX
+    assert UNRECEIVED_MAX + NOTES_MAX + WITHDRAWN_MAX <= BEYOND_MAX
     one = session()
     outgoing = Outgoing(frames_max=2)
     for number in range(UNRECEIVED_MAX):

@@ -6,8 +6,8 @@
 
 /** At most so long before the end, and at most a quarter of the time that is left. */
 export const EARLY_MS = 60_000;
-/** What is left when another try would come too late. */
-const TOO_LATE_MS = 500;
+/** Between tries, however soon tokens end: who has none that last is cut off and comes back, further and further apart. */
+export const APART_MS = 1000;
 
 export class Renewal {
   /** When to try; undefined for not at all. */
@@ -21,16 +21,20 @@ export class Renewal {
     this.endsAt = now + (leftMs ?? 0);
     // Of all who came at once, each has a moment of its own.
     const earlyMs = (Math.min(EARLY_MS, (leftMs ?? 0) / 4) * (1 + this.random())) / 2;
-    this.at = leftMs === undefined ? undefined : Math.floor(this.endsAt - earlyMs);
+    this.plan(now, this.endsAt - earlyMs);
   }
 
   /** A try came to nothing: there is another while there is time. What comes after the end is a connection anew. */
   again(now: number): void {
-    const leftMs = this.endsAt - now;
-    this.at = leftMs > TOO_LATE_MS ? Math.floor(now + Math.max(TOO_LATE_MS / 2, leftMs / 4)) : undefined;
+    this.plan(now, now + (this.endsAt - now) / 4);
   }
 
   stop(): void {
     this.at = undefined;
+  }
+
+  private plan(now: number, wanted: number): void {
+    const at = Math.floor(Math.max(wanted, now + APART_MS));
+    this.at = at < this.endsAt ? at : undefined;
   }
 }

@@ -49,7 +49,7 @@ describe("a server with tokens", () => {
   test("a fresh token is brought before the one there is ends, and the connection never seems to be gone", () =>
     onEach(TRANSPORTS, async (transport, addresses) => {
       const fetches = new Counter();
-      const ways = { transports: [transport], token: () => token("ida", fetches.count() === 3 ? 3600 : 5) };
+      const ways = { transports: [transport], token: () => token("ida", fetches.count() === 3 ? 3600 : 6) };
       const ida = await new Person({ clientId: transport, ...addresses, ...ways }).connected(transport);
       const told = [ida.client.send({ type: "did" })];
       await fetches.reaches(3); // when the first one ended some time ago

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import type { ClientOptions } from "../../src/index.js";
-import { EARLY_MS, Renewal } from "../../src/renewal.js";
+import { APART_MS, EARLY_MS, Renewal } from "../../src/renewal.js";
 import { Device } from "../device.js";
 import { FakeServer } from "../fake_server.js";
 import { seeded, VirtualTime } from "../virtual_time.js";
@@ -17,7 +17,7 @@ for (const [leftMs, random, earlyMs] of [
   [HOUR_MS, 0.999, EARLY_MS * 0.9995],
   [8000, 0, 1000],
   [8000, 0.5, 1500],
-  [0, 0.5, 0],
+  [1001, 0.5, 1],
 ] as const) {
   test(`of a token that holds ${leftMs} ms, ${earlyMs} ms are left, with ${random}`, () => {
     const renewal = new Renewal(() => random);
@@ -37,6 +37,14 @@ test("a try that came to nothing is made again, a bounded number of times, and n
   assert.deepEqual(tries.slice(0, 3), [30_000, 22_500, 16_875]);
   assert.ok(tries.length < 25, String(tries.length));
   assert.ok((tries.at(-1) ?? 0) > 0);
+});
+
+test("of a token that holds for a second or less nothing is renewed: its end is waited for", () => {
+  const renewal = new Renewal(() => 0.5);
+  for (const leftMs of [0, 1, APART_MS]) {
+    renewal.begin(5000, leftMs);
+    assert.equal(renewal.at, undefined);
+  }
 });
 
 test("where no token ends there is nothing to renew", () => {
