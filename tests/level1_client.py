@@ -265,7 +265,7 @@ class _HttpConnection:
         if not frames:
             return
         status, body = await self._request("POST", f"/events?session={self._client.session}", json=frames)
-        if status == 404:
+        if status in (404, 409, 410):
             raise Gone(status, json.dumps(body))
         for frame in body.get("frames", [body] if "type" in body else []):
             self._client.receive(frame)
