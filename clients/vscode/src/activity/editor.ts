@@ -65,6 +65,8 @@ export interface Task {
   readonly key: object;
   readonly name: string;
   readonly isTest: boolean;
+  /** Whether it goes on until it is stopped, as watchers do. */
+  readonly isBackground: boolean;
   /** `test`, `build` … */
   readonly group?: string;
 }

@@ -16,8 +16,8 @@ import type { Source, TestsReporter } from "./tests.js";
 
 /** How long a task's end waits for its output. Measured: 20 ms in 1.139, 220 ms in 1.100. */
 export const OUTPUT_MS = 1000;
-/** A runner that has said that it is through, and writes nothing for so long, watches. */
-export const WATCH_MS = 2000;
+/** A runner that has said that it is through, and writes nothing for so long, watches. On a busy machine it may only be slow to go. */
+export const WATCH_MS = 3000;
 /** Executions and tasks that are under way at once. */
 const UNDER_WAY_MAX = 100;
 /** Of a task's name. */
@@ -104,7 +104,7 @@ export class ExecutionsReporter implements Disposable {
     let cancel: (() => void) | undefined;
     const quiet = () => {
       cancel = undefined;
-      if (reader.pause()) for (const run of reader.take()) this.watched(running, run);
+      if (this.mayWatch(running) && reader.pause()) for (const run of reader.take()) this.watched(running, run);
     };
     try {
       for await (const chunk of running.execution.read()) {
@@ -119,6 +119,12 @@ export class ExecutionsReporter implements Disposable {
       cancel?.();
     }
     running.runs.push(...reader.take());
+  }
+
+  /** A task says whether it goes on in the background; of a command in a terminal nobody knows. */
+  private mayWatch({ isTask, execution }: Running): boolean {
+    const names = execution.terminalNames();
+    return !isTask || [...this.tasks.values()].some(({ task }) => names.includes(task.name) && task.isBackground);
   }
 
   /** A runner that goes on after its run: nobody waits for its end. */
@@ -138,7 +144,8 @@ export class ExecutionsReporter implements Disposable {
     // A terminal that was made for a task has its name only now, where another task's was taken.
     if (running.isTask || this.isTask(execution)) return this.taskOutput(running);
     const commandLine = execution.commandLine();
-    if (commandLine.trim() !== "" && exitCode !== undefined) {
+    // Of a command whose runs have been told its end says nothing new, and a failing test is to be the last thing that happened.
+    if (commandLine.trim() !== "" && exitCode !== undefined && !running.hasTold) {
       const program = execution.isCertain() ? programOf(commandLine, exitCode) : undefined;
       const type = exitCode === 0 ? "command.succeeded" : "command.failed";
       this.outlet.tell("commands", type, { program, exitCode, durationMs });

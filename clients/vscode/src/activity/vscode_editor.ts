@@ -103,6 +103,8 @@ class Places {
   document(document: vscode.TextDocument): Document | undefined {
     const place = this.of(document.uri);
     if (place === undefined) return undefined;
+    // VS Code writes its own files, such as settings, as documents that nobody sees.
+    if (place.kind === "outside" && !isSeen(document)) return undefined;
     return {
       key: document.uri.toString(),
       place,
@@ -147,6 +149,10 @@ class Places {
     }
     return this.patterns;
   }
+}
+
+function isSeen(document: vscode.TextDocument): boolean {
+  return vscode.window.visibleTextEditors.some((editor) => editor.document === document);
 }
 
 function length(document: vscode.TextDocument): number {
@@ -226,11 +232,12 @@ function execution(
 function task(known: WeakMap<vscode.TaskExecution, Task>, its: vscode.TaskExecution): Task {
   const before = known.get(its);
   if (before !== undefined) return before;
-  const { name, group } = its.task;
+  const { name, group, isBackground } = its.task;
   const made: Task = {
     key: its,
     name,
     isTest: group?.id === vscode.TaskGroup.Test.id,
+    isBackground,
     ...(group === undefined ? {} : { group: group.id }),
   };
   known.set(its, made);

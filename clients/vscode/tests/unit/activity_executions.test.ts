@@ -23,7 +23,7 @@ async function run(desk: Desk, command: Command, output: string, exitCode: numbe
 }
 
 function task(name: string, isTest = true): Task {
-  return { key: {}, name, isTest, group: isTest ? "test" : "build" };
+  return { key: {}, name, isTest, isBackground: false, group: isTest ? "test" : "build" };
 }
 
 test("a command tells its program and how it ended, and nothing is read of it", async () => {
@@ -160,7 +160,7 @@ test("where tests may not be told no output is read", async () => {
   assert.deepEqual(desk.types(), ["test.run", "test.failed", "test.failed", "test.failed"]);
 });
 
-test("a watcher's runs are told when it has been quiet for two seconds", async () => {
+test("a watcher's runs are told when it has been quiet for three seconds, and its end is nothing new", async () => {
   const desk = new Desk();
   desk.report();
   const command = new Command("npx vitest");
@@ -171,18 +171,38 @@ test("a watcher's runs are told when it has been quiet for two seconds", async (
   await desk.time.pass(5000);
   assert.deepEqual(desk.types(), [], "it is not through");
   command.write(red.slice(2000));
-  await desk.time.pass(1999);
+  await desk.time.pass(2999);
   assert.deepEqual(desk.types(), []);
   await desk.time.pass(1);
   assert.deepEqual(desk.types(), ["test.run", "test.passed", "test.failed", "test.failed"]);
   command.write(green);
-  await desk.time.pass(2000);
+  await desk.time.pass(3000);
   assert.deepEqual(desk.types(), ["test.run", "test.passed", "test.passed", "test.passed"]);
   command.close();
   desk.ended.say({ execution: command.execution, exitCode: 130 });
   await desk.time.pass(0);
-  assert.deepEqual(desk.types(), ["command.failed"]);
+  assert.deepEqual(desk.types(), []);
 });
+
+for (const isBackground of [false, true]) {
+  test(`a task is ${isBackground ? "" : "not "}taken for a watcher where it ${isBackground ? "runs" : "does not run"} in the background`, async () => {
+    const desk = new Desk();
+    desk.report();
+    const its = { ...task("unit"), isBackground };
+    const command = new Command("pytest -q", ["unit"]);
+    desk.taskStarted.say(its);
+    desk.started.say(command.execution);
+    command.write(RED);
+    await desk.time.pass(10_000);
+    const early = ["test.run", "test.failed", "test.failed", "test.failed"];
+    assert.deepEqual(desk.types(), isBackground ? early : []);
+    command.close();
+    desk.taskEnded.say({ task: its, exitCode: 1 });
+    desk.ended.say({ execution: command.execution, exitCode: 1 });
+    await desk.time.pass(0);
+    assert.deepEqual(desk.types(), isBackground ? ["task.finished"] : ["task.finished", ...early]);
+  });
+}
 
 test("a terminal whose output does not end is waited for a second", async () => {
   const desk = new Desk();

@@ -140,6 +140,12 @@ test("a watcher's second run is another one", () => {
   assert.deepEqual(reader.take(), []);
 });
 
+test("a run that is broken off while it shows a live summary is none", () => {
+  const text = recorded("vitest-watch");
+  const half = text.slice(0, text.indexOf("Test Files", text.indexOf("Failed Tests")));
+  assert.deepEqual(read([half]), []);
+});
+
 test("a run that has only begun is not over, one that has been stopped is what it came to", () => {
   const verbose = recorded("pytest-verbose");
   const half = verbose.slice(0, verbose.indexOf("tests/test_basket.py::test_prices"));

@@ -11,10 +11,11 @@ const FILE = /^ [✓❯×] (?:\|[^|]+\| +)?(\S+?\.[cm]?[jt]sx?) \(\d+ tests?\b/u
 /** A test right below its file. Deeper ones stand there without the names of their suites, so without a name of their own. */
 const LISTED = new RegExp(`^ {3}${MARK} (.+?)${LENGTH}$`, "u");
 const FAILED = /^ *FAIL +(?:\|[^|]+\| +)?(\S+?\.[cm]?[jt]sx?)(?: > (.+?))?(?: \[.*\])?$/u;
-const TESTS = /^ *Tests +(?:no tests|((?:\d+ \w+(?: \| )?)+) \(\d+\))$/;
+/** The live summary, which a run that is broken off leaves behind, has one blank there. */
+const TESTS = /^ *Tests {2,}(?:no tests|((?:\d+ \w+(?: \| )?)+) \(\d+\))$/;
 /** The live summary has no parts in brackets. */
 const DURATION = /^ *Duration +[\d.]+m?s \(/;
-const RERUN = /^ *(?:RUN|RERUN|DEV) +v?\S+/;
+const RERUN = /^ *(?:RUN|RERUN|DEV)\b/;
 
 export class VitestParser implements RunParser {
   private readonly tally = new Tally();
