@@ -39,6 +39,7 @@ export class FileStorage implements KeyValueStorage {
   /** Throws where there is no room for it, as a page's storage does; then what was there stays. */
   setItem(key: string, value: string): void {
     const known = this.values.get(key);
+    if (known === value) return;
     const characters = this.characters + value.length - (known?.length ?? 0);
     if (characters > CHARACTERS_MAX || (known === undefined && this.values.size >= VALUES_MAX)) {
       throw new Error(

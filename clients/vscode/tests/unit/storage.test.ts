@@ -48,6 +48,17 @@ test("what comes and goes between two writes costs none", (t) => {
   assert.deepEqual(files(folder), []);
 });
 
+test("what is as it was costs none either", (t) => {
+  const folder = folderFor(t);
+  const storage = new FileStorage(folder);
+  storage.setItem("a", "1");
+  storage.flush();
+  rmSync(join(folder, files(folder)[0] ?? ""));
+  storage.setItem("a", "1");
+  storage.close();
+  assert.deepEqual(files(folder), []);
+});
+
 test("keys may be anything, also what would be a path", (t) => {
   const folder = folderFor(t);
   const keys = ["../../x", "a/b", "x".repeat(5000), "", "proactive:said:ann"];
