@@ -162,6 +162,7 @@ test("a disk that fails is told once, and all is written when it works again", (
   assert.equal(storage.getItem("a"), "1");
   rmSync(folder);
   storage.flush();
+  assert.deepEqual([new FileStorage(folder).getItem("a"), new FileStorage(folder).getItem("b")], ["1", "2"]);
   rmSync(folder, { recursive: true });
   writeFileSync(folder, "in the way again");
   storage.setItem("c", "3");
