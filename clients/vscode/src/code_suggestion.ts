@@ -107,9 +107,9 @@ export class CodeSuggestions implements Suggestions, vscode.TextDocumentContentP
     return this.attempt("inserted", async () => {
       const editor = this.last.get();
       if (editor === undefined) return this.openNew(code, language);
-      const { document, selection } = editor;
-      const { span } = targetIn(document, selection);
-      await this.apply(targetIn(document, selection), changeFor(code, document.getText(), span, mannerOf(document)));
+      const { document } = editor;
+      const target = targetIn(document, editor.selection);
+      await this.apply(target, changeFor(code, document.getText(), target.span, mannerOf(document)));
     });
   }
 

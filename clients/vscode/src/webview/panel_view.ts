@@ -9,6 +9,9 @@ import { StateView } from "@proactive/widget/state_view.js";
 import type { FromPanel, ToPanel } from "../messages.js";
 import type { Kept } from "./kept.js";
 
+/** Who has not scrolled for so long reads, in milliseconds. */
+const REST_MS = 100;
+
 export class PanelView {
   private readonly list: ListView;
   private readonly composer: Composer;
@@ -19,6 +22,7 @@ export class PanelView {
   /** How far the server's clock is before this one, in milliseconds. */
   private ahead = 0;
   private isDrawn = false;
+  private resting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly tell: (message: FromPanel) => void,
@@ -46,9 +50,7 @@ export class PanelView {
     page.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.isComposing && settings.isShown) settings.toggle(false);
     });
-    list.root.addEventListener("scroll", () => {
-      if (this.isDrawn) this.kept.place = list.place;
-    });
+    list.root.addEventListener("scroll", () => this.scrolled());
     composer.field.value = this.kept.draft;
     composer.fit();
   }
@@ -83,6 +85,13 @@ export class PanelView {
     this.list.drawAll(items);
     this.list.goTo(place);
     this.isDrawn = true;
+  }
+
+  /** Somebody who scrolls comes by many places; where they stay is kept. */
+  private scrolled(): void {
+    clearTimeout(this.resting);
+    if (!this.isDrawn) return;
+    this.resting = setTimeout(() => (this.kept.place = this.list.place), REST_MS);
   }
 
   private get now(): number {

@@ -98,6 +98,7 @@ def test_what_is_rejected_is_gone(window: Window, backend: BackendProcess) -> No
 def test_what_was_typed_meanwhile_is_never_replaced_unseen(window: Window, backend: BackendProcess) -> None:
     compare_with_line_2(window, backend, "Meanwhile")
     window.open_file("a.py")
+    window.until_text(BEFORE)  # the diff has the file's name as well
     window.page.keyboard.press("Control+Home")
     window.page.keyboard.type("# above\n")
     window.page.keyboard.press("ArrowDown")
