@@ -186,8 +186,8 @@ async def test_an_erased_user_is_unknown_and_told_so(http: aiohttp.ClientSession
     assert erased["erased"] > 0
     _, timeline = await ask(http, "GET", "/users/ann/timeline")
     assert (timeline["items"], timeline["waiting"], timeline["present"]) == ([], [], False)
-    status, _ = await ask(http, "GET", f"/poll?session={welcome['session']}")
-    assert status == 404
+    status, told = await ask(http, "GET", f"/poll?session={welcome['session']}")
+    assert (status, told["code"]) == (410, "erased")
     _, again = await ask(http, "DELETE", "/users/ann")
     assert again["erased"] == 0
     _, bob = await ask(http, "GET", "/users/bob/timeline")
