@@ -311,8 +311,8 @@ def test_who_reads_the_latest_goes_on_to_do_so(begin: Begin) -> None:
     panel.put(answer(1, "Writing\n" * 30, is_writing=True))
     assert panel.is_at_end()
     panel.page.get_by_label("Your message").fill("one\n" * 8)
-    panel.page.wait_for_function(
-        "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 2)"
+    panel.until(
+        "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight < 2)"
         "(document.querySelector('.list'))"
     )
     panel.come_back(many(50))
@@ -327,7 +327,7 @@ def test_who_reads_further_up_stays_there(begin: Begin) -> None:
     panel.put(answer(1, "Writing\n" * 30, is_writing=True))
     panel.tell(kind="erase", id="m139")
     assert panel.scrolled() == 700
-    panel.page.wait_for_function("sessionStorage.getItem('state')?.includes('place')")
+    panel.until("sessionStorage.getItem('state')?.includes('place')")
     panel.come_back(many(50))
     assert panel.item("Message 110").bounding_box() == top
 
