@@ -74,6 +74,13 @@ test("where nothing could be told it is asked when something can be", async () =
   assert.equal(somebody.said.length, 1);
 });
 
+test("two reasons to ask at once are one question", async () => {
+  const somebody = new Somebody();
+  const consent = new Consent(somebody);
+  await Promise.all([consent.askOnce(), consent.askOnce()]);
+  assert.equal(somebody.said.length, 1);
+});
+
 test("a window that closes while it asks has asked nobody", async () => {
   const somebody = new Somebody();
   const consent = new Consent(somebody);

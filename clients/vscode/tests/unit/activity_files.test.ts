@@ -214,6 +214,7 @@ test("an edit is what makes a document dirty, or is saved; a file that is read a
   // Read anew twice, then edited.
   assert.deepEqual(typed.changed(A.key, one, false), []);
   assert.deepEqual(typed.changed(A.key, undefined, false), []);
+  assert.deepEqual(typed.changed(A.key, undefined, true), [], "it has been said that it was none");
   assert.deepEqual(typed.changed(A.key, two, false), []);
   assert.deepEqual(typed.changed(A.key, undefined, true), [two]);
   // Of many documents at once the oldest is given up.
