@@ -179,8 +179,8 @@ export class Driver {
 
   private ended(held: Held, ending: Ending): void {
     const now = this.now();
+    if (held === this.speaking || ending.why === "erased") this.options.session.lost();
     if (ending.why === "erased") this.run(this.options.session.forget(), held);
-    if (held === this.speaking) this.options.session.lost();
     if (held === this.former) {
       this.dropFormer();
     } else if (held === this.attempt) {

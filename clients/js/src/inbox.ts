@@ -111,13 +111,16 @@ export class Inbox {
     this.shelf.write("inbox", { session: this.session, received: this.received, seen });
   }
 
-  clear(): void {
-    this.session = undefined;
-    this.received = 0;
+  /** Forget it all. `isConnected`: but for the numbers of the connection there is, which go on. */
+  clear(isConnected: boolean): void {
     this.fates.clear();
     this.waiting = [];
     this.inHand = undefined;
-    this.renumber();
+    if (!isConnected) {
+      this.session = undefined;
+      this.received = 0;
+      this.renumber();
+    }
     this.shelf.remove("inbox");
   }
 

@@ -194,16 +194,22 @@ export class Session {
   /** When `framesToSend` would give what it keeps back now; undefined for never by itself. */
   get wakeAt(): number | undefined {
     if (!this.isWelcome || this.pausedUntil === 0) return undefined;
-    for (const entry of this.queue.values()) if (entry.sentAs === 0) return this.pausedUntil;
+    let inFlight = 0;
+    for (const entry of this.queue.values()) {
+      // What comes behind these waits for acknowledgements.
+      if (inFlight >= IN_FLIGHT_MAX) return undefined;
+      inFlight += 1;
+      if (entry.sentAs === 0) return this.pausedUntil;
+    }
     return undefined;
   }
 
-  /** The user is to be forgotten, here as well. */
+  /** The user is to be forgotten, here as well. A connection that there is goes on. */
   forget(): Effect[] {
     const effects = [...this.queue.values()].map((entry) => settled(entry.id, { status: "dropped" }));
-    this.lost();
+    this.partial.clear();
     this.queue.clear();
-    this.inbox.clear();
+    this.inbox.clear(this.isWelcome);
     this.withdrawn.clear();
     return effects;
   }

@@ -265,6 +265,21 @@ test("an event that no frame can hold is refused at once; one at the limit is no
   assert.equal((await fits.delivery).status, "acknowledged");
 });
 
+test("a client that has forgotten goes on: it hears, and what is said is sent", async () => {
+  const { time, server, device } = await world();
+  server.say("m1");
+  await time.pass(1000);
+  device.client.forget();
+  const { delivery } = device.client.chat("still there?");
+  await time.pass(60_000);
+  assert.equal(device.client.pending, 0);
+  assert.equal((await delivery).status, "acknowledged");
+  server.say("m2");
+  await time.pass(1000);
+  assert.deepEqual(device.shown.at(-1), "m2");
+  assert.equal(device.client.state.state, "connected");
+});
+
 test("a client without a way to any server is an error that says what to give", async () => {
   const { ProactiveClient } = await import("../../src/index.js");
   assert.throws(() => new ProactiveClient({ clientId: "x" }), /webSocketUrl/);

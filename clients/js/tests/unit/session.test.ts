@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import type { ServerFrame, Welcome } from "../../src/frames.js";
-import { Session } from "../../src/session.js";
+import { IN_FLIGHT_MAX, Session } from "../../src/session.js";
 import { Shelf } from "../../src/storage.js";
 import { MemoryStorage } from "../virtual_time.js";
 
@@ -170,4 +170,17 @@ test("an inbox of which nothing is taken has an end: what does not fit is not co
   assert.deepEqual(session.receive(message("m1002", 1002), 0, 0), [{ kind: "unusable", why: "full" }]);
   for (let seq = 1; seq <= 1001; seq++) session.handled(`m${seq}`, 0);
   assert.deepEqual(session.framesToSend(0), [{ type: "received", seq: 1001 }]);
+});
+
+test("what has no room on its way waits for acknowledgements, and for no clock", () => {
+  const session = sessionOf();
+  session.hello();
+  session.receive(welcome(), 0, 0);
+  const ids = Array.from({ length: IN_FLIGHT_MAX + 1 }, () => session.tell({ type: "did" }, 0).id);
+  session.framesToSend(0);
+  const first = ids[0] ?? "";
+  session.receive({ type: "error", code: "rate_limited", message: "", frameId: first, retryAfter: 1 }, 0, 0);
+  assert.equal(session.wakeAt, 1000);
+  assert.equal(session.framesToSend(1000).length, 1);
+  assert.equal(session.wakeAt, undefined);
 });
