@@ -155,6 +155,11 @@ class BackendProcess:
     def count(self, user: str, kind: str) -> int:
         return sum(one == kind for one, _ in self.happened(user))
 
+    def decisions(self, user: str, rule: str) -> list[str]:
+        """The outcomes of the rule's candidates, and of what became of those that were held."""
+        items = [item for item in self.timeline(user) if item["kind"] == "decision" and item["rule"] == rule]
+        return [str(item["outcome"]) for item in items]
+
     def wishes(self, user: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ask("GET", f"/users/{user}/timeline?limit=1")["preferences"]
         return found

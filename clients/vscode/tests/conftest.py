@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from backend_process import BackendProcess, StartBackend
 from playwright.sync_api import Browser, BrowserContext
-from vscode_window import EXTENSION, OpenWindow, StartVsCode, VsCode, Window
+from vscode_window import EXTENSION, OpenWindow, StartVsCode, VsCode, Window, set_folder
 
 from tests.widget_page import chromium
 
@@ -61,14 +61,20 @@ def start_vscode(version: str, package: Path, tmp_path_factory: pytest.TempPathF
     """``start_vscode({…})``: one of the test's own, whose user has set this and has not been asked anything yet."""
     with ExitStack() as stopping:
 
-        def start(settings: dict[str, Any], *, as_users_do: bool = False) -> VsCode:
-            one = VsCode(version, tmp_path_factory.mktemp("vscode"), settings)
+        def start(
+            settings: dict[str, Any],
+            *,
+            as_users_do: bool = False,
+            environment: dict[str, str] | None = None,
+            flags: Sequence[str] = (),
+        ) -> VsCode:
+            one = VsCode(version, tmp_path_factory.mktemp("vscode"), settings, environment)
             stopping.callback(one.stop)
             if as_users_do:
                 one.install(package)
             else:
                 one.unpack(package)
-            one.start()
+            one.start(*flags)
             return one
 
         yield start
@@ -110,8 +116,8 @@ def open_window(tmp_path_factory: pytest.TempPathFactory, context: BrowserContex
             for name, text in (files or {}).items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_text(text, encoding="utf-8")
-            addresses = {"proactive.webSocketUrl": backend.ws_url, "proactive.httpUrl": backend.http_url}
-            window = Window(vscode, context, folder, {**addresses, "proactive.user": "ann", **(settings or {})})
+            set_folder(folder, backend, settings)
+            window = Window(vscode, context, folder)
             closing.callback(window.close)
             return window
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from backend_process import free_port
+from backend_process import BackendProcess, free_port
 from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page
 
 EXTENSION = Path(__file__).resolve().parents[1]
@@ -30,8 +30,6 @@ FLAGS = [
     "--without-connection-token",
     "--accept-server-license-terms",
     "--disable-workspace-trust",
-    # Without it a page cannot be told which tests to run.
-    "--enable-smoke-test-driver",
     "--reconnection-grace-time=5",
 ]
 # Nothing of VS Code's own is to stand in the way, or to ask for the net.
@@ -58,7 +56,13 @@ SETTINGS: dict[str, Any] = {
 class VsCode:
     """A server of one version in ``folder``. ``settings`` are the user's, over those that keep VS Code quiet."""
 
-    def __init__(self, version: str, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        version: str,
+        folder: Path,
+        settings: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.version = version
         self.folder = folder
         installed = CACHE / version / "node_modules"
@@ -74,6 +78,7 @@ class VsCode:
         home = folder / "home"
         home.mkdir(parents=True)
         self._environment = {"HOME": str(home), "SHELL": "/bin/bash", "LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
+        self._environment |= environment or {}
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -110,12 +115,12 @@ class VsCode:
         self.extensions.mkdir(parents=True, exist_ok=True)
         shutil.move(source, self.extensions / f"{told['publisher']}.{told['name']}-{told['version']}")
 
-    def start(self) -> None:
-        """Returns when it answers."""
+    def start(self, *more: str) -> None:
+        """Returns when it answers. ``more``: flags."""
         self.port = free_port()
         with (self.folder / "vscode.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._program, *FLAGS, f"--port={self.port}", *self._places],
+                [*self._program, *FLAGS, *more, f"--port={self.port}", *self._places],
                 cwd=self.folder,
                 env=self._environment,
                 stdout=log,
@@ -177,16 +182,26 @@ def end(process: int) -> None:
             os.kill(one, signal.SIGKILL)
 
 
+def set_folder(folder: Path, backend: BackendProcess, settings: dict[str, Any] | None = None) -> None:
+    """Whoever opens this folder talks to this server, as ann; ``settings``: more of the folder's."""
+    own = {
+        "proactive.webSocketUrl": backend.ws_url,
+        "proactive.httpUrl": backend.http_url,
+        "proactive.user": "ann",
+        **(settings or {}),
+    }
+    (folder / ".vscode").mkdir(exist_ok=True)
+    (folder / ".vscode" / "settings.json").write_text(json.dumps(own, indent=2), encoding="utf-8")
+
+
 class Window:
-    """One folder, open in a tab. ``settings`` are those of the folder. What is waited for has `WITHIN_MS`."""
+    """One folder, open in a tab. What is waited for has `WITHIN_MS`."""
 
     opened: ClassVar[list[Window]] = []
 
-    def __init__(self, vscode: VsCode, context: BrowserContext, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, vscode: VsCode, context: BrowserContext, folder: Path) -> None:
         self.vscode = vscode
         self.folder = folder
-        (folder / ".vscode").mkdir(parents=True, exist_ok=True)
-        (folder / ".vscode" / "settings.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
         self._logs_before = set(self._logs())
         self.page: Page = context.new_page()
         self.opened.append(self)
@@ -223,8 +238,7 @@ class Window:
     @property
     def badge(self) -> Locator:
         """The number at the icon."""
-        own = self.page.locator(".activitybar .action-item").filter(has=self.icon)
-        return own.locator(".badge-content")
+        return self.icon.locator("..").locator(".badge-content")
 
     @property
     def view(self) -> FrameLocator:
@@ -260,13 +274,20 @@ class Window:
     # What is done
 
     def open_view(self) -> None:
-        """By its icon, as everybody does first."""
-        self.icon.click()
+        """By its icon, as everybody does first. Pressed again that would hide it."""
+        if not self.page.locator("iframe.webview.ready").is_visible():
+            self.icon.locator("..").click()  # the badge lies over the icon
         self.view.get_by_label("Your message").wait_for()
 
     def hide_view(self) -> None:
-        self.page.locator(".activitybar a.action-label[aria-label^='Explorer']").click()
+        if self.page.locator("iframe.webview.ready").is_visible():
+            self.page.locator(".activitybar a.action-label[aria-label^='Explorer']").click()
         self.page.locator("iframe.webview.ready").wait_for(state="hidden")
+        # The extension hears of it in its own time. When it has done the next thing that it is asked for, it has.
+        self.status().click()
+        self._field.wait_for()
+        self.page.keyboard.press("Escape")
+        self._field.wait_for(state="hidden")
 
     def command(self, title: str) -> None:
         """By the palette."""
@@ -276,12 +297,22 @@ class Window:
         self._pick("Control+P", name, name)
         self.page.locator(".editor-group-container.active .tab.active").filter(has_text=name).wait_for()
 
+    def edit(self, text: str) -> None:
+        """Type it at the beginning of the file that is open, by its editor's own field."""
+        self.page.locator(".editor-group-container.active .monaco-editor .view-lines").first.click()
+        self.page.keyboard.press("Control+Home")
+        self.page.keyboard.type(text)
+
     def choose(self, label: str) -> None:
         """In a list that is open."""
         self.page.locator(".quick-input-list .monaco-list-row").filter(has_text=label).first.click()
 
+    @property
+    def _field(self) -> Locator:
+        return self.page.locator(".quick-input-widget .quick-input-box input")
+
     def _pick(self, key: str, typed: str, label: str) -> None:
-        field = self.page.locator(".quick-input-widget .quick-input-box input")
+        field = self._field
         for _ in range(5):
             # A window that is still busy drops the first keys.
             self.page.keyboard.press(key)
@@ -292,7 +323,7 @@ class Window:
         row = self.page.locator(".quick-input-list .monaco-list-row").filter(has_text=label).first
         row.wait_for()
         row.click()
-        field.wait_for(state="hidden")
+        row.wait_for(state="hidden")  # what was picked may open a list of its own
 
     def say(self, text: str) -> None:
         field = self.view.get_by_label("Your message")
