@@ -43,9 +43,10 @@ def became(backend: BackendProcess, explanation: str) -> list[str]:
 
 def notified(window: Window, text: str) -> None:
     """In the list of notifications: started for tests, VS Code puts none of these in the corner."""
-    window.command("Notifications: Show Notifications")
+    bell = window.page.locator("[id='status.notifications']")
+    bell.click()
     window.page.locator(".notifications-center .notification-list-item").filter(has_text=text).wait_for()
-    window.command("Notifications: Clear All Notifications")
+    bell.click()
 
 
 def open_at_line_2(window: Window) -> None:
@@ -97,8 +98,8 @@ def test_what_is_rejected_is_gone(window: Window, backend: BackendProcess) -> No
 
 def test_what_was_typed_meanwhile_is_never_replaced_unseen(window: Window, backend: BackendProcess) -> None:
     compare_with_line_2(window, backend, "Meanwhile")
-    window.open_file("a.py")
-    window.until_text(BEFORE)  # the diff has the file's name as well
+    window.tab("a.py").filter(has_not_text="Suggestion").click()  # the diff stays open
+    window.until_text(BEFORE)
     window.page.keyboard.press("Control+Home")
     window.page.keyboard.type("# above\n")
     window.page.keyboard.press("ArrowDown")

@@ -266,8 +266,21 @@ def test_an_answer_is_written_piece_by_piece_and_its_code_can_be_copied(begin: B
     assert panel.item("So").count() == 1
     assert panel.item("So").get_attribute("aria-busy") == "false"
     panel.button("Copy code").click()
-    panel.page.get_by_text("Copied").first.wait_for()
+    expect(panel.button("Copy code")).to_have_text("Copied")
     assert panel.page.evaluate("navigator.clipboard.readText()") == "print(1)"
+    # That holds for a while: it can be copied again.
+    expect(panel.button("Copy code")).to_have_text("Copy", timeout=10_000)
+
+
+def test_only_what_was_copied_last_is_said_to_be_copied(begin: Begin, context: BrowserContext) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel = begin([answer(1, "```\none\n```\n```\ntwo\n```")])
+    first, second = panel.button("Copy code").nth(0), panel.button("Copy code").nth(1)
+    first.click()
+    expect(first).to_have_text("Copied")
+    second.click()
+    expect(second).to_have_text("Copied")
+    expect(first).to_have_text("Copy")
 
 
 # What stays
