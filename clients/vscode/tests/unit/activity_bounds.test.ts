@@ -35,6 +35,7 @@ test("what was gathered, seen or remembered before a moment without permission i
   desk.problems.say([A]);
   desk.edited.say(edit(A));
   for (let number = 0; number < 70; number++) desk.saved.say(A);
+  desk.edited.say(edit(A));
   desk.take();
   blink(desk);
   await desk.time.pass(MINUTE);
