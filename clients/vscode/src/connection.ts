@@ -127,11 +127,7 @@ export class Connection {
     });
     let hasDropped = false;
     this.endings.push(
-      client.on("state", (state) => {
-        log.state(state);
-        // What the client keeps is gone by itself then; what was said is to go as well.
-        if (state.state === "offline" && state.reason === "erased") this.talk?.forget();
-      }),
+      client.on("state", (state) => log.state(state)),
       client.on("problem", (problem) => log.problem(problem)),
       client.on("settled", ({ delivery }) => {
         if (delivery.status !== "dropped" || hasDropped) return;

@@ -23,6 +23,8 @@ export interface Deeds {
   readonly drafts?: Map<string, string>;
 }
 
+/** How long a button says that it has copied, in milliseconds. */
+const COPIED_MS = 3000;
 const KINDS: Readonly<Record<string, string>> = {
   question: "Question",
   suggestion: "Suggestion",
@@ -168,7 +170,7 @@ function drawCode(code: string, language: string, deeds: Deeds, canInsert = true
     "Copy",
     () =>
       void copyText(text, code).then((done) => {
-        copy.textContent = done ? "Copied" : "Copy";
+        if (done) sayCopied(copy);
         deeds.copied(done);
       }),
     { label: "Copy code" },
@@ -179,6 +181,20 @@ function drawCode(code: string, language: string, deeds: Deeds, canInsert = true
   }
   bar.append(copy);
   return make("div", { class: "code" }, bar, block);
+}
+
+let unsay: () => void = () => undefined;
+
+/** What a button says holds for a while, and only of what was copied last: there is one clipboard. */
+function sayCopied(copy: HTMLButtonElement): void {
+  unsay();
+  copy.textContent = "Copied";
+  const timer = setTimeout(() => unsay(), COPIED_MS);
+  unsay = () => {
+    clearTimeout(timer);
+    copy.textContent = "Copy";
+    unsay = () => undefined;
+  };
 }
 
 /** Whether it is on the clipboard. Where the page may not put it there it is selected, for the user to copy. */

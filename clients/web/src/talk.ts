@@ -78,7 +78,11 @@ export class Talk {
     if (this.isStopped) return;
     this.client = client;
     this.endings = [
-      client.on("state", () => this.showState()),
+      client.on("state", (state) => {
+        // What the client keeps is gone by itself then; what was said is to go as well.
+        if (state.state === "offline" && state.reason === "erased") this.clear();
+        this.showState();
+      }),
       client.on("message", (message) => this.take(message)),
       client.on("chatDelta", ({ to, text }) => this.write(to, text)),
       client.on("chatFailed", ({ to, message }) => this.trouble(to, message)),
@@ -104,11 +108,9 @@ export class Talk {
 
   /** Forget all that is kept here: for when somebody signs out. */
   forget(): void {
-    for (const { id } of this.conversation.all()) this.remove(id);
-    this.conversation.clear();
+    this.clear();
     this.client?.forget();
     this.showState();
-    this.see();
   }
 
   /** Oldest first. */
@@ -303,6 +305,7 @@ export class Talk {
     const wait = expiresAt * 1000 - this.now();
     const timer = setTimeout(
       () => {
+        this.expiries.delete(item.id);
         const now = this.open(item.id);
         if (now === undefined) return;
         if (expiresAt * 1000 > this.now()) this.expire(now);
@@ -320,7 +323,15 @@ export class Talk {
   private put(item: Item): void {
     const beyond = this.conversation.put(item);
     this.view.draw(item);
-    for (const id of beyond) this.view.erase(id);
+    for (const id of beyond) this.remove(id);
+  }
+
+  private clear(): void {
+    const items = this.conversation.all();
+    this.conversation.clear();
+    for (const { id } of items) this.remove(id);
+    this.writing.clear();
+    this.see();
   }
 
   private remove(id: string): void {

@@ -43,7 +43,7 @@ export function needsConnect(state: ConnectionState): boolean {
 /** What is said beside something that did not get through, undefined where it did or still will. */
 export function troubleOf(delivery: Delivery): string | undefined {
   if (delivery.status === "refused") return `Not taken: ${delivery.error.message}`;
-  return delivery.status === "dropped" ? "Not sent: too much was waiting" : undefined;
+  return delivery.status === "dropped" ? "Not sent: too much was waiting, or somebody else has signed in" : undefined;
 }
 
 /** The text of a message, "" where it has none that could be shown. */

@@ -290,6 +290,29 @@ test("to forget takes everything away here, and has the client forget", (t) => {
   assert.deepEqual(client.told, [["forget"]]);
 });
 
+test("what the server has erased is gone here as well", (t) => {
+  const { talk, view, client } = begun(t);
+  client.come("message", question("1"));
+  client.come("chatDelta", { to: "7", text: "He" });
+  client.state = { state: "offline", reason: "erased" };
+  client.come("state", client.state);
+  view.due.shift()();
+  assert.equal(view.shown.size, 0);
+  assert.deepEqual(talk.items, []);
+  assert.deepEqual(view.unread, []);
+  assert.match(view.line, /erased/);
+});
+
+test("a connection that is lost for another reason takes nothing away", (t) => {
+  const { talk, client } = begun(t);
+  client.come("message", question("1"));
+  for (const reason of ["replaced", "unauthorized", "disconnected"]) {
+    client.state = { state: "offline", reason };
+    client.come("state", client.state);
+  }
+  assert.equal(talk.items.length, 1);
+});
+
 test("a conversation that was stopped hears and shows nothing more", (t) => {
   const { talk, view, client } = begun(t);
   client.come("chatDelta", { to: "7", text: "He" });
