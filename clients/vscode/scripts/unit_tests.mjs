@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -13,17 +13,19 @@ const names = readdirSync(path("tests/unit")).sort();
 const typed = names.filter((name) => name.endsWith(".test.ts")).map((name) => path(`tests/unit/${name}`));
 const plain = names.filter((name) => name.endsWith(".test.mjs")).map((name) => path(`tests/unit/${name}`));
 
-rmSync(path("build/unit"), { recursive: true, force: true });
+// A folder of its own, so that two may run at once.
+const folder = path(`build/unit-${process.pid}`);
 await build({
   ...HOST,
   entryPoints: typed,
-  outdir: path("build/unit"),
+  outdir: folder,
   outExtension: { ".js": ".cjs" },
   sourcemap: "inline",
 });
-const built = typed.map((name) => path(`build/unit/${basename(name, ".ts")}.cjs`));
+const built = typed.map((name) => join(folder, `${basename(name, ".ts")}.cjs`));
 const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...built, ...plain], {
   cwd: path("."), // where tests find their fixtures
   stdio: "inherit",
 });
+rmSync(folder, { recursive: true, force: true });
 process.exit(status ?? 1);
