@@ -82,6 +82,7 @@ export class FakeServer {
   refusals: (Pick<ErrorFrame, "code"> & { readonly retryAfter?: number })[] = [];
   latencyMs = 20;
   heartbeat = 20;
+  hellos = 0;
   /** How long a token holds from its hello on; then the line ends. */
   tokenLifeMs: number | undefined;
   private readonly lines = new Set<Line>();
@@ -162,6 +163,7 @@ export class FakeServer {
   }
 
   private hello(line: Line, frame: Hello): void {
+    this.hellos += 1;
     if (this.isOvertaken(frame)) {
       line.down({ type: "error", code: "replaced", message: "" });
       return;

@@ -110,6 +110,7 @@ for (const transport of ["websocket", "sse", "poll"] as const) {
       await device.time.pass(2 * HOUR_MS);
       assert.deepEqual(device.device.words().slice(1), [transport === "websocket" ? "connected" : "fallback"]);
       assert.ok(given.length < 30, String(given.length));
+      assert.equal(device.server.hellos, new Set(given).size);
     });
   });
 }
