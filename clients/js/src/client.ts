@@ -210,6 +210,15 @@ export class ProactiveClient {
     return this.send({ ...change, type: "preferences" });
   }
 
+  /**
+   * Let go of events that wait, such as those that the user does not want to be told any more. What is on its way may
+   * arrive all the same.
+   */
+  drop(isUnwanted: (event: ClientEvent) => boolean): void {
+    for (const effect of this.session.drop(isUnwanted)) this.happened(effect);
+    this.driver.pump();
+  }
+
   /** Forget all that is kept here: events that wait, what was shown. What the server knows, it still knows. */
   forget(): void {
     this.toHand = undefined;

@@ -204,6 +204,12 @@ export class Session {
     return undefined;
   }
 
+  /** Let go of what waits. What was sent already may have arrived. */
+  drop(isUnwanted: (event: ClientEvent) => boolean): Effect[] {
+    const entries = [...this.queue.values()].filter(({ frame }) => isUnwanted(frame));
+    return entries.map((entry) => this.settle(entry.id, { status: "dropped" }));
+  }
+
   /** The user is to be forgotten, here as well. A connection that there is goes on. */
   forget(): Effect[] {
     const effects = [...this.queue.values()].map((entry) => settled(entry.id, { status: "dropped" }));

@@ -5,9 +5,10 @@
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ProactiveClient, type Activity, type Hint } from "@proactive/client";
+import { ProactiveClient, type Activity, type ClientEvent, type Delivery, type Hint } from "@proactive/client";
 import { Conversation } from "@proactive/widget/conversation.js";
 import { Talk, type View } from "@proactive/widget/talk.js";
+import { troubleOf } from "@proactive/widget/words.js";
 import WebSocket from "ws";
 import { subjectOf } from "./addresses.js";
 import type { ChannelLog } from "./log.js";
@@ -20,6 +21,8 @@ const EARLY_MAX = 100;
 /** For the former process of a window that is loaded anew, and how often it is looked for. */
 const PATIENCE_MS = 3000;
 const LOOK_MS = 100;
+/** Before whose conversation it is. */
+const SAID = "proactive:vscode:said:";
 const DEVICE = /^[0-9a-f]{16}$/;
 const GUEST = /^guest-[0-9a-f]{16}$/;
 
@@ -34,6 +37,8 @@ export interface ConnectionOptions {
   readonly token: (settings: ConnectionSettings) => Promise<string | undefined>;
   /** Tell of hints; what it returns stops that. */
   readonly hints: (tell: (hint: Hint) => void) => () => void;
+  /** Whether the user does not want an event to be told, as things are now. */
+  readonly isUnwanted: (event: ClientEvent) => boolean;
   readonly view: View;
   /** `trouble`: what is wrong with the settings, so that there is no connection. */
   readonly show: (talk: Talk, trouble: string | undefined) => void;
@@ -49,6 +54,7 @@ export class Connection {
   private starts = 0;
   private clientId = "";
   private isOver = false;
+  private isLettingGo = false;
   /** When there is a place, or none for sure. */
   private settled: Promise<void>;
   private readonly beat: ReturnType<typeof setInterval>;
@@ -69,26 +75,39 @@ export class Connection {
     this.letGo();
     const user = settings.user === "" ? this.madeUpName() : settings.user;
     const said = token === undefined ? user : subjectOf(token);
-    const conversation = new Conversation(this.storage, `proactive:vscode:said:${said}`);
+    const conversation = new Conversation(this.storage, SAID + said);
     const client = this.clientWith(settings, token, user);
-    this.talk = new Talk(conversation, this.options.view);
     this.client = client;
+    // The user may have changed their mind while nobody was there to hear of it.
+    this.dropUnwanted();
+    this.talk = new Talk(conversation, this.options.view);
+    this.listen(client, SAID + said);
     this.options.show(this.talk, settings.trouble);
     if (settings.trouble === undefined) client.connect();
     else this.options.log.warn(settings.trouble);
     this.talk.start(client);
-    for (const event of this.early.splice(0)) client.send(event);
+    for (const event of this.early.splice(0)) this.tell(event);
   }
 
   /** Tell of something that happened. */
   tell(event: Activity): void {
+    if (this.options.isUnwanted(event)) return;
     if (this.client !== undefined) this.client.send(event);
     else if (this.early.length < EARLY_MAX) this.early.push(event);
   }
 
+  /** The user wants less to be told than before: what waits of it is not told either. */
+  dropUnwanted(): void {
+    this.isLettingGo = true;
+    this.client?.drop((event) => this.options.isUnwanted(event));
+    this.isLettingGo = false;
+  }
+
   /** Forget all that is kept on this machine, but for what another window still works with. */
   forget(): void {
+    this.isLettingGo = true;
     this.talk?.forget();
+    this.isLettingGo = false;
     this.storage.clear();
     emptyFreePlaces(this.options.root);
   }
@@ -111,10 +130,9 @@ export class Connection {
   }
 
   private clientWith(settings: ConnectionSettings, token: string | undefined, user: string): ProactiveClient {
-    const { log, hints } = this.options;
     const { webSocketUrl, httpUrl, trouble } = settings;
     const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
-    const client = new ProactiveClient({
+    return new ProactiveClient({
       clientId: this.clientId,
       ...(webSocketUrl === undefined ? {} : { webSocketUrl }),
       ...(httpUrl === undefined ? {} : { httpUrl }),
@@ -123,19 +141,39 @@ export class Connection {
       ...(token === undefined ? { user } : { token: async () => (await this.options.token(settings)) ?? token }),
       ...(timeZone ? { timezone: timeZone } : {}),
       storage: this.storage,
-      platform: { WebSocket, listen: hints },
+      platform: { WebSocket, listen: this.options.hints },
     });
+  }
+
+  /** `key`: of the conversation that is shown. */
+  private listen(client: ProactiveClient, key: string): void {
+    const { log } = this.options;
+    // What has waited since before may have been said by another.
+    const chats = new Set(client.queued.flatMap(({ id, event }) => (event.type === "chat_message" ? [id] : [])));
     let hasDropped = false;
     this.endings.push(
       client.on("state", (state) => log.state(state)),
       client.on("problem", (problem) => log.problem(problem)),
-      client.on("settled", ({ delivery }) => {
-        if (delivery.status !== "dropped" || hasDropped) return;
+      client.on("settled", ({ id, delivery }) => {
+        if (delivery.status !== "dropped") return;
+        if (chats.has(id)) this.notSent(id, delivery, key);
+        // What the user has let go of is no news to them.
+        if (hasDropped || this.isLettingGo) return;
         hasDropped = true;
         log.warn("some of what waited is not sent: too much was waiting, or it was said in another name");
       }),
     );
-    return client;
+  }
+
+  /** Mark it in the conversation in which it was said, which is not shown now: there it would count as sent. */
+  private notSent(id: string, delivery: Delivery, shown: string): void {
+    for (const key of this.storage.keys()) {
+      if (!key.startsWith(SAID) || key === shown) continue;
+      const conversation = new Conversation(this.storage, key);
+      const item = conversation.get(id);
+      const trouble = troubleOf(delivery);
+      if (item?.kind === "said" && trouble !== undefined) conversation.put({ ...item, isWaiting: false, trouble });
+    }
   }
 
   private async settle(): Promise<void> {

@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as vscode from "vscode";
 import { startReporting, type TestReport } from "./activity/index.js";
+import { Permission } from "./activity/permission.js";
+import { vscodeEditor } from "./activity/vscode_editor.js";
 import { Chat } from "./chat.js";
 import { CodeSuggestions } from "./code_suggestion.js";
 import { registerCommands } from "./commands.js";
@@ -13,6 +15,7 @@ import { PanelProvider, VIEW } from "./panel_provider.js";
 import { CONNECTION_SETTINGS, connectionSettings } from "./settings.js";
 import { StatusBar } from "./status_bar.js";
 import { Tokens } from "./tokens.js";
+import { isUnwanted } from "./unwanted.js";
 
 let connection: Connection | undefined;
 
@@ -31,6 +34,8 @@ export function activate(context: vscode.ExtensionContext): Api {
   const panel = new PanelProvider(context.extensionUri, log);
   const statusBar = new StatusBar();
   const chat = new Chat(panel, statusBar, () => void opened.start());
+  const editor = vscodeEditor();
+  const permission = new Permission(editor);
   const opened = new Connection({
     root: join(context.globalStorageUri.fsPath, "windows"),
     window: windowName(),
@@ -42,6 +47,11 @@ export function activate(context: vscode.ExtensionContext): Api {
       const listening = vscode.window.onDidChangeWindowState(({ focused }) => focused && tell("visible"));
       return () => listening.dispose();
     },
+    isUnwanted: (event) =>
+      isUnwanted(event, {
+        allows: (reporter) => permission.allows(reporter),
+        includesText: editor.setting<boolean>("includeText", false) === true,
+      }),
     view: chat,
     show: (talk, trouble) => chat.useTalk(talk, trouble),
   });
@@ -55,6 +65,10 @@ export function activate(context: vscode.ExtensionContext): Api {
     statusBar,
     suggestions,
     reporting,
+    permission,
+    // After the reporters have dropped what they had gathered.
+    permission.onChange(() => opened.dropUnwanted()),
+    editor.onSettings(() => opened.dropUnwanted()),
     vscode.window.registerWebviewViewProvider(VIEW, panel),
     registerCommands({ chat, connection: opened, log, panel, tokens, now: () => chat.now() }),
     vscode.workspace.onDidChangeConfiguration((event) => {

@@ -32,6 +32,11 @@ export class FileStorage implements KeyValueStorage {
     if (folder !== undefined) for (const name of namesIn(folder)) this.load(join(folder, name));
   }
 
+  /** Of all that is kept, in no order. */
+  keys(): readonly string[] {
+    return [...this.values.keys()];
+  }
+
   getItem(key: string): string | null {
     return this.values.get(key) ?? null;
   }

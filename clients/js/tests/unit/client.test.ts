@@ -265,6 +265,20 @@ test("an event that no frame can hold is refused at once; one at the limit is no
   assert.equal((await fits.delivery).status, "acknowledged");
 });
 
+test("what waits and is not wanted any more is never sent, and the rest is", async () => {
+  const { time, server, device } = await world();
+  server.crash(true);
+  await time.pass(1000);
+  const [gone, kept] = [device.tell("file.saved"), device.tell("test.failed")];
+  device.client.drop(({ type }) => type === "file.saved");
+  assert.deepEqual(device.deliveries.get(gone), { status: "dropped" });
+  assert.equal(device.client.pending, 1);
+  device.reload();
+  server.isUp = true;
+  await time.pass(120_000);
+  assert.deepEqual([...server.happened.keys()], [kept]);
+});
+
 test("a client that has forgotten goes on: it hears, and what is said is sent", async () => {
   const { time, server, device } = await world();
   server.say("m1");
