@@ -6,6 +6,10 @@ import { teaserOf } from "@proactive/widget/text.js";
 import { loudnessOf, textOf } from "@proactive/widget/words.js";
 import type { Toasts } from "./settings.js";
 
+/** At once. The editor shows as many; the rest is counted as everything is. */
+export const CORNER_MAX = 3;
+/** After so long at the latest the editor takes a toast out of the corner, in milliseconds: nobody is told of that. */
+export const CORNER_MS = 30_000;
 /** More do not fit in a row. */
 const BUTTONS_MAX = 3;
 const BUTTON_CHARACTERS_MAX = 40;
@@ -27,6 +31,23 @@ export function toastFor(item: Shown, setting: Toasts): Toast | undefined {
   const options = Array.isArray(given) ? given.map(String) : [];
   const fits = options.length <= BUTTONS_MAX && options.every((one) => one.length <= BUTTON_CHARACTERS_MAX);
   return { text: text === "" ? "Some code is proposed" : text, options: fits ? options : [] };
+}
+
+/** The room there is for toasts. What nobody closes is taken away by the editor, and must not keep others out for ever. */
+export class Corner {
+  private readonly since = new Map<string, number>();
+
+  /** Whether there is room for it; then it has that. `now`: milliseconds of one clock. */
+  take(id: string, now: number): boolean {
+    for (const [known, since] of this.since) if (now - since >= CORNER_MS) this.since.delete(known);
+    if (this.since.size >= CORNER_MAX) return false;
+    this.since.set(id, now);
+    return true;
+  }
+
+  leave(id: string): void {
+    this.since.delete(id);
+  }
 }
 
 /** A toast makes links of `[text](command:…)`, which the text of a message must never be. */

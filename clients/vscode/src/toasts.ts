@@ -3,10 +3,8 @@
 import * as vscode from "vscode";
 import type { Shown } from "@proactive/widget/conversation.js";
 import { toastSetting } from "./settings.js";
-import { toastFor } from "./toast_choice.js";
+import { Corner, CORNER_MAX, toastFor } from "./toast_choice.js";
 
-/** At once. The editor shows as many; the rest is counted as everything is. */
-const OPEN_MAX = 3;
 const IDS_MAX = 500;
 
 export interface ToastDeeds {
@@ -23,13 +21,13 @@ export class Toasts {
   private readonly had = new Set<string>();
   /** Of those that came while nobody was at this window. */
   private waiting: readonly string[] = [];
-  private open = 0;
+  private readonly corner = new Corner();
 
   constructor(private readonly deeds: ToastDeeds) {}
 
   /** A message has come. In a window without the focus it waits, for the one with the focus has it too. */
   arrived(item: Shown): void {
-    this.waiting = [...this.waiting, item.id].slice(-OPEN_MAX);
+    this.waiting = [...this.waiting, item.id].slice(-CORNER_MAX);
     this.proceed();
   }
 
@@ -46,7 +44,7 @@ export class Toasts {
   private offer(id: string): void {
     const item = this.deeds.message(id);
     const toast = item === undefined ? undefined : toastFor(item, toastSetting());
-    if (toast === undefined || this.had.has(id) || this.open >= OPEN_MAX) return;
+    if (toast === undefined || this.had.has(id) || !this.corner.take(id, performance.now())) return;
     this.had.add(id);
     for (const first of this.had.size > IDS_MAX ? this.had : []) {
       this.had.delete(first);
@@ -54,9 +52,8 @@ export class Toasts {
     }
     const answers = toast.options.map((title) => ({ title }));
     const show: vscode.MessageItem = { title: "Show" };
-    this.open += 1;
     void vscode.window.showInformationMessage(toast.text, ...answers, show).then((pressed) => {
-      this.open -= 1;
+      this.corner.leave(id);
       // To close it is to leave it for later.
       if (pressed === undefined) return;
       const isOpen = this.deeds.message(id)?.fate === undefined && this.deeds.message(id) !== undefined;

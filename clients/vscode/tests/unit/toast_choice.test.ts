@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Shown } from "@proactive/widget/conversation.js";
-import { toastFor } from "../../src/toast_choice.js";
+import { Corner, CORNER_MAX, CORNER_MS, toastFor } from "../../src/toast_choice.js";
 
 function shown(frame: Readonly<Record<string, unknown>>, more: Partial<Shown> = {}): Shown {
   const whole = { type: "backend_message", message: "Need a hand?", timestamp: 0, id: "1", ...frame };
@@ -64,4 +64,22 @@ test("a text is short, and no link to a command can be made of it", () => {
   assert.equal(text("a\n\nb"), "a b");
   assert.equal(text("x".repeat(300))?.length, 240);
   assert.doesNotMatch(text("[click](command:workbench.action.quit)") ?? "", /\]\(/);
+});
+
+test("the corner has room for three, and again when one is closed", () => {
+  const corner = new Corner();
+  const ids = Array.from({ length: CORNER_MAX }, (_, number) => String(number));
+  assert.ok(ids.every((id) => corner.take(id, 0)));
+  assert.equal(corner.take("more", 0), false);
+  corner.leave("1");
+  assert.equal(corner.take("more", 0), true);
+  assert.equal(corner.take("yet more", 0), false);
+});
+
+test("toasts that nobody closes keep others out for a while and not for ever", () => {
+  const corner = new Corner();
+  for (let number = 0; number < CORNER_MAX; number++) corner.take(String(number), number);
+  assert.equal(corner.take("more", CORNER_MS - 1), false);
+  assert.equal(corner.take("more", CORNER_MS), true);
+  assert.equal(corner.take("yet more", CORNER_MS), false);
 });
