@@ -21,6 +21,7 @@ const EARLY_MAX = 100;
 export class Chat implements View, SuggestionEnds {
   private talk: Talk | undefined;
   private trouble: string | undefined;
+  private isChanging = false;
   private suggestions: Suggestions | undefined;
   private readonly toasts: Toasts;
   private state: Extract<ToPanel, { kind: "state" }> = {
@@ -61,8 +62,11 @@ export class Chat implements View, SuggestionEnds {
     this.talk = talk;
     this.trouble = trouble;
     this.preferences = undefined;
-    this.panel.post({ kind: "all", items: [], now: talk.now() });
+    // The view has all of it at once: who reads stays where they are, and nobody is told of it as of something new.
+    this.isChanging = true;
     talk.show();
+    this.isChanging = false;
+    this.panel.post({ kind: "all", items: talk.items, now: talk.now() });
     // When the client is there as well.
     for (const message of this.early.splice(0)) queueMicrotask(() => this.take(message));
   }
@@ -146,7 +150,7 @@ export class Chat implements View, SuggestionEnds {
   // What the conversation shows
 
   draw(item: Item): void {
-    this.panel.post({ kind: "put", item });
+    if (!this.isChanging) this.panel.post({ kind: "put", item });
     if (item.kind === "message" && item.fate !== undefined) this.suggestions?.withdrawn(item.id);
   }
 
