@@ -297,6 +297,12 @@ class Window:
         self._pick("Control+P", name, name)
         self.page.locator(".editor-group-container.active .tab.active").filter(has_text=name).wait_for()
 
+    def open_terminal(self) -> None:
+        """Returns when its shell waits for a command; the keyboard is its own then."""
+        self.command("Terminal: Create New Terminal")
+        prompt = re.compile(r"[#$]\s*$")
+        self.page.locator(".terminal-wrapper.active .xterm-rows > div").filter(has_text=prompt).first.wait_for()
+
     def edit(self, text: str) -> None:
         """Type it at the beginning of the file that is open, by its editor's own field."""
         self.page.locator(".editor-group-container.active .monaco-editor .view-lines").first.click()

@@ -10,6 +10,7 @@ import pytest
 from backend_process import ROOT, BackendProcess, StartBackend
 from vscode_window import OpenWindow, StartVsCode, Window
 
+PYTEST = f"{sys.executable} -m pytest -p no:cacheprovider"
 FILES = {
     "basket.py": "def total(prices):\n    return 0\n",
     "test_basket.py": "from basket import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n",
@@ -20,7 +21,7 @@ FILES = {
                 {
                     "label": "tests",
                     "type": "shell",
-                    "command": f"{sys.executable} -m pytest -p no:cacheprovider",
+                    "command": PYTEST,
                     "group": {"kind": "test", "isDefault": True},
                     "presentation": {"reveal": "silent"},
                     "problemMatcher": [],
@@ -52,11 +53,21 @@ def window(start_vscode: StartVsCode, open_window: OpenWindow, backend: BackendP
     return opened
 
 
-def run_tests(window: Window, backend: BackendProcess) -> None:
-    before = backend.count("ann", "test.failed")
+def failed(backend: BackendProcess) -> list[str]:
+    """The failing tests that the server has heard of."""
+    return [data["test"] for kind, data in backend.happened("ann") if kind == "test.failed"]
+
+
+def run_in_terminal(window: Window, backend: BackendProcess) -> None:
+    before = len(failed(backend))
+    window.page.keyboard.type(f"{PYTEST}\n")
+    window.until(lambda: len(failed(backend)) == before + 1, "the failing test at the server")
+
+
+def run_as_task(window: Window, backend: BackendProcess) -> None:
+    before = backend.count("ann", "test.run")
     window.command("Tasks: Run Test Task")
-    window.until(lambda: backend.count("ann", "test.failed") == before + 1, "the failing test at the server")
-    window.until(lambda: backend.count("ann", "task.finished") == backend.count("ann", "test.run"), "the task's end")
+    window.until(lambda: backend.count("ann", "test.run") == before + 1, "the run at the server")
 
 
 def test_three_failing_runs_earn_an_offer_and_not_now_keeps_the_rule_quiet(
@@ -66,9 +77,10 @@ def test_three_failing_runs_earn_an_offer_and_not_now_keeps_the_rule_quiet(
     window.edit("# not yet\n")
     window.page.keyboard.press("Control+S")
     window.until(lambda: backend.count("ann", "file.saved") == 1, "the saved file")
+    window.open_terminal()
     for _ in range(3):
-        run_tests(window, backend)
-    assert [data["test"] for kind, data in backend.happened("ann") if kind == "test.failed"] == [TEST] * 3
+        run_in_terminal(window, backend)
+    assert failed(backend) == [TEST] * 3
     assert backend.decisions("ann", "failing-again") == ["held"]
     # Its quiet time of 10 s passes: nobody types.
     window.open_view()
@@ -81,8 +93,10 @@ def test_three_failing_runs_earn_an_offer_and_not_now_keeps_the_rule_quiet(
     offer.get_by_text("You answered: Not now").wait_for()
     window.until(lambda: backend.count("ann", "message.answered") == 1, "the answer")
 
-    for _ in range(3):
-        run_tests(window, backend)
+    # Of the first task in a terminal the oldest VS Code does not tell what it wrote.
+    while len(failed(backend)) < 6:
+        assert backend.count("ann", "task.finished") < 4
+        run_as_task(window, backend)
     window.until(lambda: len(backend.decisions("ann", "failing-again")) > 2, "the next decision")
     assert backend.decisions("ann", "failing-again")[:3] == ["held", "sent", "cooldown"]
     assert window.message("has failed").count() == 1

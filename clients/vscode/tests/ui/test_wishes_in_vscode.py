@@ -82,7 +82,7 @@ def test_a_toast_that_is_closed_is_no_answer_and_what_is_less_urgent_is_counted(
     assert "message.dismissed" not in [kind for kind, _ in backend.happened("ann")]
     window.open_view()
     window.message("Is it clear?").get_by_role("button", name="Yes").wait_for()
-    window.until(lambda: window.badge.count() == 0 or not window.badge.inner_text(), "the badge gone")
+    window.badge.wait_for(state="hidden")
 
 
 def test_the_dial_in_the_status_bar_is_a_wish(window: Window, backend: BackendProcess) -> None:
