@@ -3,14 +3,14 @@
  * there is one conversation at a time, which it gives to `show`.
  */
 
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ProactiveClient, type Activity, type ClientEvent, type Delivery, type Hint } from "@proactive/client";
 import { Conversation } from "@proactive/widget/conversation.js";
 import { Talk, type View } from "@proactive/widget/talk.js";
 import { troubleOf } from "@proactive/widget/words.js";
 import WebSocket from "ws";
-import { subjectOf } from "./addresses.js";
+import { subjectOf, tokenKey } from "./addresses.js";
 import type { ChannelLog } from "./log.js";
 import { BEAT_MS, claimPlace, emptyFreePlaces, isOwnPlaceHeld, keptName, type Place } from "./place.js";
 import type { ConnectionSettings } from "./settings.js";
@@ -73,6 +73,7 @@ export class Connection {
     await this.settled;
     if (this.isOver || start !== this.starts) return;
     this.letGo();
+    if (settings.trouble === undefined) this.place?.serve(serverOf(settings));
     const user = settings.user === "" ? this.madeUpName() : settings.user;
     const said = token === undefined ? user : subjectOf(token);
     const conversation = new Conversation(this.storage, SAID + said);
@@ -181,7 +182,7 @@ export class Connection {
     for (let waited = 0; isOwnPlaceHeld(root, window) && waited < PATIENCE_MS; waited += LOOK_MS) await sleep(LOOK_MS);
     if (this.isOver) return;
     const random = (): string => randomBytes(8).toString("hex");
-    this.place = claimPlace(root, window);
+    this.place = claimPlace(root, window, serverOf(this.options.settings()));
     this.clientId =
       this.place === undefined
         ? `vscode-${random()}`
@@ -207,4 +208,9 @@ export class Connection {
   private madeUpName(): string {
     return keptName(this.options.root, "guest", GUEST, () => `guest-${randomBytes(8).toString("hex")}`);
   }
+}
+
+/** Names the server of these addresses without saying them. */
+function serverOf(settings: ConnectionSettings): string {
+  return createHash("sha256").update(tokenKey(settings)).digest("hex").slice(0, 32);
 }

@@ -21,6 +21,7 @@ const LOST_MS = 10 * 60_000;
 const WRITTEN_MS = 10_000;
 const LOCK = "lock";
 const WINDOW = "window";
+const SERVER = "server";
 const NUMBERS = Array.from({ length: PLACES_MAX }, (_, number) => number);
 
 export interface Place {
@@ -29,6 +30,8 @@ export interface Place {
   readonly folder: string;
   /** Say that the window is still there, every `BEAT_MS`. False where another has the place now. */
   beat(): boolean;
+  /** What is kept here is for this server from here on: text that names it, and is kept as it is given. */
+  serve(server: string): void;
   release(): void;
 }
 
@@ -40,12 +43,19 @@ interface Holder {
 }
 
 /**
- * The place of this window: that which it had the last time if that is free, else the first that is. `window`: what
- * makes it the same after a restart, such as its folder; it is kept as it is given. Undefined where none can be had.
+ * The place of this window: that which it had the last time if that is free, else the first that is and in which
+ * nothing is for another server, which must not get it. `window`: what makes it the same after a restart, such as its
+ * folder; it is kept as it is given. Undefined where none can be had.
  */
-export function claimPlace(root: string, window: string, now: () => number = Date.now): Place | undefined {
+export function claimPlace(
+  root: string,
+  window: string,
+  server: string,
+  now: () => number = Date.now,
+): Place | undefined {
   const own = placesOf(root, window);
-  for (const number of [...own, ...NUMBERS.filter((one) => !own.includes(one))]) {
+  const others = NUMBERS.filter((one) => !own.includes(one) && isFor(join(root, String(one)), server));
+  for (const number of [...own, ...others]) {
     try {
       const place = hold(join(root, String(number)), number, now);
       if (place === undefined) continue;
@@ -72,6 +82,10 @@ function placesOf(root: string, window: string): readonly number[] {
   const file = (number: number): string => join(root, String(number), WINDOW);
   const usedAt = (number: number): number => statSync(file(number), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return NUMBERS.filter((number) => read(file(number)) === window).sort((a, b) => usedAt(b) - usedAt(a));
+}
+
+function isFor(folder: string, server: string): boolean {
+  return [undefined, server].includes(read(join(folder, SERVER)));
 }
 
 /** Empty every place that nobody holds. */
@@ -129,6 +143,13 @@ function hold(folder: string, number: number, now: () => number): Place | undefi
       } catch {
         // A disk that fails for a while takes nothing from us.
         return true;
+      }
+    },
+    serve: (server) => {
+      try {
+        if (isOurs()) writeFileSync(join(folder, SERVER), server, { mode: 0o600 });
+      } catch {
+        // On a disk that takes nothing there is nothing to be kept apart.
       }
     },
     release: () => {

@@ -13,7 +13,7 @@ import { folderFor } from "./folder.js";
 const MINUTE_MS = 60_000;
 
 function claim(root: string, window = "w", now: () => number = Date.now): Place {
-  const place = claimPlace(root, window, now);
+  const place = claimPlace(root, window, "s", now);
   assert.ok(place !== undefined);
   return place;
 }
@@ -107,7 +107,7 @@ for (const [claim, holder, silentMs, isTaken] of [
     const root = folderFor(t);
     const pid = typeof holder === "object" && holder.pid === "gone" ? { pid: goneProcess() } : {};
     leaveLock(root, typeof holder === "string" ? holder : { ...holder, ...pid }, silentMs);
-    assert.equal(claimPlace(root, "w")?.number, isTaken ? 0 : 1);
+    assert.equal(claimPlace(root, "w", "s")?.number, isTaken ? 0 : 1);
   });
 }
 
@@ -115,12 +115,12 @@ test("a take-over that was never finished keeps the place for seconds, not for g
   const root = folderFor(t);
   const guard = `${leaveLock(root, { name: "x", pid: goneProcess(), host: hostname() })}.next`;
   writeFileSync(guard, "");
-  assert.equal(claimPlace(root, "a")?.number, 1);
+  assert.equal(claimPlace(root, "a", "s")?.number, 1);
   const old = new Date(Date.now() - MINUTE_MS);
   utimesSync(guard, old, old);
   // The first to see it clears it away, the next has the place.
   assert.deepEqual(
-    ["b", "c"].map((window) => claimPlace(root, window)?.number),
+    ["b", "c"].map((window) => claimPlace(root, window, "s")?.number),
     [2, 0],
   );
 });
@@ -159,7 +159,7 @@ test("a folder that somebody cleaned away is made again", (t) => {
 test("there is a bound to places, and who comes after it has none", (t) => {
   const root = folderFor(t);
   const places = Array.from({ length: PLACES_MAX }, (_, number) => claim(root, `${number}`));
-  assert.equal(claimPlace(root, "one more"), undefined);
+  assert.equal(claimPlace(root, "one more", "s"), undefined);
   places[7]?.release();
   assert.equal(claim(root, "one more").number, 7);
 });
@@ -167,7 +167,7 @@ test("there is a bound to places, and who comes after it has none", (t) => {
 test("where nothing can be written there is no place", (t) => {
   const root = join(folderFor(t), "file");
   writeFileSync(root, "");
-  assert.equal(claimPlace(join(root, "windows"), "w"), undefined);
+  assert.equal(claimPlace(join(root, "windows"), "w", "s"), undefined);
 });
 
 test("to forget empties the places that nobody holds, and no other", (t) => {
@@ -194,4 +194,23 @@ test("a name that is made up is the same for all windows, and one that was spoil
   writeFileSync(join(root, "guest"), "nonsense");
   assert.equal(name("guest-3"), "guest-3");
   assert.equal(name("guest-4"), "guest-3");
+});
+
+test("what waits for one server is not found by a window of another; the window that left it finds it", (t) => {
+  const root = folderFor(t);
+  const left = claim(root, "a");
+  left.serve("s");
+  left.release();
+  const other = claimPlace(root, "b", "elsewhere");
+  assert.equal(other?.number, 1);
+  other?.release();
+  assert.equal(claimPlace(root, "a", "elsewhere")?.number, 0);
+});
+
+test("a window of the same server finds what another one left", (t) => {
+  const root = folderFor(t);
+  const left = claim(root, "a");
+  left.serve("s");
+  left.release();
+  assert.equal(claim(root, "b").number, 0);
 });
