@@ -194,10 +194,9 @@ class RedisStore:
 
     async def present_users(self) -> list[tuple[str, bytes]]:
         calls: list[Command] = [("SMEMBERS", self._keys.of(number, b"pr")) for number in range(self.partition_count)]
-        found = []
+        found: list[tuple[str, bytes]] = []
         for names in await self._ask(calls, again=True):
-            users = [from_name(name) for name in names]
-            found += (await self.load(users)).items() if users else ()
+            found += (await self.load([from_name(name) for name in names])).items() if names else ()
         return found
 
     async def pending(self, user: str, now: int) -> list[OutboxMessage]:
