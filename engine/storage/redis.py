@@ -42,6 +42,7 @@ from engine.storage.redis_entries import (
     past_of,
 )
 from engine.storage.redis_keys import RULES, Keys, from_name, to_bytes, to_name, to_text
+from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Link, told_of
 from engine.storage.redis_opening import LIBRARY, load_functions, prepare
 from engine.storage.redis_upkeep import Upkeep
@@ -304,6 +305,10 @@ class RedisStore:
 
     async def describe(self) -> dict[str, Json]:
         return await self._upkeep.describe()
+
+    def lease(self) -> Lease:
+        """For whoever wants to be the only server on this store."""
+        return Lease(self._link)
 
     async def close(self) -> None:
         self._closed = True
