@@ -176,11 +176,8 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         )
     if auth.tokens is not None:
         yield from _problems_of_tokens(auth.tokens)
-    is_redis = settings.store.startswith(REDIS_STORES)
-    if is_redis and settings.durability != "full":
+    if settings.store.startswith(REDIS_STORES) and settings.durability != "full":
         yield ("durability",), "expected no durability with a store on Redis, whose appendfsync says it"
-    if settings.store_password is not None and not is_redis:
-        yield ("store_password",), "expected no password with a store that is no Redis; unset it"
     if settings.responder == "openai" and not settings.openai.model:
         yield ("responder",), 'expected openai.model with "openai"; name the model that is to answer'
 
