@@ -53,7 +53,7 @@ async def prepare(link: Link, *, partition_count: int | None, read_only: bool) -
     shown = link.address.shown
     try:
         info = await _info(link)
-        _check_server(info, shown, read_only=read_only)
+        check_server(info, shown, read_only=read_only)
         tags = await _tags(link, info, partition_count=partition_count, read_only=read_only)
         if not read_only:
             await load_functions(link)
@@ -106,7 +106,8 @@ async def _info(link: Link) -> dict[str, str]:
     return info
 
 
-def _check_server(info: dict[str, str], shown: str, *, read_only: bool) -> None:
+def check_server(info: dict[str, str], shown: str, *, read_only: bool) -> None:
+    """Whether what it says of itself (INFO) is what a store needs. Raises `StoreUnusable`."""
     version = info.get("redis_version", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < VERSION_MIN:
         raise StoreUnusable(f"{shown} is Redis {version}: expected Redis 7.0 or later, or Valkey")

@@ -63,15 +63,36 @@ class RedisServer:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def ask(self, *words: str | bytes) -> str:
-        """What `redis-cli` would say to one command, as it comes."""
-        command = b"*%d\r\n" % len(words)
-        for word in words:
-            raw = word if isinstance(word, bytes) else word.encode()
-            command += b"$%d\r\n%b\r\n" % (len(raw), raw)
+    def ask(self, *words: str) -> str:
+        """What it answers to a command, as it comes."""
+        return self.ask_all([list(words)])
+
+    def ask_all(self, commands: list[list[str]]) -> str:
+        """What it answers to the last of them."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as asked:
-            asked.sendall(command)
-            return asked.recv(65536).decode("utf-8", "replace")
+            for words in commands:
+                asked.sendall(b"*%d\r\n" % len(words))
+                asked.sendall(b"".join([b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words]))
+                said = asked.recv(65536)
+            return said.decode("utf-8", "replace")
+
+    def dump(self) -> str:
+        """All keys, and all that they hold."""
+        words = ["redis-cli", "-p", str(self.port)]
+        asked = subprocess.run([*words, "--scan"], capture_output=True, check=True).stdout.decode("utf-8", "replace")
+        shown = [asked]
+        for key in asked.splitlines():
+            kind = self.ask("TYPE", key).strip("+\r\n")
+            look = {
+                "hash": ["HGETALL", key],
+                "zset": ["ZRANGE", key, "0", "-1"],
+                "set": ["SMEMBERS", key],
+                "list": ["LRANGE", key, "0", "-1"],
+                "stream": ["XRANGE", key, "-", "+"],
+                "string": ["GET", key],
+            }[kind]
+            shown.append(self.ask(*look))
+        return "\n".join(shown)
 
     @property
     def url(self) -> str:
