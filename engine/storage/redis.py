@@ -244,7 +244,7 @@ class RedisStore:
         key = self._keys.of(partition, b"in")
         [reply] = await self._ask([("XRANGE", key, f"({after}-0", "+", "COUNT", entries_max)], again=True)
         numbered = [(int(name.partition(b"-")[0]), fields) for name, fields in reply or ()]
-        return [(number, self._entry(partition, fields[7], fields[9])) for number, fields in numbered]
+        return [(number, self._entry(partition, fields[5], fields[7])) for number, fields in numbered]
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         calls = [

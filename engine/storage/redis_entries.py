@@ -20,18 +20,18 @@ TRACE_LENGTH_MAX = 2_000  # characters of a fault's trace that are kept: the las
 
 Arguments = list[bytes | str | int]
 
-_KINDS = {"event": "e", "send": "s", "tick": "t", "rules": "r"}
+_KINDS = {"event": b"e", "send": b"s", "tick": b"t", "rules": b"r"}
 
 _packed = msgspec.msgpack.Encoder()
 _message_decoder = msgspec.msgpack.Decoder(tuple[int, bytes, bytes, bytes])
 _base_decoder = msgspec.msgpack.Decoder(tuple[int | None, bytes])
 
 
-def entry_arguments(entry: Entry) -> tuple[bytes, str, bytes, int, bytes]:
-    """User, kind, the id by which it happens once, moment, line: as `put_entry` of the functions takes them."""
+def entry_arguments(entry: Entry) -> tuple[bytes, bytes, int, bytes]:
+    """The letter of its kind and its user, the id by which it happens once, moment, line."""
     nobody = entry.kind in ("tick", "rules")
-    once = b"=" + to_bytes(entry.once_id) if entry.once else b""
-    return b"" if nobody else to_name(entry.user), _KINDS[entry.kind], once, entry.at, encode_entry(entry)
+    who = _KINDS[entry.kind] if nobody else _KINDS[entry.kind] + to_name(entry.user)
+    return who, b"=" + to_bytes(entry.once_id) if entry.once else b"", entry.at, encode_entry(entry)
 
 
 def entry_of(at: bytes, line: bytes) -> Entry:

@@ -43,24 +43,45 @@ local function once_field(user, once)
   return #user .. ':' .. user .. string.sub(once, 2)
 end
 
-local function put_entry(p, number, user, kind, once, at, line)
-  redis.call('XADD', p .. 'in', number .. '-0', 'u', user, 'k', kind, 'o', once, 'a', at, 'e', line)
-  if kind == 'e' then
-    redis.call('RPUSH', p .. 'e:' .. user, number)
-  elseif kind == 's' then
-    redis.call('RPUSH', p .. 'e:' .. user, '-' .. number)
+local function gather(lists, key, first, second)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
   end
-  if once ~= '' then
-    redis.call('HSET', p .. 'on:' .. string.sub(user, 1, 1), once_field(user, once), number)
-  end
+  list[#list + 1] = first
+  list[#list + 1] = second
 end
 
--- The entry of a number: user, kind, once, moment, line; nothing where it is gone.
+-- Entries behind `number`, none earlier than `at`: of each its letter and user, once, moment, line. Their indexes are
+-- written together: each command costs, here and in the append-only file. Returns the last number and moment.
+local function put_entries(p, number, at, args, first, last)
+  local log = p .. 'in'
+  local numbers, onces = {}, {}
+  for i = first, last, 4 do
+    number = number + 1
+    local n, who, once = whole(number), args[i], args[i + 1]
+    if not less(args[i + 2], at) then at = args[i + 2] end
+    redis.call('XADD', log, n .. '-0', 'u', who, 'o', once, 'a', at, 'e', args[i + 3])
+    local kind, user = string.sub(who, 1, 1), string.sub(who, 2)
+    if kind == 'e' then
+      gather(numbers, user, n)
+    elseif kind == 's' then
+      gather(numbers, user, '-' .. n)
+    end
+    if once ~= '' then gather(onces, string.sub(user, 1, 1), once_field(user, once), n) end
+  end
+  for user, list in pairs(numbers) do give('RPUSH', p .. 'e:' .. user, list, 1, #list) end
+  for bucket, list in pairs(onces) do give('HSET', p .. 'on:' .. bucket, list, 1, #list) end
+  return number, at
+end
+
+-- The entry of a number: kind, user, once, moment, line; nothing where it is gone.
 local function entry_of(p, number)
   local found = redis.call('XRANGE', p .. 'in', number .. '-0', number .. '-0')[1]
   if found == nil then return nil end
   local fields = found[2]
-  return fields[2], fields[4], fields[6], fields[8], fields[10]
+  return string.sub(fields[2], 1, 1), string.sub(fields[2], 2), fields[4], fields[6], fields[8]
 end
 
 local function earliest_wake(p)
@@ -100,9 +121,9 @@ local function poll(keys, args)
   if args[2] ~= '0' and cursor ~= last then
     for _, found in ipairs(redis.call('XRANGE', p .. 'in', '(' .. cursor .. '-0', '+', 'COUNT', args[2])) do
       local fields = found[2]
+      entries[#entries + 1] = fields[6]
       entries[#entries + 1] = fields[8]
-      entries[#entries + 1] = fields[10]
-      if fields[2] ~= '' then users[fields[2]] = true end
+      if #fields[2] > 1 then users[string.sub(fields[2], 2)] = true end
     end
   end
   local due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', args[1], 'LIMIT', 0, args[3])
@@ -115,16 +136,11 @@ local function fence(keys, args)
   return redis.call('HINCRBY', keys[1], 'ver', 1)
 end
 
--- ARGV: of each entry user, kind, once, moment, line.
+-- ARGV: of each entry its letter and user, once, moment, line.
 local function append(keys, args)
-  local p = prefix_of(keys)
   local _, _, last, at = stand_of(keys[1])
-  local number = tonumber(last)
-  for i = 1, #args, 5 do
-    number = number + 1
-    if not less(args[i + 3], at) then at = args[i + 3] end
-    put_entry(p, whole(number), args[i], args[i + 1], args[i + 2], at, args[i + 4])
-  end
+  local number
+  number, at = put_entries(prefix_of(keys), tonumber(last), at, args, 1, #args)
   redis.call('HSET', keys[1], 'last', whole(number), 'at', at)
   return 'OK'
 end
@@ -249,17 +265,13 @@ local function commit(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local version, cursor, last, at = stand_of(key)
   local s = sections_of(args, 7)
-  local appended = (s[1][2] - s[1][1] + 1) / 5
+  local appended = (s[1][2] - s[1][1] + 1) / 4
   local evaluated = tonumber(args[2]) - appended
   if args[1] ~= version or evaluated < tonumber(cursor) or evaluated > tonumber(last)
       or (appended > 0 and (evaluated < tonumber(last) or less(args[5], at))) then
     return {0, version, cursor, last, at}
   end
-  local number = tonumber(last)
-  for i = s[1][1], s[1][2], 5 do
-    number = number + 1
-    put_entry(p, whole(number), args[i], args[i + 1], args[i + 2], args[i + 3], args[i + 4])
-  end
+  local number = put_entries(p, tonumber(last), at, args, s[1][1], s[1][2])
   redis.call('HSET', key, 'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number))
   if appended > 0 then redis.call('HSET', key, 'at', args[6]) end
   write_states(p, args, s[2], s[3], s[4], s[5], s[6])

@@ -68,7 +68,7 @@ local function fold_entries(p, number)
     local page = redis.call('XRANGE', p .. 'in', from, number .. '-0', 'COUNT', PAGE)
     for _, found in ipairs(page) do
       local fields = found[2]
-      local user, kind, once = fields[2], fields[4], fields[6]
+      local kind, user, once = string.sub(fields[2], 1, 1), string.sub(fields[2], 2), fields[4]
       local n = string.match(found[1], '^%d+')
       if kind == 'e' then forget_number(p .. 'e:' .. user, n) end
       if kind == 's' then forget_number(p .. 'e:' .. user, '-' .. n) end
@@ -110,7 +110,7 @@ local function fold(keys, args)
   local was, was_at, erasures = folded_of(key)
   local _, cursor = stand_of(key)
   local number, at = args[4], args[5]
-  local _, kind, _, entry_at = entry_of(p, number)
+  local kind, _, _, entry_at = entry_of(p, number)
   if args[1] ~= was or args[2] ~= was_at or args[3] ~= erasures or kind ~= 't' or entry_at ~= at
       or tonumber(number) <= tonumber(was) or tonumber(number) > tonumber(cursor) then
     return {0, was, was_at, erasures, cursor, kind or '', entry_at or ''}

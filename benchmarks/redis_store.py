@@ -1,0 +1,132 @@
+"""What an event costs in the store on Redis: processor time of Redis and of the worker, at batches of 50 and 500.
+
+    python benchmarks/redis_store.py [--events 40000]
+
+It starts a redis-server of its own (appendfsync everysec) and ends it. A batch is what one turn takes of one partition:
+`append` of the events, `poll`, `commit` of a state each, a decision for each tenth and a message for each fiftieth. The
+worker's time is that of the process less the time that making the events and evaluating nothing takes, which is
+measured with the same loop on no store. Ratios hold on another machine, absolutes do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from engine.core.model import Event, Message
+from engine.storage.base import Commit, Entry, OutboxMessage, partition_of
+from engine.storage.redis import RedisStore
+from engine.storage.redis_link import Address, Link
+from engine.storage.redis_opening import ask
+
+PARTITIONS = 16
+USERS = 20_000
+STATE = b"s" * 380  # bytes, as a state of a few rules has
+START = 1_774_605_600_000_000
+
+
+def batches_of(events: int, size: int) -> list[list[Entry]]:
+    """Each of one partition, in turn."""
+    users: list[list[str]] = [[] for _ in range(PARTITIONS)]
+    for number in range(USERS):
+        users[partition_of(f"user{number}", PARTITIONS)].append(f"user{number}")
+    found = []
+    for batch in range(events // size):
+        mine = users[batch % PARTITIONS]
+        entries = []
+        for number in range(size):
+            user, at = mine[(batch * 37 + number * 11) % len(mine)], START + batch
+            event = Event("edit", user, at, {"file": "main.py", "line": number}, f"{batch}/{number}")
+            entries.append(Entry("event", at, user, event, once=True))
+        found.append(entries)
+    return found
+
+
+def commit_of(partition: int, version: int, cursor: int, entries: list[Entry]) -> Commit:
+    commit = Commit(partition, version, cursor + len(entries))
+    for number, entry in enumerate(entries):
+        commit.states[entry.user] = STATE
+        commit.wakes[entry.user] = entry.at + 300_000_000
+        commit.present[entry.user] = True
+        if number % 10 == 0:
+            commit.decisions.append((entry.user, entry.at, b'{"rule":"idle","outcome":"cooldown"}' + b" " * 150))
+        if number % 50 == 0:
+            message = Message(f"m{entry.at}-{partition}-{number}", "question", "Do you want a hint?")
+            commit.outbox.append(OutboxMessage(entry.user, message, entry.at, "idle"))
+    return commit
+
+
+async def redis_seconds(link: Link) -> float:
+    info = dict(line.split(":", 1) for line in (await ask(link, "INFO", "cpu")).decode().split("\r\n") if ":" in line)
+    return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
+
+
+async def measure(store: RedisStore, link: Link, events: int, size: int, together: int) -> tuple[float, float, float]:
+    """Microseconds of an event: Redis' processor, the worker's, and by the clock. ``together``: partitions in one go."""
+    batches = batches_of(events, size)
+    await redis_seconds(link)
+    redis_before, worker_before, clock_before = await redis_seconds(link), time.process_time(), time.perf_counter()
+    for start in range(0, len(batches), together):
+        some = batches[start : start + together]
+        partitions = [(start + place) % PARTITIONS for place in range(len(some))]
+        await store.append([entry for entries in some for entry in entries])
+        polled = await store.poll(partitions, 0, entries_max=size)
+        await store.commit([commit_of(each.partition, each.version, each.cursor, each.entries) for each in polled])
+        await store.next_wake()
+    worker, clock = time.process_time() - worker_before, time.perf_counter() - clock_before
+    redis = await redis_seconds(link) - redis_before
+    count = len(batches) * size
+    return redis / count * 1e6, worker / count * 1e6, clock / count * 1e6
+
+
+def idle_worker(events: int, size: int) -> float:
+    """Microseconds of an event that making commits of it takes where there is no store."""
+    batches = batches_of(events, size)
+    before = time.process_time()
+    for number, entries in enumerate(batches):
+        commit_of(number % PARTITIONS, 0, 0, entries)
+    return (time.process_time() - before) / (len(batches) * size) * 1e6
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--events", type=int, default=40_000)
+    parser.add_argument("--port", type=int, default=6397)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["redis-server", "--port", str(options.port), "--dir", folder, "--save", "", "--appendonly", "yes"]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL) as server:
+            try:
+                address = Address("127.0.0.1", options.port, 0, shown=f'"redis://127.0.0.1:{options.port}/0"')
+                link = Link(address)
+                while True:
+                    try:
+                        await ask(link, "PING")
+                        break
+                    except (OSError, RedisError):
+                        await asyncio.sleep(0.1)
+                store = await RedisStore.open(address, partition_count=PARTITIONS)
+                print(
+                    "batch  partitions in one go  Redis µs/event  worker µs/event (of it none of the store's)  clock µs/event"
+                )
+                for size, together in ((50, 1), (50, PARTITIONS), (500, 1), (500, PARTITIONS)):
+                    redis, worker, clock = await measure(store, link, options.events, size, together)
+                    idle = idle_worker(options.events, size)
+                    print(f"{size:5}  {together:20}  {redis:14.1f}  {worker:15.1f} ({idle:.1f})  {clock:14.1f}")
+                await store.close()
+                await link.close()
+            finally:
+                server.terminate()
+
+
+if __name__ == "__main__":
+    if not Path("engine").is_dir():
+        sys.exit("run it in the root of the project")
+    asyncio.run(main())
