@@ -127,7 +127,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ),
         (
             "store: 'sqlite:'\n",
-            '1:9: expected a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0", got "sqlite:" [bad-value]',
+            '1:9: expected a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0", got "sqlite:" '
+            "[bad-value]",
         ),
         (
             "store: redis://127.0.0.1\ndurability: normal\n",

@@ -11,7 +11,7 @@
 
 local AT_ONCE = 4000  -- arguments of one command: Lua's stack ends at 8,000
 local PAGE = 200      -- entries looked at at once
-local BUCKETS = '0123456789abcdef'
+local BUCKETS = '0123'
 
 local function prefix_of(keys)
   return string.sub(keys[1], 1, -2)

@@ -10,7 +10,7 @@ import binascii
 import zlib
 
 SLOTS = 16_384  # redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec
-BUCKETS = "0123456789abcdef"  # sub-hashes of a partition: single keys stay small, so that slots can be moved
+BUCKETS = "0123"  # sub-hashes of a partition: single keys stay small, so that slots can be moved; fewer commands if few
 
 META = "proactive:{store}:meta"  # a hash: what the store is
 RULES = "proactive:{store}:rules"  # a hash: the texts of rule sets by hash
@@ -54,7 +54,7 @@ def to_name(user: str) -> bytes:
     The letter comes from bits of the CRC-32 that `partition_of` takes last.
     """
     raw = user.encode("utf-8", "surrogatepass")
-    return _BUCKET_BYTES[zlib.crc32(raw) >> 28] + raw
+    return _BUCKET_BYTES[zlib.crc32(raw) >> 30] + raw
 
 
 def from_name(name: bytes) -> str:
