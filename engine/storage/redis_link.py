@@ -78,6 +78,7 @@ class Link:
         self._timeout_s = timeout_s
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._closed = False
 
     async def exchange(self, commands: Sequence[Command]) -> list[Any]:
         """A reply to each command, in order; an error that Redis answered with is among them as an exception.
@@ -108,7 +109,10 @@ class Link:
                 # What is still on its way on it would be taken for the reply to something else.
                 await connection.disconnect(nowait=True)
                 raise
-            self._idle.append(connection)
+            if self._closed:
+                await connection.disconnect()
+            else:
+                self._idle.append(connection)
 
     async def _whole(self) -> Connection:
         """An idle connection; closed if the other side has ended it meanwhile, and then made anew by the caller."""
@@ -137,6 +141,8 @@ class Link:
         return Connection(**options)
 
     async def close(self) -> None:
+        """What is under way ends its connection itself."""
+        self._closed = True
         while self._idle:
             await self._idle.pop().disconnect()
 

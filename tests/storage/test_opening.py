@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,17 @@ async def test_a_password_in_the_word_for_a_store_is_refused_and_not_repeated() 
     with pytest.raises(StoreUnusable, match="set PROACTIVE_STORE_PASSWORD") as refused:
         await open_store("redis://me:hunter2@localhost/0")
     assert "hunter2" not in str(refused.value)
+
+
+def test_without_its_package_a_store_on_redis_says_what_to_install() -> None:
+    program = """
+import asyncio, sys
+sys.modules["redis"] = None
+from engine.storage.opening import open_store
+asyncio.run(open_store("redis://localhost"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert 'a store on Redis needs the package redis: pip install "proactive-engine[redis]"' in done.stderr
 
 
 async def test_memory_cannot_be_opened_to_read() -> None:
