@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -29,7 +30,6 @@ from engine.storage.redis_opening import ask
 PARTITIONS = 16
 USERS = 20_000
 STATE = b"s" * 380  # bytes, as a state of a few rules has
-START = 1_774_605_600_000_000
 
 
 def batches_of(events: int, size: int) -> list[list[Entry]]:
@@ -38,11 +38,12 @@ def batches_of(events: int, size: int) -> list[list[Entry]]:
     for number in range(USERS):
         users[partition_of(f"user{number}", PARTITIONS)].append(f"user{number}")
     found = []
+    start = time.time_ns() // 1000  # later than all that was there before
     for batch in range(events // size):
         mine = users[batch % PARTITIONS]
         entries = []
         for number in range(size):
-            user, at = mine[(batch * 37 + number * 11) % len(mine)], START + batch
+            user, at = mine[(batch * 37 + number * 11) % len(mine)], start + batch
             event = Event("edit", user, at, {"file": "main.py", "line": number}, f"{batch}/{number}")
             entries.append(Entry("event", at, user, event, once=True))
         found.append(entries)
@@ -68,10 +69,13 @@ async def redis_seconds(link: Link) -> float:
     return float(info["used_cpu_user"]) + float(info["used_cpu_sys"])
 
 
-async def measure(store: RedisStore, link: Link, events: int, size: int, together: int) -> tuple[float, float, float]:
+async def measure(
+    store: RedisStore, link: Link, events: int, size: int, together: int, *, at_once: bool = False
+) -> tuple[float, float, float]:
     """Microseconds of an event: of Redis' processor, of the worker's, by the clock.
 
-    ``together``: partitions in one go.
+    ``together``: partitions in one go. ``at_once``: events are appended by the commit that evaluates them, as a server
+    that is alone does it.
     """
     batches = batches_of(events, size)
     await redis_seconds(link)
@@ -79,9 +83,17 @@ async def measure(store: RedisStore, link: Link, events: int, size: int, togethe
     for start in range(0, len(batches), together):
         some = batches[start : start + together]
         partitions = [(start + place) % PARTITIONS for place in range(len(some))]
-        await store.append([entry for entries in some for entry in entries])
-        polled = await store.poll(partitions, 0, entries_max=size)
-        await store.commit([commit_of(each.partition, each.version, each.cursor, each.entries) for each in polled])
+        if at_once:
+            stands = await store.poll(partitions, 0, entries_max=0)
+            commits = []
+            for each, entries in zip(stands, some, strict=True):
+                commits.append(commit_of(each.partition, each.version, each.cursor, entries))
+                commits[-1].appended = entries
+            await store.commit(commits)
+        else:
+            await store.append([entry for entries in some for entry in entries])
+            polled = await store.poll(partitions, 0, entries_max=size)
+            await store.commit([commit_of(each.partition, each.version, each.cursor, each.entries) for each in polled])
         await store.next_wake()
     worker, clock = time.process_time() - worker_before, time.perf_counter() - clock_before
     redis = await redis_seconds(link) - redis_before
@@ -138,12 +150,15 @@ async def main() -> None:
         store = await RedisStore.open(link.address, partition_count=PARTITIONS)
         await measure(store, link, options.events // 4, 50, PARTITIONS)  # until users and their keys are there
         print("microseconds per event; XADD alone is what Redis takes to put a line into a stream, 500 in one go")
-        print("batch  partitions in one go  Redis  as often as XADD alone  worker  by the clock")
-        for size, together in ((50, 1), (50, PARTITIONS), (500, 1), (500, PARTITIONS)):
+        print("batch  partitions in one go                    Redis  as often as XADD alone  worker  by the clock")
+        for size, together, at_once in itertools.product((50, 500), (1, PARTITIONS), (False, True)):
             alone = await plain(link, options.events)
-            redis, worker, clock = await measure(store, link, options.events, size, together)
+            redis, worker, clock = await measure(store, link, options.events, size, together, at_once=at_once)
             worker -= idle_worker(options.events, size)
-            print(f"{size:5}  {together:20}  {redis:5.1f}  {redis / alone:22.1f}  {worker:6.1f}  {clock:12.1f}")
+            how = "commit alone" if at_once else "append and commit"
+            print(
+                f"{size:5}  {together:20}  {how:17}  {redis:5.1f}  {redis / alone:22.1f}  {worker:6.1f}  {clock:12.1f}"
+            )
         await store.close()
 
 
