@@ -66,7 +66,8 @@ async def _open_redis(url: str, password: str | None, *, read_only: bool) -> Sto
         from engine.storage.redis import RedisStore
         from engine.storage.redis_opening import address_of
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise StoreUnusable(
-            f'a store on Redis needs the package {(error.name or "").partition(".")[0]}: pip install "proactive-engine[redis]"'
+            f'a store on Redis needs the package {package}: pip install "proactive-engine[redis]"'
         ) from None
     return await RedisStore.open(address_of(url, password), read_only=read_only)
