@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ test: test-engine test-js test-web test-vscode  ## Run the linter, the type chec
 
 # Many of the tests wait for a socket or a disk: one more at once than there are cores.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
-test-engine: $(VENV)/installed-dev browser  ## Run the linter, the type checker and the tests of the engine and the server.
+test-engine: $(VENV)/installed-dev browser redis  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -26,6 +26,9 @@ test-engine: $(VENV)/installed-dev browser  ## Run the linter, the type checker 
 
 browser:  ## Install Chromium where there is no browser to look at reports with.
 	@scripts/install_browser.sh
+
+redis:  ## Install redis-server where there is none to try the store on.
+	@scripts/install_redis.sh
 
 # Node is that of the machine, or the one that was installed because there was none.
 export PATH := $(CURDIR)/$(VENV)/node:$(PATH)

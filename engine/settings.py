@@ -14,6 +14,7 @@ from typing import Literal
 from engine.core.units import DAY, MINUTE, SECOND
 
 MEMORY_STORE = "memory:"  # for trying things out: it forgets all when the server stops
+REDIS_STORES = ("redis://", "rediss://")
 # A key for HMAC SHA-256 has at least as many bits as the hash (RFC 7518, section 3.2).
 SECRET_BYTES_MIN = 32
 
@@ -122,6 +123,7 @@ class Settings:
     http_port: int = 7777
     rules: Path = Path("rules")
     store: str = "sqlite:proactive.db"
+    store_password: str | None = field(default=None, repr=False)
     responder: ResponderName = "plain"
     answer_timeout: int = 30 * SECOND
     message_expires: int = DAY
@@ -142,7 +144,9 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """What no line of the log may have."""
         tokens = self.auth.tokens
-        return tuple(filter(None, (tokens.secret if tokens is not None else None, self.openai.api_key)))
+        return tuple(
+            filter(None, (tokens.secret if tokens is not None else None, self.openai.api_key, self.store_password))
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -172,6 +176,8 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         )
     if auth.tokens is not None:
         yield from _problems_of_tokens(auth.tokens)
+    if settings.store.startswith(REDIS_STORES) and settings.durability != "full":
+        yield ("durability",), "expected no durability with a store on Redis, whose appendfsync says it"
     if settings.responder == "openai" and not settings.openai.model:
         yield ("responder",), 'expected openai.model with "openai"; name the model that is to answer'
 

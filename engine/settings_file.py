@@ -17,7 +17,7 @@ from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.loading.read import INVALID, Reader
 from engine.loading.tree import Node, Scalar, Sequence, Tree, parse_tree
 from engine.loading.wording import did_you_mean, with_hint
-from engine.settings import MEMORY_STORE, Settings, Tls, Tokens, problems
+from engine.settings import MEMORY_STORE, REDIS_STORES, Settings, Tls, Tokens, problems
 from engine.settings_shape import PATHS, PREFIX, SECRETS, SHAPE, leaves, placed
 
 DEFAULT_PATH = "config.yaml"
@@ -90,7 +90,8 @@ def _seen_from(folder: Path, values: dict[str, Any]) -> None:
             inner = inner.get(outer, {})
         if name in inner:
             inner[name] = folder / inner[name]
-    if values.get("store", MEMORY_STORE) != MEMORY_STORE:
+    store = values.get("store", MEMORY_STORE)
+    if store != MEMORY_STORE and not store.startswith(REDIS_STORES):
         values["store"] = f"sqlite:{folder / values['store'].removeprefix('sqlite:')}"
 
 

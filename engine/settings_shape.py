@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from engine.core.refusal import Refused
 from engine.core.shapes import Choice, Fields, Flag, Integer, ListOf, OrNone, Parsed, Shape, Text
 from engine.core.units import parse_duration
-from engine.settings import MEMORY_STORE
+from engine.settings import MEMORY_STORE, REDIS_STORES
 
+_PASSWORD_HINT = "set PROACTIVE_STORE_PASSWORD, or PROACTIVE_STORE_PASSWORD_FILE to the name of a file that holds it"
 TEXT_MAX = 16 * 1024  # characters of the system prompt
 ORIGINS_MAX = 100
 # An origin as browsers write it (RFC 6454, section 6.2): small letters, and no slash at its end.
@@ -32,10 +33,14 @@ def parse_host(text: str) -> str:
 
 
 def parse_store(text: str) -> str:
-    """``"sqlite:PATH"`` or ``"memory:"``, as `open_store` takes them. Raises `Refused`."""
+    """``"sqlite:PATH"``, ``"redis://HOST"`` or ``"memory:"``, as `open_store` takes them. Raises `Refused`."""
     kind, colon, path = text.partition(":")
+    if text.startswith(REDIS_STORES):
+        if ":" in text.partition("//")[2].rpartition("@")[0]:
+            raise Refused("expected a store without a password in it, got one with it", hint=_PASSWORD_HINT)
+        return text
     if text != MEMORY_STORE and (kind != "sqlite" or not colon or not path.strip()):
-        raise Refused(f'expected a store such as "sqlite:proactive.db", got "{text}"')
+        raise Refused(f'expected a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0", got "{text}"')
     return text
 
 
@@ -97,7 +102,8 @@ def name_of_file(example: str, doc: str) -> Parsed:
 PREFIX = "PROACTIVE_"
 # Read from the environment alone, from the variable of that name or from the file that `…_FILE` names.
 SECRETS: Mapping[tuple[str, ...], str] = {
-    names: PREFIX + "_".join(names).upper() for names in (("auth", "tokens", "secret"), ("openai", "api_key"))
+    names: PREFIX + "_".join(names).upper()
+    for names in (("auth", "tokens", "secret"), ("openai", "api_key"), ("store_password",))
 }
 # Seen from the folder of the file in which they stand.
 PATHS = (
@@ -150,6 +156,7 @@ SHAPE = Fields(
         "http_port": Integer(minimum=0, maximum=65535, doc=_PORT.format("HTTP")),
         "rules": Parsed(parse=parse_rules, examples=("rules",), doc="Folder of rule files."),
         "store": Parsed(parse=parse_store, examples=("sqlite:proactive.db",), doc="Where all is kept."),
+        "store_password": Parsed(parse=refuse_secret(SECRETS["store_password",]), doc="Of Redis; environment alone."),
         "durability": Choice(words=("full", "normal"), doc="What a loss of power may cost."),
         "keep": OrNone(item=span("90d", ""), doc="How long the log is kept."),
         "responder": Choice(words=("plain", "echo", "openai"), doc="Who answers chat messages."),

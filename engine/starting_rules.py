@@ -40,12 +40,12 @@ class StartingRules:
         return f"Rules not loaded, those of {format_at(self.since)} go on holding (hash {self.rules.hash}):"
 
 
-async def starting_rules(folder: Path, store: str) -> StartingRules:
+async def starting_rules(folder: Path, store: str, password: str | None = None) -> StartingRules:
     """``store`` is named as in the settings. Raises `RuleErrors` where the files have errors and the store no rules."""
     try:
         return StartingRules(await asyncio.to_thread(load_folder, folder))
     except RuleErrors as errors:
-        former = await _former(store)
+        former = await _former(store, password)
         if former is None:
             raise
         since, rules = former
@@ -53,10 +53,10 @@ async def starting_rules(folder: Path, store: str) -> StartingRules:
         return StartingRules(rules, since, tuple(str(errors).splitlines()))
 
 
-async def _former(store: str) -> tuple[int, RuleSet] | None:
+async def _former(store: str, password: str | None) -> tuple[int, RuleSet] | None:
     """Read only: a server that does not start leaves no file behind that was not there before."""
     try:
-        opened = await open_store(store, read_only=True)
+        opened = await open_store(store, read_only=True, password=password)
         try:
             return await latest_recorded(opened)
         finally:

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.core.rules import RuleSet, Timeline
 from engine.core.state import StateTooLarge, UserState
-from engine.doubt import Doubt
+from engine.doubt import Doubt, Doubts, Settled
 from engine.isolation import Evaluated, evaluate_user
 from engine.observer import SILENT, Observer
 from engine.pace import Pace
@@ -60,8 +60,7 @@ class Turns:
         self._partitions: list[PartitionAt] | None = None
         self._states = StatesAtHand()
         self._damage = Damage()
-        self._in_doubt: Doubt | None = None
-        self._late: list[TurnResult] = []  # of turns that turned out to be made when nobody waited for them any more
+        self._doubts = Doubts(store)
 
     @property
     def timeline(self) -> Timeline | None:
@@ -75,13 +74,14 @@ class Turns:
 
     async def recover(self) -> None:
         """Read where the store stands, and evaluate what stands in its log unevaluated."""
+        await self._doubts.resolve()
         await self._rules.recover()
         self._states.clear()
         batches = await self._poll(-1)
         self._partitions = [PartitionAt(batch.version, batch.cursor, batch.last_at) for batch in batches]
         while self.timeline is not None and any(batch.entries for batch in batches):
             work = {batch.partition: Work([], False, batch.entries) for batch in batches if batch.entries}
-            await self._commit([], work, TurnResult(), horizon=0)
+            await self._commit(Settled([]), work, TurnResult(), horizon=0)
             batches = await self._poll(-1)
 
     async def open_sessions(self) -> list[tuple[str, list[str]]]:
@@ -103,14 +103,13 @@ class Turns:
         ``relayed`` are ids of messages that leave the outbox, and their users.
 
         Entries are stamped no earlier than anything before them. Raises `StoreError`; then nothing of it has
-        happened, unless the store said so too late, which the next try with the same list finds out.
+        happened, unless the store did a part of it or said so too late, which the next try with the same list finds
+        out.
         """
-        if self._in_doubt is not None:
-            doubt, was_made = self._in_doubt, await self._in_doubt.was_made(self._store)
-            self._in_doubt = None
-            if was_made and doubt.asked is entries:
-                return self._with_late(doubt.result)
-            self._late += [doubt.result] if was_made else []
+        settled = await self._doubts.begin(entries)
+        if settled.is_whole:
+            return self._doubts.end(settled, TurnResult())
+        entries = [entries[place] for place in settled.rest]
         if self._partitions is None:
             await self.recover()
         assert self._partitions is not None
@@ -130,17 +129,8 @@ class Turns:
             number = partition_of(user, self._store.partition_count)
             work.setdefault(number, Work([], False)).relayed.append(message_id)
         if work:
-            await self._commit(entries, work, result, horizon)
-        return self._with_late(result)
-
-    def _with_late(self, result: TurnResult) -> TurnResult:
-        """With what is to be counted, told and handed over of turns that were refused, and are made all the same."""
-        late, self._late = self._late, []
-        for each in reversed(late):
-            result.decisions[:0] = each.decisions
-            result.outbox[:0] = each.outbox
-            result.faults[:0] = each.faults
-        return result
+            await self._commit(settled, work, result, horizon)
+        return self._doubts.end(settled, result)
 
     async def _known(self, entries: list[Entry]) -> set[tuple[str, str]]:
         """Of what happens once, what has happened, by user and id."""
@@ -208,7 +198,7 @@ class Turns:
         for user in users:
             work.setdefault(partition_of(user, self._store.partition_count), Work([], False)).due.append(user)
         if work:
-            await self._commit([], work, result, self._floor())
+            await self._commit(Settled([]), work, result, self._floor())
         return result
 
     # Inside.
@@ -251,25 +241,29 @@ class Turns:
             part.appended.append(entry)
             result.entries.append(entry)
 
-    async def _commit(self, asked: list[Entry], work: dict[int, Work], result: TurnResult, horizon: int) -> None:
+    async def _commit(self, settled: Settled, work: dict[int, Work], result: TurnResult, horizon: int) -> None:
         await self._load([user for part in work.values() for user in part.users()])
-        commits: list[Commit] = []
+        parts: list[tuple[Commit, TurnResult]] = []
         try:
-            commits = await self._evaluate_all(work, result, horizon)
+            parts = await self._evaluate_all(work, horizon)
+            commits = [commit for commit, _ in parts]
             self._observer.committing()
             await self._store.commit(commits)
             self._observer.committed()
         except BaseException as error:
             # States at hand have moved on, also where the caller was cancelled: the store knows what is true.
             self._forget()
-            if isinstance(error, StoreError) and not isinstance(error, Conflict):
-                self._in_doubt = Doubt(asked, commits, result)
+            if isinstance(error, StoreError):
+                self._doubts.note(Doubt(settled, result, parts, error))
             raise
+        for _, part in parts:
+            result.add(part)
         self._advance_versions(commits)
         self._states.trim()
         self._rules.turn_over()
 
-    async def _evaluate_all(self, work: dict[int, Work], result: TurnResult, horizon: int) -> list[Commit]:
+    async def _evaluate_all(self, work: dict[int, Work], horizon: int) -> list[tuple[Commit, TurnResult]]:
+        """The commit of each partition, and what comes of it."""
         assert self._partitions is not None
         commits = []
         for number, part in sorted(work.items()):
@@ -279,6 +273,7 @@ class Turns:
             commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
             commit.appended = part.appended
             commit.withdrawn.extend(part.relayed)
+            result = TurnResult()
             await self._evaluate_part(part, commit, result, horizon)
             for entry in (*part.logged, *part.appended):
                 if entry.kind == "send" and entry.message is not None:
@@ -287,7 +282,7 @@ class Turns:
                 gone = frozenset(commit.withdrawn)
                 commit.outbox = [outgoing for outgoing in commit.outbox if outgoing.message.id not in gone]
             result.outbox.extend(commit.outbox)
-            commits.append(commit)
+            commits.append((commit, result))
         return commits
 
     async def _evaluate_part(self, part: Work, commit: Commit, result: TurnResult, horizon: int) -> None:

@@ -29,6 +29,13 @@ class TurnResult:
     outbox: list[OutboxMessage] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
+    def add(self, other: TurnResult) -> None:
+        """What another did is of this one as well, all but its entries."""
+        self.repeated += other.repeated
+        self.decisions += other.decisions
+        self.outbox += other.outbox
+        self.faults += other.faults
+
 
 @dataclass(slots=True)
 class PartitionAt:

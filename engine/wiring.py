@@ -34,8 +34,7 @@ from engine.rules_reply import change_rules
 from engine.settings import Settings
 from engine.starting_rules import StartingRules, starting_rules
 from engine.storage.base import OutboxMessage, Store
-from engine.storage.lock import FileLock
-from engine.storage.opening import open_store
+from engine.storage.opening import open_store, serve_alone
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_wipe import wipe
 from engine.transport.auth import Authenticator
@@ -103,7 +102,7 @@ async def build(
     """Everything but the doors; what has to be closed is given to ``opened``, in the order in which it is made."""
     metrics = Metrics(now)
     observer = _observed(metrics, settings, opened)
-    start = await starting_rules(settings.rules, settings.store)
+    start = await starting_rules(settings.rules, settings.store, settings.store_password)
     authenticator = _authenticator(settings)
     store = await _open_store(settings, opened)
     hub = Hub(time.monotonic, settings.limits.queue_frames)
@@ -360,12 +359,9 @@ def _show(parts: Parts, observer: Observer, opened: AsyncExitStack) -> None:
 
 
 async def _open_store(settings: Settings, opened: AsyncExitStack) -> Store:
-    store = await open_store(settings.store, durability=settings.durability)
+    store = await open_store(settings.store, durability=settings.durability, password=settings.store_password)
     opened.push_async_callback(store.close)
-    if isinstance(store, SqliteStore):
-        lock = FileLock(store.path)
-        lock.take()
-        opened.callback(lock.release)
+    await serve_alone(store, opened)
     return store
 
 

@@ -1,9 +1,9 @@
 """A dry run is production: whatever happens to the live driver, its log replayed gives its decisions, byte for byte.
 
 Hypothesis drives the real driver on the model store: events of several users, timers that run late or not at all,
-reloads, commits that fail, whose answer is lost, or that somebody else was faster with, crashes and restarts; clients
-that come and go, are handed messages, answer and dismiss them, and say what they wish. Times are drawn from the rules'
-own constants and one microsecond to either side of them.
+reloads, commits that fail or of which half is made, whose answer is lost, or that somebody else was faster with,
+crashes and restarts; clients that come and go, are handed messages, answer and dismiss them, and say what they wish.
+Times are drawn from the rules' own constants and one microsecond to either side of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from engine.intake import Input
 from engine.live import Live
 from engine.loading.load import load
 from engine.recorded import recorded_timeline
-from engine.storage.base import Commit, OutboxMessage, StoreError
+from engine.storage.base import Commit, Conflict, OutboxMessage, StoreError
 from engine.storage.codec import encode_decision
 from engine.storage.memory import MemoryStore
 from engine.triggers import KINDS
@@ -136,6 +136,16 @@ def compiled(text: str) -> RuleSet:
     return load({"rules.yaml": text}, KINDS)
 
 
+HALVES = (
+    "the first is refused",
+    "the last is refused",
+    "no answer, and the first was not made",
+    "no answer, and the last was not made",
+    "crash before the first",
+    "crash before the last",
+)
+
+
 class Crash(BaseException):
     """The process is gone."""
 
@@ -160,6 +170,14 @@ class TryingStore:
             number = commits[0].partition
             batch = (await self.inner.poll([number], -1))[0]
             await self.inner.commit([Commit(number, batch.version, batch.cursor)])
+        if trouble in HALVES and len(commits) > 1:
+            # What a store does in one step it does to one partition.
+            made = commits[:1] if "last" in trouble else commits[1:]
+            await self.inner.commit(made)
+            if "crash" in trouble:
+                raise Crash
+            refused = frozenset(commit.partition for commit in commits) - {commit.partition for commit in made}
+            raise Conflict("somebody was faster", refused) if "refused" in trouble else StoreError("no answer")
         await self.inner.commit(commits)
         if trouble == "crash after":
             raise Crash
@@ -313,7 +331,7 @@ def feedback(user: st.SearchStrategy[str]) -> st.SearchStrategy[Input]:
     )
 
 
-TROUBLES = ("fails", "the answer is lost", "somebody else was faster", "crash before", "crash after")
+TROUBLES = ("fails", "the answer is lost", "somebody else was faster", "crash before", "crash after", *HALVES)
 
 
 def stories(count: int) -> st.SearchStrategy[list[tuple[Any, ...]]]:
@@ -437,19 +455,21 @@ def test_it_does_so_where_rules_and_users_talk_to_each_other(steps: list[tuple[A
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_one_trouble_of_each_kind_loses_nothing_and_doubles_nothing(trouble: str) -> None:
-    stuck = Input("ann", "chat_message", {"message": "I am stuck"})
-    await story(
+    stuck = [Input(user, "chat_message", {"message": "I am stuck"}) for user in USERS]  # in both partitions
+    world = await story(
         [
-            ("events", [Input("ann", "edit", {})]),
+            ("events", [Input(user, "edit", {}) for user in USERS]),
             ("wait", 2 * MINUTE),
             ("trouble", trouble),
-            ("events", [stuck]),
+            ("events", stuck),
             ("wait", 5 * MINUTE),
             ("trouble", trouble),
             ("turn",),
-            ("events", [stuck]),
+            ("events", stuck),
         ]
     )
+    # Whoever tries again is told what came of all of it.
+    assert len(world.acknowledged) == 9 if "crash" not in trouble else len(world.acknowledged) >= 6
 
 
 GONE = [Input("ann", "session.start", {}, session="s1"), Input("ann", "session.end", {}, session="s1")]

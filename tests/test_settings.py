@@ -121,10 +121,19 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
             'did you mean "30s" or "30m"? [bad-value]',
         ),
         (
-            "store: redis://localhost\n",
-            '1:8: expected a store such as "sqlite:proactive.db", got "redis://localhost" [bad-value]',
+            "store: postgres://localhost\n",
+            '1:8: expected a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0", got '
+            '"postgres://localhost" [bad-value]',
         ),
-        ("store: 'sqlite:'\n", '1:9: expected a store such as "sqlite:proactive.db", got "sqlite:" [bad-value]'),
+        (
+            "store: 'sqlite:'\n",
+            '1:9: expected a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0", got "sqlite:" '
+            "[bad-value]",
+        ),
+        (
+            "store: redis://127.0.0.1\ndurability: normal\n",
+            "2:13: expected no durability with a store on Redis, whose appendfsync says it [together]",
+        ),
         ("rules: ''\n", '1:9: expected a folder such as "rules", got nothing [bad-value]'),
         (
             "host: 0.0.0.0\n",
@@ -194,6 +203,7 @@ def test_a_file_that_is_not_utf_8_is_a_mistake(tmp_path: Path) -> None:
 SECRETS = {
     "PROACTIVE_AUTH_TOKENS_SECRET": ("auth: {tokens: {secret: %s}}", lambda settings: settings.auth.tokens.secret),
     "PROACTIVE_OPENAI_API_KEY": ("openai: {api_key: %s}", lambda settings: settings.openai.api_key),
+    "PROACTIVE_STORE_PASSWORD": ("store_password: %s", lambda settings: settings.store_password),
 }
 SECRET_TEXT = "do-not-show-this-0123456789-0123456789"
 

@@ -48,6 +48,8 @@ def db(
     what is older than is kept, as a server with the setting "keep" does by itself every hour. Exit codes: 0 all is
     well, 1 damage was found or it could not be done.
     """
+    if str(path).startswith(("redis:/", "rediss:/")):
+        stop(f"a store on Redis is no file: {_ON_REDIS[action]}", 1)
     _refuse_given(action, {"to": to, "keep": keep, "verify": verify or None, "full": full or None})
     try:
         if action is Action.CHECK:
@@ -65,6 +67,14 @@ def db(
 
 
 TAKES = {Action.CHECK: "verify", Action.VACUUM: "full", Action.BACKUP: "to", Action.TRIM: "keep"}
+
+
+_ON_REDIS = {
+    Action.CHECK: "redis-check-aof looks through its append-only file",
+    Action.VACUUM: "Redis gives back what is free by itself; BGREWRITEAOF packs its append-only file",
+    Action.BACKUP: "copy the folder appendonlydir of Redis, or what BGSAVE writes",
+    Action.TRIM: 'a server with the setting "keep" does it',
+}
 
 
 def _refuse_given(action: Action, given: dict[str, object]) -> None:

@@ -30,7 +30,9 @@ GC_THRESHOLDS = (50_000, 20, 20)
 def serve(
     config: Annotated[Path | None, typer.Option(help="Settings; without it ./config.yaml, if there is one.")] = None,
     rules: Annotated[Path | None, typer.Option(metavar="RULES", help="A folder of rules, or one rule file.")] = None,
-    store: Annotated[str | None, typer.Option(metavar="sqlite:PATH", help="Where everything is kept.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="STORE", help="Where everything is kept: sqlite:PATH, redis://HOST.")
+    ] = None,
     ws_port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = None,
     http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = None,
 ) -> None:

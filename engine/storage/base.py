@@ -9,6 +9,7 @@ the store keeps a *version*, a *cursor* (the number of the last entry that was e
 
 because they only ever change together, in `Store.commit`, which succeeds for one writer: the one that knows
 the current version. A crash, a second writer or a lost reply therefore loses nothing and does nothing twice.
+What a store does in one step it does to one partition; of a call for several a part may be done.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Trouble = Literal["full", "read_only", "corrupt", "busy", "io"]
 PARTITIONS_DEFAULT = 8  # of a new store: a few, so that one machine runs the code of many at little cost
 OUTBOX_PER_USER_MAX = 200  # waiting messages of one user; the oldest beyond it leave
 NEWEST = (10**18 - 1, 10**18 - 1)  # for `Store.recorded`: no partition ever has so many entries or decisions
-FAULTS_MAX = 1000  # entries set aside; the oldest beyond it leave
+FAULTS_MAX = 1000  # entries set aside, of all or of each partition; the oldest beyond it leave
 
 
 def partition_of(user: str, partition_count: int) -> int:
@@ -167,7 +168,7 @@ class Base:
 class Folded:
     """How far a partition's log is folded: entries up to ``number`` are gone, and with them time has come to ``at``.
 
-    0 and -1 where nothing is. ``erasures`` counts the users who were ever erased from the store.
+    0 and -1 where nothing is. ``erasures`` counts the users who were ever erased, from the store or the partition.
     """
 
     number: int = 0
@@ -193,7 +194,7 @@ class Fold:
 
 
 class StoreError(Exception):
-    """The store could not do it, and did none of it. The caller may try again.
+    """The store could not do it. The caller may try again: it did none of it, or else the words of the call say what.
 
     ``state`` is what is the matter with the store, None where that is not known or nothing is. What was acknowledged
     before is kept in any of these states, and the store goes on by itself once the cause is gone.
@@ -205,7 +206,15 @@ class StoreError(Exception):
 
 
 class Conflict(StoreError):
-    """Somebody else has committed to the partition: poll again and evaluate again."""
+    """Somebody else has committed to a partition: poll again and evaluate again.
+
+    ``refused`` are the partitions of which nothing was written; those of the same call that are not among them were
+    committed, all of each. None: nothing was written of any.
+    """
+
+    def __init__(self, message: str = "", refused: frozenset[int] | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class StoreUnusable(StoreError):
@@ -218,9 +227,10 @@ class Store(Protocol):
     async def append(self, entries: list[Entry]) -> None:
         """Put ``event`` and ``send`` entries into the logs of their users' partitions, in order.
 
-        Durable when it returns. They are after the cursor: the next `poll` hands them out. ``at`` must not be
-        earlier than the partition's last entry's; one that is is moved up to it, and the event's own stamp
-        becomes its ``at_reported`` if it had none. The partition's version stays.
+        Of each partition all of them or none; after a `StoreError` nobody knows of which. Durable when it returns.
+        They are after the cursor: the next `poll` hands them out. ``at`` must not be earlier than the partition's
+        last entry's; one that is is moved up to it, and the event's own stamp becomes its ``at_reported`` if it had
+        none. The partition's version stays.
         """
 
     async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
@@ -233,7 +243,11 @@ class Store(Protocol):
         """The encoded states of those of ``users`` that have one."""
 
     async def commit(self, commits: list[Commit]) -> None:
-        """Write all of it or nothing, durably. Raises `Conflict` where a version is not current.
+        """Write each commit, all of it or nothing, durably. Raises `Conflict` where a version is not current.
+
+        What is refused of one partition need not hold up the others: `Conflict` says which those are. After any other
+        `StoreError` each of the commits may have been made or not; once its partition has been polled or its log read,
+        none is made any more that was not by then.
 
         At most one commit of each partition. Appended entries follow the log's last: where entries are in the
         log that this commit has not evaluated and appends after, that is a `Conflict` too. A ``rules`` entry
@@ -249,7 +263,7 @@ class Store(Protocol):
         """
 
     async def next_wake(self) -> int | None:
-        """The earliest wake-up of any user, or None."""
+        """The earliest wake-up of any user, or None. What others commit beside it a store may know a second later."""
 
     async def present_users(self) -> list[tuple[str, bytes]]:
         """Every user who is present, with the encoded state: whom a restart has to look after."""

@@ -6,6 +6,8 @@ Pure checks; nothing is stored here. `Conflict` is somebody else's doing and is 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 
 from engine.core.model import Message
@@ -73,6 +75,9 @@ def check_commits(commits: list[Commit], partition_count: int) -> None:
             raise ValueError("states, wakes and present of a commit must be of the same users")
         for entry in commit.appended:
             check_entry(entry)
+        for former, entry in pairwise(commit.appended):
+            if entry.at < former.at:
+                raise ValueError(f"time went back in partition {commit.partition}, from {former.at} to {entry.at}")
         for outgoing in commit.outbox:
             _check_expiry(outgoing.message)
 
@@ -81,7 +86,8 @@ def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int
     """Whether the commit follows on what the partition holds now.
 
     ``last_number`` is that of the log's last entry, 0 where there is none. The appended entries must
-    stand behind those that were evaluated and no others: one that came in between would be skipped.
+    stand behind those that were evaluated and no others: one that came in between would be skipped. Of each other
+    `check_commits` has seen that they are in order.
     """
     if commit.version != version:
         raise Conflict(f"partition {commit.partition} is at version {version}, not {commit.version}")
@@ -92,10 +98,8 @@ def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int
         )
     if commit.appended and evaluated < last_number:
         raise Conflict(f"partition {commit.partition} has {last_number - evaluated} entries that were not evaluated")
-    for entry in commit.appended:
-        if entry.at < last_at:
-            raise ValueError(f"time went back in partition {commit.partition}, from {last_at} to {entry.at}")
-        last_at = entry.at
+    if commit.appended and commit.appended[0].at < last_at:
+        raise ValueError(f"time went back in partition {commit.partition}, from {last_at} to {commit.appended[0].at}")
 
 
 def check_fold(fold: Fold, folded: Folded, *, cursor: int, entry: Entry | None) -> None:

@@ -199,6 +199,7 @@ async def test_a_decision_that_the_log_does_not_lead_to_is_found_by_verifying(st
         (["check", "none.db", "--full"], 2, '--full is for "vacuum"; leave it out'),
         (["vacuum", "none.db", "--verify"], 2, '--verify is for "check"; leave it out'),
         (["check", str(ROOT / "README.md")], 1, "is not a SQLite database: name another file"),
+        (["check", "redis://127.0.0.1/0"], 1, "a store on Redis is no file: redis-check-aof looks through"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_what_to_do(words: list[str], code: int, why: str) -> None:

@@ -1,16 +1,49 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from samples_for_stores import make_store
+from redis_server import RedisServer, running
+from samples_for_stores import KINDS, make_store
 
 from engine.storage.base import Store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+class Servers:
+    """Started when the first test asks, for all tests of the session."""
+
+    def __init__(self, folders: pytest.TempPathFactory, stack: ExitStack) -> None:
+        self._folders = folders
+        self._stack = stack
+        self._running: dict[str, RedisServer] = {}
+
+    def emptied(self, program: str) -> RedisServer:
+        if program not in self._running:
+            folder = self._folders.mktemp(program)
+            self._running[program] = self._stack.enter_context(running(folder, program, "--appendfsync", "no"))
+        server = self._running[program]
+        server.ask("FLUSHALL")
+        return server
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        yield Servers(tmp_path_factory, stack)
+
+
+@pytest.fixture
+def server(servers: Servers) -> RedisServer:
+    return servers.emptied("redis-server")
+
+
+@pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store = await make_store(request.param, tmp_path)
+    server = None
+    if request.param in ("redis", "valkey"):
+        server = request.getfixturevalue("servers").emptied(f"{request.param}-server")
+    store = await make_store(request.param, tmp_path, server)
     yield store
     await store.close()

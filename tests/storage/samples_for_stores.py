@@ -7,17 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from redis_server import SERVERS, RedisServer
+
 from engine.core.model import Event, Message
 from engine.storage.base import Commit, Entry, Fault, OutboxMessage, Store, partition_of
 from engine.storage.memory import MemoryStore
+from engine.storage.redis import RedisStore
 from engine.storage.sqlite import SqliteStore
 
 PARTITION_COUNT = 4
+# Valkey is tried where there is one; few systems package it yet.
+KINDS = ["memory", "sqlite", "redis", *(["valkey"] if "valkey-server" in SERVERS else [])]
 
 
-async def make_store(kind: str, directory: Path) -> Store:
+async def make_store(kind: str, directory: Path, server: RedisServer | None = None) -> Store:
+    """``server``: an empty one, for the kinds that need it."""
     if kind == "memory":
         return MemoryStore(PARTITION_COUNT)
+    if server is not None:
+        return await RedisStore.open(server.address, partition_count=PARTITION_COUNT)
     return await SqliteStore.open(directory / "test.db", partition_count=PARTITION_COUNT, durability="normal")
 
 

@@ -5,6 +5,8 @@ The other half, what comes out of a store, is `test_conformance_contents.py`. A 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from samples_for_stores import (
@@ -16,6 +18,7 @@ from samples_for_stores import (
     event,
     full_commit,
     look,
+    make_store,
     outgoing,
     send,
     with_states,
@@ -188,14 +191,32 @@ async def test_a_commit_that_does_not_know_the_version_is_a_conflict_and_leaves_
     assert await look(store) == before
 
 
-async def test_of_several_commits_all_or_none_are_written(store: Store) -> None:
+async def test_of_several_commits_those_that_are_refused_leave_nothing_and_are_named(store: Store) -> None:
+    await store.commit([Commit(0, 0, 1, [event(ANN, 1)])])
+    before = await store.poll([1], 10**15), await store.log(1, 0, 9)
+    with pytest.raises(Conflict) as conflict:
+        await store.commit([full_commit(1), Commit(1, 7, 1, [event(DAN, 1)]), Commit(2, 0, 0)])
+    assert (await store.poll([1], 10**15), await store.log(1, 0, 9)) == before
+    made = conflict.value.refused is not None
+    assert conflict.value.refused in (None, {1})
+    assert [batch.version for batch in await store.poll([0, 1, 2, 3], 0)] == ([2, 0, 1, 0] if made else [1, 0, 0, 0])
+    assert (await store.load([ANN]) != {}) == made
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_where_all_is_kept_in_one_place_all_of_several_commits_or_none_are_written(
+    kind: str, tmp_path: Path
+) -> None:
+    store = await make_store(kind, tmp_path)
     await store.commit([Commit(0, 0, 1, [event(ANN, 1)])])
     before = await look(store)
-    with pytest.raises(Conflict):
-        await store.commit([full_commit(1), Commit(1, 7, 0), Commit(2, 0, 0)])
-    assert await look(store) == before
+    for wrong, refused in ((Commit(1, 7, 0), Conflict), (Commit(1, 0, 9), ValueError)):
+        with pytest.raises(refused):
+            await store.commit([full_commit(1), wrong, Commit(2, 0, 0)])
+        assert await look(store) == before
     await store.commit([full_commit(1), Commit(1, 0, 0), Commit(2, 0, 0)])
     assert [batch.version for batch in await store.poll([0, 1, 2, 3], 0)] == [2, 1, 1, 0]
+    await store.close()
 
 
 async def test_a_commit_that_would_append_past_an_unevaluated_entry_is_a_conflict(store: Store) -> None:
@@ -252,7 +273,7 @@ async def test_a_commit_that_can_never_be_right_is_the_callers_mistake(store: St
     await store.append([event(ANN, 10)])
     before = await look(store)
     with pytest.raises(ValueError, match=r"expected|arrive|lacks|cursor|went back|same users"):
-        await store.commit([Commit(1, 0, 1, [event(DAN, 1)]), wrong])
+        await store.commit([wrong])
     assert await look(store) == before
 
 

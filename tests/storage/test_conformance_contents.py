@@ -13,6 +13,7 @@ from samples_for_stores import (
     BOB,
     CAT,
     DAN,
+    KINDS,
     PARTITION_COUNT,
     event,
     make_store,
@@ -358,14 +359,16 @@ def sends(draw: st.DrawFn) -> Entry:
 entries = events() | sends() | st.builds(Entry, st.just("tick"), moments)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(entries, max_size=5))
 async def test_any_entry_comes_back_as_it_went_in(
-    tmp_path_factory: pytest.TempPathFactory, kind: str, some: list[Entry]
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, kind: str, some: list[Entry]
 ) -> None:
     some = sorted(some, key=lambda entry: entry.at)
-    store = await make_store(kind, tmp_path_factory.mktemp("store"))
+    is_server = kind in ("redis", "valkey")
+    server = request.getfixturevalue("servers").emptied(f"{kind}-server") if is_server else None
+    store = await make_store(kind, tmp_path_factory.mktemp("store"), server)
     try:
         await store.commit([Commit(0, 0, len(some), some)])
         assert await store.log(0, 0, 10) == some

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ async def test_a_store_is_opened_by_its_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("", 'expected "memory:", "sqlite:PATH" or a path that ends in .db, .sqlite or .sqlite3, got ""'),
+        ("", '.sqlite or .sqlite3, got ""'),
         ("memory", 'got "memory"'),
         ("events.jsonl", 'got "events.jsonl"'),
         ("postgres://host/x.db", 'got "postgres://host/x.db"'),
@@ -43,13 +45,35 @@ async def test_a_store_is_opened_by_its_word(tmp_path: Path) -> None:
         ("sqlite:", 'expected "sqlite:PATH" with the path of a file, got "sqlite:"'),
         ("sqlite:///x.db", 'expected "sqlite:PATH" with the path of a file, got "sqlite:///x.db"'),
         ("sqlite::memory:", 'expected "sqlite:PATH" with the path of a file'),
-        ("redis://localhost", "stores on Redis are not supported yet: expected"),
+        ("redis://", 'expected a store such as "redis://HOST:PORT/DB"'),
+        ("redis://localhost:x/0", "got one with another port"),
+        ("redis://localhost/queue", 'got "redis://localhost/queue"'),
+        ("redis://localhost/0?db=1", 'got "redis://localhost/0?db=1"'),
+        ("valkey://localhost", 'a store on Redis or Valkey is named "redis://HOST:PORT/DB"'),
+        ("unix:///run/redis.sock", 'got "unix:///run/redis.sock"'),
     ],
 )
 async def test_a_word_for_no_store_is_refused_with_what_is_expected(url: str, said: str) -> None:
     with pytest.raises(StoreUnusable) as refused:
         await open_store(url)
     assert said in str(refused.value)
+
+
+async def test_a_password_in_the_word_for_a_store_is_refused_and_not_repeated() -> None:
+    with pytest.raises(StoreUnusable, match="set PROACTIVE_STORE_PASSWORD") as refused:
+        await open_store("redis://me:hunter2@localhost/0")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_without_its_package_a_store_on_redis_says_what_to_install() -> None:
+    program = """
+import asyncio, sys
+sys.modules["redis"] = None
+from engine.storage.opening import open_store
+asyncio.run(open_store("redis://localhost"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert 'a store on Redis needs the package redis: pip install "proactive-engine[redis]"' in done.stderr
 
 
 async def test_memory_cannot_be_opened_to_read() -> None:

@@ -1,0 +1,69 @@
+"""How the keys of a store on Redis are called, and which partition lies in which of the 16,384 slots of a cluster.
+
+Pure naming; nothing is asked here. All keys of a partition have one tag and so lie in one slot; the tags are spread
+evenly over the slots, so that nodes of equal ranges of slots have equal numbers of partitions.
+"""
+
+from __future__ import annotations
+
+import binascii
+import zlib
+
+SLOTS = 16_384  # redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec
+BUCKETS = "0123"  # sub-hashes of a partition: single keys stay small, so that slots can be moved; fewer commands if few
+
+META = "proactive:{store}:meta"  # a hash: what the store is
+RULES = "proactive:{store}:rules"  # a hash: the texts of rule sets by hash
+LEASE = "proactive:{store}:lease"  # who serves it
+
+_BUCKET_BYTES = [letter.encode() for letter in BUCKETS]
+
+
+def slot_of(tag: str) -> int:
+    """The slot of every key with ``{tag}`` in it: CRC-16 (XMODEM)."""
+    return binascii.crc_hqx(tag.encode(), 0) % SLOTS
+
+
+def spread_tags(partition_count: int) -> list[str]:
+    """A tag for each partition, the n-th in the n-th of so many equal ranges of slots."""
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < partition_count:
+        found.setdefault(slot_of(str(number)) * partition_count // SLOTS, str(number))
+        number += 1
+    return [found[partition] for partition in range(partition_count)]
+
+
+class Keys:
+    """The names of keys by partition. ``tags`` are those that the store was made with."""
+
+    def __init__(self, tags: list[str]) -> None:
+        self._prefixes = [f"proactive:{{{tag}}}:".encode() for tag in tags]
+        self.stand = [prefix + b"m" for prefix in self._prefixes]  # what the functions are given
+
+    def of(self, partition: int, name: bytes) -> bytes:
+        return self._prefixes[partition] + name
+
+    def bucketed(self, partition: int, name: bytes, bucket: bytes) -> bytes:
+        return self._prefixes[partition] + name + b":" + bucket
+
+
+def to_name(user: str) -> bytes:
+    """A user as Redis has it: the letter of the sub-hash, then the name in UTF-8; b"" for nobody's entries is its own.
+
+    The letter comes from bits of the CRC-32 that `partition_of` takes last.
+    """
+    raw = user.encode("utf-8", "surrogatepass")
+    return _BUCKET_BYTES[zlib.crc32(raw) >> 30] + raw
+
+
+def from_name(name: bytes) -> str:
+    return name[1:].decode("utf-8", "surrogatepass")
+
+
+def to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def to_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")

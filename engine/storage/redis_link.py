@@ -1,0 +1,169 @@
+"""The way to one Redis: a few connections, many commands in one go, a limit on how long it may take.
+
+It knows no command and no key, and tries nothing again by itself: whether that is safe its caller knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import hiredis
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from engine.storage.base import StoreError, Trouble
+
+CONNECTIONS_MAX = 8  # of one store to one Redis
+TIMEOUT_S = 5.0  # of all the commands that go together, the wait for a connection included
+CONNECT_S = 3.0
+
+Command = tuple[bytes | str | int, ...]
+
+# What Redis says, by the exception that the library makes of its first word, or by that word where it makes none.
+_EXCEPTIONS: tuple[tuple[type[RedisError], Trouble], ...] = (
+    (OutOfMemoryError, "full"),
+    (ReadOnlyError, "read_only"),
+    (NoPermissionError, "read_only"),
+    (BusyLoadingError, "busy"),
+    (MasterDownError, "busy"),
+    (ClusterDownError, "busy"),
+    (TryAgainError, "busy"),
+)
+_WORDS: dict[str, Trouble] = {"MISCONF": "io", "NOREPLICAS": "read_only", "BUSY": "busy", "WRONGTYPE": "corrupt"}
+_ADVICE: dict[Trouble, str] = {
+    "full": "raise its maxmemory or keep less (the setting keep), and it goes on by itself; what was acknowledged is "
+    "kept",
+    "read_only": "let it be written to, or name the primary if this is a replica; it goes on by itself",
+    "corrupt": "stop the server and put back a backup of its data",
+    "busy": "it goes on by itself once that is done",
+    "io": "see to it and to the way there; it goes on by itself, and what was acknowledged is kept",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a Redis is. ``shown`` is how it is called in messages: without a password."""
+
+    host: str
+    port: int
+    db: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    shown: str = ""
+
+
+class Link:
+    """Connections to one Redis, made when they are needed."""
+
+    def __init__(self, address: Address, timeout_s: float = TIMEOUT_S) -> None:
+        self.address = address
+        self._timeout_s = timeout_s
+        self._idle: list[Connection] = []
+        self._room = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._closed = False
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """A reply to each command, in order; an error that Redis answered with is among them as an exception.
+
+        Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing: then nobody knows which of the
+        commands were carried out, or will be.
+        """
+        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+        async with asyncio.timeout(self._timeout_s), self._connection() as connection:
+            await connection.send_packed_command(packed, check_health=False)
+            replies: list[Any] = []
+            for _ in commands:
+                try:
+                    replies.append(await connection.read_response())
+                except ResponseError as error:
+                    replies.append(error)
+            return replies
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        async with self._room:
+            connection = await self._whole() if self._idle else self._new()
+            try:
+                if not connection.is_connected:
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                yield connection
+            except BaseException:
+                # What is still on its way on it would be taken for the reply to something else.
+                await connection.disconnect(nowait=True)
+                raise
+            if self._closed:
+                await connection.disconnect()
+            else:
+                self._idle.append(connection)
+
+    async def _whole(self) -> Connection:
+        """An idle connection; closed if the other side has ended it meanwhile, and then made anew by the caller."""
+        connection = self._idle.pop()
+        reader = getattr(connection, "_reader", None)
+        if reader is not None and reader.at_eof():
+            await connection.disconnect(nowait=True)
+        return connection
+
+    def _new(self) -> Connection:
+        address = self.address
+        options: dict[str, Any] = {
+            "host": address.host,
+            "port": address.port,
+            "db": address.db,
+            "username": address.user,
+            "password": address.password,
+            "socket_timeout": None,  # all of an exchange has one limit, which costs less than one for each reply
+            "socket_connect_timeout": CONNECT_S,
+            "socket_keepalive": True,
+            "protocol": 2,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        if address.tls:
+            return SSLConnection(ssl_min_version=ssl.TLSVersion.TLSv1_2, **options)
+        return Connection(**options)
+
+    async def close(self) -> None:
+        """What is under way ends its connection itself."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().disconnect()
+
+
+def told_of(error: BaseException, address: Address) -> StoreError:
+    """The error in words for an operator: what went wrong, and what to do about it."""
+    state = trouble_of(error)
+    advice = "" if state is None else f": {_ADVICE[state]}"
+    return StoreError(f"the store {address.shown} could not do it: {words_of(error)}{advice}", state)
+
+
+def words_of(error: BaseException) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return "no answer in time"
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def trouble_of(error: BaseException) -> Trouble | None:
+    for kind, state in _EXCEPTIONS:
+        if isinstance(error, kind):
+            return state
+    if isinstance(error, ResponseError):
+        return _WORDS.get(str(error).partition(" ")[0])
+    return "io" if isinstance(error, RedisError | OSError) else None

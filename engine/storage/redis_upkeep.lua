@@ -1,0 +1,238 @@
+
+-- The second part of the same library, after `redis_functions.lua`: what is looked up of one user, what makes the store
+-- forget, and the names under which all of it is called.
+
+-- ARGV: user, before, events_max. The events earlier than a moment, newest first: moment, line ...; and the folded past.
+local function history(keys, args)
+  local p, user, most = prefix_of(keys), args[1], tonumber(args[3])
+  local found = {}
+  local last = redis.call('LLEN', p .. 'e:' .. user) - 1
+  while last >= 0 and #found < 2 * most do
+    local numbers = redis.call('LRANGE', p .. 'e:' .. user, math.max(0, last - PAGE + 1), last)
+    for i = #numbers, 1, -1 do
+      if string.sub(numbers[i], 1, 1) ~= '-' and #found < 2 * most then
+        local _, _, _, at, line = entry_of(p, numbers[i])
+        if at and less(at, args[2]) then
+          found[#found + 1] = at
+          found[#found + 1] = line
+        end
+      end
+    end
+    last = last - PAGE
+  end
+  return {found, redis.call('HGET', p .. 'bp:' .. string.sub(user, 1, 1), user) or ''}
+end
+
+-- The newest of a list of numbers that are below another, newest first.
+local function newest(list, before, most)
+  local found = {}
+  local last = redis.call('LLEN', list) - 1
+  while last >= 0 and #found < most do
+    local numbers = redis.call('LRANGE', list, math.max(0, last - PAGE + 1), last)
+    for i = #numbers, 1, -1 do
+      local number = string.gsub(numbers[i], '-', '')
+      if tonumber(number) < before and #found < most then found[#found + 1] = number end
+    end
+    last = last - PAGE
+  end
+  return found
+end
+
+-- ARGV: user, before (entries), before (decisions), items_max. Entries: number, moment, line ...; decisions: number, line ...
+local function recorded(keys, args)
+  local p, user, most = prefix_of(keys), args[1], tonumber(args[4])
+  local entries, decisions = {}, {}
+  for _, number in ipairs(newest(p .. 'e:' .. user, tonumber(args[2]), most)) do
+    local _, _, _, at, line = entry_of(p, number)
+    for _, value in ipairs({number, at, line}) do entries[#entries + 1] = value end
+  end
+  for _, number in ipairs(newest(p .. 'd:' .. user, tonumber(args[3]), most)) do
+    decisions[#decisions + 1] = number
+    decisions[#decisions + 1] = redis.call('XRANGE', p .. 'de', number .. '-0', number .. '-0')[1][2][8]
+  end
+  return {entries, decisions}
+end
+
+-- Of a user's list of numbers one goes, which is the first where nothing is out of order.
+local function forget_number(list, number)
+  if redis.call('LINDEX', list, 0) == number then
+    redis.call('LPOP', list)
+  else
+    redis.call('LREM', list, 1, number)
+  end
+end
+
+local function fold_entries(p, number)
+  local from = '-'
+  while true do
+    local page = redis.call('XRANGE', p .. 'in', from, number .. '-0', 'COUNT', PAGE)
+    for _, found in ipairs(page) do
+      local fields = found[2]
+      local kind, user, once = string.sub(fields[2], 1, 1), string.sub(fields[2], 2), fields[4]
+      local n = string.match(found[1], '^%d+')
+      if kind == 'e' then forget_number(p .. 'e:' .. user, n) end
+      if kind == 's' then forget_number(p .. 'e:' .. user, '-' .. n) end
+      if once ~= '' then redis.call('HDEL', p .. 'on:' .. string.sub(user, 1, 1), once_field(user, once)) end
+      from = '(' .. found[1]
+    end
+    if #page < PAGE then break end
+  end
+  redis.call('XTRIM', p .. 'in', 'MINID', '=', whole(tonumber(number) + 1) .. '-0')
+end
+
+-- What was decided by the moment. A commit that began behind the tick decided only what is later.
+local function fold_decisions(p, number, at)
+  local from = '-'
+  while true do
+    local page = redis.call('XRANGE', p .. 'de', from, '+', 'COUNT', PAGE)
+    for _, found in ipairs(page) do
+      local fields = found[2]
+      if tonumber(fields[6]) >= tonumber(number) then return end
+      if not less(at, fields[4]) then
+        redis.call('XDEL', p .. 'de', found[1])
+        forget_number(p .. 'd:' .. fields[2], string.match(found[1], '^%d+'))
+      end
+      from = '(' .. found[1]
+    end
+    if #page < PAGE then return end
+  end
+end
+
+local function folded_of(key)
+  local folded = redis.call('HMGET', key, 'fold', 'fold_at', 'era')
+  return folded[1] or '0', folded[2] or '', folded[3] or '0'
+end
+
+-- ARGV: former number, moment and erasures; number, moment, whether pasts are wanted; of each base user, wake-up, what
+-- it is, past. Answers as `order.check_fold` needs it where it does not follow on what is.
+local function fold(keys, args)
+  local p, key = prefix_of(keys), keys[1]
+  local was, was_at, erasures = folded_of(key)
+  local _, cursor = stand_of(key)
+  local number, at = args[4], args[5]
+  local kind, _, _, entry_at = entry_of(p, number)
+  if args[1] ~= was or args[2] ~= was_at or args[3] ~= erasures or kind ~= 't' or entry_at ~= at
+      or tonumber(number) <= tonumber(was) or tonumber(number) > tonumber(cursor) then
+    return {0, was, was_at, erasures, cursor, kind or '', entry_at or ''}
+  end
+  fold_entries(p, number)
+  fold_decisions(p, number, at)
+  if args[6] == '0' then
+    for bucket in string.gmatch(BUCKETS, '.') do redis.call('DEL', p .. 'bp:' .. bucket) end
+  end
+  for i = 7, #args, 4 do
+    local user, wake, past = args[i], args[i + 1], args[i + 3]
+    local bucket = string.sub(user, 1, 1)
+    redis.call('HSET', p .. 'ba:' .. bucket, user, args[i + 2])
+    if wake == '' then redis.call('ZREM', p .. 'bw', user) else redis.call('ZADD', p .. 'bw', wake, user) end
+    if past == '' then
+      redis.call('HDEL', p .. 'bp:' .. bucket, user)
+    else
+      redis.call('HSET', p .. 'bp:' .. bucket, user, past)
+    end
+  end
+  redis.call('HSET', key, 'fold', number, 'fold_at', at)
+  return {1}
+end
+
+local function erase_entries(p, user)
+  local list = p .. 'e:' .. user
+  local numbers = redis.call('LRANGE', list, 0, -1)
+  for _, signed in ipairs(numbers) do
+    local number = string.gsub(signed, '-', '')
+    local _, _, once = entry_of(p, number)
+    if once and once ~= '' then redis.call('HDEL', p .. 'on:' .. string.sub(user, 1, 1), once_field(user, once)) end
+    redis.call('XDEL', p .. 'in', number .. '-0')
+  end
+  redis.call('DEL', list)
+  return #numbers
+end
+
+local function erase_decisions(p, user)
+  local numbers = redis.call('LRANGE', p .. 'd:' .. user, 0, -1)
+  for _, number in ipairs(numbers) do redis.call('XDEL', p .. 'de', number .. '-0') end
+  redis.call('DEL', p .. 'd:' .. user)
+  return #numbers
+end
+
+local function erase_faults(p, user)
+  local count = 0
+  for _, each in ipairs(redis.call('LRANGE', p .. 'fx', 0, -1)) do
+    local number, whose = string.match(each, '^(%d+) (.*)$')
+    if whose == user then
+      redis.call('LREM', p .. 'fx', 1, each)
+      redis.call('HDEL', p .. 'fa', number)
+      count = count + 1
+    end
+  end
+  return count
+end
+
+-- ARGV: user. Answers of how many rows, -1 where entries wait to be evaluated.
+local function erase(keys, args)
+  local p, user = prefix_of(keys), args[1]
+  local bucket = string.sub(user, 1, 1)
+  local _, cursor = stand_of(keys[1])
+  local newest_entry = redis.call('LINDEX', p .. 'e:' .. user, -1)
+  if newest_entry and math.abs(tonumber(newest_entry)) > tonumber(cursor) then return -1 end
+  local count = erase_entries(p, user) + erase_decisions(p, user) + erase_faults(p, user)
+  count = count + redis.call('HDEL', p .. 'st:' .. bucket, user) + redis.call('HDEL', p .. 'ba:' .. bucket, user)
+  redis.call('HDEL', p .. 'bp:' .. bucket, user)
+  redis.call('ZREM', p .. 'bw', user)
+  redis.call('ZREM', p .. 'wk', user)
+  redis.call('SREM', p .. 'pr', user)
+  for _, place in ipairs(redis.call('ZRANGE', p .. 'o:' .. user, 0, -1)) do
+    count = count + remove_message(p, string.sub(place, 17))
+  end
+  if count > 0 then redis.call('HINCRBY', keys[1], 'era', 1) end
+  return count
+end
+
+-- ARGV: a moment. Answers with the moments before it, which are gone, and those that are left: "moment hash" each.
+local function drop_rules(keys, args)
+  local p = prefix_of(keys)
+  local gone, kept = {}, {}
+  for _, moment in ipairs(redis.call('LRANGE', p .. 'rm', 0, -1)) do
+    local at = string.match(moment, '^%d+')
+    table.insert(less(at, args[1]) and gone or kept, moment)
+  end
+  for _, moment in ipairs(gone) do redis.call('LREM', p .. 'rm', 1, moment) end
+  return {gone, kept}
+end
+
+-- Cursor, last number, folded number, and how many users, decisions, messages and faults there are.
+local function describe(keys, args)
+  local p = prefix_of(keys)
+  local _, cursor, last = stand_of(keys[1])
+  local users = 0
+  for bucket in string.gmatch(BUCKETS, '.') do users = users + redis.call('HLEN', p .. 'st:' .. bucket) end
+  return {
+    tonumber(cursor), tonumber(last), tonumber((folded_of(keys[1]))), users, redis.call('XLEN', p .. 'de'),
+    redis.call('HLEN', p .. 'om'), redis.call('HLEN', p .. 'fa'),
+  }
+end
+
+local function probe(keys, args)
+  redis.call('HSET', keys[1], 'probe', args[1])
+  redis.call('HDEL', keys[1], 'probe')
+  return 'OK'
+end
+
+local function register(name, callback, flags)
+  redis.register_function({function_name = 'proactive_v1_' .. name, callback = callback, flags = flags})
+end
+
+register('poll', poll, {'no-writes'})
+register('pending', pending, {'no-writes'})
+register('history', history, {'no-writes'})
+register('recorded', recorded, {'no-writes'})
+register('describe', describe, {'no-writes'})
+register('append', append, {})
+register('commit', commit, {})
+register('probe', probe, {})
+register('fence', fence, {})
+-- What makes room is done also where there is none.
+register('relayed', relayed, {'allow-oom'})
+register('fold', fold, {'allow-oom'})
+register('erase', erase, {'allow-oom'})
+register('drop_rules', drop_rules, {'allow-oom'})
