@@ -81,8 +81,9 @@ export class PanelProvider implements vscode.WebviewViewProvider {
   showBadge(unread: number): void {
     this.unread = unread;
     if (this.view === undefined) return;
-    const tooltip = `${unread} new ${unread === 1 ? "message" : "messages"}`;
-    this.view.badge = unread === 0 ? undefined : { value: unread, tooltip };
+    const tooltip = unread === 0 ? "" : `${unread} new ${unread === 1 ? "message" : "messages"}`;
+    // A badge of 0 is none. VS Code 1.100 goes on showing the last one where it is told that there is none.
+    this.view.badge = { value: unread, tooltip };
   }
 
   private receive(view: vscode.WebviewView, value: unknown): void {
