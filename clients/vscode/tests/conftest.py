@@ -81,7 +81,7 @@ def start_vscode(version: str, package: Path, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture(scope="module")
-def context(browser: Browser) -> Iterator[BrowserContext]:
+def context(version: str, browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     yield context
@@ -89,8 +89,8 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="module")
-def start_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBackend]:
-    """``start_backend(RULES, "responder: echo")``; all that were started are killed."""
+def start_backend(version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBackend]:
+    """``start_backend(RULES, "responder: echo")``; all that were started are killed. Each ``version`` has its own."""
     with ExitStack() as stopping:
 
         def start(rules: Path | str, settings: str = "") -> BackendProcess:
