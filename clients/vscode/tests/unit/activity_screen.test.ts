@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LINE_MAX, Screen } from "../../src/activity/runs/screen.js";
+import { LINE_MAX, Screen, SEQUENCE_MAX } from "../../src/activity/runs/screen.js";
 
 function shown(...chunks: readonly string[]): readonly string[] {
   const lines: string[] = [];
@@ -49,8 +49,26 @@ test("a line has a bound", () => {
   );
 });
 
-test("a sequence without an end is dropped, and takes nothing with it but its chunk", () => {
-  assert.deepEqual(shown(`a\u001b]0;${"x".repeat(5000)}`, "b\n"), ["ab"]);
+for (const [kind, begun] of [
+  ["title", "]0;t"],
+  ["device string", "Pd"],
+] as const) {
+  test(`a ${kind} without an end loses its ESC alone, and nothing that is behind it`, () => {
+    const behind = `${"\n".repeat(SEQUENCE_MAX)}results`;
+    const lines = shown(`a\u001b${begun}${behind}\n`, "b\n");
+    assert.equal(lines[0], `a${begun}`);
+    assert.deepEqual(lines.slice(-2), ["results", "b"]);
+  });
+}
+
+test("a sequence may have so many characters without an end, and one more is none", () => {
+  const begun = `\u001b]0;${"x".repeat(SEQUENCE_MAX - 4)}`;
+  assert.deepEqual(shown(begun, "\u0007a"), ["a"]);
+  assert.match(shown(`${begun}x`, "\u0007a")[0] ?? "", /^\]0;x+/);
+});
+
+test("another sequence breaks off one that does not end", () => {
+  assert.deepEqual(shown("a\u001b]0;title\u001b[31mb\u001b[0m\n", "c\u0007\n"), ["ab", "c"]);
 });
 
 test("lines are final when a screen has been written below them", () => {

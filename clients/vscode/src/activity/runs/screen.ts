@@ -10,15 +10,16 @@ const OPEN_LINES = 60;
 /** Of one line, in UTF-16 units; the rest of it is dropped. */
 export const LINE_MAX = 4000;
 /** An escape sequence that is longer is none: what is kept of it for the next chunk is bounded. */
-const SEQUENCE_MAX = 4096;
+export const SEQUENCE_MAX = 4096;
 
 // eslint-style control characters are what this is about.
 const ESC = "\u001b";
 /** ESC [ parameters intermediates final, as in ECMA-48, 5.4. */
 const CSI = /^\u001b\[([0-9:;<=>?]*)[ -/]*([@-~])/;
 const CSI_BEGUN = /^\u001b\[[0-9:;<=>?]*[ -/]*$/;
-/** Strings: OSC, DCS, SOS, PM, APC; they end with BEL or ESC \. */
-const STRING = /^\u001b[\]PX^_][\s\S]*?(?:\u0007|\u001b\\)/;
+/** Strings: OSC, DCS, SOS, PM, APC; they end with BEL or ESC \, and another sequence breaks them off, as in a terminal. */
+const STRING = /^\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|(?=\u001b[^\\]))/;
+const STRING_BEGUN = /^\u001b[\]PX^_][^\u0007\u001b]*\u001b?$/;
 /** ESC intermediates final. */
 const SHORT = /^\u001b[ -/]*[0-~]/;
 const SHORT_BEGUN = /^\u001b[ -/]*$/;
@@ -40,11 +41,12 @@ export class Screen {
       if (next > 0) this.put(text.slice(0, next));
       text = text.slice(next);
       const taken = text.startsWith(ESC) ? this.sequence(text) : this.control(text.charAt(0));
-      if (taken === 0) {
-        if (text.length <= SEQUENCE_MAX) this.rest = text;
+      if (taken === 0 && text.length <= SEQUENCE_MAX) {
+        this.rest = text;
         return;
       }
-      text = text.slice(taken);
+      // Of one that does not end the ESC alone goes: what is behind it may be results.
+      text = text.slice(Math.max(1, taken));
     }
   }
 
@@ -91,10 +93,9 @@ export class Screen {
       this.apply(csi[2] ?? "", Number.parseInt(csi[1] ?? "", 10));
       return csi[0].length;
     }
-    if (CSI_BEGUN.test(text) || SHORT_BEGUN.test(text)) return 0;
+    if (CSI_BEGUN.test(text) || SHORT_BEGUN.test(text) || STRING_BEGUN.test(text)) return 0;
     const string = STRING.exec(text);
     if (string !== null) return string[0].length;
-    if (/^\u001b[\]PX^_]/.test(text)) return 0;
     return SHORT.exec(text)?.[0].length ?? 1;
   }
 
