@@ -17,6 +17,7 @@ import {
 } from "./code_suggestion_target.js";
 import { applied, changeFor, languageIdOf, type Change } from "./code_suggestion_text.js";
 import type { Log, SuggestionEnds, Suggestions } from "./parts.js";
+import { NAME_MAX, plain } from "./plain_text.js";
 
 /** Of the documents that show what a suggestion would make of another; `package.json` has it too. */
 const SCHEME = "proactive-suggestion";
@@ -88,7 +89,7 @@ export class CodeSuggestions implements Suggestions, vscode.TextDocumentContentP
       else {
         if (target.document.isClosed) {
           this.withdrawn(suggestion.id);
-          throw new NoTarget(`${nameOf(target.document)} has been closed. Open it and accept the suggestion again.`);
+          throw new NoTarget(`${calledOf(target.document)} has been closed. Open it and accept the suggestion again.`);
         }
         if (target.isTouched && offer !== undefined) return this.showAgain({ ...offer, target });
         await this.apply(target, changeIn(suggestion, target));
@@ -140,7 +141,7 @@ export class CodeSuggestions implements Suggestions, vscode.TextDocumentContentP
     this.offers.set(offer.suggestion.id, anew);
     await this.show(anew);
     tell(
-      `${nameOf(offer.target.document)} has been changed where the suggestion goes. If it still fits, accept again.`,
+      `${calledOf(offer.target.document)} has been changed where the suggestion goes. If it still fits, accept again.`,
     );
   }
 
@@ -150,7 +151,7 @@ export class CodeSuggestions implements Suggestions, vscode.TextDocumentContentP
     edit.replace(document.uri, range, text);
     if (!(await vscode.workspace.applyEdit(edit))) {
       throw new NoTarget(
-        `${nameOf(document)} could not be changed; it may be read-only, or was changed at the same time.`,
+        `${calledOf(document)} could not be changed; it may be read-only, or was changed at the same time.`,
       );
     }
     // A cell of a notebook has no editor of its own to go to.
@@ -220,7 +221,12 @@ function nameOf({ uri }: vscode.TextDocument): string {
   return uri.path.split("/").at(-1) ?? uri.path;
 }
 
+/** Its name within a line. */
+function calledOf(document: vscode.TextDocument): string {
+  return plain(nameOf(document), NAME_MAX);
+}
+
 /** In a corner, and without waiting for anybody to read it. */
 function tell(line: string): void {
-  void vscode.window.showWarningMessage(line);
+  void vscode.window.showWarningMessage(plain(line));
 }

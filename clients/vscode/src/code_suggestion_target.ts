@@ -3,6 +3,7 @@
 import * as vscode from "vscode";
 import type { CodeSuggestion } from "@proactive/client";
 import { pathBelow, rangeOf, shifted, type Manner, type Position, type Span } from "./code_suggestion_text.js";
+import { NAME_MAX, plain } from "./plain_text.js";
 
 /** A place that moves with the text around it. */
 export interface Target {
@@ -101,7 +102,9 @@ async function opened(file: string): Promise<vscode.TextDocument> {
       // It may be in another folder of the workspace.
     }
   }
-  throw new NoTarget(`This suggestion is for "${file}", and there is no such text file in this workspace.`);
+  throw new NoTarget(
+    `This suggestion is for "${plain(file, NAME_MAX)}", and there is no such text file in this workspace.`,
+  );
 }
 
 function toRange(document: vscode.TextDocument, { start, end }: { start: Position; end: Position }): vscode.Range {

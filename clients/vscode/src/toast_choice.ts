@@ -2,8 +2,8 @@
 
 import { isQuestion } from "@proactive/client";
 import type { Shown } from "@proactive/widget/conversation.js";
-import { teaserOf } from "@proactive/widget/text.js";
 import { loudnessOf, textOf } from "@proactive/widget/words.js";
+import { plain } from "./plain_text.js";
 import type { Toasts } from "./settings.js";
 
 /** At once. The editor shows as many; the rest is counted as everything is. */
@@ -13,7 +13,6 @@ export const CORNER_MS = 30_000;
 /** More do not fit in a row. */
 const BUTTONS_MAX = 3;
 const BUTTON_CHARACTERS_MAX = 40;
-const TEXT_MAX = 240;
 
 export interface Toast {
   readonly text: string;
@@ -26,7 +25,7 @@ export function toastFor(item: Shown, setting: Toasts): Toast | undefined {
   if (item.fate !== undefined || item.isSeen || setting === "none") return undefined;
   const loudness = loudnessOf(item);
   if (loudness === "notification" || (loudness === "suggestion" && setting !== "suggestions")) return undefined;
-  const text = plain(teaserOf(textOf(item), TEXT_MAX));
+  const text = plain(textOf(item));
   const given: unknown = isQuestion(item.frame) ? item.frame.options : undefined;
   const options = Array.isArray(given) ? given.map(String) : [];
   const fits = options.length <= BUTTONS_MAX && options.every((one) => one.length <= BUTTON_CHARACTERS_MAX);
@@ -48,9 +47,4 @@ export class Corner {
   leave(id: string): void {
     this.since.delete(id);
   }
-}
-
-/** A toast makes links of `[text](command:…)`, which the text of a message must never be. */
-function plain(text: string): string {
-  return text.replaceAll("](", "]\u200b(");
 }

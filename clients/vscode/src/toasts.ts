@@ -2,10 +2,17 @@
 
 import * as vscode from "vscode";
 import type { Shown } from "@proactive/widget/conversation.js";
+import { plain } from "./plain_text.js";
 import { toastSetting } from "./settings.js";
 import { Corner, CORNER_MAX, toastFor } from "./toast_choice.js";
 
 const IDS_MAX = 500;
+
+/** A button. */
+interface Pressed extends vscode.MessageItem {
+  /** As the server has it; undefined: to show the message. */
+  readonly response?: string;
+}
 
 export interface ToastDeeds {
   /** The message as it is now. */
@@ -50,16 +57,16 @@ export class Toasts {
       this.had.delete(first);
       break;
     }
-    const answers = toast.options.map((title) => ({ title }));
-    const show: vscode.MessageItem = { title: "Show" };
-    void vscode.window.showInformationMessage(toast.text, ...answers, show).then((pressed) => {
+    const answers: readonly Pressed[] = toast.options.map((response) => ({ title: plain(response), response }));
+    const show: Pressed = { title: "Show" };
+    void vscode.window.showInformationMessage(plain(toast.text), ...answers, show).then((pressed) => {
       this.corner.leave(id);
       // To close it is to leave it for later.
       if (pressed === undefined) return;
       const isOpen = this.deeds.message(id)?.fate === undefined && this.deeds.message(id) !== undefined;
       // What was pressed too late has no effect; the view says what has become of it.
-      if (pressed === show || !isOpen) this.deeds.show(id);
-      else this.deeds.answer(id, pressed.title);
+      if (pressed.response === undefined || !isOpen) this.deeds.show(id);
+      else this.deeds.answer(id, pressed.response);
     });
   }
 }

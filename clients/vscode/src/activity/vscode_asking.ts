@@ -1,12 +1,13 @@
 /** VS Code as the question for consent sees it. It decides nothing. */
 
 import * as vscode from "vscode";
+import { plain } from "../plain_text.js";
 import { ASKED, type Asking } from "./consent.js";
 
 export function vscodeAsking(context: vscode.ExtensionContext): Asking {
   const settings = () => vscode.workspace.getConfiguration("proactive.activity");
   return {
-    ask: (text, ...buttons) => vscode.window.showInformationMessage(text, ...buttons),
+    ask: (text, ...buttons) => vscode.window.showInformationMessage(plain(text), ...buttons),
     pick: async (title, items) => (await vscode.window.showQuickPick([...items], { title }))?.label,
     isTelemetryEnabled: () => vscode.env.isTelemetryEnabled,
     onTelemetry: (listener) => vscode.env.onDidChangeTelemetryEnabled(listener),
