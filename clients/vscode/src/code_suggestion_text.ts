@@ -27,6 +27,7 @@ export interface Position {
   readonly character?: number;
 }
 
+const DRIVE = /^\/[A-Za-z]:(?=\/|$)/;
 const BLANK = /^[ \t]*$/;
 const INDENTATION = /^[ \t]*/;
 /** What stands before it goes on in the same line. */
@@ -97,8 +98,10 @@ function isTypedBeside({ start, end, text }: Change, span: Span): boolean {
 /** The path of a file below a folder, with "/"; undefined where it is not below it. `folder`: absolute, with "/". */
 export function pathBelow(folder: string, file: string): string | undefined {
   const root = folder.replace(/\/+$/, "");
-  const slashed = file.replace(/\\/g, "/").replace(/^[A-Za-z]:\//, (drive) => `/${drive.toLowerCase()}`);
-  if (slashed.startsWith("/") && !slashed.startsWith(`${root}/`)) return undefined;
+  const slashed = file.replace(/\\/g, "/").replace(/^[A-Za-z]:\//, "/$&");
+  // Where there are drives, names that differ by case alone are one name.
+  const same = (path: string): string => (DRIVE.test(root) ? path.toLowerCase() : path);
+  if (slashed.startsWith("/") && same(slashed.slice(0, root.length + 1)) !== same(`${root}/`)) return undefined;
   const parts = (slashed.startsWith("/") ? slashed.slice(root.length) : slashed)
     .split("/")
     .filter((part) => part !== "" && part !== ".");
