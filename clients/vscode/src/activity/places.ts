@@ -2,17 +2,17 @@
 
 import type { Place } from "./editor.js";
 
-/** Names of files and folders that stand for secrets: their paths are told to nobody, whatever git makes of them. */
+/** Names of files and folders that stand for secrets: paths with one of these in them are told to nobody, whatever git makes of them. */
 const SECRET = new RegExp(
   [
-    String.raw`(?:^|/)\.env(?:\.[^/]*)?$`,
-    String.raw`(?:^|/)[^/]*\.env$`,
-    String.raw`(?:^|/)\.(?:netrc|npmrc|pypirc|pgpass|htpasswd|git-credentials|envrc|dockercfg)$`,
+    String.raw`(?:^|/)(?:\.env(?:\.[^/]*)?|[^/]*\.env)(?:/|$)`,
+    String.raw`(?:^|/)\.(?:netrc|npmrc|pypirc|pgpass|my\.cnf|s3cfg|htpasswd|git-credentials|vault-token|envrc|dockercfg)$`,
     String.raw`(?:^|/)_netrc$`,
     String.raw`(?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519))(?:\.[^/]*)?$`,
-    String.raw`\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|age|tfvars|tfstate)$`,
-    String.raw`(?:^|/)[^/]*(?:secret|credential|password|passwd)[^/]*$`,
-    String.raw`(?:^|/)\.(?:ssh|aws|gnupg|azure|kube|docker|git|secrets?)/`,
+    String.raw`\.(?:pem|key|crt|cer|cert|der|p7b|p8|p12|pfx|jks|keystore|keytab|kdbx|ppk|asc|gpg|age|tfvars|tfstate)$`,
+    // Folders, too.
+    String.raw`secret|credential|password|passwd|(?:private|ssh)[-_. ]?keys?(?![a-z])|service[-_. ]?account[^/]*\.json$`,
+    String.raw`(?:^|/)\.(?:ssh|aws|gnupg|azure|kube|docker|git)/`,
   ].join("|"),
   "i",
 );

@@ -25,6 +25,20 @@ test("paths are told in the workspace alone, and no names that stand for secrets
     "a/.aws/credentials",
     ".git/COMMIT_EDITMSG",
     "infra/prod.tfvars",
+    "a.crt",
+    "tls/cert.cer",
+    "x.der",
+    "apple/AuthKey.p8",
+    "secrets/db.yml",
+    "deploy/credentials/a.json",
+    "private-keys/a.txt",
+    "a/ssh_keys/b",
+    "old.Passwords/list",
+    ".env/x",
+    "app/.env.d/local",
+    ".vault-token",
+    "service-account.json",
+    "keys/serviceAccount_prod.json",
   ]) {
     assert.equal(kind(path), "secret", path);
   }
@@ -36,6 +50,13 @@ test("paths are told in the workspace alone, and no names that stand for secrets
     ".github/ci.yml",
     ".gitignore",
     "README",
+    "src/certificates.py",
+    "src/config.env.ts",
+    ".venv/a.py",
+    "src/env/a.py",
+    "service_account.py",
+    "private/keyboard.py",
+    "src/private_keyword.py",
   ]) {
     assert.equal(kind(path), "file", path);
   }
