@@ -3,7 +3,7 @@
  * `proactive.activity.enabled`; beside it, only that the question was asked is kept. It reports nothing.
  */
 
-import type { Disposable } from "./editor.js";
+import { together, type Disposable } from "./editor.js";
 
 export const ASKED = "activity.asked";
 
@@ -18,6 +18,10 @@ export interface Asking {
   ): Thenable<string | undefined>;
   isTelemetryEnabled(): boolean;
   onTelemetry(listener: () => void): Disposable;
+  /** Whether somebody is at this window. */
+  isFocused(): boolean;
+  /** The window has the focus, or has lost it. */
+  onFocus(listener: () => void): Disposable;
   /** Whether the user allows it; undefined as long as they have said nothing. */
   choice(): boolean | undefined;
   choose(isAllowed: boolean): Thenable<void>;
@@ -36,7 +40,7 @@ export const SILENT = "Report nothing of it";
 export const SETTINGS = "Choose what is reported…";
 const QUESTION =
   "May Proactive tell your server what you do in the editor, so that it can speak up when it helps? Names of files, tests and programs and how they " +
-  "turn out; no text of yours. The chat works without.";
+  "turn out; no text of yours. The chat works without, and the command “What Is Reported of My Activity?” changes it later.";
 const WHERE = " (the editor's own telemetry setting is off, so nothing is)";
 
 export class Consent implements Disposable {
@@ -45,7 +49,8 @@ export class Consent implements Disposable {
   private isOver = false;
 
   constructor(private readonly asking: Asking) {
-    this.subscription = asking.onTelemetry(() => void this.askOnce());
+    const ask = () => void this.askOnce();
+    this.subscription = together(asking.onTelemetry(ask), asking.onFocus(ask));
   }
 
   dispose(): void {
@@ -53,21 +58,25 @@ export class Consent implements Disposable {
     this.subscription.dispose();
   }
 
-  /** Ask, unless that was done, the user has said it in their settings, or nothing could be told anyway. */
+  /**
+   * Ask, unless that was done, the user has said it in their settings, or nothing could be told anyway. In a window without the focus it
+   * waits, for of several that are restored at once one asks.
+   */
   async askOnce(): Promise<void> {
     const { asking } = this;
-    if (this.isAsking || asking.wasAsked() || asking.choice() !== undefined || !asking.isTelemetryEnabled()) return;
+    if (this.isOver || this.isAsking || !asking.isFocused()) return;
+    if (asking.wasAsked() || asking.choice() !== undefined || !asking.isTelemetryEnabled()) return;
     this.isAsking = true;
     try {
-      let answer = await asking.ask(QUESTION, ALLOW, NOT_NOW, WHAT);
+      const first = asking.ask(QUESTION, ALLOW, NOT_NOW, WHAT);
+      // Now, not when it is answered: a toast that nobody touches is "not now", too.
+      await asking.asked();
+      let answer = await first;
       while (answer === WHAT && !this.isOver) {
         await asking.explain();
         answer = await asking.ask(QUESTION, ALLOW, NOT_NOW); // the first one has gone
       }
-      // Closed is no; and it is not asked a second time.
-      if (this.isOver) return;
-      await asking.asked();
-      if (answer === ALLOW) await asking.choose(true);
+      if (answer === ALLOW && !this.isOver) await asking.choose(true);
     } finally {
       this.isAsking = false;
     }

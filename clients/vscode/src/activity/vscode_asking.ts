@@ -11,6 +11,8 @@ export function vscodeAsking(context: vscode.ExtensionContext): Asking {
     pick: async (title, items) => (await vscode.window.showQuickPick([...items], { title }))?.label,
     isTelemetryEnabled: () => vscode.env.isTelemetryEnabled,
     onTelemetry: (listener) => vscode.env.onDidChangeTelemetryEnabled(listener),
+    isFocused: () => vscode.window.state.focused,
+    onFocus: (listener) => vscode.window.onDidChangeWindowState(() => listener()),
     choice: () => settings().inspect<boolean>("enabled")?.globalValue,
     choose: (isAllowed) => settings().update("enabled", isAllowed, vscode.ConfigurationTarget.Global),
     // Not among the keys that are synchronized: it is asked on every machine.

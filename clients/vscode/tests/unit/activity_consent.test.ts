@@ -10,7 +10,9 @@ class Somebody implements Asking {
   allowed: boolean | undefined;
   hasBeenAsked = false;
   hasTelemetry = true;
+  hasFocus = true;
   hear: () => void = () => undefined;
+  look: () => void = () => undefined;
 
   ask = async (_text: string, ...buttons: readonly string[]) => {
     this.said.push(`asked: ${buttons.join(", ")}`);
@@ -22,6 +24,8 @@ class Somebody implements Asking {
   };
   isTelemetryEnabled = () => this.hasTelemetry;
   onTelemetry = (listener: () => void) => ((this.hear = listener), { dispose: () => (this.hear = () => undefined) });
+  isFocused = () => this.hasFocus;
+  onFocus = (listener: () => void) => ((this.look = listener), { dispose: () => (this.look = () => undefined) });
   choice = () => this.allowed;
   choose = async (isAllowed: boolean) => void (this.allowed = isAllowed);
   wasAsked = () => this.hasBeenAsked;
@@ -81,13 +85,48 @@ test("two reasons to ask at once are one question", async () => {
   assert.equal(somebody.said.length, 1);
 });
 
-test("a window that closes while it asks has asked nobody", async () => {
+test("a toast that nobody touches has been asked: there is none at the next start", async () => {
   const somebody = new Somebody();
+  somebody.ask = () => new Promise(() => undefined);
+  void new Consent(somebody).askOnce();
+  assert.equal(somebody.hasBeenAsked, true);
+  somebody.ask = () => assert.fail("it is asked again");
+  await new Consent(somebody).askOnce();
+  assert.equal(somebody.allowed, undefined);
+});
+
+test("of several windows the one with the focus asks, the others when they have it, if it was not done by then", async () => {
+  const [here, there] = [new Somebody(), new Somebody()];
+  there.hasFocus = false;
+  await Promise.all([new Consent(here).askOnce(), new Consent(there).askOnce()]);
+  there.look();
+  assert.deepEqual([here.said.length, there.said.length], [1, 0]);
+  there.hasFocus = true;
+  there.hasBeenAsked = here.hasBeenAsked; // one machine
+  there.look();
+  assert.equal(there.said.length, 0);
+
+  const later = new Somebody();
+  later.hasFocus = false;
+  await new Consent(later).askOnce();
+  later.hasFocus = true;
+  later.look();
+  later.look();
+  assert.equal(later.said.length, 1);
+});
+
+test("what is pressed after the window is gone allows nothing, nor is it asked then", async () => {
+  const somebody = new Somebody();
+  somebody.answers = [ALLOW];
   const consent = new Consent(somebody);
   const asking = consent.askOnce();
   consent.dispose();
   await asking;
-  assert.equal(somebody.hasBeenAsked, false);
+  assert.equal(somebody.allowed, undefined);
+  somebody.hasBeenAsked = false;
+  somebody.look();
+  await consent.askOnce();
+  assert.equal(somebody.said.length, 1);
 });
 
 test("the answer can be changed, and says where it has no effect", async () => {
