@@ -25,6 +25,7 @@ export interface Deeds {
 
 /** How long a button says that it has copied, in milliseconds. */
 const COPIED_MS = 3000;
+const PATH_MAX = 120;
 const KINDS: Readonly<Record<string, string>> = {
   question: "Question",
   suggestion: "Suggestion",
@@ -110,8 +111,19 @@ function drawDecisions(item: Shown, deeds: Deeds): readonly HTMLElement[] {
   const buttons = offered.flatMap(([text, kind, deed]) =>
     deed === undefined ? [] : [button(text, () => deed.call(deeds, item), { class: kind })],
   );
-  const attributes = { role: "group", "aria-label": "This change" };
-  return buttons.length === 0 ? [] : [make("div", { class: "options", attributes }, ...buttons)];
+  if (buttons.length === 0) return [];
+  const path = pathOf(item);
+  const attributes = { role: "group", "aria-label": path === "" ? "This change" : `This change of ${path}` };
+  // Who accepts it without a look at the diff knows what it changes.
+  const name = path === "" ? [] : [make("p", { class: "note" }, make("code", { attributes: { dir: "ltr" } }, path))];
+  return [make("div", { class: "options", attributes }, ...buttons, ...name)];
+}
+
+/** The file that a suggestion names, "" where it names none. The end of a long path says more than its beginning. */
+function pathOf({ frame }: Shown): string {
+  const file: unknown = frame["file"];
+  const letters = typeof file === "string" ? [...file.replace(/\s+/g, " ").trim()] : [];
+  return letters.length <= PATH_MAX ? letters.join("") : `…${letters.slice(1 - PATH_MAX).join("")}`;
 }
 
 /** Buttons for the options; where there are none, a field for an answer in one's own words. */
