@@ -55,6 +55,11 @@ export class Kept {
     this.keep();
   }
 
+  /** Forget what was being written for any other question: with the question its answer goes from the disk. */
+  keepDraftsOf(questions: ReadonlySet<string>): void {
+    for (const id of [...this.drafts.keys()]) if (!questions.has(id)) this.drafts.delete(id);
+  }
+
   private keep(): void {
     const drafts = Object.fromEntries([...this.drafts].slice(-DRAFTS_MAX));
     this.host.setState({ draft: this.written, drafts, ...(this.reading === undefined ? {} : { place: this.reading }) });
@@ -79,7 +84,7 @@ class Drafts extends Map<string, string> {
 
   override delete(id: string): boolean {
     const was = super.delete(id);
-    this.changed();
+    if (was) this.changed();
     return was;
   }
 }

@@ -1,6 +1,7 @@
 /** All that is seen in the view. It decides nothing: what is done is told to the host, and what came of it comes back. */
 
 import { Composer } from "@proactive/widget/composer.js";
+import type { Item } from "@proactive/widget/conversation.js";
 import { button, make } from "@proactive/widget/dom.js";
 import type { Deeds } from "@proactive/widget/item_view.js";
 import { ListView } from "@proactive/widget/list_view.js";
@@ -61,8 +62,10 @@ export class PanelView {
       case "all":
         return this.takeAll(message);
       case "put":
+        if (!isOpen(message.item)) this.kept.drafts.delete(message.item.id);
         return this.list.draw(message.item);
       case "erase":
+        this.kept.drafts.delete(message.id);
         return this.list.erase(message.id);
       case "state":
         return this.state.show(message.state, message.line, message.canReconnect);
@@ -82,6 +85,7 @@ export class PanelView {
   private takeAll({ items, now }: Extract<ToPanel, { kind: "all" }>): void {
     const place = this.isDrawn ? this.list.place : this.kept.place;
     this.ahead = now - Date.now();
+    this.kept.keepDraftsOf(new Set(items.filter(isOpen).map(({ id }) => id)));
     this.list.drawAll(items);
     this.list.goTo(place);
     this.isDrawn = true;
@@ -131,4 +135,9 @@ export class PanelView {
     this.settings.toggle(true);
     this.settings.gear.focus();
   }
+}
+
+/** Whether an answer to it may still be written. */
+function isOpen(item: Item): boolean {
+  return item.kind === "message" && item.fate === undefined;
 }

@@ -160,6 +160,12 @@ class PanelPage:
         found: list[str] = self.page.evaluate("window.violations")
         return found
 
+    @property
+    def drafts(self) -> dict[str, str]:
+        """Answers that are kept while they are written, by the question's id."""
+        found: dict[str, str] = self.page.evaluate("JSON.parse(sessionStorage.getItem('state')).drafts")
+        return found
+
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
 

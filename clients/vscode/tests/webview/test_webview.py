@@ -25,7 +25,7 @@ def everything() -> list[dict[str, Any]]:
         said(1, "Why is the total wrong?"),
         answer(1, f"Begin `result` with **zero**:\n```python\n{CODE}\n```"),
         message(2, "You could run only the failing test."),
-        code_suggestion(3, CODE, explanation="It costs nothing when it is empty."),
+        code_suggestion(3, CODE, explanation="It costs nothing when it is empty.", file="src/shop/till/total.py"),
         message(4, "Shall we look at it together?", "question", options=["Yes please", "Not now"]),
         message(5, "What were you trying to do?", "question"),
         message(6, "Which framework?", "question", options=["pytest"], fate="answered", response="pytest"),
@@ -148,6 +148,33 @@ def test_hostile_texts_stay_texts(begin: Begin) -> None:
     panel.button("Settings").click()
     assert panel.page.locator("main img, main script, main b, main i").count() == 0
     assert "bad" not in panel.page.evaluate("told")
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        ("src/a.py", "src/a.py"),
+        ("x" * 120, "x" * 120),
+        ("folder/" * 9000 + "a.py", "…" + ("folder/" * 20 + "a.py")[-119:]),
+        (" src/ \n a.py", "src/ a.py"),
+        ("<b>", "<b>"),
+    ],
+)
+def test_a_suggestion_says_beside_its_buttons_which_file_it_changes(begin: Begin, file: str, shown: str) -> None:
+    panel = begin([code_suggestion(1, CODE, file=file)])
+    beside = panel.page.get_by_role("group", name=f"This change of {shown}", exact=True)
+    expect(beside.get_by_role("button", name="Accept")).to_be_visible()
+    assert beside.locator("code").text_content() == shown
+    panel.put(code_suggestion(1, CODE, file=file, fate="accepted"))
+    expect(beside).to_have_count(0)
+
+
+@pytest.mark.parametrize("more", [{}, {"file": ""}, {"file": 5}, {"file": None}])
+def test_a_suggestion_for_where_the_user_is_names_no_file(begin: Begin, more: dict[str, Any]) -> None:
+    panel = begin([code_suggestion(1, CODE, **more)])
+    beside = panel.page.get_by_role("group", name="This change", exact=True)
+    expect(beside.get_by_role("button")).to_have_text(["Accept", "Reject", "Show diff"])
+    expect(beside.locator("code")).to_have_count(0)
 
 
 # What is told
@@ -306,6 +333,22 @@ def test_an_answer_that_is_being_written_outlives_another_drawing(begin: Begin) 
     panel.page.get_by_label("Your answer").fill("Here")
     panel.put(message(1, "Where?", "question", trouble="Not taken: try again"))
     assert panel.page.get_by_label("Your answer").input_value() == "Here"
+
+
+def test_an_answer_that_is_being_written_goes_with_its_question(begin: Begin) -> None:
+    questions = [message(number, f"Where {number}?", "question") for number in range(4)]
+    panel = begin(questions)
+    for number in range(4):
+        panel.item(f"Where {number}?").get_by_label("Your answer").fill(f"Here {number}")
+    panel.tell(kind="erase", id="m0")
+    assert panel.drafts == {f"m{number}": f"Here {number}" for number in (1, 2, 3)}
+    panel.put(message(1, "Where 1?", "question", fate="expired"))
+    assert panel.drafts == {"m2": "Here 2", "m3": "Here 3"}
+    # While the view was hidden one was answered elsewhere.
+    panel.come_back([message(2, "Where 2?", "question", fate="elsewhere"), questions[3]])
+    assert panel.drafts == {"m3": "Here 3"}
+    panel.come_back([])
+    assert panel.drafts == {}
 
 
 def test_what_another_version_has_kept_does_no_harm(begin: Begin) -> None:
