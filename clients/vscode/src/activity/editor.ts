@@ -63,7 +63,10 @@ export interface Execution {
 export interface Task {
   /** Names its execution here: the same object when it starts and when it ends. */
   readonly key: object;
+  /** Names its terminal, too. It may be its command line. */
   readonly name: string;
+  /** What it runs, as far as that is known: a command line, or a program and its arguments. */
+  readonly command?: readonly string[];
   readonly isTest: boolean;
   /** Whether it goes on until it is stopped, as watchers do. */
   readonly isBackground: boolean;

@@ -9,7 +9,7 @@
 import type { Clock } from "./clock.js";
 import { together, type Disposable, type Editor, type Execution, type Task } from "./editor.js";
 import type { Outlet } from "./outlet.js";
-import { mayRunTests, programOf } from "./program.js";
+import { mayRunTests, programOf, taskNameOf } from "./program.js";
 import { RunReader } from "./runs/run_reader.js";
 import type { TestRun } from "./runs/tally.js";
 import type { Source, TestsReporter } from "./tests.js";
@@ -197,7 +197,7 @@ export class ExecutionsReporter implements Disposable {
     waiting.cancel();
     this.waiting.delete(waiting);
     this.outlet.tell("tasks", "task.finished", {
-      task: task.name.slice(0, NAME_MAX),
+      task: taskNameOf(task.name, task.command)?.slice(0, NAME_MAX),
       group: task.group,
       exitCode,
       durationMs,

@@ -1,4 +1,4 @@
-/** The name of the program that a command line runs, and nothing else of the line. */
+/** The name of the program that a command line or a task runs, and nothing else of the line. */
 
 /** What only runs another program; that one is meant. Options of theirs are no name. */
 const WRAPPERS = new Set(["sudo", "doas", "time", "env", "command", "exec", "nohup", "nice", "caffeinate", "winpty"]);
@@ -27,6 +27,13 @@ export function programOf(commandLine: string, exitCode: number): string | undef
     return NAME.test(name) ? name : undefined;
   }
   return undefined;
+}
+
+/** What a task may be told as: its name; where that repeats the command line that it runs, the program alone, if that is certain. */
+export function taskNameOf(name: string, [program, ...given]: readonly string[] = []): string | undefined {
+  if (program === undefined || program === "" || !name.includes(program)) return name;
+  const isLine = /\s/.test(program.trim()) || (given.length > 0 && given.every((one) => name.includes(one)));
+  return isLine ? programOf(program, 0) : name;
 }
 
 /**

@@ -232,16 +232,27 @@ function execution(
 function task(known: WeakMap<vscode.TaskExecution, Task>, its: vscode.TaskExecution): Task {
   const before = known.get(its);
   if (before !== undefined) return before;
-  const { name, group, isBackground } = its.task;
+  const { name, group, isBackground, execution } = its.task;
+  const command = commandOf(execution);
   const made: Task = {
     key: its,
     name,
+    ...(command === undefined ? {} : { command }),
     isTest: group?.id === vscode.TaskGroup.Test.id,
     isBackground,
     ...(group === undefined ? {} : { group: group.id }),
   };
   known.set(its, made);
   return made;
+}
+
+function commandOf(execution: vscode.Task["execution"]): readonly string[] | undefined {
+  if (execution instanceof vscode.ProcessExecution) return [execution.process, ...execution.args];
+  if (!(execution instanceof vscode.ShellExecution)) return undefined;
+  const { commandLine, command, args } = execution;
+  if (commandLine !== undefined) return [commandLine];
+  const words = [command, ...(args ?? [])].filter((word) => word !== undefined);
+  return words.map((word) => (typeof word === "string" ? word : word.value));
 }
 
 function debugSession({ id, type, parentSession }: vscode.DebugSession) {

@@ -299,6 +299,20 @@ test("a build is no run of tests", async () => {
   assert.deepEqual(desk.take(), [{ type: "task.finished", task: "compile", group: "build", durationMs: 0 }]);
 });
 
+test("a task that is called by its command line tells its program, and is known by the whole name", async () => {
+  const desk = new Desk();
+  desk.report();
+  const line = "pytest -q --token abc";
+  const its = { ...task(line), command: [line] };
+  desk.taskStarted.say(its);
+  await run(desk, new Command(line, [line]), RED, 1);
+  desk.taskEnded.say({ task: its, exitCode: 1 });
+  const told = desk.take();
+  assert.equal(told[0]?.["task"], "pytest");
+  assert.equal(told.length, 5);
+  assert.ok(!JSON.stringify(told).includes("abc"));
+});
+
 test("output of a task that never says that it ended is given up", async () => {
   const desk = new Desk();
   desk.report();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pattern, placeOf } from "../../src/activity/places.js";
-import { mayRunTests, programOf } from "../../src/activity/program.js";
+import { mayRunTests, programOf, taskNameOf } from "../../src/activity/program.js";
 import { observeTestView, seenIn } from "../../src/activity/test_view.js";
 
 test("paths are told in the workspace alone, and no names that stand for secrets", () => {
@@ -104,6 +104,24 @@ test("the program's name, and nothing else of the line", () => {
   for (const [line, name] of cases) assert.equal(programOf(line, 0), name, line);
   assert.equal(programOf("hunter2", 127), undefined, "no such command: it may have been anything");
   assert.equal(programOf("hunter2", 126), undefined);
+});
+
+test("a task is told by its label; a name that is its command line, by the program alone", () => {
+  const cases: readonly [string, readonly string[] | undefined, string | undefined][] = [
+    ["run the unit tests", ["pytest -q tests"], "run the unit tests"],
+    ["build", undefined, "build"],
+    ["pytest", ["pytest"], "pytest"],
+    ["all of pytest", ["pytest"], "all of pytest"],
+    ["npm: test", ["npm", "run", "test"], "npm: test"],
+    ["curl -H 'Authorization: abc' x.org", ["curl -H 'Authorization: abc' x.org"], "curl"],
+    ["shell: curl -u ann:abc x.org", ["curl -u ann:abc x.org"], "curl"],
+    ['/usr/bin/curl -H "Authorization: abc"', ["/usr/bin/curl", "-H", "Authorization: abc"], "curl"],
+    ["TOKEN=abc make all", ["TOKEN=abc make all"], "make"],
+    ["$RUNNER abc", ["$RUNNER abc"], undefined],
+    ["a", [""], "a"],
+    ["a", [], "a"],
+  ];
+  for (const [name, command, told] of cases) assert.equal(taskNameOf(name, command), told, name);
 });
 
 test("commands that may run tests are read, others are not", () => {
