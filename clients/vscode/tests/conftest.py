@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -21,22 +23,23 @@ from tests.widget_page import chromium
 VERSIONS = ("1.100.3", "1.139.1")
 
 
-# Of several workers (`--numprocesses=2 --dist=loadgroup`) each takes a version.
-@pytest.fixture(scope="session", params=[pytest.param(one, marks=pytest.mark.xdist_group(one)) for one in VERSIONS])
+@pytest.fixture(scope="session", params=VERSIONS)
 def version(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found
 
 
 @pytest.fixture(scope="session")
-def package() -> Path:
-    """The .vsix, made of what the sources are now."""
-    done = subprocess.run(
-        ["npm", "run", "--silent", "package"], cwd=EXTENSION, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The .vsix, made of what the sources are now; of several workers one makes it at a time."""
     told = json.loads((EXTENSION / "package.json").read_text("utf-8"))
-    return EXTENSION / "dist" / f"proactive-{told['version']}.vsix"
+    command = ["npm", "run", "--silent", "package"]
+    with (EXTENSION / "node_modules" / ".packaging.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, cwd=EXTENSION, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        made = EXTENSION / "dist" / f"proactive-{told['version']}.vsix"
+        return Path(shutil.copy(made, tmp_path_factory.mktemp("package")))
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +125,15 @@ def open_window(tmp_path_factory: pytest.TempPathFactory, context: BrowserContex
             return window
 
         yield open_one
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers (``--dist=loadgroup``) each takes a file with one version: its tests share a window."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        version = "" if callspec is None else callspec.params.get("version", "")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {version}"))
 
 
 @pytest.hookimpl(wrapper=True)

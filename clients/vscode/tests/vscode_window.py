@@ -288,6 +288,7 @@ class Window:
         self._field.wait_for()
         self.page.keyboard.press("Escape")
         self._field.wait_for(state="hidden")
+        self.page.mouse.move(700, 300)  # or what is shown over the entry lies over toasts
 
     def command(self, title: str) -> None:
         """By the palette."""
@@ -307,7 +308,9 @@ class Window:
         """Type it at the beginning of the file that is open, by its editor's own field."""
         self.page.locator(".editor-group-container.active .monaco-editor .view-lines").first.click()
         self.page.keyboard.press("Control+Home")
-        self.page.keyboard.type(text)
+        # All at once: of single keys a busy editor may lose one.
+        self.page.keyboard.insert_text(text)
+        self.until(lambda: self.text().startswith(text), f"{text!r} in the editor")
 
     def choose(self, label: str) -> None:
         """In a list that is open."""

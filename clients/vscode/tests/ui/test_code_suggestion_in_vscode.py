@@ -41,14 +41,6 @@ def became(backend: BackendProcess, explanation: str) -> list[str]:
     return [one["outcome"] if isinstance(one, dict) else str(one) for one in found["became"]]
 
 
-def notified(window: Window, text: str) -> None:
-    """In the list of notifications: started for tests, VS Code puts none of these in the corner."""
-    bell = window.page.locator("[id='status.notifications']")
-    bell.click()
-    window.page.locator(".notifications-center .notification-list-item").filter(has_text=text).wait_for()
-    bell.click()
-
-
 def open_at_line_2(window: Window) -> None:
     window.open_file("a.py")
     window.page.keyboard.press("Control+Home")
@@ -107,7 +99,7 @@ def test_what_was_typed_meanwhile_is_never_replaced_unseen(window: Window, backe
     window.page.keyboard.type("0")
     window.until_text("# above\ndef f(many):\n    x = 10\n    return x\n")
     press(window, "Meanwhile", "Accept")
-    notified(window, "a.py has been changed where the suggestion goes")
+    window.toast("a.py has been changed where the suggestion goes").wait_for()
     window.page.locator(".editor.original .view-line").filter(has_text="x = 10").wait_for()
     press(window, "Meanwhile", "Accept")
     window.until_text("# above\ndef f(many):\n    for one in many:\n        print(one)\n    return x\n")
@@ -125,7 +117,7 @@ def test_a_suggestion_may_name_its_file_and_lines(window: Window, backend: Backe
 def test_a_file_outside_of_the_workspace_is_left_alone(window: Window, backend: BackendProcess) -> None:
     suggest(backend, "Outside", file="../../etc/hosts")
     press(window, "Outside", "Accept")
-    notified(window, "there is no such text file in this workspace")
+    window.toast("there is no such text file in this workspace").wait_for()
     window.message("Outside").get_by_role("button", name="Accept").wait_for()
 
 
