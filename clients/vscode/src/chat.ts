@@ -7,6 +7,7 @@ import * as vscode from "vscode";
 import { isCodeSuggestion, type ConnectionState, type Preferences } from "@proactive/client";
 import type { Item, Shown } from "@proactive/widget/conversation.js";
 import type { Talk, View } from "@proactive/widget/talk.js";
+import type { FirstWindow } from "./first_window.js";
 import type { FromPanel, ToPanel } from "./messages.js";
 import type { PanelProvider } from "./panel_provider.js";
 import type { SuggestionEnds, Suggestions } from "./parts.js";
@@ -35,17 +36,19 @@ export class Chat implements View, SuggestionEnds {
   /** What the user did before there was a conversation: the secret storage takes its time on some machines. */
   private readonly early: FromPanel[] = [];
 
-  /** `reconnect`: the user wants to try again. */
+  /** `reconnect`: the user wants to try again. `windows`: which of them shows a toast. */
   constructor(
     private readonly panel: PanelProvider,
     private readonly statusBar: StatusBar,
     private readonly reconnect: () => void,
+    windows: FirstWindow,
   ) {
     this.toasts = new Toasts({
       message: (id) => this.talk?.message(id),
       answer: (id, response) => this.talk?.answer(id, response),
       show: (id) => void this.panel.reveal(id),
       isViewVisible: () => this.panel.isVisible,
+      isFirst: (id) => windows.take(id),
     });
     panel.listen({ message: (message) => this.take(message), looked: () => this.looked() });
     this.showStatus();

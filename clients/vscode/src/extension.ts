@@ -10,6 +10,7 @@ import { Chat } from "./chat.js";
 import { CodeSuggestions } from "./code_suggestion.js";
 import { registerCommands } from "./commands.js";
 import { Connection } from "./connection.js";
+import { FirstWindow } from "./first_window.js";
 import { ChannelLog } from "./log.js";
 import { PanelProvider, VIEW } from "./panel_provider.js";
 import { CONNECTION_SETTINGS, connectionSettings } from "./settings.js";
@@ -33,7 +34,8 @@ export function activate(context: vscode.ExtensionContext): Api {
   const tokens = new Tokens(context.secrets, log);
   const panel = new PanelProvider(context.extensionUri, log);
   const statusBar = new StatusBar();
-  const chat = new Chat(panel, statusBar, () => void opened.start());
+  const windows = new FirstWindow(join(context.globalStorageUri.fsPath, "shown"));
+  const chat = new Chat(panel, statusBar, () => void opened.start(), windows);
   const editor = vscodeEditor();
   const permission = new Permission(editor);
   const opened = new Connection({

@@ -21,6 +21,8 @@ export interface ToastDeeds {
   /** Open the view at this message. */
   show(id: string): void;
   isViewVisible(): boolean;
+  /** Whether no other window has shown it; from here on this one has. */
+  isFirst(id: string): boolean;
 }
 
 export class Toasts {
@@ -32,7 +34,7 @@ export class Toasts {
 
   constructor(private readonly deeds: ToastDeeds) {}
 
-  /** A message has come. In a window without the focus it waits, for the one with the focus has it too. */
+  /** A message has come. In a window without the focus it waits: the one with the focus has it too, and is the first then. */
   arrived(item: Shown): void {
     this.waiting = [...this.waiting, item.id].slice(-CORNER_MAX);
     this.proceed();
@@ -43,9 +45,12 @@ export class Toasts {
     if (!vscode.window.state.focused) return;
     const ids = this.waiting;
     this.waiting = [];
-    // Before somebody's eyes it needs no toast, also not later.
-    if (this.deeds.isViewVisible()) return;
-    for (const id of ids) this.offer(id);
+    // Before somebody's eyes it needs no toast, also not later and in no other window.
+    const isVisible = this.deeds.isViewVisible();
+    for (const id of ids) {
+      if (isVisible) this.deeds.isFirst(id);
+      else this.offer(id);
+    }
   }
 
   private offer(id: string): void {
@@ -56,6 +61,10 @@ export class Toasts {
     for (const first of this.had.size > IDS_MAX ? this.had : []) {
       this.had.delete(first);
       break;
+    }
+    if (!this.deeds.isFirst(id)) {
+      this.corner.leave(id);
+      return;
     }
     const answers: readonly Pressed[] = toast.options.map((response) => ({ title: plain(response), response }));
     const show: Pressed = { title: "Show" };
