@@ -96,6 +96,8 @@ export interface Editor {
   setting<T>(name: string, fallback: T): T;
   onSettings: Subscribe<void>;
 
+  /** Where this path in the workspace is, as another program has named it, or as it has been told before. */
+  placeNamed(path: string): Place;
   /** The document that is looked at now. */
   shown(): Document | undefined;
   onShown: Subscribe<Document>;

@@ -31,6 +31,13 @@ export function placeOf(relative: string | undefined, isUntitled: boolean, patte
   return { kind: "file", file: relative.slice(-PATH_MAX) };
 }
 
+/** As `placeOf`, of a path in the workspace as a program writes it: one that leads out of it is outside. */
+export function placeNamed(path: string, patterns: readonly RegExp[]): Place {
+  const parts = path.split(/[\\/]/);
+  const isOutside = /^(?:[\\/]|[A-Za-z]:|\w+:\/\/)/.test(path) || parts.includes("..");
+  return placeOf(isOutside ? undefined : parts.filter((part) => part !== ".").join("/"), false, patterns);
+}
+
 /** The fields of an event that say where it was. */
 export function placed(place: Place): { readonly file: string } | { readonly kind: string } {
   return place.kind === "file" ? { file: place.file } : { kind: place.kind };

@@ -7,7 +7,8 @@
 
 import type { Disposable, Editor, SeenTest } from "./editor.js";
 import type { Fields, Outlet } from "./outlet.js";
-import type { TestResult, TestRun } from "./runs/tally.js";
+import { SEPARATOR, type TestResult, type TestRun } from "./runs/tally.js";
+import { nameWithout } from "./test_names.js";
 
 /** Of one run, by name. The others are in the totals, and in `unnamed`. */
 export const FAILED_MAX = 50;
@@ -44,7 +45,7 @@ export class TestsReporter implements Disposable {
   private readonly subscription: Disposable;
 
   constructor(
-    editor: Editor,
+    private readonly editor: Editor,
     private readonly outlet: Outlet,
   ) {
     this.subscription = editor.onTestView((seen) => this.view(seen));
@@ -101,11 +102,13 @@ export class TestsReporter implements Disposable {
       throw new Error(`testResult: expected passed, failed or skipped in outcome, got ${JSON.stringify(outcome)}`);
     }
     const isTime = typeof durationMs === "number" && Number.isFinite(durationMs) && durationMs >= 0;
+    const place = typeof file === "string" ? this.editor.placeNamed(file) : undefined;
+    const isHidden = typeof file === "string" && place?.kind !== "file";
     const result: TestResult = {
-      test: test.slice(0, 200),
+      test: (isHidden ? nameWithout(file, test) : test).slice(0, 200),
       outcome,
       ...(isTime ? { durationMs: Math.round(durationMs) } : {}),
-      ...(typeof file === "string" && !/^(?:[\\/]|[A-Za-z]:|\w+:\/\/)/.test(file) ? { file: file.slice(-500) } : {}),
+      ...(place?.kind === "file" ? { file: place.file } : {}),
     };
     this.one(result, undefined, "extension");
   }
@@ -113,7 +116,9 @@ export class TestsReporter implements Disposable {
   private view(seen: readonly SeenTest[]): void {
     const results = seen.map(({ test, outcome, durationMs, place }): TestResult => {
       const time = durationMs === undefined ? {} : { durationMs: Math.round(durationMs) };
-      return { test: test.slice(0, 200), outcome, ...time, ...(place?.kind === "file" ? { file: place.file } : {}) };
+      // Above it are the file and its folders, by name.
+      const name = place === undefined || place.kind === "file" ? test : (test.split(SEPARATOR).at(-1) ?? "");
+      return { test: name.slice(0, 200), outcome, ...time, ...(place?.kind === "file" ? { file: place.file } : {}) };
     });
     const totals = { passed: 0, failed: 0, skipped: 0 };
     for (const { outcome } of results) totals[outcome] += 1;

@@ -8,11 +8,12 @@ import {
   type Edit,
   type Editor,
   type Execution,
+  type Place,
   type Problem,
   type Subscribe,
   type Task,
 } from "./editor.js";
-import { pattern, placeOf } from "./places.js";
+import { pattern, placeNamed, placeOf } from "./places.js";
 import { observeTestView } from "./test_view.js";
 import { Typed } from "./typed.js";
 
@@ -45,6 +46,7 @@ export function vscodeEditor(): Editor {
         if (change.affectsConfiguration(SECTION)) listener();
       }),
 
+    placeNamed: (path) => places.named(path),
     shown: () => {
       const editor = vscode.window.activeTextEditor;
       return editor === undefined ? undefined : places.document(editor.document);
@@ -134,6 +136,10 @@ class Places {
     const uri = isAbsolute ? here : vscode.Uri.joinPath(here, path.replaceAll("\\", "/"));
     const place = this.of(uri);
     return place?.kind === "file" ? place.file : undefined;
+  }
+
+  named(path: string): Place {
+    return placeNamed(path, this.own());
   }
 
   private own(): readonly RegExp[] {

@@ -16,6 +16,7 @@ import type {
   Subscribe,
   Task,
 } from "../../src/activity/editor.js";
+import { pattern, placeNamed } from "../../src/activity/places.js";
 import { Reporting } from "../../src/activity/reporting.js";
 
 class Source<T> {
@@ -57,7 +58,12 @@ export class Command {
       commandLine: () => this.commandLine,
       isCertain: () => isCertain,
       read: () => this.read(),
-      fileOf: (path) => (path.startsWith("..") ? undefined : `app/${path}`),
+      // It runs in the folder `app` of the workspace /home/ann/shop.
+      fileOf: (path) => {
+        const here = path.startsWith("/") ? path.replace("/home/ann/shop/", "") : `app/${path}`;
+        const place = placeNamed(here, []);
+        return place.kind === "file" ? place.file : undefined;
+      },
     };
   }
 
@@ -115,6 +121,7 @@ export class Desk {
     onTelemetry: this.telemetry.subscribe,
     setting: <T>(name: string, fallback: T) => (this.settings.has(name) ? (this.settings.get(name) as T) : fallback),
     onSettings: this.changed.subscribe,
+    placeNamed: (path) => placeNamed(path, ((this.settings.get("secret") ?? []) as string[]).map(pattern)),
     shown: () => this.shownNow,
     onShown: this.shown.subscribe,
     onClosed: this.closed.subscribe,

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Task } from "../../src/activity/editor.js";
+import { NAMELESS } from "../../src/activity/test_names.js";
 import { Command, Desk } from "./activity_editor.js";
 
 const RED = readFileSync("tests/fixtures/runs/recorded/pytest-quiet.txt", "utf8");
@@ -72,16 +73,45 @@ test("a run of tests in a terminal: the command, the totals, what passed, and la
   );
 });
 
-test("a file outside of the workspace is not told", async () => {
+for (const [runner, output, failed] of [
+  ["pytest", "../b/t.py::test_a FAILED\r\n=== 1 failed in 0.1s ===\r\n", "test_a"],
+  ["pytest", "tests/test_password.py::TestB::test_a[1] FAILED\r\n=== 1 failed in 0.1s ===\r\n", "TestB::test_a[1]"],
+  [
+    "pytest",
+    "=== short test summary info ===\r\nERROR secrets/test_a.py - ImportError\r\n=== 1 error in 0.1s ===\r\n",
+    NAMELESS,
+  ],
+  [
+    "cargo",
+    "test src/secret.rs - total (line 3) ... FAILED\r\ntest result: FAILED. 0 passed; 1 failed; 0 ignored;\r\n",
+    "total",
+  ],
+  ["jest", " FAIL  ../other/a.test.js\r\n  ● Test suite failed to run\r\nTests:       1 failed, 1 total\r\n", NAMELESS],
+  [
+    "vitest",
+    " RUN  v3.0.0 /p\r\n FAIL  secrets/a.test.ts [ secrets/a.test.ts ]\r\n      Tests  1 failed (1)\r\n",
+    NAMELESS,
+  ],
+  ["node", "✖ /home/ann/other/a.test.js (9ms)\r\nℹ tests 1\r\nℹ pass 0\r\nℹ fail 1\r\n", NAMELESS],
+  ["pytest", `../${"n".repeat(200)}.py::test_a FAILED\r\n=== 1 failed in 0.1s ===\r\n`, NAMELESS],
+] as const) {
+  test(`a file that is told to nobody is in no name either: ${runner}, ${failed}`, async () => {
+    const desk = new Desk();
+    desk.report();
+    await run(desk, new Command(runner === "node" ? "node --test" : `${runner} test`), output, 1);
+    const told = desk.take().at(-1);
+    assert.deepEqual([told?.type, told?.["test"], told?.["file"]], ["test.failed", failed, undefined]);
+    assert.ok(String(told?.["runner"]).startsWith(runner));
+  });
+}
+
+test("a file that node cannot load is told by its path in the workspace", async () => {
   const desk = new Desk();
   desk.report();
-  await run(desk, new Command("pytest"), "../b/t.py::test_a FAILED\r\n=== 1 failed in 0.1s ===\r\n", 1);
-  assert.deepEqual(desk.take().at(-1), {
-    type: "test.failed",
-    test: "../b/t.py::test_a",
-    runner: "pytest",
-    source: "terminal",
-  });
+  const output = "✖ /home/ann/shop/app/a.test.js (9ms)\r\nℹ tests 1\r\nℹ pass 0\r\nℹ fail 1\r\n";
+  await run(desk, new Command("node --test"), output, 1);
+  const told = desk.take().at(-1);
+  assert.deepEqual([told?.["test"], told?.["file"]], ["app/a.test.js", "app/a.test.js"]);
 });
 
 test("the same command without failures passes what failed, though the runner does not name it", async () => {
@@ -330,13 +360,13 @@ test("the editor's own test view is told as a run", () => {
   desk.report();
   desk.testView.say([
     { test: "basket > is empty", outcome: "failed", durationMs: 1.4, place: { kind: "file", file: "a.py" } },
-    { test: "basket > counts", outcome: "passed", place: { kind: "outside" } },
+    { test: "tests > test_secret.py > counts", outcome: "passed", place: { kind: "secret" } },
     { test: "basket > prices", outcome: "skipped" },
   ]);
   desk.testView.say([]);
   assert.deepEqual(desk.take(), [
     { type: "test.run", runner: "test view", source: "test view", passed: 1, failed: 1, skipped: 1, unnamed: 0 },
-    { type: "test.passed", test: "basket > counts", runner: "test view", source: "test view" },
+    { type: "test.passed", test: "counts", runner: "test view", source: "test view" },
     {
       type: "test.failed",
       test: "basket > is empty",
@@ -354,9 +384,14 @@ test("other extensions tell of tests, and hear what is wrong with what they say"
   reporting.testResult({ test: "t1", outcome: "failed", durationMs: 12.3, file: "a.py" });
   reporting.testResult({ test: "t1", outcome: "passed", durationMs: Number.NaN, file: "/home/ann/a.py" });
   reporting.testResult({ test: "t1", outcome: "skipped" });
+  desk.settings.set("secret", ["private/**"]);
+  for (const file of ["tests/test_password.py", "../b/t.py", "private\\t.py"]) {
+    reporting.testResult({ test: `${file}::t2`, outcome: "failed", file });
+  }
   assert.deepEqual(desk.take(), [
     { type: "test.failed", test: "t1", file: "a.py", source: "extension", durationMs: 12 },
     { type: "test.passed", test: "t1", source: "extension" },
+    ...Array.from({ length: 3 }, () => ({ type: "test.failed", test: "t2", source: "extension" })),
   ]);
   assert.throws(() => reporting.testResult({ test: "", outcome: "passed" }), /expected the name of the test in test/);
   assert.throws(
