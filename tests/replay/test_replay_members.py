@@ -134,7 +134,9 @@ def test_a_folder_is_its_files_in_the_order_of_their_names(tmp_path):
     assert bad == []
 
 
-@pytest.mark.parametrize("content", [LINE, gzip.compress(LINE), tar([("a", LINE)])])
+@pytest.mark.parametrize(
+    "content", [LINE, gzip.compress(LINE, mtime=0), tar([("a", LINE)])], ids=["plain", "gzip", "tar"]
+)
 def test_a_pipe_is_looked_at_and_then_read_whole(tmp_path, content):
     path = tmp_path / "pipe"
     os.mkfifo(path)
