@@ -53,6 +53,7 @@ export function activate(context: vscode.ExtensionContext): Api {
       isUnwanted(event, {
         allows: (reporter) => permission.allows(reporter),
         includesText: editor.setting<boolean>("includeText", false) === true,
+        isSecret: (file) => editor.placeNamed(file).kind !== "file",
       }),
     view: chat,
     show: (talk, trouble) => chat.useTalk(talk, trouble),

@@ -8,15 +8,18 @@ import { fieldsOf } from "./record.js";
 export interface Wanted {
   allows(reporter: ReporterName): boolean;
   readonly includesText: boolean;
+  /** Whether this path in the workspace is one that nobody is told. */
+  isSecret(file: string): boolean;
 }
 
 /** Never what the user said: that no reporter tells. */
 export function isUnwanted(event: ClientEvent, wanted: Wanted): boolean {
   const reporter = reporterOf(event);
   if (reporter === undefined) return false;
-  const { text, message } = fieldsOf(event);
+  const { text, message, file } = fieldsOf(event);
   const hasText = text !== undefined || message !== undefined;
-  return !wanted.allows(reporter) || (hasText && !wanted.includesText);
+  const isSecret = typeof file === "string" && wanted.isSecret(file);
+  return !wanted.allows(reporter) || isSecret || (hasText && !wanted.includesText);
 }
 
 function reporterOf(event: ClientEvent): ReporterName | undefined {

@@ -40,6 +40,9 @@ export class FilesReporter implements Disposable {
       editor.onSaved((document) => this.saved(document)),
       editor.onEdited((edit) => this.edited(edit)),
       outlet.gathered(() => this.tellEdits()),
+      editor.onSettings(() => {
+        if (!this.includesText()) this.dropText();
+      }),
     );
   }
 
@@ -54,6 +57,15 @@ export class FilesReporter implements Disposable {
     this.gathered.clear();
     this.cancel?.();
     this.cancel = undefined;
+  }
+
+  private includesText(): boolean {
+    return this.editor.setting<boolean>("includeText", false) === true;
+  }
+
+  /** That something was edited is told all the same. */
+  private dropText(): void {
+    for (const gathered of this.gathered.values()) gathered.text = "";
   }
 
   private shown(document: Document): void {
@@ -81,7 +93,7 @@ export class FilesReporter implements Disposable {
     now.added += edit.added;
     now.removed += edit.removed;
     now.line = edit.line;
-    if (document.place.kind === "file" && this.editor.setting<boolean>("includeText", false) === true) {
+    if (document.place.kind === "file" && this.includesText()) {
       now.text = (now.text + edit.text).slice(-TEXT_MAX);
     }
     this.gathered.set(document.key, now);
@@ -89,6 +101,7 @@ export class FilesReporter implements Disposable {
   }
 
   private tellEdits(): void {
+    if (!this.includesText()) this.dropText();
     const all = [...this.gathered.values()];
     this.drop();
     for (const { document, edits, added, removed, line, text } of all) {

@@ -28,11 +28,21 @@ export class Reporting implements Disposable {
     const tests = new TestsReporter(editor, outlet);
     const executions = new ExecutionsReporter(editor, clock, outlet, tests);
     const debugging = new DebuggingReporter(editor, clock, outlet);
-    permission.onChange(() => {
-      // What was gathered under another permission is not told, neither now nor later.
+    // What was gathered under another permission, or with names that are secret now, is not told, neither now nor later.
+    const drop = () => {
       files.drop();
       diagnostics.drop();
       tests.drop();
+    };
+    const secrets = () => JSON.stringify(editor.setting<unknown>("secret", []));
+    let known = secrets();
+    const naming = editor.onSettings(() => {
+      const now = secrets();
+      if (now !== known) drop();
+      known = now;
+    });
+    permission.onChange(() => {
+      drop();
       outlet.forget();
       presence.begin();
       say(line(permission));
@@ -40,7 +50,7 @@ export class Reporting implements Disposable {
     say(line(permission));
     this.tests = tests;
     this.outlet = outlet;
-    this.parts = [executions, debugging, tests, diagnostics, files, presence, permission];
+    this.parts = [executions, debugging, tests, diagnostics, files, presence, naming, permission];
   }
 
   testResult(report: TestReport): void {

@@ -79,6 +79,45 @@ test("text is told where it is wished, to a bound, and of no other file", async 
   ]);
 });
 
+test("text that was gathered is not told when it is not wished any more, nor when it is again; that there were edits is", async () => {
+  const desk = new Desk();
+  desk.settings.set("includeText", true);
+  desk.report();
+  desk.edited.say(edit(A, "abc"));
+  desk.set("includeText", false);
+  desk.set("includeText", true);
+  desk.edited.say(edit(A, "d"));
+  desk.edited.say(edit(B, "efg"));
+  desk.settings.set("includeText", false); // before anybody hears of it
+  desk.debugStarted.say({ key: "1", type: "python" });
+  const [first, second] = desk.take();
+  assert.deepEqual([first?.["edits"], first?.["added"], first?.["text"]], [2, 4, undefined]);
+  assert.deepEqual([second?.["edits"], second?.["added"], second?.["text"]], [1, 3, undefined]);
+  desk.set("includeText", true);
+  desk.edited.say(edit(A, "abc"));
+  desk.set("includeText", false);
+  desk.set("includeText", true);
+  desk.edited.say(edit(A, "d"));
+  await desk.time.pass(5000);
+  assert.equal(desk.take()[0]?.["text"], "d");
+});
+
+test("what was gathered is not told when another set of names is secret", async () => {
+  const desk = new Desk();
+  desk.report();
+  desk.edited.say(edit(A));
+  desk.problemsOf.set(A.key, [{ severity: "error", line: 1, message: "x" }]);
+  desk.problems.say([A]);
+  desk.set("secret", ["src/**"]);
+  await desk.time.pass(5000);
+  desk.debugStarted.say({ key: "1", type: "python" });
+  assert.deepEqual(desk.types(), ["debug.started"]);
+  desk.edited.say(edit(B));
+  desk.set("idleMinutes", 5);
+  await desk.time.pass(5000);
+  assert.deepEqual(desk.types(), ["file.edited"], "another setting drops nothing");
+});
+
 test("of a secret file nothing is told but that there is one", () => {
   const desk = new Desk();
   desk.report();
