@@ -127,15 +127,6 @@ def open_window(tmp_path_factory: pytest.TempPathFactory, context: BrowserContex
         yield open_one
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several workers (``--dist=loadgroup``) each takes a file with one version: its tests share a window."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        version = "" if callspec is None else callspec.params.get("version", "")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name} {version}"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Of a test that failed it is kept what its windows looked like, and what the extension and the server wrote."""
