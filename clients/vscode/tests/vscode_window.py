@@ -297,6 +297,8 @@ class Window:
     def open_file(self, name: str) -> None:
         self._pick("Control+P", name, name)
         self.page.locator(".editor-group-container.active .tab.active").filter(has_text=name).wait_for()
+        # Before it has the focus, keys that move its cursor are lost.
+        self.page.locator(".editor-group-container.active .monaco-editor.focused").first.wait_for()
 
     def open_terminal(self) -> None:
         """Returns when its shell waits for a command; the keyboard is its own then."""

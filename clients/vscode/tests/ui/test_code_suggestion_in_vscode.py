@@ -46,6 +46,7 @@ def open_at_line_2(window: Window) -> None:
     window.page.keyboard.press("Control+Home")
     window.page.keyboard.press("ArrowDown")
     window.page.keyboard.press("End")
+    window.status("Ln 2, Col 10").wait_for()
 
 
 def compare_with_line_2(window: Window, backend: BackendProcess, explanation: str) -> None:
