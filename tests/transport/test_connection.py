@@ -518,12 +518,12 @@ async def test_pings_of_a_client_that_does_not_read_are_not_hoarded(world: World
         peer.outgoing.put("x" * 400_000)
     await asyncio.sleep(0)
     connection = next(iter(world.door._connections))
-    before = connection._transport.get_write_buffer_size()
     for _ in range(200):
-        writer.write(Frame(9, b"p" * 125).serialize(mask=True) * 10)
+        writer.write(Frame(9, b"p" * 125).serialize(mask=True) * 100)  # whose answers come to 2.5 MB
     writer.write(said(b"end"))
     await peer.has(1)
-    assert connection._transport.get_write_buffer_size() <= before
+    # A frame or two of what was there before, for the system may have taken some of it meanwhile.
+    assert connection._transport.get_write_buffer_size() <= 1_000_000
 
 
 @on_both_loops

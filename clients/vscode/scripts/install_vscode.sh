@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the VS Code that the tests open, as a server that a browser looks at: `scripts/install_vscode.sh VERSION`.
 # VERSION is a folder of scripts/vscode. What is there already stays; two versions may be installed at once.
-# It lies in .vscode-test beside this folder, or where PROACTIVE_VSCODE_CACHE says, and takes half a gigabyte.
+# It lies in .vscode-test beside this folder, or where VSCODE_TEST_CACHE says, and takes half a gigabyte.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,7 +11,7 @@ if [ -z "$version" ] || [ ! -f "$given/package-lock.json" ]; then
     echo "expected a version of VS Code, found '$version'; there are: $(ls "$here/vscode" | tr '\n' ' ')" >&2
     exit 1
 fi
-cache=${PROACTIVE_VSCODE_CACHE:-$here/../.vscode-test}
+cache=${VSCODE_TEST_CACHE:-$here/../.vscode-test}
 target=$cache/$version
 wanted=$(cat "$0" "$given/package.json" "$given/package-lock.json" | sha256sum)
 

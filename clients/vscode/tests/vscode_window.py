@@ -22,8 +22,8 @@ from backend_process import BackendProcess, free_port
 from playwright.sync_api import BrowserContext, FrameLocator, Locator, Page
 
 EXTENSION = Path(__file__).resolve().parents[1]
-CACHE = Path(os.environ.get("PROACTIVE_VSCODE_CACHE") or EXTENSION / ".vscode-test")
-ARTIFACTS = Path(os.environ.get("PROACTIVE_ARTIFACTS") or EXTENSION / ".artifacts")
+CACHE = Path(os.environ.get("VSCODE_TEST_CACHE") or EXTENSION / ".vscode-test")
+ARTIFACTS = Path(os.environ.get("VSCODE_TEST_ARTIFACTS") or EXTENSION / ".artifacts")
 WITHIN_MS = 60_000  # on a machine that has much else to do a window takes half of it to open
 FLAGS = [
     "--host=127.0.0.1",
