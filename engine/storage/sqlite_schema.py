@@ -176,7 +176,10 @@ def connect(
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     try:
-        if not _is_ours(db, path):
+        # At one moment, for somebody else may be making it.
+        with transaction(db, "BEGIN"):
+            is_ours = _is_ours(db, path)
+        if not is_ours:
             if read_only:
                 raise StoreUnusable(f'"{path}" is empty: there is nothing to read')
             _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)

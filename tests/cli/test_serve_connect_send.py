@@ -118,12 +118,15 @@ def test_serve_says_where_it_listens_and_what_it_loaded(start: Start, tmp_path: 
     assert (tmp_path / "s.db").exists()
 
 
+STORES = 'a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0"'
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         (["--rules", "none"], "none: expected a folder of rules or a rule file"),
         (["--config", "none.yaml"], "none.yaml: expected a file of settings, cannot read it: no such file"),
-        (["--store", "redis:x"], 'proactive serve: expected a store such as "sqlite:proactive.db" or "redis://127.0.0.1:6379/0", got "redis:x"'),
+        (["--store", "redis:x"], f'proactive serve: expected {STORES}, got "redis:x"'),
         (["--store", "sqlite:rules/stuck.yaml"], "proactive serve: "),
     ],
 )

@@ -38,9 +38,10 @@ export const WHAT = "What is sent";
 export const REPORT = "Report my activity";
 export const SILENT = "Report nothing of it";
 export const SETTINGS = "Choose what is reported…";
+/** No longer than the 240 characters of a notification: see `plain`. */
 const QUESTION =
   "May Proactive tell your server what you do in the editor, so that it can speak up when it helps? Names of files, tests and programs and how they " +
-  "turn out; no text of yours. The chat works without, and the command “What Is Reported of My Activity?” changes it later.";
+  "turn out, no text of yours. The command “What Is Reported of My Activity?” changes it later.";
 const WHERE = " (the editor's own telemetry setting is off, so nothing is)";
 
 export class Consent implements Disposable {
