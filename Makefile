@@ -50,11 +50,12 @@ test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the cha
 
 # The oldest VS Code that the extension is for, and a new one.
 VSCODES := 1.100.3 1.139.1
+IN_VSCODE := $(addprefix clients/vscode/tests/,webview ui host)
 test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
 	cd clients/vscode && npm test && npm run --silent package
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile clients/vscode/tests || { \
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(IN_VSCODE) || { \
 		echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
-		$(BIN)/python -m pytest --last-failed clients/vscode/tests; }
+		$(BIN)/python -m pytest --last-failed $(IN_VSCODE); }
 
 vscodes: node
 	@$(MAKE) --no-print-directory --jobs=2 $(VSCODES:%=vscode-%)
