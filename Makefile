@@ -14,7 +14,7 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-test: test-engine test-js test-web test-vscode  ## Run the linter, the type checker and all tests, those of the clients too.
+test: test-engine test-js test-web  ## Run the linter, the type checker and the tests, but for those in real VS Codes.
 
 # Many of the tests wait for a socket or a disk: one more at once than there are cores.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
