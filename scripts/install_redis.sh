@@ -6,18 +6,5 @@ set -eu
 if command -v redis-server >/dev/null; then
     exit 0
 fi
-if [ "$(id -u)" = 0 ]; then
-    as_root=
-elif command -v sudo >/dev/null; then
-    as_root=sudo
-else
-    as_root=none
-fi
-if [ "$as_root" = none ] || ! command -v apt-get >/dev/null; then
-    echo "no redis-server found, so the tests of the store on Redis are skipped; Debian's package is redis-server" >&2
-    exit 0
-fi
-echo "installing redis-server, for the tests of the store on Redis" >&2
-$as_root apt-get update -q >&2 &&
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server >&2 ||
-    echo "Redis could not be installed, so the tests of the store on it are skipped" >&2
+"$(dirname "$0")/install_packages.sh" redis-server ||
+    echo "no redis-server, so the tests of the store on Redis are skipped; Debian's package is redis-server" >&2

@@ -28,21 +28,10 @@ if [ "$(cat "$target/installed" 2>/dev/null)" = "$wanted" ]; then
 fi
 
 install_compiler() {
-    if [ "$(id -u)" = 0 ]; then
-        as_root=
-    elif command -v sudo >/dev/null; then
-        as_root=sudo
-    else
-        as_root=none
-    fi
-    if [ "$as_root" = none ] || ! command -v apt-get >/dev/null; then
+    "$here/../../../scripts/install_packages.sh" build-essential python3 || {
         echo "expected make, g++ and python3, for parts of VS Code are compiled; Debian's package is build-essential" >&2
         exit 1
-    fi
-    echo "installing a compiler, for parts of VS Code" >&2
-    $as_root apt-get update -q >&2
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-        build-essential python3 >&2
+    }
 }
 
 # Of two installations one asks for packages at a time.

@@ -6,20 +6,19 @@ What cannot be tried without a browser is here, and no more; it is the slowest o
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from typer.testing import CliRunner
 
 from engine.cli.main import app_for
+from tests.widget_page import chromium
 
 ROOT = Path(__file__).parent.parent.parent.parent
 TUTOR = ROOT / "examples" / "logs" / "tutor.jsonl"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VIEWS: list[tuple[int, int, Any]] = [(1280, 800, "light"), (390, 844, "light"), (390, 844, "dark"), (1280, 800, "dark")]
 SWEPT = "failing-again.trigger.count.at_least=2,3"
 SWEPT_TOO = "stuck-on-test.trigger.inactivity.for=2m,3m"
@@ -43,14 +42,8 @@ rules:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        pytest.skip("there is no Chromium here; `make browser` installs it")
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox does not run as root; nothing but our own files is opened.
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
