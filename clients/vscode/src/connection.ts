@@ -152,8 +152,12 @@ export class Connection {
     // What has waited since before may have been said by another.
     const chats = new Set(client.queued.flatMap(({ id, event }) => (event.type === "chat_message" ? [id] : [])));
     let hasDropped = false;
+    this.hurryWhileAway(client);
     this.endings.push(
-      client.on("state", (state) => log.state(state)),
+      client.on("state", (state) => {
+        this.hurryWhileAway(client);
+        log.state(state);
+      }),
       client.on("problem", (problem) => log.problem(problem)),
       client.on("settled", ({ id, delivery }) => {
         if (delivery.status !== "dropped") return;
@@ -164,6 +168,11 @@ export class Connection {
         log.warn("some of what waited is not sent: too much was waiting, or it was said in another name");
       }),
     );
+  }
+
+  /** Who is shown that something waits may count on it, whatever becomes of this process. */
+  private hurryWhileAway({ state: { state } }: ProactiveClient): void {
+    this.storage.hurry(state !== "connected" && state !== "fallback");
   }
 
   /** Mark it in the conversation in which it was said, which is not shown now: there it would count as sent. */
