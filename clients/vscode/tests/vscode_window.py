@@ -297,8 +297,9 @@ class Window:
     def open_file(self, name: str) -> None:
         self._pick("Control+P", name, name)
         self.page.locator(".editor-group-container.active .tab.active").filter(has_text=name).wait_for()
-        # Before it has the focus, keys that move its cursor are lost.
-        self.page.locator(".editor-group-container.active .monaco-editor.focused").first.wait_for()
+        # Before it has the focus, keys that move its cursor are lost, or go to the file that was open before.
+        editor = f".editor-group-container.active .monaco-editor.focused[data-uri$='/{name}']"
+        self.page.locator(editor).first.wait_for()
 
     def open_terminal(self) -> None:
         """Returns when its shell waits for a command; the keyboard is its own then."""
@@ -330,7 +331,8 @@ class Window:
             with suppress(Exception):
                 field.wait_for(timeout=5_000)
                 break
-        self.page.keyboard.type(typed)
+        field.focus()
+        self.page.keyboard.insert_text(typed)
         row = self.page.locator(".quick-input-list .monaco-list-row").filter(has_text=label).first
         row.wait_for()
         row.click()
