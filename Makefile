@@ -52,7 +52,7 @@ test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the cha
 VSCODES := 1.100.3 1.139.1
 # A worker for each: clients/vscode/tests/conftest.py.
 IN_VSCODE := $(addprefix clients/vscode/tests/,webview ui host)
-test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB); five minutes.
+test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
 	cd clients/vscode && npm test && npm run --silent package
 	$(BIN)/python -m pytest --numprocesses=2 $(IN_VSCODE) || { \
 		echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
