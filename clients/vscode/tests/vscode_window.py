@@ -254,6 +254,11 @@ class Window:
     def toast(self, text: str) -> Locator:
         return self.page.locator(".notifications-toasts .notification-list-item").filter(has_text=text)
 
+    def listed(self, text: str) -> Locator:
+        """As `toast`, but in the list of all that there are, where it stays when its time in the corner is over."""
+        self.command("Notifications: Show Notifications")
+        return self.page.locator(".notifications-center .notification-list-item").filter(has_text=text)
+
     def text(self) -> str:
         """Of the active editor, as far as it is in sight."""
         lines = self.page.locator(".editor-group-container.active .monaco-editor .view-line").evaluate_all(

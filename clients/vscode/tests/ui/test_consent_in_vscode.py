@@ -46,14 +46,13 @@ def chat(window: Window, text: str) -> None:
 def test_it_asks_once_and_until_it_may_it_tells_nothing_of_what_is_done(
     window: Window, backend: BackendProcess
 ) -> None:
-    toast = window.toast(QUESTION)
-    toast.wait_for()
+    window.toast(QUESTION).wait_for()
     window.picture("consent")
     window.open_file("a.py")
     window.edit("before = 1\n")
     chat(window, "The chat works without")
     assert set(kinds(backend)) <= OF_THE_CHAT
-    toast.get_by_role("button", name="Allow").click()
+    window.listed(QUESTION).get_by_role("button", name="Allow").click()
     window.until_output("Activity is reported: files, diagnostics, tests, commands, tasks, debugging, idle, focus")
     window.open_file("b.py")
     window.until(lambda: "file.opened" in kinds(backend), "the file that was opened")
