@@ -1,8 +1,9 @@
 """The contract of a store whose work several processes share: *gateways* take in and hand over, *workers* evaluate.
 
-A gateway puts entries into the log (`ingest`) and hands over what workers tell it (`listen`); a worker takes partitions
-(`take`), evaluates and commits them (`Store.commit`), and tells the gateways of their users (`where`, `tell`). Who works
-on which partition is a hint that saves work: what keeps two workers apart is the version, as everywhere.
+A gateway puts entries into the log (`ingest`) and hands over what workers tell it (`listen`); a worker takes
+partitions (`take`), evaluates and commits them (`Store.commit`), and tells the gateways of their users (`where`,
+`tell`). Who works on which partition is a hint that saves work: what keeps two workers apart is the version, as
+everywhere.
 
 All moments that are given out here come from the one clock of the store, so no clock of a gateway or a worker matters.
 Every store that keeps it is held to these words by `tests/storage/test_fleet_conformance.py`.
@@ -22,7 +23,10 @@ from engine.storage.base import Batch, Entry, OutboxMessage, Store
 Role = Literal["gateway", "worker"]
 
 NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, and the gateway finds out by the gap
-SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway
+HEARD_MAX = 500  # notices that one `listen` returns
+SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway; the oldest beyond it are listed no longer
+QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was taken for dead
+LOST_FORGOTTEN_MS = 86_400_000  # how long it is known of a gateway that it was lost
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -49,7 +53,8 @@ class Share:
     """What `take` returns of one partition.
 
     The time of the users of ``batch.due`` comes to ``horizon``, behind all entries of the batch. ``is_complete``: the
-    last of these is a tick at ``horizon``, so time comes there for all users whom the batch names. ``is_new``: somebody
+    last of these is a tick at ``horizon``, so time comes there for all users whom the batch names. ``batch.states`` is
+    empty: whoever takes remembers states, and loads those it lacks (`Store.load`). ``is_new``: somebody
     else had the partition before, or nobody; whatever is remembered of it is void, and its outbox may hold messages
     that nobody was told of.
     """
@@ -92,7 +97,7 @@ class Heard:
 class Roll:
     """Who has been heard of: workers and gateways that are alive, sorted by name.
 
-    ``lost``: gateways that have stopped to be heard of and did not say farewell, by name, for how many milliseconds.
+    ``lost``: gateways that were taken for dead and did not say farewell, by name, how many milliseconds ago.
     """
 
     workers: list[str] = field(default_factory=list)
@@ -111,8 +116,11 @@ class FleetStore(Store, Protocol):
         ``"<partition>-<number>"``. What happens once and is known is not put there again.
 
         Of each partition all or nothing, presence included; after a `StoreError` nobody knows of which, and to ingest
-        the same again is safe for what happens once. The presence of a session ends wherever else it was. What waits
-        in the outbox for a session that is over waits for it no longer.
+        the same again is safe for what happens once. The presence of a session ends wherever else it was. A session
+        that is over at ``gateway`` but has been taken up elsewhere stays there; without a ``gateway`` it is over
+        wherever it is. What waits in the outbox for a session that is over waits for it no longer: once nobody is left
+        who has to be reached, what has reached anybody leaves. Raises `ValueError` for what cannot be ingested, an
+        event without an id that happens once among it.
         """
 
     async def take(
@@ -123,7 +131,11 @@ class FleetStore(Store, Protocol):
         Of partitions that are held by another nothing is returned. One that changes hands gets a new version, so that
         no commit of the former holder is made any more. Where the log is read to its end and wake-ups are due by the
         clock of the store, a ``tick`` is put behind it: the last of the entries. Where more than ``due_max`` are due,
-        the tick stands at a moment by which so many are; users who are due at one moment are never parted.
+        the tick stands at a moment by which so many are; users who are due at one moment are never parted. Where so
+        many are due by the last entry already, ``due_max`` of them are named, and no tick is put. A tick that somebody
+        has put before is the last of the entries as well, with all who are due by it: what is behind it comes next.
+
+        ``lease_ms`` 0: whoever holds them, and without a new version.
         """
 
     async def release(self, worker: str, partitions: list[int]) -> None:
@@ -166,10 +178,13 @@ class FleetStore(Store, Protocol):
         """By user."""
 
     async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
-        """What waits in the outbox of a partition, oldest first, with numbers above ``after``."""
+        """What waits in a partition's outbox and has not expired, with numbers above ``after``, as they were put there."""
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
-        """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``."""
+        """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.
+
+        With ``lasts_ms`` 0 a name that is in no use only asks who else there is.
+        """
 
     async def leave(self, role: Role, name: str) -> None:
         """Say farewell: a gateway that has left is not lost, and what waits for it is gone."""
@@ -199,4 +214,7 @@ class FleetStore(Store, Protocol):
         """
 
     async def erase_everywhere(self, user: str) -> int:
-        """As `Store.erase`, and the partition gets a new version: whoever remembers the user's state has to forget it."""
+        """As `Store.erase`, and the partition gets a new version: whoever remembers the user's state has to forget.
+
+        Where the user is, is forgotten as well.
+        """
