@@ -37,6 +37,7 @@ def readiness(
     memory_trouble: str | None,
     rules: int,
     rule_problems: Sequence[str],
+    store_notes: Sequence[str] = (),
 ) -> Readiness:
     """Rule files that have errors make nobody wait: the rules that held go on holding. No rules at all are no server's
     purpose, but chat is answered and events are recorded, so that is a note as well."""
@@ -49,7 +50,7 @@ def readiness(
         reasons.append(f"the store cannot be written to: {store_trouble}")
     if memory_trouble:
         reasons.append(f"there is no memory: {memory_trouble}")
-    notes = []
+    notes = list(store_notes)
     if not rules:
         notes.append("there are no rules")
     if rule_problems:

@@ -34,7 +34,7 @@ from engine.rules_reply import change_rules
 from engine.settings import Settings
 from engine.starting_rules import StartingRules, starting_rules
 from engine.storage.base import OutboxMessage, Store
-from engine.storage.opening import open_store, serve_alone
+from engine.storage.opening import notes_of, open_store, serve_alone
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_wipe import wipe
 from engine.transport.auth import Authenticator
@@ -286,6 +286,7 @@ def _readiness(parts: Parts, store_trouble: str = "") -> Readiness:
         memory_trouble=parts.memory.trouble,
         rules=len(parts.live.rules.rules),
         rule_problems=parts.reloader.problems,
+        store_notes=notes_of(parts.store),
     )
 
 
@@ -359,7 +360,10 @@ def _show(parts: Parts, observer: Observer, opened: AsyncExitStack) -> None:
 
 
 async def _open_store(settings: Settings, opened: AsyncExitStack) -> Store:
-    store = await open_store(settings.store, durability=settings.durability, password=settings.store_password)
+    store = await open_store(
+        settings.store, durability=settings.durability, on_replica_loss=settings.on_replica_loss,
+        password=settings.store_password,
+    )  # fmt: skip
     opened.push_async_callback(store.close)
     await serve_alone(store, opened)
     return store

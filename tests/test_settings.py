@@ -132,7 +132,13 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ),
         (
             "store: redis://127.0.0.1\ndurability: normal\n",
-            "2:13: expected no durability with a store on Redis, whose appendfsync says it [together]",
+            '2:13: expected local, replicated or strict with a store on Redis, got "normal" [together]',
+        ),
+        ("durability: strict\n", '1:13: expected full or normal with a store in a file, got "strict" [together]'),
+        (
+            "store: redis://127.0.0.1\non_replica_loss: degrade\n",
+            "2:18: expected durability replicated or strict with it; no replica is waited for, so none is missed "
+            "[together]",
         ),
         ("rules: ''\n", '1:9: expected a folder such as "rules", got nothing [bad-value]'),
         (

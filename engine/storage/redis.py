@@ -32,6 +32,7 @@ from engine.storage.base import (
     partition_of,
 )
 from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
+from engine.storage.redis_cluster import way_to
 from engine.storage.redis_entries import (
     commit_arguments,
     entry_arguments,
@@ -43,8 +44,9 @@ from engine.storage.redis_entries import (
 )
 from engine.storage.redis_keys import RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_lease import Lease
-from engine.storage.redis_link import TIMEOUT_S, Address, Command, Link, told_of
+from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
 from engine.storage.redis_opening import LIBRARY, load_functions, prepare
+from engine.storage.redis_replicas import LOCAL, Promise
 from engine.storage.redis_upkeep import Upkeep
 
 WAKES_FRESH_S = 1.0  # how long what is known of wake-ups is believed, for others may commit as well
@@ -55,7 +57,7 @@ class RedisStore:
 
     partition_count: int
 
-    def __init__(self, link: Link, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
+    def __init__(self, link: Way, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
         self.partition_count = len(tags)
         self.address = link.address
         self.read_only = read_only
@@ -65,7 +67,8 @@ class RedisStore:
         self._unsure: set[int] = set()  # partitions of which a commit may be on its way yet
         self._wakes: dict[int, int | None] = {}  # the earliest of each partition, as of the last look
         self._wakes_until = 0.0
-        self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link.address)
+        self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link)
+        self.notes = self._upkeep.notes
 
     @classmethod
     async def open(
@@ -75,13 +78,15 @@ class RedisStore:
         partition_count: int | None = None,
         read_only: bool = False,
         timeout_s: float = TIMEOUT_S,
+        promise: Promise = LOCAL,
     ) -> RedisStore:
         """The store at ``address``, made if there is none.
 
         ``partition_count`` is for one that is made (`redis_opening.PARTITIONS_DEFAULT` unless told). ``read_only``:
-        every call that writes raises `StoreError`. Raises `StoreUnusable`.
+        every call that writes raises `StoreError`. ``promise``: what holds of what was written when such a call
+        returns. Raises `StoreUnusable`.
         """
-        link = Link(address, timeout_s)
+        link = way_to(address, timeout_s, promise)
         try:
             tags, info = await prepare(link, partition_count=partition_count, read_only=read_only)
         except BaseException:
@@ -96,7 +101,9 @@ class RedisStore:
             moved_up(entry, -1)  # refuses what cannot arrive
             partition = partition_of(entry.user, self.partition_count)
             arguments.setdefault(partition, []).extend(entry_arguments(entry))
-        await self._ask([self._call(partition, "append", *values) for partition, values in arguments.items()])
+        await self._ask(
+            [self._call(partition, "append", *values) for partition, values in arguments.items()], durable=True
+        )
 
     async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
         check_partitions(partitions, self.partition_count)
@@ -133,7 +140,7 @@ class RedisStore:
         await self._settle()
         calls = [self._call(commit.partition, "commit", *commit_arguments(commit)) for commit in commits]
         try:
-            replies = await self._exchange(calls)
+            replies = await self._exchange(calls, durable=True)
         except BaseException:
             self._unsure.update(commit.partition for commit in commits)
             self._wakes.clear()
@@ -217,7 +224,7 @@ class RedisStore:
     async def save_rules(self, rules_hash: str, sources: dict[str, str]) -> None:
         self._check_writable()
         pairs_of_bytes = [(to_bytes(name), to_bytes(text)) for name, text in sources.items()]
-        await self._ask([("HSETNX", RULES, to_bytes(rules_hash), msgspec.msgpack.encode(pairs_of_bytes))])
+        await self._ask([("HSETNX", RULES, to_bytes(rules_hash), msgspec.msgpack.encode(pairs_of_bytes))], durable=True)
 
     async def load_rules(self, rules_hash: str) -> dict[str, str] | None:
         [packed] = await self._ask([("HGET", RULES, to_bytes(rules_hash))], again=True)
@@ -301,7 +308,7 @@ class RedisStore:
 
     async def probe(self) -> None:
         self._check_writable()
-        await self._ask([self._call(0, "probe", b"\0" * 16_384)])
+        await self._ask([self._call(0, "probe", b"\0" * 16_384)], durable=True)
 
     async def describe(self) -> dict[str, Json]:
         return await self._upkeep.describe()
@@ -319,14 +326,16 @@ class RedisStore:
     def _call(self, partition: int, function: str, *arguments: bytes | str | int) -> Command:
         return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stand[partition], *arguments)
 
-    async def _ask(self, calls: Sequence[Command], *, again: bool = False) -> list[Any]:
+    async def _ask(self, calls: Sequence[Command], *, again: bool = False, durable: bool = False) -> list[Any]:
         """The replies to calls that are all answered. ``again``: they only read, so a lost answer is asked for anew.
+
+        ``durable``: what they write is as durable as was promised.
 
         Raises `StoreError`.
         """
         await self._settle()
         try:
-            replies = await self._exchange(calls)
+            replies = await self._exchange(calls, durable=durable)
         except StoreError:
             if not again or self._closed:
                 raise
@@ -341,23 +350,25 @@ class RedisStore:
         self._check_open()
         if self._unsure:
             fenced = frozenset(self._unsure)
-            for reply in await self._exchange([self._call(partition, "fence") for partition in fenced]):
+            fences = [self._call(partition, "fence") for partition in fenced]
+            for reply in await self._exchange(fences, durable=True):
                 if isinstance(reply, Exception):
                     raise told_of(reply, self.address) from reply
             self._unsure -= fenced
 
-    async def _exchange(self, calls: Sequence[Command]) -> list[Any]:
+    async def _exchange(self, calls: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """Replies, errors that Redis answered with among them. Raises `StoreError` where answers are missing."""
         self._check_open()
         if not calls:
             return []
         try:
-            replies = await self._link.exchange(calls)
+            replies = await self._link.exchange(calls, durable=durable)
             missing = [place for place, reply in enumerate(replies) if _lacks_function(reply)]
             if missing and not self.read_only:
                 # A primary that was promoted or emptied; what it refused for that reason it has not done.
                 await load_functions(self._link)
-                for place, reply in zip(missing, await self._link.exchange([calls[n] for n in missing]), strict=True):
+                anew = await self._link.exchange([calls[place] for place in missing], durable=durable)
+                for place, reply in zip(missing, anew, strict=True):
                     replies[place] = reply
             return replies
         except (RedisError, OSError) as error:

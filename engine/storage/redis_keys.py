@@ -24,6 +24,14 @@ def slot_of(tag: str) -> int:
     return binascii.crc_hqx(tag.encode(), 0) % SLOTS
 
 
+def slot_of_key(key: bytes) -> int:
+    """Of any key, whether it has a tag or not (`redis.io/docs`, cluster specification, "Hash tags")."""
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1)
+    tag = key[start + 1 : end] if start >= 0 and end > start + 1 else key
+    return binascii.crc_hqx(tag, 0) % SLOTS
+
+
 def spread_tags(partition_count: int) -> list[str]:
     """A tag for each partition, the n-th in the n-th of so many equal ranges of slots."""
     found: dict[int, str] = {}

@@ -1,6 +1,7 @@
 """The way to one Redis: a few connections, many commands in one go, a limit on how long it may take.
 
-It knows no command and no key, and tries nothing again by itself: whether that is safe its caller knows.
+It knows no key, and tries nothing again by itself: whether that is safe its caller knows. See `redis_cluster` for the
+way to many.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
@@ -29,6 +31,7 @@ from redis.exceptions import (
 )
 
 from engine.storage.base import StoreError, Trouble
+from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Replicas
 
 CONNECTIONS_MAX = 8  # of one store to one Redis
 TIMEOUT_S = 5.0  # of all the commands that go together, the wait for a connection included
@@ -37,7 +40,8 @@ CONNECT_S = 3.0
 Command = tuple[bytes | str | int, ...]
 
 # What Redis says, by the exception that the library makes of its first word, or by that word where it makes none.
-_EXCEPTIONS: tuple[tuple[type[RedisError], Trouble], ...] = (
+_EXCEPTIONS: tuple[tuple[type[Exception], Trouble], ...] = (
+    (NotReplicated, "read_only"),
     (OutOfMemoryError, "full"),
     (ReadOnlyError, "read_only"),
     (NoPermissionError, "read_only"),
@@ -45,6 +49,7 @@ _EXCEPTIONS: tuple[tuple[type[RedisError], Trouble], ...] = (
     (MasterDownError, "busy"),
     (ClusterDownError, "busy"),
     (TryAgainError, "busy"),
+    (AskError, "busy"),
 )
 _WORDS: dict[str, Trouble] = {"MISCONF": "io", "NOREPLICAS": "read_only", "BUSY": "busy", "WRONGTYPE": "corrupt"}
 _ADVICE: dict[Trouble, str] = {
@@ -55,11 +60,18 @@ _ADVICE: dict[Trouble, str] = {
     "busy": "it goes on by itself once that is done",
     "io": "see to it and to the way there; it goes on by itself, and what was acknowledged is kept",
 }
+_NOT_REPLICATED = (
+    "nothing is acknowledged until a replica has it; see to the replica and the way to it, and it goes on by itself, "
+    "or set on_replica_loss: degrade to go on without one"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis is. ``shown`` is how it is called in messages: without a password."""
+    """Where a Redis is. ``shown`` is how it is called in messages: without a password.
+
+    ``seeds``: of a cluster, the nodes that are asked for the others; () where it is none.
+    """
 
     host: str
     port: int
@@ -68,24 +80,74 @@ class Address:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     shown: str = ""
+    seeds: tuple[tuple[str, int], ...] = ()
+
+
+class Way(Protocol):
+    """To one Redis, or to all nodes of a cluster."""
+
+    address: Address
+    promise: Promise
+
+    async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
+        """A reply to each command, in order; an error that Redis answered with is among them as an exception.
+
+        ``durable``: returns when what they wrote, and all that was written there before by whomever, is as durable as
+        ``promise`` says. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing, `NotReplicated`
+        where it is not durable: then nobody knows which of the commands were carried out, or will be.
+        """
+
+    async def confirm(self) -> None:
+        """As `exchange` of nothing that is durable: all that was written before by whomever is."""
+
+    async def primaries(self) -> list[Link]:
+        """Each by itself, as they are now."""
+
+    @property
+    def without_replicas(self) -> list[str]:
+        """The primaries that go on although no replica has what they write, as they are called."""
+
+    async def close(self) -> None: ...
 
 
 class Link:
     """Connections to one Redis, made when they are needed."""
 
-    def __init__(self, address: Address, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, address: Address, timeout_s: float = TIMEOUT_S, promise: Promise = LOCAL) -> None:
         self.address = address
+        self.promise = promise
+        self._replicas = Replicas(promise, address.shown)
+        self._failures = 0  # of exchanges that should have been durable
+        self._made_up = 0  # so many of them: since then something was
         self._timeout_s = timeout_s
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
         self._closed = False
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """A reply to each command, in order; an error that Redis answered with is among them as an exception.
+    async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
+        """See `Way`.
 
-        Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing: then nobody knows which of the
-        commands were carried out, or will be.
+        Once something that should be durable has failed, nothing is answered before it is: what may be lost must not be
+        read and taken for certain.
         """
+        failures = self._failures
+        seconds = asyncio.get_running_loop().time
+        question = self._replicas.question(seconds()) if durable or failures > self._made_up else None
+        if question is None:
+            return await self._send(commands)
+        try:
+            *replies, answer = await self._send([*commands, question])
+            if isinstance(answer, ResponseError) and any(isinstance(reply, ResponseError) for reply in replies):
+                self._failures += 1
+                return replies  # what is the matter with the commands says more, as where this is a replica by now
+            self._replicas.heard(answer, seconds())
+        except BaseException:
+            self._failures += 1
+            raise
+        self._made_up = max(self._made_up, failures)
+        return replies
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
         packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
         async with asyncio.timeout(self._timeout_s), self._connection() as connection:
             await connection.send_packed_command(packed, check_health=False)
@@ -96,6 +158,18 @@ class Link:
                 except ResponseError as error:
                     replies.append(error)
             return replies
+
+    async def confirm(self) -> None:
+        if self.promise.level != "local":
+            # The command before is what tells Redis from when on this connection wants to know.
+            await self.exchange([("PING",)], durable=True)
+
+    async def primaries(self) -> list[Link]:
+        return [self]
+
+    @property
+    def without_replicas(self) -> list[str]:
+        return [f"{self.address.host}:{self.address.port}"] if self._replicas.are_lost else []
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -137,7 +211,8 @@ class Link:
             "retry": Retry(NoBackoff(), 0),
         }
         if address.tls:
-            return SSLConnection(ssl_min_version=ssl.TLSVersion.TLSv1_2, **options)
+            # Trusted are whom this machine trusts, and SSL_CERT_FILE.
+            return SSLConnection(ssl_min_version=ssl.TLSVersion.TLSv1_2, ssl_check_hostname=True, **options)
         return Connection(**options)
 
     async def close(self) -> None:
@@ -150,7 +225,7 @@ class Link:
 def told_of(error: BaseException, address: Address) -> StoreError:
     """The error in words for an operator: what went wrong, and what to do about it."""
     state = trouble_of(error)
-    advice = "" if state is None else f": {_ADVICE[state]}"
+    advice = "" if state is None else f": {_NOT_REPLICATED if isinstance(error, NotReplicated) else _ADVICE[state]}"
     return StoreError(f"the store {address.shown} could not do it: {words_of(error)}{advice}", state)
 
 
