@@ -66,13 +66,14 @@ class Share:
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway is told; of ``message``, ``entry``, ``cancelled``, ``replaced`` and ``frame`` one is set.
+    """What a gateway is told; of ``message``, ``entry``, ``cancelled``, ``replaced``, ``frame``, ``erased`` one is set.
 
     * ``message``: hand it over to ``user``; ``cause`` is the id of the message whose arrival made a rule say it, or "".
     * ``entry``: the user did this (answered, dismissed, muted a message, wished something), and it is evaluated.
     * ``cancelled``: the message of this id is not to be shown to ``user`` any more.
     * ``replaced``: this session of ``user`` has been taken up at another gateway.
     * ``frame``: for every connection that has not said who it is.
+    * ``erased``: nothing of ``user`` is to be known any more, and their connections are to be closed.
     """
 
     user: str = ""
@@ -82,6 +83,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: str = ""
     replaced: str = ""
     frame: dict[str, Json] | None = None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,9 @@ class FleetStore(Store, Protocol):
     async def reached(self, gateway: str, messages: Sequence[tuple[str, str]]) -> None:
         """All sessions of the users at ``gateway`` have these messages, ``(user, id)``.
 
-        One leaves the outbox when that is so of all gateways where its user is.
+        One leaves the outbox when that is so of all gateways where its user is. Of a session that begins there or is
+        taken up there afterwards it says nothing: from then on the user's messages that wait yet have not reached all
+        there, until the gateway says so again.
         """
 
     async def withdraw(self, messages: Sequence[tuple[str, str]]) -> None:
@@ -178,7 +182,7 @@ class FleetStore(Store, Protocol):
         """By user."""
 
     async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
-        """What waits in a partition's outbox and has not expired, with numbers above ``after``, as they were put there."""
+        """What waits in a partition's outbox and has not expired, as it was put there: numbers above ``after``."""
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.

@@ -99,6 +99,8 @@ class MemoryFleetStore(MemoryStore):
         for name in here[: max(len(here) + 1 - SESSIONS_LISTED_MAX, 0)]:
             del sessions[name]
         sessions[session] = gateway
+        for outgoing in self._waiting({user}).get(user, []):
+            self._reached.get(outgoing.message.id, set()).discard(gateway)  # the one who comes may not have it
         self._drop_reached(user)
 
     def _depart(self, user: str, session: str) -> None:

@@ -488,6 +488,20 @@ async def test_a_message_waits_for_a_gateway_that_the_user_came_to_meanwhile(sto
     assert await store.resume("g3", ANN, "b") == ["g2"]
     assert await ids(store, ANN) == [f"{ANN}-1"]
     assert await store.resume("g1", ANN, "b") == ["g3"]
+    assert await ids(store, ANN) == [f"{ANN}-1"]  # what has reached the others there, this one may not have
+    await store.reached("g1", [(ANN, f"{ANN}-1")])
+    assert await ids(store, ANN) == []
+
+
+async def test_a_message_waits_for_a_session_that_begins_where_others_have_it(store: FleetStore) -> None:
+    await put(store, outgoing(ANN, 1))
+    await store.ingest([], [Presence(ANN, "a"), Presence(DAN, "d")], "g1")
+    await store.ingest([], [Presence(ANN, "b")], "g2")
+    await store.reached("g1", [(ANN, f"{ANN}-1")])
+    await store.ingest([], [Presence(ANN, "c")], "g1")
+    await store.reached("g2", [(ANN, f"{ANN}-1")])
+    assert await ids(store, ANN) == [f"{ANN}-1"]
+    await store.reached("g1", [(ANN, f"{ANN}-1")])
     assert await ids(store, ANN) == []
 
 
