@@ -12,8 +12,8 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from contextlib import suppress
+from dataclasses import dataclass
 
 from engine.core.model import Event, Message
 from engine.storage.base import Entry, OutboxMessage, StoreError

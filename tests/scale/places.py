@@ -6,6 +6,7 @@ How it is broken the scenarios know; here is how it is set up, and what takes se
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import socket
 from collections.abc import Callable
@@ -30,7 +31,9 @@ async def until(what: str, holds: Callable[[], bool], wait_s: float = WAIT_S) ->
     """Look until it holds. Raises `TimeoutError` that says what was waited for."""
     try:
         async with asyncio.timeout(wait_s):
-            while not await asyncio.to_thread(holds):
+            while True:
+                if await asyncio.to_thread(holds):
+                    return
                 await asyncio.sleep(LOOK_S)
     except TimeoutError:
         raise TimeoutError(f"{what} did not come to pass within {wait_s:g} s") from None
@@ -118,7 +121,7 @@ def _name(node: RedisServer) -> str:
 def _words(reply: str) -> list[str]:
     """The bulk strings of a reply, one or an array; none of ours has a line feed in it."""
     lines = reply.split("\r\n")
-    return [text for mark, text in zip(lines, lines[1:], strict=False) if mark.startswith("$") and mark != "$-1"]
+    return [text for mark, text in itertools.pairwise(lines) if mark.startswith("$") and mark != "$-1"]
 
 
 def _ok(reply: str) -> None:

@@ -1,7 +1,7 @@
-"""What can happen to a fleet, one scenario each: ``python -m tests.scale.run NAME``, or --list, or `make scale` for all.
+"""What can happen to a fleet, a scenario each: ``python -m tests.scale.run NAME``, or --list; `make scale` for all.
 
-Prints what happened as a table. Exits with 1 if the oracle finds anything wrong, or if the scenario proved nothing; then
-the folder with the logs of all processes and the data of Redis is kept.
+Prints what happened as a table. Exits with 1 if the oracle finds anything wrong, or if the scenario proved nothing;
+then the folder with the logs of all processes and the data of Redis is kept.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-import time
+from contextlib import suppress
 from dataclasses import replace
 
 from tests.scale.fleet import Member
 from tests.scale.network import Proxy, Way
 from tests.scale.places import Cluster, follow
-from tests.scale.world import LOOK_S, World
+from tests.scale.world import World
 from tests.storage.redis_server import RedisServer
 
 KILL_EVERY_S = 3.0
@@ -20,9 +20,9 @@ CALM_BEFORE_S = 2.0  # of load before anything is broken
 
 async def calm(world: World, seconds: float) -> None:
     """Let so much time pass, or less where the storm is over."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not world.is_over:
-        await asyncio.sleep(min(LOOK_S, seconds))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await world.over.wait()
 
 
 async def respawn(member: Member) -> None:

@@ -1,4 +1,4 @@
-"""A fleet under load: its processes, who speaks to them, and how it comes to rest. What is broken in it `storms` say."""
+"""A fleet under load: its processes, who speaks to them, and how it comes to rest. What is broken `storms` say."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TROUBLED_S = 120.0  # for the store to answer again
 
 @dataclass(frozen=True)
 class Plan:
-    """``users`` are those of the stand-ins, ``devices`` real clients, of which each says something every ``pause_s``."""
+    """``users`` are those of the stand-ins, ``devices`` real clients that say something every ``pause_s``."""
 
     seed: int = 1
     seconds: float = 60.0
@@ -78,7 +78,7 @@ class World:
         self.counted: Counter[str] = Counter()
         self.unexpected: list[str] = []
         self.unrest = ""
-        self.is_over = False
+        self.over = asyncio.Event()
         self.seatings: list[tuple[Role, Seating]] = []  # of processes besides those of the plan
         self.over_at = 0
         self._stack = AsyncExitStack()
@@ -146,6 +146,10 @@ class World:
         await member.start()
         return member
 
+    @property
+    def is_over(self) -> bool:
+        return self.over.is_set()
+
     def alive(self, role: Role) -> list[Member]:
         return [member for member in self.members if member.role == role and member.is_alive]
 
@@ -178,7 +182,7 @@ class World:
                 await asyncio.sleep(LOOK_S)
                 self.check_members()
             # A storm ends by itself where it has something to mend; else it goes on until it is told.
-            self.is_over = True
+            self.over.set()
             await blowing
         finally:
             blowing.cancel()
