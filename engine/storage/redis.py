@@ -119,7 +119,7 @@ class RedisStore:
             int(version),
             int(cursor),
             int(at or -1),
-            [self._entry(partition, at, line) for at, line in pairs(entries)],
+            [self._entry(partition, number, packed) for number, packed in enumerate(entries, int(cursor) + 1)],
             [from_name(name) for name in due],
             {from_name(name): state for name, state in pairs(states)},
         )
@@ -250,8 +250,8 @@ class RedisStore:
         check_partitions([partition], self.partition_count)
         key = self._keys.of(partition, b"in")
         [reply] = await self._ask([("XRANGE", key, f"({after}-0", "+", "COUNT", entries_max)], again=True)
-        numbered = [(int(name.partition(b"-")[0]), fields) for name, fields in reply or ()]
-        return [(number, self._entry(partition, fields[5], fields[7])) for number, fields in numbered]
+        numbered = [(int(name[:-2]), fields[1]) for name, fields in reply or ()]
+        return [(number, self._entry(partition, number, packed)) for number, packed in numbered]
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         calls = [
@@ -261,7 +261,7 @@ class RedisStore:
         found: dict[str, list[Event]] = {}
         for user, (logged, past) in zip(users, await self._ask(calls, again=True), strict=True):
             partition = partition_of(user, self.partition_count)
-            newest = [self._entry(partition, at, line).event for at, line in pairs(logged)]
+            newest = [self._entry(partition, int(number), packed).event for number, packed in pairs(logged)]
             events = [event for event in reversed(newest) if event is not None]
             if len(events) < events_max:
                 earlier = [event for event in past_of(past) if event.at < before]
@@ -274,9 +274,8 @@ class RedisStore:
         partition = partition_of(user, self.partition_count)
         call = self._call(partition, "recorded", to_name(user), *before, items_max)
         [(entries, decisions)] = await self._ask([call], again=True)
-        flat = iter(entries)
         return Recorded(
-            [(int(n), self._entry(partition, at, line)) for n, at, line in zip(flat, flat, flat, strict=True)],
+            [(int(number), self._entry(partition, int(number), packed)) for number, packed in pairs(entries)],
             [(int(number), line) for number, line in pairs(decisions)],
         )
 
@@ -374,10 +373,10 @@ class RedisStore:
         except (RedisError, OSError) as error:
             raise told_of(error, self.address) from error
 
-    def _entry(self, partition: int, at: bytes, line: bytes) -> Entry:
+    def _entry(self, partition: int, number: int, packed: bytes) -> Entry:
         try:
-            return entry_of(at, line)
-        except (msgspec.MsgspecError, Refused) as error:
+            return entry_of(packed, partition, number)
+        except (msgspec.MsgspecError, Refused, ValueError) as error:
             raise StoreError(
                 f"an entry of partition {partition} of {self.address.shown}: {error}", "corrupt"
             ) from error

@@ -34,11 +34,24 @@ def entry_arguments(entry: Entry) -> tuple[bytes, bytes, int, bytes]:
     return who, b"=" + to_bytes(entry.once_id) if entry.once else b"", entry.at, encode_entry(entry)
 
 
-def entry_of(at: bytes, line: bytes) -> Entry:
-    """The entry at the moment that it got in the log."""
-    entry = decode_entry(line)
+def ingested_arguments(entry: Entry) -> tuple[bytes, bytes, bytes, bytes]:
+    """As `entry_arguments`, without a moment: it gets that of the log."""
+    who = _KINDS[entry.kind] + to_name(entry.user)
+    return who, b"=" + to_bytes(entry.once_id) if entry.once else b"", b"", encode_entry(entry, is_stamped=False)
+
+
+def entry_of(packed: bytes, partition: int, number: int) -> Entry:
+    """An entry of the log, at the moment that it got there. See ``pack_entry`` of the functions."""
+    at, _, who_length, once_length, rest = packed.split(b" ", 4)
     moment = int(at)
+    entry = decode_entry(rest[int(who_length) + int(once_length) :], moment, f"{partition}-{number}")
     return entry if entry.at == moment else moved_up(entry, moment)
+
+
+def tick_at(packed: bytes) -> int | None:
+    """The moment of an entry of the log that is a tick, None of another."""
+    at, _, _, _, rest = packed.split(b" ", 4)
+    return int(at) if rest[:1] == _KINDS["tick"] else None
 
 
 def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:

@@ -53,35 +53,82 @@ local function gather(lists, key, first, second)
   list[#list + 1] = second
 end
 
--- Entries behind `number`, none earlier than `at`: of each its letter and user, once, moment, line. Their indexes are
--- written together: each command costs, here and in the append-only file. Returns the last number and moment.
-local function put_entries(p, number, at, args, first, last)
-  local log = p .. 'in'
-  local numbers, onces = {}, {}
-  for i = first, last, 4 do
-    number = number + 1
-    local n, who, once = whole(number), args[i], args[i + 1]
-    if not less(args[i + 2], at) then at = args[i + 2] end
-    redis.call('XADD', log, n .. '-0', 'u', who, 'o', once, 'a', at, 'e', args[i + 3])
-    local kind, user = string.sub(who, 1, 1), string.sub(who, 2)
-    if kind == 'e' then
-      gather(numbers, user, n)
-    elseif kind == 's' then
-      gather(numbers, user, '-' .. n)
-    end
-    if once ~= '' then gather(onces, string.sub(user, 1, 1), once_field(user, once), n) end
-  end
-  for user, list in pairs(numbers) do give('RPUSH', p .. 'e:' .. user, list, 1, #list) end
-  for bucket, list in pairs(onces) do give('HSET', p .. 'on:' .. bucket, list, 1, #list) end
-  return number, at
+-- The log "in" has each entry under its number, packed into one value: its moment, the number of the entry before it of
+-- the same user (0 where there is none), how long its letter and user are and how long its once, then these and the line.
+-- Entries of a user hang together by these numbers; "el:<bucket>" has the last one of each user. What is folded leaves at
+-- the far end, where whoever follows them finds nothing.
+
+local function pack_entry(at, former, who, once, line)
+  return at .. ' ' .. former .. ' ' .. #who .. ' ' .. #once .. ' ' .. who .. once .. line
 end
 
--- The entry of a number: kind, user, once, moment, line; nothing where it is gone.
+-- Kind, user, once, moment, line, the number before.
+local function unpack_entry(packed)
+  local at, former, who_length, once_length, start = string.match(packed, '^(%d+) (%d+) (%d+) (%d+) ()')
+  local once = start + tonumber(who_length)
+  local line = once + tonumber(once_length)
+  return string.sub(packed, start, start), string.sub(packed, start + 1, once - 1), string.sub(packed, once, line - 1),
+    at, string.sub(packed, line), former
+end
+
+-- The entry of a number, as `unpack_entry` has it; nothing where it is gone.
 local function entry_of(p, number)
   local found = redis.call('XRANGE', p .. 'in', number .. '-0', number .. '-0')[1]
   if found == nil then return nil end
-  local fields = found[2]
-  return string.sub(fields[2], 1, 1), string.sub(fields[2], 2), fields[4], fields[6], fields[8]
+  return unpack_entry(found[2][2])
+end
+
+-- Of so many fields (lists by bucket) of hashes called `name`: what they have, by field.
+local function look_up(name, lists)
+  local found = {}
+  for bucket, list in pairs(lists) do
+    for start = 1, #list, AT_ONCE do
+      local last = math.min(start + AT_ONCE - 1, #list)
+      local values = redis.call('HMGET', name .. bucket, unpack(list, start, last))
+      for place = start, last do found[list[place]] = values[place - start + 1] or nil end
+    end
+  end
+  return found
+end
+
+local function last_of(p, user)
+  return redis.call('HGET', p .. 'el:' .. string.sub(user, 1, 1), user)
+end
+
+-- Entries behind `number`, none earlier than `at`: of each its letter and user, once, moment ('' for `at`), line. Their
+-- indexes are written together: each command costs, here and in the append-only file. Returns the last number and moment.
+local function put_entries(p, number, at, args, first, last)
+  local log = p .. 'in'
+  local users, seen, onces = {}, {}, {}
+  for i = first, last, 4 do
+    local user = string.sub(args[i], 2)
+    if user ~= '' and not seen[user] then
+      seen[user] = true
+      local bucket = string.sub(user, 1, 1)
+      users[bucket] = users[bucket] or {}
+      table.insert(users[bucket], user)
+    end
+  end
+  local lasts = look_up(p .. 'el:', users)
+  for i = first, last, 4 do
+    number = number + 1
+    local n, who, once = whole(number), args[i], args[i + 1]
+    local user = string.sub(who, 2)
+    if not less(args[i + 2], at) then at = args[i + 2] end
+    redis.call('XADD', log, n .. '-0', 'e', pack_entry(at, lasts[user] or '0', who, once, args[i + 3]))
+    lasts[user] = n
+    if once ~= '' then gather(onces, string.sub(user, 1, 1), once_field(user, once), n) end
+  end
+  for bucket, names in pairs(users) do
+    local list = {}
+    for _, user in ipairs(names) do
+      list[#list + 1] = user
+      list[#list + 1] = lasts[user]
+    end
+    give('HSET', p .. 'el:' .. bucket, list, 1, #list)
+  end
+  for bucket, list in pairs(onces) do give('HSET', p .. 'on:' .. bucket, list, 1, #list) end
+  return number, at
 end
 
 local function earliest_wake(p)
@@ -120,10 +167,10 @@ local function poll(keys, args)
   local entries, users = {}, {}
   if args[2] ~= '0' and cursor ~= last then
     for _, found in ipairs(redis.call('XRANGE', p .. 'in', '(' .. cursor .. '-0', '+', 'COUNT', args[2])) do
-      local fields = found[2]
-      entries[#entries + 1] = fields[6]
-      entries[#entries + 1] = fields[8]
-      if #fields[2] > 1 then users[string.sub(fields[2], 2)] = true end
+      local packed = found[2][2]
+      local _, user = unpack_entry(packed)
+      entries[#entries + 1] = packed
+      if user ~= '' then users[user] = true end
     end
   end
   local due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', args[1], 'LIMIT', 0, args[3])
@@ -145,7 +192,8 @@ local function append(keys, args)
   return 'OK'
 end
 
--- Messages: "om" has each by its id, "o:<user>" the order of those of a user, "ox" when they expire, "ow" other words.
+-- Messages: "om" has each by its id, "o:<user>" the order of those of a user, "oi" that of all, "ox" when they expire,
+-- "ow" other words, "og" the gateways that each has reached.
 
 local function remove_message(p, id)
   local packed = redis.call('HGET', p .. 'om', id)
@@ -153,6 +201,8 @@ local function remove_message(p, id)
   local message = cmsgpack.unpack(packed)
   redis.call('HDEL', p .. 'om', id)
   redis.call('HDEL', p .. 'ow', id)
+  redis.call('HDEL', p .. 'og', id)
+  redis.call('ZREM', p .. 'oi', id)
   redis.call('ZREM', p .. 'o:' .. message[1], message[2])
   if message[3] ~= '' then redis.call('ZREM', p .. 'ox', id) end
   return 1
@@ -160,9 +210,11 @@ end
 
 local function put_message(p, key, id, user, at, expires, record)
   if redis.call('HEXISTS', p .. 'om', id) == 1 then return end
-  local place = string.format('%016.0f', redis.call('HINCRBY', key, 'oseq', 1)) .. id
+  local number = redis.call('HINCRBY', key, 'oseq', 1)
+  local place = string.format('%016.0f', number) .. id
   redis.call('HSET', p .. 'om', id, cmsgpack.pack({user, place, expires, record}))
   redis.call('ZADD', p .. 'o:' .. user, at, place)
+  redis.call('ZADD', p .. 'oi', number, id)
   if expires ~= '' then redis.call('ZADD', p .. 'ox', expires, id) end
 end
 
