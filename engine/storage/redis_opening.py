@@ -22,6 +22,7 @@ CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 PORT_DEFAULT = 6379
 VERSION_MIN = (7, 0)  # of Redis; every Valkey is later
 FORMAT = 1  # of the keys; `redis_keys` and the functions
+LOADING = "loading"  # stands in its place while a store is filled from another one
 LIBRARY = "proactive_v1"  # of functions; another version has another name, so that two can be at work beside each other
 PARTITIONS_DEFAULT = 256  # enough for as many workers; a power of two, so that they can be halved and doubled
 STRICT_VERSION_MIN = (7, 2)  # has WAITAOF
@@ -52,7 +53,7 @@ def _cluster_address(url: str, scheme: str, rest: str, password: str | None) -> 
     name, at, hosts = nodes.rpartition("@")
     _, _, user, _ = _place(f"{name}{at}host", CLUSTER_EXPECTED, url)
     places = [_place(part, CLUSTER_EXPECTED, url) for part in hosts.split(",")]
-    if any(not host or path or who for host, _, who, path in places):
+    if "," in name or any(not host or path for host, _, _, path in places):
         raise StoreUnusable(f'expected a store such as {CLUSTER_EXPECTED}, got "{url}"')
     if db not in ("", "0"):
         raise StoreUnusable(f'a cluster has one database alone: expected {CLUSTER_EXPECTED}, got "{url}"')
@@ -211,6 +212,11 @@ async def _tags(link: Way, *, partition_count: int | None, read_only: bool) -> l
         raise StoreUnusable(f'"{META}" of {shown} is of another program: {_elsewhere(link.address)}')
     fields = await ask(link, "HMGET", META, "format", "partitions", "tags")
     form, count, tags = ["" if field is None else field.decode() for field in fields]
+    if form == LOADING:
+        raise StoreUnusable(
+            f"the store in {shown} is being filled by proactive store migrate, or that was broken off: wait for it, or "
+            "empty the database (FLUSHDB) and migrate again"
+        )
     if form != str(FORMAT):
         raise StoreUnusable(
             f"the store in {shown} was written by another version of proactive (format {form or 'unknown'}, this one "

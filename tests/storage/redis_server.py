@@ -152,9 +152,9 @@ class RedisCluster:
 
     def owner(self, slot: int) -> RedisServer:
         with self.servers[0].speak() as asked:
-            for (low, high), owner in asked.execute_command("CLUSTER SLOTS").items():
+            for low, high, place, *_ in asked.execute_command("CLUSTER SLOTS"):
                 if low <= slot <= high:
-                    return next(server for server in self.servers if server.port == owner["primary"][1])
+                    return next(server for server in self.servers if server.port == place[1])
         raise RuntimeError(f"nobody has slot {slot}")
 
     def move(self, slot: int, source: RedisServer, target: RedisServer, pause_s: float = 0.0) -> None:
