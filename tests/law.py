@@ -29,6 +29,8 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "invariants": ("core", "loading", "scenario"),
     "scenario": ("core", "isolation", "loading", "near"),
     "recorded": ("core", "loading", "storage.base", "triggers"),
+    "migration": ("replay.sorting", "storage"),
+    "migrated": ("migration", "storage"),
     "retention": ("core", "isolation", "observer", "recorded", "storage.base"),
     "stale": ("core",),
     "states": ("core",),
