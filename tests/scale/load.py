@@ -11,9 +11,9 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.core.model import Event, Message
 from engine.storage.base import Entry, OutboxMessage, StoreError
@@ -44,6 +44,7 @@ class Load:
     answers: float = 0.1  # of questions
     text: str = ""  # carried along by every event
     told_again: float = 0.0  # of what is heard, that is told once more
+    kinds: Mapping[str, int] = field(default_factory=lambda: KINDS)  # how often each is said
 
 
 class StandIn:
@@ -62,7 +63,7 @@ class StandIn:
         self._load = load
         self._rng = rng
         self._numbers = itertools.count(1)
-        self._kinds, self._weights = list(KINDS), list(KINDS.values())
+        self._kinds, self._weights = list(load.kinds), list(load.kinds.values())
         self._last: deque[Entry] = deque(maxlen=REPEATABLE)
         self._backlog: deque[Entry] = deque()
         self._answers: deque[Entry] = deque()
