@@ -269,9 +269,7 @@ async def main() -> None:
         say(f"{shown}, p99", delays[int(0.99 * len(delays))], "ms", "")
     cores = len(os.sched_getaffinity(0))
     if cores < 4:
-        print(
-            f"\nRedis, two workers and the load want four cores; there are {cores}: two workers cannot be twice one here."
-        )
+        print(f"\nRedis, two workers and the load want four cores; here are {cores}, so that two cannot be twice one.")
 
 
 if __name__ == "__main__":
