@@ -91,9 +91,10 @@ class Proxy:
         self._open.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handled: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(self._handle, "127.0.0.1", 0, limit=CHUNK)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
         self.store_port = int(self._server.sockets[0].getsockname()[1])
 
     def cut(self) -> None:
@@ -118,7 +119,14 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             self.drop()
+            await asyncio.gather(*self._handled, return_exceptions=True)
             await self._server.wait_closed()
+
+    def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        self._writers.add(to_client)
+        task = asyncio.create_task(self._handle(client, to_client))
+        self._handled.add(task)
+        task.add_done_callback(self._handled.discard)
 
     async def _handle(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         await self._open.wait()
@@ -126,6 +134,7 @@ class Proxy:
             server, to_server = await asyncio.open_connection("127.0.0.1", self._port, limit=CHUNK)
         except OSError:
             to_client.transport.abort()
+            self._writers.discard(to_client)
             return
         both = {to_client, to_server}
         self._writers |= both
