@@ -98,11 +98,11 @@ async def serve_alone(store: Store, opened: AsyncExitStack) -> None:
 
 async def _open_redis(url: str, password: str | None, promise: Promise, *, read_only: bool) -> Store:
     try:
-        from engine.storage.redis import RedisStore
+        from engine.storage.redis_fleet import RedisFleetStore
         from engine.storage.redis_opening import address_of
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         raise StoreUnusable(
             f'a store on Redis needs the package {package}: pip install "proactive-engine[redis]"'
         ) from None
-    return await RedisStore.open(address_of(url, password), read_only=read_only, promise=promise)
+    return await RedisFleetStore.open(address_of(url, password), read_only=read_only, promise=promise)

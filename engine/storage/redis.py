@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from redis.exceptions import RedisError, ResponseError
@@ -42,7 +42,7 @@ from engine.storage.redis_entries import (
     pairs,
     past_of,
 )
-from engine.storage.redis_keys import RULES, Keys, from_name, to_bytes, to_name, to_text
+from engine.storage.redis_keys import DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
 from engine.storage.redis_opening import LIBRARY, load_functions, prepare
@@ -79,7 +79,7 @@ class RedisStore:
         read_only: bool = False,
         timeout_s: float = TIMEOUT_S,
         promise: Promise = LOCAL,
-    ) -> RedisStore:
+    ) -> Self:
         """The store at ``address``, made if there is none.
 
         ``partition_count`` is for one that is made (`redis_opening.PARTITIONS_DEFAULT` unless told). ``read_only``:
@@ -235,7 +235,9 @@ class RedisStore:
 
     async def rule_moments(self) -> list[tuple[int, str]]:
         calls: list[Command] = [("LRANGE", self._keys.of(n, b"rm"), 0, -1) for n in range(self.partition_count)]
-        lines = [line for reply in await self._ask(calls, again=True) for line in reply]
+        *replies, decided = await self._ask([*calls, ("HGETALL", DECIDED)], again=True)
+        lines = [line for reply in replies for line in reply]
+        lines += [b"%b %b" % (at, rules_hash) for at, rules_hash in pairs(decided) if rules_hash]
         return sorted(map(moment_of, dict.fromkeys(lines)), key=lambda moment: moment[0])
 
     async def decisions(self, partition: int) -> list[bytes]:

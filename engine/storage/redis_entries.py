@@ -119,9 +119,14 @@ def moment_of(line: bytes) -> tuple[int, str]:
 
 def _message_arguments(outgoing: OutboxMessage) -> tuple[bytes, bytes, int, int | str, bytes]:
     message = outgoing.message
-    record = outgoing.at, to_bytes(outgoing.rule), to_bytes(outgoing.client), encode_message(message)
     expires = "" if message.expires_at is None else message.expires_at
-    return to_bytes(message.id), to_name(outgoing.user), outgoing.at, expires, _packed.encode(record)
+    return to_bytes(message.id), to_name(outgoing.user), outgoing.at, expires, message_record(outgoing)
+
+
+def message_record(outgoing: OutboxMessage) -> bytes:
+    """All of it but the user."""
+    record = outgoing.at, to_bytes(outgoing.rule), to_bytes(outgoing.client), encode_message(outgoing.message)
+    return _packed.encode(record)
 
 
 def message_of(user: str, record: bytes, words: bytes) -> OutboxMessage:

@@ -116,7 +116,7 @@ local function put_entries(p, number, at, args, first, last)
     local user = string.sub(who, 2)
     if not less(args[i + 2], at) then at = args[i + 2] end
     redis.call('XADD', log, n .. '-0', 'e', pack_entry(at, lasts[user] or '0', who, once, args[i + 3]))
-    lasts[user] = n
+    if user ~= '' then lasts[user] = n end
     if once ~= '' then gather(onces, string.sub(user, 1, 1), once_field(user, once), n) end
   end
   for bucket, names in pairs(users) do

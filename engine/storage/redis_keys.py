@@ -15,6 +15,11 @@ BUCKETS = "0123"  # sub-hashes of a partition: single keys stay small, so that s
 META = "proactive:{store}:meta"  # a hash: what the store is
 RULES = "proactive:{store}:rules"  # a hash: the texts of rule sets by hash
 LEASE = "proactive:{store}:lease"  # who serves it
+DECIDED = (
+    "proactive:{store}:decided"  # a hash: of published rule sets the hash by their moment, "" where they do not hold
+)
+WORKERS = "proactive:{store}:beats:worker"  # a zset: until when each is taken for alive
+GATEWAYS = "proactive:{store}:beats:gateway"
 
 _BUCKET_BYTES = [letter.encode() for letter in BUCKETS]
 
@@ -54,6 +59,15 @@ class Keys:
 
     def bucketed(self, partition: int, name: bytes, bucket: bytes) -> bytes:
         return self._prefixes[partition] + name + b":" + bucket
+
+
+def queue_of(gateway: str) -> bytes:
+    """What the functions are given of a gateway's queue."""
+    return b"proactive:{gw:" + to_bytes(gateway) + b"}:n"
+
+
+def notices_of(gateway: str) -> bytes:
+    return b"proactive:{gw:" + to_bytes(gateway) + b"}:q"
 
 
 def to_name(user: str) -> bytes:

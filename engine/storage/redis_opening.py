@@ -29,7 +29,7 @@ STRICT_VERSION_MIN = (7, 2)  # has WAITAOF
 EXPECTED = '"redis://HOST:PORT/DB" or "rediss://HOST:PORT/DB"'
 CLUSTER_EXPECTED = '"redis+cluster://HOST:PORT,HOST:PORT"'
 
-_SOURCES = ("redis_functions.lua", "redis_upkeep.lua", "redis_fleet.lua")
+_SOURCES = ("redis_functions.lua", "redis_upkeep.lua", "redis_fleet.lua", "redis_queues.lua")
 
 log = structlog.get_logger("proactive")
 

@@ -243,21 +243,3 @@ local function probe(keys, args)
   redis.call('HDEL', keys[1], 'probe')
   return 'OK'
 end
-local function register(name, callback, flags)
-  redis.register_function({function_name = 'proactive_v1_' .. name, callback = callback, flags = flags})
-end
-
-register('poll', poll, {'no-writes'})
-register('pending', pending, {'no-writes'})
-register('history', history, {'no-writes'})
-register('recorded', recorded, {'no-writes'})
-register('describe', describe, {'no-writes'})
-register('append', append, {})
-register('commit', commit, {})
-register('probe', probe, {})
-register('fence', fence, {})
--- What makes room is done also where there is none.
-register('relayed', relayed, {'allow-oom'})
-register('fold', fold, {'allow-oom'})
-register('erase', erase, {'allow-oom'})
-register('drop_rules', drop_rules, {'allow-oom'})

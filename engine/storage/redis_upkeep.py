@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from engine.core.model import Json
 from engine.storage.base import Base, Entry, Fold, Folded, StoreError
 from engine.storage.order import UNEVALUATED, check_fold
-from engine.storage.redis_entries import base_arguments, base_of, moment_of
-from engine.storage.redis_keys import BUCKETS, RULES, Keys, from_name, to_bytes, to_name
+from engine.storage.redis_entries import base_arguments, base_of, moment_of, pairs
+from engine.storage.redis_keys import BUCKETS, DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_link import Command, Way, told_of
 from engine.storage.redis_opening import LIBRARY, ask
 
@@ -104,6 +104,16 @@ class Upkeep:
         replies = await self._ask(calls, durable=True)
         gone = dict.fromkeys(line for reply in replies for line in reply[0])
         kept = {moment_of(line)[1] for reply in replies for line in reply[1]}
+        [decided] = await self._ask([("HGETALL", DECIDED)], again=True)
+        former: list[bytes] = []
+        for at, rules_hash in pairs(decided):
+            if int(at) < before:
+                former.append(at)
+                gone.update({b"%b %b" % (at, rules_hash): None} if rules_hash else {})
+            elif rules_hash:
+                kept.add(to_text(rules_hash))
+        if former:
+            await self._ask([("HDEL", DECIDED, *former)])
         unused = {moment_of(line)[1] for line in gone} - kept
         if unused:
             await self._ask([("HDEL", RULES, *map(to_bytes, sorted(unused)))])
