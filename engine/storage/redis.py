@@ -330,9 +330,7 @@ class RedisStore:
     async def _ask(self, calls: Sequence[Command], *, again: bool = False, durable: bool = False) -> list[Any]:
         """The replies to calls that are all answered. ``again``: they only read, so a lost answer is asked for anew.
 
-        ``durable``: what they write is as durable as was promised.
-
-        Raises `StoreError`.
+        ``durable``: what they write is as durable as was promised. Raises `StoreError`.
         """
         await self._settle()
         try:
