@@ -23,8 +23,10 @@ import structlog
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
+from engine.doors import drain, http_door, listen, websocket_door
 from engine.loading.wording import with_hint
 from engine.logs import configure_logs
+from engine.parts import Parts, Ruling, StartError
 from engine.responders.base import Responder, check_responder
 from engine.settings import Settings, is_loopback, problems, shown_host
 from engine.settings_file import DEFAULT_PATH, read_settings
@@ -37,7 +39,7 @@ from engine.transport.hooks import ResponseHook
 from engine.transport.plain import to_input
 from engine.transport.tls import server_context
 from engine.transport.wire import encode
-from engine.wiring import Parts, StartError, build, drain, http_door, listen, websocket_door
+from engine.wiring import build, build_gateway
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -166,12 +168,12 @@ class Server:
     @property
     def rules(self) -> RuleSet:
         """The rules that hold."""
-        return self._parts().live.rules
+        return self._ruling().rules
 
     @property
     def start_trouble(self) -> list[str]:
         """Why it began with other rules than those of the files, in lines; empty where it did not."""
-        start = self._parts().start
+        start = self._ruling().start
         return [start.report, *start.problems] if start.problems else []
 
     async def broadcast_to_all_clients(
@@ -223,17 +225,21 @@ class Server:
     async def health(self) -> dict[str, Json]:
         """What ``GET /healthz`` says. ``degraded``: it serves, and somebody should look."""
         parts = self._parts()
-        live, reloader, store = parts.live, parts.reloader, parts.store
-        state = live.health()
+        state = parts.live.health()
         try:
-            kept: Json = await store.describe()
+            kept: Json = await parts.store.describe()
             store_trouble = state.get("trouble")
         except StoreError as error:
             kept, store_trouble = {}, str(error)
-        fine = not reloader.problems and not store_trouble and state.get("running")
+        about_rules: dict[str, Json] = {}
+        fine = not store_trouble and state.get("running")
+        if parts.ruling is not None:
+            rules, problems = parts.ruling.rules, parts.ruling.reloader.problems
+            about_rules["rules"] = {"loaded": len(rules.rules), "hash": rules.hash, "problems": problems}
+            fine = fine and not problems
         return {
             "status": "ok" if fine else "degraded",
-            "rules": {"loaded": len(live.rules.rules), "hash": live.rules.hash, "problems": reloader.problems},
+            **about_rules,
             "store": {**kept, "trouble": store_trouble},
             "live": state,
             "connections": parts.hub.connection_count,
@@ -243,13 +249,7 @@ class Server:
     async def _open(self, opened: AsyncExitStack) -> None:
         """Store, live, HTTP, WebSocket: whoever can connect is served at once. Closed the other way round."""
         settings = self.settings
-        parts = self._built = await build(
-            settings,
-            opened,
-            responder=self._responder,
-            on_user_response=self._on_user_response,
-            on_report=self._on_report,
-        )
+        parts = self._built = await self._build(opened)
         try:
             tls = server_context(settings.tls)
         except Refused as refused:
@@ -268,6 +268,15 @@ class Server:
         opened.push_async_callback(websocket.close)
         self._ws_port = await listen(lambda: websocket.open(host, ws_port, tls), host, ws_port, "--ws-port")
         opened.push_async_callback(drain, parts)
+
+    async def _build(self, opened: AsyncExitStack) -> Parts:
+        return await build(
+            self.settings,
+            opened,
+            responder=self._responder,
+            on_user_response=self._on_user_response,
+            on_report=self._on_report,
+        )
 
     async def _send(
         self, clients: list[str] | None, kind: str, text: str, options: Sequence[str], fields: dict[str, Json]
@@ -290,6 +299,29 @@ class Server:
         if self._built is None:
             raise RuntimeError("the server has not been started")
         return self._built
+
+    def _ruling(self) -> Ruling:
+        ruling = self._parts().ruling
+        if ruling is None:
+            raise RuntimeError("a gateway has no rules; workers have")
+        return ruling
+
+
+class Gateway(Server):
+    """One gateway: as a `Server` to its clients, beside others on one store, which workers evaluate.
+
+    What it is told has not been evaluated when it says that it is durable.
+    """
+
+    @property
+    def name(self) -> str:
+        """By which the others know it."""
+        return str(self._parts().live.health()["gateway"])
+
+    async def _build(self, opened: AsyncExitStack) -> Parts:
+        return await build_gateway(
+            self.settings, opened, responder=self._responder, on_user_response=self._on_user_response
+        )
 
 
 def _check_text(name: str, value: object) -> None:

@@ -81,7 +81,7 @@ class Driver(Protocol):
 
     async def tell_unnamed(self, frame: dict[str, Json]) -> None:
         """Others hand the frame to their connections that have not said who they are. Raises `StoreError`."""
-        return None
+        return
 
     # How it is.
 

@@ -47,8 +47,12 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "fleet": (
         "account",
         "core",
+        "driver",
         "evaluation",
+        "inbox",
+        "intake",
         "observer",
+        "pending",
         "rule_history",
         "stale",
         "states",
@@ -90,10 +94,11 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "settings_shape": ("core", "settings"),
     "settings_file": ("core", "loading", "settings", "settings_shape"),
     "memory_guard": (),
+    "beside": (),
     "readiness": ("core",),
     "watching": (
         "core",
-        "live",
+        "driver",
         "metrics",
         "observer",
         "readiness",
@@ -132,11 +137,11 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "settings_file",
         "storage.base",
         "transport.desk",
-        "wiring",
+        "parts",
     ),
 }
 # These put the parts together, so they may know all; but nothing knows `cli`, and only `cli` and `engine` itself `app`.
-KNOW_ALL = ("app", "wiring", "cli")
+KNOW_ALL = ("app", "wiring", "parts", "doors", "cli")
 
 PURE = ("core", "triggers", "loading", "lint")
 # What a pure layer takes from others: libraries that compute. Of the standard library all but `IMPURE_MODULES`.

@@ -94,6 +94,23 @@ async def serve_alone(store: Store, opened: AsyncExitStack) -> None:
             lease = store.lease()
             await lease.take()
             opened.push_async_callback(lease.release)
+            await _check_not_shared(store)
+
+
+async def _check_not_shared(store: Store) -> None:
+    """After the lease is taken: gateways and workers look for it once they have been heard of."""
+    from engine.storage.redis_fleet import RedisFleetStore
+
+    if not isinstance(store, RedisFleetStore):
+        return
+    roll = await store.beat("worker", "serve", 0)
+    there = [f"the gateway {name}" for name in roll.gateways] + [f"the worker {name}" for name in roll.workers]
+    if there:
+        others = f" and {len(there) - 1} others" if there[1:] else ""
+        raise StoreUnusable(
+            f"the store is in use by {there[0]}{others}, and proactive serve shares it with nobody: stop them first, "
+            "or run proactive gateway and proactive worker instead"
+        )
 
 
 async def _open_redis(url: str, password: str | None, promise: Promise, *, read_only: bool) -> Store:

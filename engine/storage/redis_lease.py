@@ -62,6 +62,14 @@ class Lease:
             with suppress(RedisError, OSError):  # then it ends by itself
                 await ask(self._link, "EVAL", _RELEASE, 1, LEASE, self._mark)
 
+    async def held_by(self) -> str:
+        """Which server has it, "" where none does. Raises `StoreUnusable`."""
+        try:
+            holder: bytes | None = await ask(self._link, "GET", LEASE)
+        except (RedisError, OSError) as error:
+            raise StoreUnusable(f"{self._link.address.shown} cannot be reached: {error}") from error
+        return "" if holder is None else holder.decode("utf-8", "replace").rpartition(" ")[0]
+
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(RENEW_S)

@@ -210,7 +210,7 @@ class Sessions:
         self._remove(session)
 
     def let_go(self, names: Iterable[str] | None = None) -> None:
-        """Others may have ended these sessions (None: all): clients say hello again, and take up what is left of them."""
+        """Others may have ended these sessions (None: all): clients say hello again, and take up what is left."""
         some = list(self._by_name) if names is None else names
         for session in [self._by_name[name] for name in some if name in self._by_name]:
             session.farewell = GOING_AWAY
