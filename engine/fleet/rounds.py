@@ -146,10 +146,11 @@ class Rounds:
             doubt = self._doubts.pop(number, None)
             if share.is_new or self._places.get(number) != place:
                 strange.add(number)
+                made.anew.add(number)
                 if doubt is not None and not share.is_new and place == (doubt.version, doubt.cursor):
-                    made.add(number, doubt.result)  # it was made, and only the answer was lost
-                else:
-                    made.anew.add(number)
+                    # It was made, and only the answer was lost. Its messages are in the outbox, if they still wait.
+                    doubt.result.outbox.clear()
+                    made.add(number, doubt.result)
         if strange:
             self._forget(strange)
             # Rules may have come to hold in entries that others have evaluated.
