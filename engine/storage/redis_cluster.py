@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, TryAgainError
 
-from engine.storage.redis_keys import SLOTS, slot_of_key
+from engine.storage.redis_keys import SLOTS, confirmed_of, slot_of, slot_of_key
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Link, Way
 from engine.storage.redis_replicas import LOCAL, Promise
 
@@ -21,6 +22,8 @@ PAUSE_S = 0.005  # before the first of those; the next is twice as long
 PAUSE_MAX_S = 0.1
 LOOK_S = 1.0  # for one node to say which node has which slot, before another is asked
 ASKED_MAX = 5  # nodes that are asked for it, one after the other
+
+MARKS_MAX = 10  # keys that are tried to have one written by a node
 
 Node = tuple[str, int]
 
@@ -143,11 +146,23 @@ class ClusterLink:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._look()
-                await _all(self._link(node).confirm() for node in self._primaries())
+                await _all(self._confirm(node) for node in self._primaries())
             self._owes = False
-        except (RedisError, OSError):
-            self._is_stale = True
+        except BaseException:
+            self._is_stale = self._owes = True
             raise
+
+    async def _confirm(self, node: Node) -> None:
+        """By a key in one of its slots; in another where that slot moves just now."""
+        refused: Exception = ClusterDownError(f"{node[0]}:{node[1]} has no slot")
+        tags = (str(number) for number in range(SLOTS) if self._owners[slot_of(str(number))] == node)
+        for tag in islice(tags, MARKS_MAX):
+            try:
+                await self._link(node).confirm_by(confirmed_of(tag))
+                return
+            except _REFUSED as error:
+                refused = error
+        raise refused
 
     async def primaries(self) -> list[Link]:
         self._is_stale = True
@@ -170,7 +185,7 @@ class ClusterLink:
         if node not in self._links:
             shown = f"{node[0]}:{node[1]} of {self.address.shown}"
             address = replace(self.address, host=node[0], port=node[1], shown=shown, seeds=())
-            self._links[node] = Link(address, self._timeout_s, self.promise)
+            self._links[node] = Link(address, self._timeout_s, self.promise, mark=None)
         return self._links[node]
 
     async def _look(self) -> None:

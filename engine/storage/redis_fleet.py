@@ -14,7 +14,6 @@ from redis.exceptions import RedisError
 
 from engine.core.units import MILLISECOND
 from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, partition_of
-from engine.storage.codec import encode_entry
 from engine.storage.fleet import (
     HEARD_MAX,
     LOST_FORGOTTEN_MS,
@@ -93,6 +92,8 @@ class RedisFleetStore(RedisStore):
                 kept = [place for number, place in enumerate(kept) if number not in left]
             for number, place in enumerate(kept, first):
                 taken[place] = Taken(stamped(entries[place], int(at), f"{partition}-{number}"))
+        if any(each.is_repeated for each in taken):
+            await self.confirm()  # for those nothing was written, so nothing has been waited for
         return taken
 
     async def take(
@@ -257,11 +258,11 @@ class RedisFleetStore(RedisStore):
 
     async def publish_rules(self, rules_hash: str) -> int:
         self._check_writable()
-        line = encode_entry(Entry("rules", 0, rules_hash=rules_hash), is_stamped=False)
+        *_, packed = ingested_arguments(Entry("rules", 0, rules_hash=rules_hash))
         wanted, reached = to_bytes(rules_hash), 0
         for margin_ms in MARGINS_MS:
             at = max(await self.clock(), reached) + margin_ms * MILLISECOND
-            calls = [self._call(partition, "put_rules", at, line) for partition in range(self.partition_count)]
+            calls = [self._call(partition, "put_rules", at, packed) for partition in range(self.partition_count)]
             behind = [int(last) for last in await self._ask(calls, durable=True) if last]
             # Where one partition is behind that moment already, it is nobody's: whoever waits for it may go on.
             decide: list[Command] = [("HSETNX", DECIDED, at, b"" if behind else wanted), ("HGET", DECIDED, at)]

@@ -15,6 +15,7 @@ BUCKETS = "0123"  # sub-hashes of a partition: single keys stay small, so that s
 META = "proactive:{store}:meta"  # a hash: what the store is
 RULES = "proactive:{store}:rules"  # a hash: the texts of rule sets by hash
 LEASE = "proactive:{store}:lease"  # who serves it
+CONFIRMED = "proactive:{store}:confirmed"  # written so that replicas can be waited for
 DECIDED = (
     "proactive:{store}:decided"  # a hash: of published rule sets the hash by their moment, "" where they do not hold
 )
@@ -27,6 +28,11 @@ _BUCKET_BYTES = [letter.encode() for letter in BUCKETS]
 def slot_of(tag: str) -> int:
     """The slot of every key with ``{tag}`` in it: CRC-16 (XMODEM)."""
     return binascii.crc_hqx(tag.encode(), 0) % SLOTS
+
+
+def confirmed_of(tag: str) -> bytes:
+    """As `CONFIRMED`, in the slot of a tag."""
+    return f"proactive:{{{tag}}}:confirmed".encode()
 
 
 def slot_of_key(key: bytes) -> int:

@@ -31,6 +31,7 @@ from redis.exceptions import (
 )
 
 from engine.storage.base import StoreError, Trouble
+from engine.storage.redis_keys import CONFIRMED
 from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Replicas
 
 CONNECTIONS_MAX = 8  # of one store to one Redis
@@ -92,13 +93,14 @@ class Way(Protocol):
     async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """A reply to each command, in order; an error that Redis answered with is among them as an exception.
 
-        ``durable``: returns when what they wrote, and all that was written there before by whomever, is as durable as
-        ``promise`` says. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing, `NotReplicated`
-        where it is not durable: then nobody knows which of the commands were carried out, or will be.
+        ``durable``: returns when what they wrote is as durable as ``promise`` says; where they wrote nothing, what
+        others wrote need not be. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing, `NotReplicated`
+        where it is not durable: then nobody knows which of the commands were carried out, or will be. Once that was so,
+        nothing is answered before it is: what may be lost must not be read and taken for certain.
         """
 
     async def confirm(self) -> None:
-        """As `exchange` of nothing that is durable: all that was written before by whomever is."""
+        """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above."""
 
     async def primaries(self) -> list[Link]:
         """Each by itself, as they are now."""
@@ -111,28 +113,35 @@ class Way(Protocol):
 
 
 class Link:
-    """Connections to one Redis, made when they are needed."""
+    """Connections to one Redis, made when they are needed.
 
-    def __init__(self, address: Address, timeout_s: float = TIMEOUT_S, promise: Promise = LOCAL) -> None:
+    ``mark``: the key that `confirm` writes; None for a node of a cluster, which is told each time.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        timeout_s: float = TIMEOUT_S,
+        promise: Promise = LOCAL,
+        mark: bytes | None = CONFIRMED.encode(),
+    ) -> None:
         self.address = address
         self.promise = promise
+        self._mark = mark
         self._replicas = Replicas(promise, address.shown)
         self._failures = 0  # of exchanges that should have been durable
-        self._made_up = 0  # so many of them: since then something was
+        self._made_up = 0  # so many of them: all that was written by then is
         self._timeout_s = timeout_s
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
         self._closed = False
 
     async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
-        """See `Way`.
-
-        Once something that should be durable has failed, nothing is answered before it is: what may be lost must not be
-        read and taken for certain.
-        """
-        failures = self._failures
+        """See `Way`."""
+        if self._failures > self._made_up and self._mark is not None:
+            await self.confirm()
         seconds = asyncio.get_running_loop().time
-        question = self._replicas.question(seconds()) if durable or failures > self._made_up else None
+        question = self._replicas.question(seconds()) if durable else None
         if question is None:
             return await self._send(commands)
         try:
@@ -144,8 +153,28 @@ class Link:
         except BaseException:
             self._failures += 1
             raise
-        self._made_up = max(self._made_up, failures)
         return replies
+
+    async def confirm(self) -> None:
+        failures = self._failures
+        if self.promise.level != "local" and self._mark is not None:
+            try:
+                await self.confirm_by(self._mark)
+            except BaseException:
+                self._failures += 1
+                raise
+        self._made_up = max(self._made_up, failures)
+
+    async def confirm_by(self, mark: bytes) -> None:
+        """As `confirm`, by writing that key: a Redis waits for the last write of a connection, so there has to be one."""
+        seconds = asyncio.get_running_loop().time
+        question = self._replicas.question(seconds())
+        if question is None:
+            return
+        written, answer = await self._send([("SET", mark, b""), question])
+        if isinstance(written, Exception):
+            raise written
+        self._replicas.heard(answer, seconds())
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
@@ -158,11 +187,6 @@ class Link:
                 except ResponseError as error:
                     replies.append(error)
             return replies
-
-    async def confirm(self) -> None:
-        if self.promise.level != "local":
-            # The command before is what tells Redis from when on this connection wants to know.
-            await self.exchange([("PING",)], durable=True)
 
     async def primaries(self) -> list[Link]:
         return [self]

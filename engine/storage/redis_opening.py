@@ -94,6 +94,7 @@ async def prepare(link: Way, *, partition_count: int | None, read_only: bool) ->
         tags = await _tags(link, partition_count=partition_count, read_only=read_only)
         if not read_only:
             await load_functions(link)
+            await link.confirm()
         return tags, infos[0] | {"appendfsync": ", ".join(sorted({info["appendfsync"] for info in infos}))}
     except AuthenticationError as error:
         raise StoreUnusable(
