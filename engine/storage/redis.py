@@ -39,6 +39,7 @@ from engine.storage.redis_entries import (
     entry_of,
     message_of,
     moment_of,
+    once_field,
     pairs,
     past_of,
 )
@@ -181,7 +182,7 @@ class RedisStore:
         calls: list[Command] = []
         for key, some in grouped.items():
             names = [(to_name(user), to_bytes(once_id)) for user, once_id in some]
-            calls.append(("HMGET", key, *[b"%d:%b%b" % (len(name), name, once_id) for name, once_id in names]))
+            calls.append(("HMGET", key, *[once_field(name, once_id) for name, once_id in names]))
         replies = await self._ask(calls, again=True)
         found = zip((pair for some in grouped.values() for pair in some), (n for r in replies for n in r), strict=True)
         return {pair for pair, number in found if number is not None}

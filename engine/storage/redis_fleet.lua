@@ -6,6 +6,8 @@
 -- put last (`tick`, `tick_at`). "gu" has of each user who is there the sessions and their gateways, "gw:<gateway>" the
 -- users who are at one.
 
+local TICK = '1 0 t{"kind":"tick"}'
+
 local function now_of()
   local now = redis.call('TIME')
   return now[1] .. string.format('%06d', now[2])
@@ -126,30 +128,29 @@ end
 local function repeated_of(p, args, first, last)
   local fields, seen, repeated = {}, {}, nil
   for i = first, last, 4 do
-    if args[i + 1] ~= '' then
-      local user = string.sub(args[i], 2)
-      local bucket = string.sub(user, 1, 1)
-      fields[bucket] = fields[bucket] or {}
-      table.insert(fields[bucket], once_field(user, args[i + 1]))
+    local once = args[i + 1]
+    if once ~= '' then
+      if seen[once] then repeated = {} end
+      seen[once] = true
+      local bucket = string.sub(args[i], 1, 1)
+      local list = fields[bucket]
+      if list then list[#list + 1] = once else fields[bucket] = {once} end
     end
   end
-  if next(fields) == nil then return nil end
   local known = look_up(p .. 'on:', fields)
+  if not repeated and next(known) == nil then return nil end
+  repeated, seen = {}, {}
   for i = first, last, 4 do
-    if args[i + 1] ~= '' then
-      local field = once_field(string.sub(args[i], 2), args[i + 1])
-      if known[field] or seen[field] then
-        repeated = repeated or {}
-        repeated[(i - first) / 4] = true
-      end
-      seen[field] = true
+    local once = args[i + 1]
+    if once ~= '' then
+      if known[once] or seen[once] then repeated[(i - first) / 4] = true end
+      seen[once] = true
     end
   end
   return repeated
 end
 
--- ARGV: gateway, sessions_max, how many arguments entries have; of each its letter and user, once, '', line; of each
--- presence user, session, whether it is there. Answers with the moment, the first number, and the places of those that
+-- ARGV: gateway, sessions_max, how many arguments entries have; of each what `put_entries` takes; of each presence user, session, whether it is there. Answers with the moment, the first number, and the places of those that
 -- are repeated.
 local function ingest(keys, args)
   local p, key = prefix_of(keys), keys[1]
@@ -215,12 +216,17 @@ local function tick_of(p, at, now, most)
   return less(enough, at) and at or enough
 end
 
+-- Whether that wake-up is; true where none is known.
+local function is_due(wake, now)
+  return not wake or (wake ~= '' and tonumber(wake) <= tonumber(now))
+end
+
 -- ARGV: worker, lease_ms, entries_max, due_max. Answers with nothing where another holds it; otherwise with version,
 -- cursor, the number of the last entry that is handed out (they are read one by one, which costs less than here), the
 -- moment of the last one of the log, whether it is new, the moment of the tick, and who is due.
 local function take(keys, args)
   local p, key = prefix_of(keys), keys[1]
-  local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at', 'own', 'till', 'tick', 'tick_at')
+  local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at', 'own', 'till', 'tick', 'tick_at', 'wake')
   local now = now_of()
   local may, is_new = hold(key, stand[5] or '', stand[6] or '', args[1], tonumber(args[2]), now)
   if not may then return {} end
@@ -232,11 +238,10 @@ local function take(keys, args)
     upto, horizon = tick, stand[8]
     due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', horizon)
   elseif upto == last then
-    local earliest = earliest_wake(p)
-    if earliest ~= '' and tonumber(earliest) <= tonumber(now) then
+    if is_due(stand[9], now) and is_due(earliest_wake(p), now) then
       local moment = tick_of(p, at, now, tonumber(args[4]))
       if moment then
-        last = put_entries(p, last, moment, {'t', '', moment, '{"kind":"tick"}'}, 1, 4)
+        last = put_entries(p, last, moment, {'', '', moment, TICK}, 1, 4)
         upto, horizon, at = last, moment, moment
         redis.call('HSET', key, 'last', whole(last), 'at', moment, 'tick', whole(last), 'tick_at', moment)
         due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', moment)
@@ -344,12 +349,12 @@ local function erase_everywhere(keys, args)
   return count
 end
 
--- ARGV: moment, line. A "rules" entry at exactly that moment; refused with the last moment where that is not before it.
+-- ARGV: moment, and what stands in the log. A "rules" entry at exactly that moment; refused with the last moment where that is not before it.
 local function put_rules(keys, args)
   local stand = redis.call('HMGET', keys[1], 'last', 'at')
   local number, at = tonumber(stand[1] or '0'), stand[2] or ''
   if not less(at, args[1]) then return at end
-  number = put_entries(prefix_of(keys), number, args[1], {'r', '', args[1], args[2]}, 1, 4)
+  number = put_entries(prefix_of(keys), number, args[1], {'', '', args[1], args[2]}, 1, 4)
   redis.call('HSET', keys[1], 'last', whole(number), 'at', args[1])
   return ''
 end

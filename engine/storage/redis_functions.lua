@@ -23,7 +23,7 @@ local function less(a, b)
 end
 
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- Version, cursor, number of the log's last entry, and its moment.
@@ -56,11 +56,7 @@ end
 -- The log "in" has each entry under its number, packed into one value: its moment, the number of the entry before it of
 -- the same user (0 where there is none), how long its letter and user are and how long its once, then these and the line.
 -- Entries of a user hang together by these numbers; "el:<bucket>" has the last one of each user. What is folded leaves at
--- the far end, where whoever follows them finds nothing.
-
-local function pack_entry(at, former, who, once, line)
-  return at .. ' ' .. former .. ' ' .. #who .. ' ' .. #once .. ' ' .. who .. once .. line
-end
+-- the far end, where whoever follows them finds nothing. "on:<bucket>" has the numbers of those that happen once.
 
 -- Kind, user, once, moment, line, the number before.
 local function unpack_entry(packed)
@@ -95,35 +91,36 @@ local function last_of(p, user)
   return redis.call('HGET', p .. 'el:' .. string.sub(user, 1, 1), user)
 end
 
--- Entries behind `number`, none earlier than `at`: of each its letter and user, once, moment ('' for `at`), line. Their
--- indexes are written together: each command costs, here and in the append-only file. Returns the last number and moment.
+-- Entries behind `number`, none earlier than `at`: of each its user, the field of its once, its moment ('' for `at`), and
+-- what stands in the log behind the number before. Their indexes are written together: each command costs, here and in
+-- the append-only file. Returns the last number and moment.
 local function put_entries(p, number, at, args, first, last)
   local log = p .. 'in'
-  local users, seen, onces = {}, {}, {}
+  local users, buckets, onces = {}, {}, {}
   for i = first, last, 4 do
-    local user = string.sub(args[i], 2)
-    if user ~= '' and not seen[user] then
-      seen[user] = true
+    local user = args[i]
+    if user ~= '' and not buckets[user] then
       local bucket = string.sub(user, 1, 1)
-      users[bucket] = users[bucket] or {}
-      table.insert(users[bucket], user)
+      buckets[user] = bucket
+      local list = users[bucket]
+      if list then list[#list + 1] = user else users[bucket] = {user} end
     end
   end
   local lasts = look_up(p .. 'el:', users)
   for i = first, last, 4 do
     number = number + 1
-    local n, who, once = whole(number), args[i], args[i + 1]
-    local user = string.sub(who, 2)
-    if not less(args[i + 2], at) then at = args[i + 2] end
-    redis.call('XADD', log, n .. '-0', 'e', pack_entry(at, lasts[user] or '0', who, once, args[i + 3]))
+    local user, once, moment = args[i], args[i + 1], args[i + 2]
+    local n = whole(number)
+    if moment ~= '' and not less(moment, at) then at = moment end
+    redis.call('XADD', log, n .. '-0', 'e', at .. ' ' .. (lasts[user] or '0') .. ' ' .. args[i + 3])
     if user ~= '' then lasts[user] = n end
-    if once ~= '' then gather(onces, string.sub(user, 1, 1), once_field(user, once), n) end
+    if once ~= '' then gather(onces, buckets[user], once, n) end
   end
   for bucket, names in pairs(users) do
     local list = {}
-    for _, user in ipairs(names) do
-      list[#list + 1] = user
-      list[#list + 1] = lasts[user]
+    for place, user in ipairs(names) do
+      list[2 * place - 1] = user
+      list[2 * place] = lasts[user]
     end
     give('HSET', p .. 'el:' .. bucket, list, 1, #list)
   end
@@ -183,7 +180,7 @@ local function fence(keys, args)
   return redis.call('HINCRBY', keys[1], 'ver', 1)
 end
 
--- ARGV: of each entry its letter and user, once, moment, line.
+-- ARGV: of each entry what `put_entries` takes.
 local function append(keys, args)
   local _, _, last, at = stand_of(keys[1])
   local number
@@ -324,7 +321,6 @@ local function commit(keys, args)
     return {0, version, cursor, last, at}
   end
   local number = put_entries(p, tonumber(last), at, args, s[1][1], s[1][2])
-  redis.call('HSET', key, 'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number))
   if appended > 0 then redis.call('HSET', key, 'at', args[6]) end
   write_states(p, args, s[2], s[3], s[4], s[5], s[6])
   write_decisions(p, key, args, s[7], cursor)
@@ -333,5 +329,8 @@ local function commit(keys, args)
     if not redis.call('LPOS', p .. 'rm', args[i]) then redis.call('RPUSH', p .. 'rm', args[i]) end
   end
   for i = s[12][1], s[12][2], 2 do put_fault(p, key, args[i], args[i + 1], tonumber(args[4])) end
-  return {1, earliest_wake(p)}
+  -- Nothing but a commit brings a wake-up nearer, so none is before the one that is noted.
+  local wake = earliest_wake(p)
+  redis.call('HSET', key, 'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number), 'wake', wake)
+  return {1, wake}
 end
