@@ -73,7 +73,9 @@ class Front(Driver):
         self._loop: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._erasing: set[asyncio.Task[None]] = set()
-        self._arriving: dict[str, None] = {}  # users with a session that comes, and may lack what others here have
+        self._arriving: dict[
+            str, int
+        ] = {}  # users, and how many sessions of theirs come that may lack what others have
         self._trouble = ""
 
     def bind(self, here: Here) -> None:
@@ -172,15 +174,15 @@ class Front(Driver):
             return True  # that it ended could not be noted, so it has not
         if len(self._arriving) >= ARRIVING_MAX:
             del self._arriving[next(iter(self._arriving))]
-        self._arriving[user] = None
+        self._arriving[user] = self._arriving.get(user, 0) + 1
         try:
             await self._taking_in.take_back(user)
             former = await self._store.resume(self.name, user, session)
         except BaseException:
-            self._arriving.pop(user, None)
+            self._has_arrived(user)
             raise
         if former is None:
-            self._arriving.pop(user, None)
+            self._has_arrived(user)
             return False
         if former:
             with suppress(StoreError):  # they find out as soon as they look for what they missed
@@ -196,7 +198,7 @@ class Front(Driver):
         try:
             waiting = await self._store.pending(user, self.now())
         finally:
-            self._arriving.pop(user, None)
+            self._has_arrived(user)
         composed_by = self.now() - self._composed_within
         return [
             outgoing
@@ -319,6 +321,11 @@ class Front(Driver):
         """Of plain sessions it was looked for what waits before the store knew that they are here."""
         if self._listening is not None:
             self._listening.look_again(users)
+
+    def _has_arrived(self, user: str) -> None:
+        left = self._arriving.pop(user, 0) - 1
+        if left > 0:
+            self._arriving[user] = left
 
     def _withdraw(self, messages: list[tuple[str, str]]) -> None:
         self._taking_in.withdraw(messages)

@@ -38,7 +38,7 @@ TOLD = ("message.answered", "message.dismissed", "message.muted", "user.preferen
 async def until(condition: Callable[[], object], within_s: float = WITHIN_S) -> None:
     """Returns when it holds; fails where it does not in time."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
 
 
@@ -46,7 +46,7 @@ async def until_known(look: Callable[[], Awaitable[object]], expected: object) -
     found = None
     try:
         async with asyncio.timeout(WITHIN_S):
-            while (found := await look()) != expected:
+            while (found := await look()) != expected:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.001)
     except TimeoutError:
         raise AssertionError(f"expected {expected!r}, found {found!r}") from None
@@ -247,10 +247,7 @@ async def a_fleet(gateways: int = 2, **given: Any) -> AsyncIterator[tuple[Fleet,
             await asyncio.wait([working])
 
         running.push_async_callback(stop)
-        gates = []
-        for _ in range(gateways):
-            gates.append(await fleet.gate())
-        yield fleet, gates
+        yield fleet, [await fleet.gate() for _ in range(gateways)]
         for gate in fleet.gates:
             await gate.desk.close()
             if not gate.front._loop.done():  # type: ignore[union-attr]

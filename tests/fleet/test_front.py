@@ -10,7 +10,7 @@ from engine.core.model import Message
 from engine.core.units import SECOND
 from engine.fleet.beating import LASTS_MS
 from engine.fleet.taking_in import WITHDRAWN_MAX, TakingIn
-from engine.inbox import QUEUE_MAX, Inbox, Overloaded
+from engine.inbox import CHAIN_MAX, QUEUE_MAX, Inbox, Overloaded
 from engine.intake import Input
 from engine.observer import SILENT
 from engine.storage.base import OutboxMessage, StoreError, partition_of
@@ -278,14 +278,14 @@ async def test_a_message_told_twice_is_handed_over_once() -> None:
 async def test_a_chain_of_receipts_comes_to_an_end() -> None:
     async with a_fleet(1) as (fleet, [gate]):
         phone = await gate.open("phone")
-        for number in range(15):
+        for number in range(CHAIN_MAX + 1):
             message = OutboxMessage("ann", Message(f"m{number}", "notification", str(number)), fleet.now, "r")
             cause = f"m{number - 1}" if number else ""
             await fleet.store.tell({gate.name: [Notice(user="ann", message=message, cause=cause)]})
             await until(lambda number=number: len(phone.shown()) == number + 1)
         await phone.say("last")
         await until(lambda: "last" in fleet.worker.types())
-        assert fleet.worker.types().count("message.delivered") == 10
+        assert fleet.worker.types().count("message.delivered") == CHAIN_MAX
 
 
 async def test_a_plain_client_is_handed_once_what_was_committed_before_the_store_knew_of_it() -> None:
