@@ -225,13 +225,18 @@ class RedisFleetStore(RedisStore):
         ]
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
-        self._check_writable()
-        which = 1 if role == "worker" else 2
-        beats: Command = ("FCALL", f"{LIBRARY}_beat", 2, WORKERS, GATEWAYS, which, to_bytes(name), lasts_ms)
-        calls = [(*beats, LOST_FORGOTTEN_MS)]
+        """Whoever only looks at the store may ask who else there is."""
+        self._check_open()
+        both: Command = (2, WORKERS, GATEWAYS)
+        if self.read_only and role == "worker" and lasts_ms == 0:
+            calls: list[Command] = [("FCALL", f"{LIBRARY}_roll", *both)]
+        else:
+            self._check_writable()
+            told = 1 if role == "worker" else 2, to_bytes(name), lasts_ms, LOST_FORGOTTEN_MS
+            calls = [("FCALL", f"{LIBRARY}_beat", *both, *told)]
         if role == "gateway":
             calls.append(self._queued(name, "attend", lasts_ms + QUEUE_KEPT_MS))
-        [(workers, gateways, lost, now), *_] = await self._ask(calls)
+        [(workers, gateways, lost, now), *_] = await self._ask(calls, again=True)
         return Roll(
             sorted(map(to_text, workers)),
             sorted(map(to_text, gateways)),

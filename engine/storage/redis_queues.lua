@@ -54,17 +54,23 @@ local function forget_queue(keys)
   return 'OK'
 end
 
--- KEYS: workers, gateways. ARGV: which of them, name, how long it lasts and how long the lost are known, both in
--- milliseconds. Answers with workers and gateways that are alive, the lost and the moments when they were, and now.
+-- KEYS: workers, gateways. Answers with workers and gateways that are alive, the lost and the moments when they were, and
+-- now.
+local function roll(keys)
+  local now = now_of()
+  return {
+    redis.call('ZRANGEBYSCORE', keys[1], '(' .. now, '+inf'), redis.call('ZRANGEBYSCORE', keys[2], '(' .. now, '+inf'),
+    redis.call('ZRANGEBYSCORE', keys[2], '-inf', now, 'WITHSCORES'), now,
+  }
+end
+
+-- As `roll`. ARGV: which of them, name, how long it lasts and how long the lost are known, both in milliseconds.
 local function beat(keys, args)
   local now = now_of()
   redis.call('ZADD', keys[tonumber(args[1])], later(now, args[3]), args[2])
   redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', now)
   redis.call('ZREMRANGEBYSCORE', keys[2], '-inf', later(now, -tonumber(args[4])))
-  return {
-    redis.call('ZRANGEBYSCORE', keys[1], '(' .. now, '+inf'), redis.call('ZRANGEBYSCORE', keys[2], '(' .. now, '+inf'),
-    redis.call('ZRANGEBYSCORE', keys[2], '-inf', now, 'WITHSCORES'), now,
-  }
+  return roll(keys)
 end
 
 local function clock()
@@ -88,6 +94,7 @@ register('where', where, {'no-writes'})
 register('sessions_at', sessions_at, {'no-writes'})
 register('unsent', unsent, {'no-writes'})
 register('clock', clock, {'no-writes'})
+register('roll', roll, {'no-writes'})
 register('ingest', ingest, {})
 register('take', take, {})
 register('resume', resume, {})
