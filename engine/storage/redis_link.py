@@ -94,9 +94,9 @@ class Way(Protocol):
         """A reply to each command, in order; an error that Redis answered with is among them as an exception.
 
         ``durable``: returns when what they wrote is as durable as ``promise`` says; where they wrote nothing, what
-        others wrote need not be. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing, `NotReplicated`
-        where it is not durable: then nobody knows which of the commands were carried out, or will be. Once that was so,
-        nothing is answered before it is: what may be lost must not be read and taken for certain.
+        others wrote need not be. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing,
+        `NotReplicated` where it is not durable: then nobody knows which of the commands were carried out, or will be.
+        Once that was so, nothing is answered before it is: what may be lost must not be read and taken for certain.
         """
 
     async def confirm(self) -> None:
@@ -166,7 +166,7 @@ class Link:
         self._made_up = max(self._made_up, failures)
 
     async def confirm_by(self, mark: bytes) -> None:
-        """As `confirm`, by writing that key: a Redis waits for the last write of a connection, so there has to be one."""
+        """As `confirm`, by writing that key: a Redis waits for the last write of a connection, so there must be one."""
         seconds = asyncio.get_running_loop().time
         question = self._replicas.question(seconds())
         if question is None:

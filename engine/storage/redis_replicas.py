@@ -31,10 +31,12 @@ class Promise:
     """What holds of a write that was acknowledged, and what is done where that cannot be had.
 
     ``local``: the primary has it. ``replicated``: so has a replica, in its memory. ``strict``: the disks of both.
+    ``patience_ms``: how long a write waits; None for that of `PATIENCE_MS`.
     """
 
     level: Level = "local"
     on_loss: OnLoss = "stop"
+    patience_ms: int | None = None
 
 
 LOCAL = Promise()
@@ -46,6 +48,7 @@ class Replicas:
     def __init__(self, promise: Promise, shown: str) -> None:
         self.are_lost = False  # it goes on without them
         self._promise = promise
+        self._patience_ms = promise.patience_ms or PATIENCE_MS.get(promise.level, 0)
         self._shown = shown
         self._look_at = 0.0
 
@@ -54,7 +57,7 @@ class Replicas:
         level = self._promise.level
         if level == "local":
             return None
-        patience = PATIENCE_MS[level]
+        patience = self._patience_ms
         if self.are_lost:
             if seconds < self._look_at:
                 return None
@@ -86,7 +89,7 @@ class Replicas:
         if isinstance(answer, Exception):
             return f"replicas cannot be waited for (durability {level}): {answer}"
         where = "a replica" if level == "replicated" else "the disks of the primary and a replica"
-        return f"not on {where} within {PATIENCE_MS[level] / 1000:g} s (durability {level})"
+        return f"not on {where} within {self._patience_ms / 1000:g} s (durability {level})"
 
 
 def _is_one(answer: Any) -> bool:
