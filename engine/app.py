@@ -8,14 +8,9 @@ async with Server.from_config("config.yaml", responder=answer) as server:
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import structlog
@@ -24,13 +19,11 @@ from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
 from engine.doors import drain, http_door, listen, websocket_door
-from engine.loading.wording import with_hint
-from engine.logs import configure_logs
 from engine.parts import Parts, Ruling, StartError
+from engine.process import Process, settings_of
 from engine.responders.base import Responder, check_responder
-from engine.settings import Settings, is_loopback, problems, shown_host
-from engine.settings_file import DEFAULT_PATH, read_settings
-from engine.settings_shape import parse_host, parse_store
+from engine.settings import Settings, is_loopback, shown_host
+from engine.settings_file import DEFAULT_PATH
 from engine.storage.base import StoreError
 from engine.transport.bodies import read_given
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError
@@ -41,12 +34,10 @@ from engine.transport.tls import server_context
 from engine.transport.wire import encode
 from engine.wiring import build, build_gateway
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 log = structlog.get_logger("proactive")
 
 
-class Server:
+class Server(Process):
     """One live server. `start` and `stop` it, or use it as an async context manager; it starts once.
 
     ``responder`` answers chat messages: an async function of one `ChatMessage` that returns the text. None
@@ -62,16 +53,12 @@ class Server:
         on_user_response: ResponseHook | None = None,
         on_report: Callable[[str], None] | None = None,
     ) -> None:
-        self.settings = settings or Settings()
-        for names, why in problems(self.settings):
-            raise StartError(f"{'.'.join(names)}: {why}")
+        super().__init__(settings)
         if responder is not None:
             check_responder(responder)
         self._responder = responder
         self._on_user_response = on_user_response
         self._on_report = on_report
-        self._running = AsyncExitStack()
-        self._started = False
         self._built: Parts | None = None
         self._ws_port = 0
         self._http_port = 0
@@ -95,65 +82,8 @@ class Server:
         With ``path`` None, ``config.yaml`` if there is one. Raises `SettingsErrors`, and `StartError` for an
         argument that cannot be.
         """
-        settings = read_settings(path, os.environ)
-        given: dict[str, Any] = {"ws_port": ws_port, "http_port": http_port}
-        given["rules"] = None if rules is None else Path(rules)
-        try:
-            if host is not None:
-                given["host"] = parse_host(host)
-            if store is not None:
-                given["store"] = parse_store(store)
-        except Refused as refused:
-            raise StartError(with_hint(refused.message, refused.hint)) from None
-        settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+        settings = settings_of(path, host=host, ws_port=ws_port, http_port=http_port, rules=rules, store=store)
         return cls(settings, responder=responder, on_user_response=on_user_response, on_report=on_report)
-
-    async def start(self) -> None:
-        """Returns when both doors are open. Raises `RuleErrors`, `StoreUnusable` or `StartError`; then nothing is."""
-        if self._started:
-            raise RuntimeError("a server starts once; make another")
-        self._started = True
-        if not structlog.is_configured():
-            configure_logs(self.settings.log, self.settings.secrets)
-        async with AsyncExitStack() as opened:
-            await self._open(opened)
-            self._running = opened.pop_all()
-
-    async def stop(self) -> None:
-        """Close the doors, finish what was taken in, close the store. Once is enough; more does nothing."""
-        await self._running.aclose()
-
-    async def serve_forever(self, on_started: Callable[[], None] | None = None) -> None:
-        """Serve until SIGINT or SIGTERM, then stop. Starts the server if that has not been done.
-
-        ``on_started`` is called when it serves. A signal that comes earlier stops it as soon as it has started.
-        """
-        asked = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            with suppress(NotImplementedError):  # Windows has no handlers on the loop; there Ctrl-C raises
-                loop.add_signal_handler(number, asked.set)
-        try:
-            if not self._started:
-                await self.start()
-            if on_started is not None:
-                on_started()
-            await asked.wait()
-            log.info("= stopping")
-        finally:
-            for number in STOP_SIGNALS:
-                with suppress(NotImplementedError):
-                    loop.remove_signal_handler(number)
-            await self.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def ws_url(self) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -62,11 +62,15 @@ class _Piece:
 
 
 class Retention:
-    """Folds the log of one store. ``catch_up`` is what lets users adopt the latest rules who have not."""
+    """Folds the log of one store. ``catch_up`` is what lets users adopt the latest rules who have not.
 
-    def __init__(self, store: Store, catch_up: CatchUp) -> None:
+    ``partitions``: those whose log it is to fold, asked for anew each time; None for all of them.
+    """
+
+    def __init__(self, store: Store, catch_up: CatchUp, partitions: Callable[[], Iterable[int]] | None = None) -> None:
         self._store = store
         self._catch_up = catch_up
+        self._partitions = partitions
         self._compiled: dict[str, RuleSet | None] = {}
 
     async def trim(self, before: int) -> Trimmed:
@@ -86,23 +90,25 @@ class Retention:
         timeline = await self._timeline()
         if timeline is None:
             return trimmed
-        await self._let_adopt(timeline, before)
-        for partition in range(self._store.partition_count):
+        everything = range(self._store.partition_count)
+        mine = sorted(everything if self._partitions is None else self._partitions())
+        await self._let_adopt(timeline, before, mine)
+        for partition in mine:
             while await self._fold_next(partition, before, trimmed):
                 pass
-        ends = [(await self._store.folded(partition)).at for partition in range(self._store.partition_count)]
+        ends = [(await self._store.folded(partition)).at for partition in everything]
         index = timeline.holding(min(ends))
         if index:
             # All states and bases have adopted what holds there, and nothing before it is ever run again.
             trimmed.rule_sets = await self._store.drop_rules(timeline.moments[index])
         return trimmed
 
-    async def _let_adopt(self, timeline: Timeline, before: int) -> None:
+    async def _let_adopt(self, timeline: Timeline, before: int, partitions: list[int]) -> None:
         """Everybody adopts the rule sets beyond whose moments the log may be folded."""
         moments = [moment for moment in timeline.moments[1:] if moment < before]
         if not moments:
             return
-        for partition in range(self._store.partition_count):
+        for partition in partitions:
             place = 0
             while states := await self._store.states(partition, place, STATES_AT_ONCE):
                 place = states[-1][0]
@@ -239,9 +245,13 @@ async def keep_trimmed(
     clock: Callable[[], int],
     seconds: Callable[[], float],
     observer: Observer = SILENT,
+    partitions: Callable[[], Iterable[int]] | None = None,
 ) -> None:
-    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses."""
-    retention = Retention(store, catch_up)
+    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses.
+
+    ``partitions`` as those of `Retention`.
+    """
+    retention = Retention(store, catch_up, partitions)
     while True:
         began = seconds()
         try:

@@ -75,7 +75,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "turn_work",
     ),
     "starting_rules": ("core", "folder", "loading", "recorded", "storage"),
-    "reload": ("core", "folder", "live", "loading", "observer", "storage.base"),
+    "reload": ("core", "folder", "loading", "observer", "storage.base"),
     "replay": (
         "core",
         "invariants.check",
@@ -95,6 +95,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "settings_file": ("core", "loading", "settings", "settings_shape"),
     "memory_guard": (),
     "beside": (),
+    "process": ("core", "loading", "logs", "parts", "settings", "settings_file", "settings_shape"),
     "readiness": ("core",),
     "watching": (
         "core",
@@ -141,7 +142,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 # These put the parts together, so they may know all; but nothing knows `cli`, and only `cli` and `engine` itself `app`.
-KNOW_ALL = ("app", "wiring", "parts", "doors", "cli")
+KNOW_ALL = ("app", "wiring", "parts", "doors", "cli", "worker_wiring", "worker_app")
 
 PURE = ("core", "triggers", "loading", "lint")
 # What a pure layer takes from others: libraries that compute. Of the standard library all but `IMPURE_MODULES`.

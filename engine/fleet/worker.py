@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from engine.account import Counters, tell
+from engine.core.model import Json
 from engine.core.units import SECOND
 from engine.fleet.assignment import shares
 from engine.fleet.cleaning import Cleaning
@@ -76,6 +77,7 @@ class Worker:
         self._workers: list[str] = []
         self._beaten: float | None = None  # when the store last took a sign of life
         self._oldest: int | None = None
+        self._is_running = False
         self.clock_off = 0  # microseconds by which the store's clock is ahead of ours
         self.trouble = ""
         self.counters = Counters()
@@ -93,6 +95,10 @@ class Worker:
             return 0.0
         return max(0, self._clock() + self.clock_off - self._oldest) / SECOND
 
+    @property
+    def is_running(self) -> bool:
+        return self._is_running
+
     async def join(self) -> None:
         """Be counted among the workers. Raises `StoreError`."""
         await self._beat()
@@ -105,11 +111,12 @@ class Worker:
         """Until it is told to stop, whatever the store refuses meanwhile."""
         failed = 0
         idle = TICK_S
+        self._is_running = True
         self._looking = asyncio.create_task(self._look(), name="adoption")
         while not self._stop.is_set():
             try:
                 made = await self.step()
-                self._fine()
+                self.trouble_over()
                 failed = 0
             except Exception as error:
                 # A fault of ours must not end the loop either: nobody would evaluate these partitions.
@@ -130,6 +137,35 @@ class Worker:
         self._looking.cancel()
         await asyncio.wait([self._looking])
         await self._leave()
+        self._is_running = False
+
+    async def adopt(self, users: list[str]) -> None:
+        """Let these users of its partitions adopt the latest rules, and write down how far time has come in each.
+
+        Raises `StoreError`, also where one of them is another worker's.
+        """
+        await self.rounds.adopting.adopt(users, self.rounds.held)
+
+    def trouble_over(self) -> None:
+        """The store can be written to, somebody has found out."""
+        if self.trouble:
+            self.trouble = ""
+            self._observer.store_trouble(None)
+            log.info("= the store is there again")
+
+    def health(self) -> dict[str, Json]:
+        return {
+            "name": self.name,
+            "running": self._is_running,
+            "workers": len(self._workers),
+            "partitions": len(self.rounds.held),
+            "lag_seconds": round(self.lag, 3),
+            "rounds": self.done.rounds,
+            "refused": self.done.refused,
+            "relayed": self.relay.told,
+            "clock_ahead_seconds": round(self.clock_off / SECOND, 3),
+            **self.counters.shown(),
+        }
 
     async def step(self) -> Round:
         """One round, and what belongs to it. Raises `StoreError`; the next one goes on where this one failed."""
@@ -191,12 +227,6 @@ class Worker:
         self.counters.count(result)
         tell(result)
         self.relay.note(result)
-
-    def _fine(self) -> None:
-        if self.trouble:
-            self.trouble = ""
-            self._observer.store_trouble(None)
-            log.info("= the store is there again")
 
     def _failed(self, error: Exception) -> None:
         told, self.trouble = self.trouble, str(error) or type(error).__name__
