@@ -113,9 +113,10 @@ async def prepare(link: Way, *, partition_count: int | None, read_only: bool) ->
             raise StoreUnusable(f"{shown} is no cluster: name it {EXPECTED}") from error
         raise StoreUnusable(f"{shown} cannot be used: {words_of(error)}") from error
     except (RedisError, OSError) as error:
-        raise StoreUnusable(
-            f"{shown} cannot be reached ({words_of(error)}): is it running, and is the address right?"
-        ) from error
+        why, advice = words_of(error), "is it running, and is the address right?"
+        if "certificate verify failed" in why:
+            advice = "it has to be for that host, and of somebody whom this machine or SSL_CERT_FILE trusts"
+        raise StoreUnusable(f"{shown} cannot be reached ({why}): {advice}") from error
 
 
 async def ask(link: Way, *command: Any) -> Any:

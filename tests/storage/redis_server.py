@@ -34,6 +34,7 @@ class RedisServer:
         self.options = options
         self.port = free_port()
         self.bus_port = 0  # of a node of a cluster
+        self.tls_port = 0  # of one that speaks TLS to the others
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -135,7 +136,7 @@ class RedisCluster:
             with server.speak() as asked:
                 asked.execute_command("CLUSTER ADDSLOTSRANGE", low, high - 1)
                 if server is not first:
-                    asked.execute_command("CLUSTER MEET", "127.0.0.1", first.port, first.bus_port)
+                    asked.execute_command("CLUSTER MEET", "127.0.0.1", first.tls_port or first.port, first.bus_port)
         for server in self.servers:
             with server.speak() as asked:
                 for _ in range(TRIES):
@@ -171,7 +172,8 @@ class RedisCluster:
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+        scheme = "rediss+cluster" if self.servers[0].tls_port else "redis+cluster"
+        return f"{scheme}://" + ",".join(f"127.0.0.1:{server.tls_port or server.port}" for server in self.servers)
 
     @property
     def address(self) -> Address:
@@ -198,17 +200,21 @@ def running(folder: Path, program: str = "redis-server", *options: str) -> Itera
 
 
 @contextmanager
-def cluster(folder: Path, *options: str, size: int = 3) -> Iterator[RedisCluster]:
-    """Its nodes can be started again on their own after a `kill`; they know each other from their files."""
+def cluster(folder: Path, *options: str, size: int = 3, with_tls: bool = False) -> Iterator[RedisCluster]:
+    """Its nodes can be started again on their own after a `kill`; they know each other from their files.
+
+    ``with_tls``: they speak it, also to each other; the options name the certificate.
+    """
     with ExitStack() as running_nodes:
         servers = []
         for number in range(size):
             own = folder / f"node{number}"
             own.mkdir()
-            bus_port = free_port()
+            bus_port, tls_port = free_port(), free_port() if with_tls else 0
             words = ["--cluster-enabled", "yes", "--cluster-port", str(bus_port), *options]
+            words += ["--tls-port", str(tls_port), "--tls-cluster", "yes"] if with_tls else []
             server = running_nodes.enter_context(running(own, "redis-server", *words))
-            server.bus_port = bus_port
+            server.bus_port, server.tls_port = bus_port, tls_port
             servers.append(server)
         made = RedisCluster(servers)
         made.join()
