@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from redis_server import RedisCluster, RedisServer, cluster, running
+from samples_for_fleets import FLEET_KINDS, make_fleet_store
 from samples_for_stores import KINDS, make_store
 
 from engine.storage.base import Store
+from engine.storage.fleet import FleetStore
 
 
 class Servers:
@@ -61,5 +63,12 @@ def three(servers: Servers) -> RedisCluster:
 @pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     store = await make_store(request.param, tmp_path, request.getfixturevalue("servers").of_kind(request.param))
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=FLEET_KINDS)
+async def fleet_store(request: pytest.FixtureRequest) -> AsyncIterator[FleetStore]:
+    store = await make_fleet_store(request.param, request.getfixturevalue("servers").of_kind(request.param))
     yield store
     await store.close()
