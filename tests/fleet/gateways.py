@@ -143,7 +143,7 @@ class Person(Device):
 
 
 class StandIn:
-    """Works for all partitions: to every ``hello`` it says something, and it tells what it has to.
+    """Works for all partitions: to every ``go`` it says something, and it tells what it has to.
 
     ``silent``: it commits, and nobody is told.
     """
@@ -188,7 +188,7 @@ class StandIn:
         event = entry.event
         if entry.message is not None:
             message = OutboxMessage(entry.user, entry.message, entry.at, client=entry.client)
-        elif event is not None and event.type == "hello":
+        elif event is not None and event.type == "go":
             text = str(event.data.get("text", "how is it going?"))
             asked = Message(derive_id(event.id), "question", text, prompt=str(event.data.get("prompt", "")))
             message = OutboxMessage(entry.user, asked, entry.at, "ask")

@@ -145,7 +145,7 @@ async def test_a_user_is_where_sessions_of_theirs_are() -> None:
 async def test_a_message_reaches_devices_at_two_gateways_and_leaves_the_outbox_when_both_have_it() -> None:
     async with a_fleet() as (fleet, [one, two]):
         phone, desk = await one.open("phone"), await two.open("desk")
-        await phone.say("hello")
+        await phone.say("go")
         await until(lambda: phone.shown() == [ASK])
         await phone.received(1)
         await until(lambda: not one.front.inbox)
@@ -157,7 +157,7 @@ async def test_a_message_reaches_devices_at_two_gateways_and_leaves_the_outbox_w
 async def test_rules_hear_once_that_a_message_has_arrived_at_however_many_gateways() -> None:
     async with a_fleet() as (fleet, [one, two]):
         phone, desk = await one.open("phone"), await two.open("desk")
-        await phone.say("hello")
+        await phone.say("go")
         await until(lambda: [phone.shown(), desk.shown()] == [[ASK], [ASK]])
         await until_known(fleet.outbox, [])
         await phone.say("after")
@@ -171,7 +171,7 @@ async def test_rules_hear_once_that_a_message_has_arrived_at_however_many_gatewa
 async def test_an_answer_at_one_gateway_withdraws_the_question_at_the_other() -> None:
     async with a_fleet() as (_, [one, two]):
         phone, desk = await one.open("phone"), await two.open("desk")
-        await phone.say("hello")
+        await phone.say("go")
         await until(lambda: [phone.shown(), desk.shown()] == [[ASK], [ASK]])
         asked = phone.hear()[-1]["id"]
         await phone.say("message.answered", message_id=asked, response="well")
@@ -183,7 +183,7 @@ async def test_an_answered_question_leaves_the_outbox_though_a_dead_gateway_neve
     async with a_fleet() as (fleet, [one, two]):
         phone, _ = await one.open("phone"), await two.open("desk")
         await two.die()
-        await phone.say("hello")
+        await phone.say("go")
         await until(lambda: phone.shown() == [ASK])
         assert await fleet.outbox() == [ASK]
         await phone.say("message.answered", message_id=phone.hear()[-1]["id"], response="well")
@@ -208,7 +208,7 @@ async def test_a_session_is_taken_up_at_another_gateway_and_the_former_closes_it
         await until_known(fleet.where, [two.name])
         with pytest.raises(WireError):
             raise one.sessions.why_over(before.session.name)
-        await after.say("hello")
+        await after.say("go")
         await until(lambda: after.shown() == [ASK])
         assert fleet.worker.types().count("session.end") == 0
 
@@ -229,7 +229,7 @@ async def test_two_hellos_that_take_up_one_session_at_once_share_it() -> None:
         resume = (before.session.name, 0)
         first, second = await asyncio.gather(two.open("phone", resume=resume), two.open("phone", resume=resume))
         assert first.session is second.session
-        await second.say("hello")
+        await second.say("go")
         await until(lambda: second.shown() == [ASK])
         assert "session.end" not in fleet.worker.types()
 
@@ -237,11 +237,11 @@ async def test_two_hellos_that_take_up_one_session_at_once_share_it() -> None:
 async def test_clients_of_a_killed_gateway_lose_nothing_and_are_shown_nothing_twice() -> None:
     async with a_fleet() as (fleet, [one, two]):
         before, desk = await one.open("phone"), await two.open("desk")
-        await before.say("hello", text="first")
+        await before.say("go", text="first")
         await until(lambda: [before.shown(), desk.shown()] == [["first"], ["first"]])
         await until_known(fleet.outbox, [])
         await one.die()
-        await desk.say("hello", text="second")
+        await desk.say("go", text="second")
         await until(lambda: desk.shown() == ["first", "second"])
         await until(lambda: not two.front.inbox)
         after = await two.open("phone", resume=(before.session.name, 1))
@@ -255,7 +255,7 @@ async def test_what_has_just_reached_all_waits_for_the_session_that_comes() -> N
     async with a_fleet() as (fleet, [one, two]):
         before, desk = await one.open("phone"), await two.open("desk")
         await one.die()
-        await desk.say("hello")
+        await desk.say("go")
         await until(lambda: desk.session.unreceived)
         opening = asyncio.ensure_future(two.open("phone", resume=(before.session.name, 0)))
         assert desk.shown() == [ASK]  # acknowledged while the other is on its way
@@ -291,13 +291,13 @@ async def test_a_chain_of_receipts_comes_to_an_end() -> None:
 async def test_a_plain_client_is_handed_once_what_was_committed_before_the_store_knew_of_it() -> None:
     async with a_fleet(1) as (fleet, [gate]):
         fleet.worker.silent = True
-        await ids(gate, Input("ann", "hello", {"text": "before"}))
+        await ids(gate, Input("ann", "go", {"text": "before"}))
         await until_known(fleet.outbox, ["before"])
         hand = gate.desk.hand_waiting
 
         async def late(connection: str, client: str) -> None:
             await hand(connection, client)
-            await ids(gate, Input("ann", "hello", {"text": "between"}))
+            await ids(gate, Input("ann", "go", {"text": "between"}))
             await until_known(fleet.outbox, ["between"])
 
         gate.desk.hand_waiting = late  # type: ignore[method-assign]
@@ -310,7 +310,7 @@ async def test_a_plain_client_is_handed_once_what_was_committed_before_the_store
 async def test_a_plain_client_is_told_by_whatever_gateway_it_is_at() -> None:
     async with a_fleet() as (fleet, [one, two]):
         outgoing = await one.name_plainly("ann")
-        await ids(two, Input("ann", "hello", {}))
+        await ids(two, Input("ann", "go", {}))
         await until(lambda: len(outgoing) == 1)
         await until_known(fleet.outbox, [])
 
@@ -338,7 +338,7 @@ async def test_an_erased_user_is_let_go_by_all_gateways_and_nothing_of_them_is_l
     async with a_fleet() as (fleet, [one, two]):
         phone, desk = await one.open("phone"), await two.open("desk")
         plain = await two.name_plainly("ann")
-        await phone.say("hello")
+        await phone.say("go")
         await until(lambda: desk.shown() == [ASK])
         erased = await one.desk.erase("ann")
         assert erased.rows > 0
@@ -366,7 +366,7 @@ async def test_a_gateway_that_was_taken_for_dead_begins_anew_and_asks_its_client
         again = await one.open("phone", resume=(phone.session.name, 0))
         assert again.session.resumed
         assert await fleet.where() == [one.name]
-        await again.say("hello")
+        await again.say("go")
         await until(lambda: again.shown() == [ASK])
 
 
@@ -386,7 +386,7 @@ async def test_what_was_lost_on_the_way_is_looked_for() -> None:
     async with a_fleet(1) as (fleet, [gate]):
         phone, gone = await gate.open("phone"), await gate.open("watch")
         fleet.worker.silent = True
-        await phone.say("hello")
+        await phone.say("go")
         await until_known(fleet.outbox, [ASK])
         await fleet.store.ingest([], [_over("ann", gone.session.name)])
         for _ in range(11):
@@ -403,7 +403,7 @@ async def test_after_trouble_with_listening_it_is_looked_for_what_was_missed() -
         gate = await fleet.gate(store)
         phone = await gate.open("phone")
         fleet.worker.silent = True
-        await phone.say("hello")
+        await phone.say("go")
         await until_known(fleet.outbox, [ASK])
         store.refusals = {"listen": 2}
         await fleet.store.tell({gate.name: [Notice(user="ann", cancelled="x")]})
@@ -413,7 +413,7 @@ async def test_after_trouble_with_listening_it_is_looked_for_what_was_missed() -
 async def test_a_message_that_is_being_written_waits_for_its_text() -> None:
     async with a_fleet(1) as (fleet, [gate]):
         fleet.worker.silent = True
-        await ids(gate, Input("ann", "hello", {"prompt": "write"}))
+        await ids(gate, Input("ann", "go", {"prompt": "write"}))
         await until_known(fleet.outbox, [ASK])
         assert await gate.front.waiting("ann") == []
         fleet.now += 7 * SECOND
