@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
@@ -46,7 +46,7 @@ from engine.storage.redis_entries import (
 from engine.storage.redis_keys import DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
-from engine.storage.redis_opening import LIBRARY, load_functions, prepare
+from engine.storage.redis_opening import LIBRARY, call, prepare
 from engine.storage.redis_replicas import LOCAL, Promise
 from engine.storage.redis_upkeep import Upkeep
 
@@ -312,6 +312,14 @@ class RedisStore:
         self._check_writable()
         await self._ask([self._call(0, "probe", b"\0" * 16_384)], durable=True)
 
+    async def confirm(self) -> None:
+        """See `FleetStore.confirm`."""
+        self._check_writable()
+        try:
+            await self._link.confirm()
+        except (RedisError, OSError) as error:
+            raise told_of(error, self.address) from error
+
     async def describe(self) -> dict[str, Json]:
         return await self._upkeep.describe()
 
@@ -336,25 +344,28 @@ class RedisStore:
         await self._settle()
         try:
             replies = await self._exchange(calls, durable=durable)
-        except StoreError:
-            if not again or self._closed:
+        except StoreError as error:
+            if not again or self._closed or error.state != "io":
                 raise
             replies = await self._exchange(calls)
+        return self._answered(replies)
+
+    def _answered(self, replies: list[Any]) -> list[Any]:
         for reply in replies:
             if isinstance(reply, Exception):
                 raise told_of(reply, self.address) from reply
         return replies
 
     async def _settle(self) -> None:
-        """See to it that no commit without an answer is made from now on."""
+        """See to it that no commit without an answer is made from now on, and that what was written is to stay."""
         self._check_open()
         if self._unsure:
             fenced = frozenset(self._unsure)
             fences = [self._call(partition, "fence") for partition in fenced]
-            for reply in await self._exchange(fences, durable=True):
-                if isinstance(reply, Exception):
-                    raise told_of(reply, self.address) from reply
+            self._answered(await self._exchange(fences, durable=True))
             self._unsure -= fenced
+        if self._link.owes:
+            await self.confirm()
 
     async def _exchange(self, calls: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """Replies, errors that Redis answered with among them. Raises `StoreError` where answers are missing."""
@@ -362,15 +373,7 @@ class RedisStore:
         if not calls:
             return []
         try:
-            replies = await self._link.exchange(calls, durable=durable)
-            missing = [place for place, reply in enumerate(replies) if _lacks_function(reply)]
-            if missing and not self.read_only:
-                # A primary that was promoted or emptied; what it refused for that reason it has not done.
-                await load_functions(self._link)
-                anew = await self._link.exchange([calls[place] for place in missing], durable=durable)
-                for place, reply in zip(missing, anew, strict=True):
-                    replies[place] = reply
-            return replies
+            return await call(self._link, calls, durable=durable, may_load=not self.read_only)
         except (RedisError, OSError) as error:
             raise told_of(error, self.address) from error
 
@@ -390,10 +393,6 @@ class RedisStore:
         self._check_open()
         if self.read_only:
             raise StoreError(f"the store {self.address.shown} was opened to be read only", "read_only")
-
-
-def _lacks_function(reply: Any) -> bool:
-    return isinstance(reply, ResponseError) and "Function not found" in str(reply)
 
 
 def _wake_of(score: bytes) -> int | None:

@@ -48,14 +48,12 @@ class ClusterLink:
         self._links: dict[Node, Link] = {}
         self._owners: list[Node | None] = []  # by slot
         self._is_stale = True
-        self._owes = False  # something that should be durable has failed: nothing is answered before all of it is
+        self.owes = False  # see `Way`
         self._looking = asyncio.Lock()
         self._turn = 0  # so that the next look begins with another node
 
     async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """See `Way`. Every command has a key. What is still refused after `PATIENCE` has that answer as its reply."""
-        if self._owes:
-            await self.confirm()
         slots = [slot_of_key(key_of(command)) for command in commands]
         sent = [guarded(command) for command in commands]
         replies: list[Any] = [None] * len(sent)
@@ -86,7 +84,7 @@ class ClusterLink:
                         await asyncio.sleep(pause)
         except BaseException:
             self._is_stale = True
-            self._owes |= durable
+            self.owes |= durable
             raise
         return replies
 
@@ -141,15 +139,15 @@ class ClusterLink:
 
     async def confirm(self) -> None:
         if self.promise.level == "local":
-            self._owes = False
+            self.owes = False
             return
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._look()
                 await _all(self._confirm(node) for node in self._primaries())
-            self._owes = False
+            self.owes = False
         except BaseException:
-            self._is_stale = self._owes = True
+            self._is_stale = self.owes = True
             raise
 
     async def _confirm(self, node: Node) -> None:

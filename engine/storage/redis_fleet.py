@@ -250,13 +250,6 @@ class RedisFleetStore(RedisStore):
             calls.append(self._queued(name, "forget_queue"))
         await self._ask(calls)
 
-    async def confirm(self) -> None:
-        self._check_writable()
-        try:
-            await self._link.confirm()
-        except (RedisError, OSError) as error:
-            raise told_of(error, self.address) from error
-
     async def clock(self) -> int:
         [now] = await self._ask([("FCALL", f"{LIBRARY}_clock", 1, META)], again=True)
         return int(now)

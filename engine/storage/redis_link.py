@@ -96,11 +96,17 @@ class Way(Protocol):
         ``durable``: returns when what they wrote is as durable as ``promise`` says; where they wrote nothing, what
         others wrote need not be. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing,
         `NotReplicated` where it is not durable: then nobody knows which of the commands were carried out, or will be.
-        Once that was so, nothing is answered before it is: what may be lost must not be read and taken for certain.
         """
 
     async def confirm(self) -> None:
         """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether something that should be durable has failed, and was not confirmed since.
+
+        What is read then may be lost yet: whoever takes it for certain confirms first.
+        """
 
     async def primaries(self) -> list[Link]:
         """Each by itself, as they are now."""
@@ -138,8 +144,6 @@ class Link:
 
     async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """See `Way`."""
-        if self._failures > self._made_up and self._mark is not None:
-            await self.confirm()
         seconds = asyncio.get_running_loop().time
         question = self._replicas.question(seconds()) if durable else None
         if question is None:
@@ -187,6 +191,10 @@ class Link:
                 except ResponseError as error:
                     replies.append(error)
             return replies
+
+    @property
+    def owes(self) -> bool:
+        return self._failures > self._made_up
 
     async def primaries(self) -> list[Link]:
         return [self]

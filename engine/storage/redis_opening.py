@@ -5,6 +5,7 @@ It reads and writes no user's data. Whatever is the matter is told before anythi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -124,6 +125,23 @@ async def ask(link: Way, *command: Any) -> Any:
     if isinstance(reply, Exception):
         raise reply
     return reply
+
+
+async def call(link: Way, calls: Sequence[Command], *, durable: bool, may_load: bool) -> list[Any]:
+    """As `Way.exchange`; where ``may_load``, calls that found no functions there are made once these are there."""
+    replies = await link.exchange(calls, durable=durable)
+    missing = [place for place, reply in enumerate(replies) if _lacks_function(reply)]
+    if missing and may_load:
+        # A primary that was promoted or emptied; what it refused for that reason it has not done.
+        await load_functions(link)
+        anew = await link.exchange([calls[place] for place in missing], durable=durable)
+        for place, reply in zip(missing, anew, strict=True):
+            replies[place] = reply
+    return replies
+
+
+def _lacks_function(reply: Any) -> bool:
+    return isinstance(reply, ResponseError) and "Function not found" in str(reply)
 
 
 async def load_functions(link: Way) -> None:
