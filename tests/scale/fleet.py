@@ -34,7 +34,7 @@ def settings(store: str, **more: str) -> str:
         "heartbeat": "10s",
         "resume_within": "10m",
         "log": "{format: json, level: info}",
-        "limits": "{client_events_per_s: null, user_events_per_s: null, messages_per_s: null}",
+        "limits": "{client_events_per_s: 100000, user_events_per_s: 100000, messages_per_s: 1000000}",
     }
     return "".join([f"{key}: {value}\n" for key, value in (keys | more).items()])
 

@@ -166,7 +166,7 @@ class StandIn:
                     await self._over.wait()
 
     def _due(self) -> Iterator[Entry]:
-        if not self._said_up_to:
+        if not self._said_up_to or not self._load.rate:
             return
         now = time.monotonic()
         count = min(int((now - self._said_up_to) * self._load.rate), BACKLOG_MAX)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from engine.core.evaluate import advance
-from engine.core.model import Decision
+from engine.core.model import Decision, is_activity
 from engine.core.rules import Timeline
 from engine.core.state import UserState
 from engine.core.units import parse_at
@@ -146,9 +146,13 @@ def _judge_inputs(history: History, journal: Journal, verdict: Verdict) -> None:
     by_user: dict[str, list[str]] = {}
     for entries in history.entries:
         for _, entry in entries:
-            if entry.event is not None and entry.once:
-                times[entry.user, entry.event.id] += 1
-                by_user.setdefault(entry.user, []).append(entry.event.id)
+            if entry.event is None or not entry.once:
+                continue
+            times[entry.user, entry.event.id] += 1
+            by_user.setdefault(entry.user, []).append(entry.event.id)
+            # What is no activity a gateway says by itself, of sessions and of messages that were handed over.
+            if is_activity(entry.event.type) and (entry.user, entry.event.id) not in journal.said:
+                verdict.blame("events that nobody said", f"{entry.event.id} of {entry.user}")
     lost = 0
     for (user, event_id), said in journal.said.items():
         if said.acknowledged is not None and not times[user, event_id]:
@@ -157,8 +161,6 @@ def _judge_inputs(history: History, journal: Journal, verdict: Verdict) -> None:
     for (user, event_id), count in times.items():
         if count > 1:
             verdict.blame("events more than once in the log", f"{event_id} of {user}: {count}")
-        if (user, event_id) not in journal.said:
-            verdict.blame("events that nobody said", f"{event_id} of {user}")
     for user, event_ids in by_user.items():
         _judge_order(user, event_ids, journal, verdict)
     verdict.figures |= {"events acknowledged": journal.acknowledged, "events lost": lost}

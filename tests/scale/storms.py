@@ -26,8 +26,8 @@ async def calm(world: World, seconds: float) -> None:
 
 
 async def respawn(member: Member) -> None:
-    member.is_meant_to_be = True
     await member.start()
+    member.is_meant_to_be = True
 
 
 async def kill(world: World, member: Member) -> None:
