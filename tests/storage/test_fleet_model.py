@@ -39,9 +39,10 @@ async def put(store: FleetStore, messages: list[OutboxMessage]) -> None:
 def course(chance: Random, count: int) -> list[tuple[str, list[object]]]:
     """Names of calls with what they are given, each likely to concern what others did."""
     calls: list[tuple[str, list[object]]] = []
+    ids: dict[str, list[str]] = {user: ["unknown"] for user in USERS}
     for number in range(count):
         user, gateway, session = chance.choice(USERS), chance.choice(GATEWAYS), chance.choice(SESSIONS)
-        messages = [(user, f"{user}-{chance.randint(max(number - 20, 0), number)}") for _ in range(3)]
+        messages = [(user, chance.choice(ids[user][-5:])) for _ in range(3)]
         kind = chance.choice(("ingest", "ingest", "ingest", "resume", "put", "put", "reached", "reached", "withdraw"))
         if kind == "ingest":
             entries = [told(chance.choice(USERS), chance.randint(0, 40)) for _ in range(chance.randint(0, 4))]
@@ -53,7 +54,8 @@ def course(chance: Random, count: int) -> list[tuple[str, list[object]]]:
         elif kind == "resume":
             calls.append((kind, [gateway, user, session]))
         elif kind == "put":
-            calls.append((kind, [[outgoing(user, number), outgoing(chance.choice(USERS), number)]]))
+            calls.append((kind, [[outgoing(user, number)]]))
+            ids[user].append(f"{user}-{number}")
         elif kind == "reached":
             calls.append((kind, [gateway, messages]))
         else:
