@@ -236,7 +236,11 @@ class RedisFleetStore(RedisStore):
             calls = [("FCALL", f"{LIBRARY}_beat", *both, *told)]
         if role == "gateway":
             calls.append(self._queued(name, "attend", lasts_ms + QUEUE_KEPT_MS))
-        [(workers, gateways, lost, now), *_] = await self._ask(calls, again=True)
+        try:  # not as others ask: whoever cannot have anything confirmed just now is alive all the same
+            replies = await self._exchange(calls)
+        except StoreError:
+            replies = await self._exchange(calls)
+        [(workers, gateways, lost, now), *_] = self._answered(replies)
         return Roll(
             sorted(map(to_text, workers)),
             sorted(map(to_text, gateways)),

@@ -122,30 +122,40 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Some primaries without replicas; each begins with an equal range of the slots."""
+    """Some primaries, each with an equal range of the slots at first; and a replica of each, or none."""
 
-    def __init__(self, servers: list[RedisServer]) -> None:
+    def __init__(self, servers: list[RedisServer], replicas: list[RedisServer]) -> None:
         self.servers = servers
+        self.replicas = replicas
 
     def join(self) -> None:
         """Returns when all of them know of all, and of every slot."""
         size = len(self.servers)
         bounds = [SLOTS * number // size for number in range(size + 1)]
         first = self.servers[0]
-        for server, low, high in zip(self.servers, bounds, bounds[1:], strict=False):
+        for number, server in enumerate([*self.servers, *self.replicas]):
             with server.speak() as asked:
-                asked.execute_command("CLUSTER ADDSLOTSRANGE", low, high - 1)
-                if server is not first:
+                if number < size:
+                    asked.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+                if number:
                     asked.execute_command("CLUSTER MEET", "127.0.0.1", first.tls_port or first.port, first.bus_port)
-        for server in self.servers:
-            with server.speak() as asked:
-                for _ in range(TRIES):
-                    found = asked.execute_command("CLUSTER INFO")
-                    if found["cluster_state"] == "ok" and int(found["cluster_known_nodes"]) == size:
-                        break
-                    time.sleep(PAUSE_S)
-                else:
-                    raise RuntimeError((server.folder / "log").read_text())
+        for server in [*self.servers, *self.replicas]:
+            self._until_whole(server)
+        for primary, replica in zip(self.servers, self.replicas, strict=False):
+            with primary.speak() as asked, replica.speak() as told:
+                told.execute_command("CLUSTER REPLICATE", asked.execute_command("CLUSTER MYID"))
+            replica.waits_for("replication", "master_link_status:up")
+            primary.waits_for("replication", "state=online")
+
+    def _until_whole(self, server: RedisServer) -> None:
+        known = len(self.servers) + len(self.replicas)
+        with server.speak() as asked:
+            for _ in range(TRIES):
+                found = asked.execute_command("CLUSTER INFO")
+                if found["cluster_state"] == "ok" and int(found["cluster_known_nodes"]) == known:
+                    return
+                time.sleep(PAUSE_S)
+        raise RuntimeError((server.folder / "log").read_text())
 
     def ask(self, *words: str) -> str:
         """What the last of the primaries answers; all of them are asked."""
@@ -200,14 +210,16 @@ def running(folder: Path, program: str = "redis-server", *options: str) -> Itera
 
 
 @contextmanager
-def cluster(folder: Path, *options: str, size: int = 3, with_tls: bool = False) -> Iterator[RedisCluster]:
+def cluster(
+    folder: Path, *options: str, size: int = 3, with_tls: bool = False, with_replicas: bool = False
+) -> Iterator[RedisCluster]:
     """Its nodes can be started again on their own after a `kill`; they know each other from their files.
 
     ``with_tls``: they speak it, also to each other; the options name the certificate.
     """
     with ExitStack() as running_nodes:
         servers = []
-        for number in range(size):
+        for number in range(2 * size if with_replicas else size):
             own = folder / f"node{number}"
             own.mkdir()
             bus_port, tls_port = free_port(), free_port() if with_tls else 0
@@ -216,7 +228,7 @@ def cluster(folder: Path, *options: str, size: int = 3, with_tls: bool = False) 
             server = running_nodes.enter_context(running(own, "redis-server", *words))
             server.bus_port, server.tls_port = bus_port, tls_port
             servers.append(server)
-        made = RedisCluster(servers)
+        made = RedisCluster(servers[:size], servers[size:])
         made.join()
         yield made
 

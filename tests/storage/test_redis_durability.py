@@ -12,8 +12,8 @@ from typing import Any
 
 import hiredis
 import pytest
-from redis_server import RedisServer, replicated
-from samples_for_stores import ANN, PARTITION_COUNT, event, outgoing
+from redis_server import RedisCluster, RedisServer, cluster, replicated
+from samples_for_stores import ANN, DAN, PARTITION_COUNT, event, outgoing
 from structlog.testing import capture_logs
 
 from engine.core.model import Event
@@ -21,6 +21,7 @@ from engine.storage import redis_replicas
 from engine.storage.base import Commit, Entry, StoreError, StoreUnusable
 from engine.storage.opening import notes_of, open_store
 from engine.storage.redis_fleet import RedisFleetStore
+from engine.storage.redis_keys import slot_of, spread_tags
 from engine.storage.redis_link import Address, told_of
 from engine.storage.redis_opening import check_replicas
 from engine.storage.redis_replicas import LOOK_S, Level, NotReplicated, OnLoss, Promise, Replicas
@@ -115,6 +116,7 @@ async def test_what_somebody_else_was_refused_is_confirmed_before_it_is_called_k
     for gateway in (first, second):
         with pytest.raises(StoreError):  # the second time there is nothing left to write
             await gateway.ingest([once(ANN, "e1")])
+        assert (await gateway.beat("gateway", "g", 10_000)).gateways == ["g"]  # it is alive all the same
     thaw(replica)
     [taken] = await second.ingest([once(ANN, "e1")])
     assert taken.is_repeated
@@ -191,6 +193,41 @@ async def test_what_was_acknowledged_outlives_the_primary_where_a_replica_was_wa
     assert bool(lost) == (promise is not STOP)
     await store.close()
     await promoted.close()
+
+
+async def test_a_cluster_goes_on_when_the_replica_of_a_lost_primary_has_taken_its_place(tmp_path: Path) -> None:
+    options = ["--cluster-node-timeout", "700", "--repl-diskless-sync-delay", "0", "--appendfsync", "no"]
+    with cluster(tmp_path, *options, with_replicas=True) as six:
+        store = await RedisFleetStore.open(six.address, partition_count=PARTITION_COUNT, promise=STOP)
+        promised = Teller(store, "before")
+        await promised.reached[20].wait()
+        lost = six.owner(slot_of(spread_tags(PARTITION_COUNT)[0]))
+        await asyncio.to_thread(lost.kill)
+        with pytest.raises(StoreError):
+            await promised.telling
+        promoted = six.replicas[six.servers.index(lost)]
+        await asyncio.to_thread(promoted.waits_for, "replication", "role:master")
+        with pytest.raises(StoreError):  # it has no replica yet
+            await store.append([event(ANN, 1)])
+        await asyncio.to_thread(lost.start)
+        await asyncio.to_thread(promoted.waits_for, "replication", "state=online")
+        await store.append([event(ANN, 2)])
+        await store.append([event(DAN, 2)])
+        kept = {entry.event.id for entry in await store.log(0, 0, 10**6) if entry.event is not None}
+        assert set(promised.promised) <= kept
+        await store.close()
+
+
+async def test_a_cluster_without_replicas_is_refused_unless_that_is_wished(three: RedisCluster) -> None:
+    with pytest.raises(StoreUnusable, match=r"127.0.0.1:\d+ of .* has no replica that is in step"):
+        await open_store(three.url)
+    store = await open_store(three.url, on_replica_loss="degrade")
+    await store.append([event(ANN, 1), event(DAN, 1)])
+    await store.probe()
+    assert isinstance(store, RedisFleetStore)
+    await store.confirm()
+    assert len(notes_of(store)) == len((await store.describe())["without_replicas"]) == 3
+    await store.close()
 
 
 # The disks of both
