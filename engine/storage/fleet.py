@@ -187,7 +187,7 @@ class FleetStore(Store, Protocol):
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.
 
-        With ``lasts_ms`` 0 a name that is in no use only asks who else there is.
+        With ``lasts_ms`` 0 a gateway is lost at once, and a worker that nobody knows only asks who else there is.
         """
 
     async def leave(self, role: Role, name: str) -> None:

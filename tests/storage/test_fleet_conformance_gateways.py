@@ -182,6 +182,8 @@ async def test_gateways_that_are_not_heard_of_are_lost_until_they_are_heard_of_o
     await store.leave("gateway", "g2")
     roll = await store.beat("gateway", "g1", 60_000)
     assert (roll.gateways, roll.lost) == (["g1"], {})
+    roll = await store.beat("gateway", "g1", 0)
+    assert (roll.gateways, list(roll.lost)) == ([], ["g1"])
 
 
 # Rules, forgetting, the rest
