@@ -106,8 +106,15 @@ class RedisServer:
 
     def waits_for(self, section: str, text: str) -> None:
         """Until that section of INFO says so."""
+        self._waits_for(["INFO", section], text)
+
+    def waits_for_cluster(self, text: str) -> None:
+        """Until CLUSTER INFO says so."""
+        self._waits_for(["CLUSTER", "INFO"], text)
+
+    def _waits_for(self, words: list[str], text: str) -> None:
         for _ in range(TRIES):
-            if text in self.ask("INFO", section):
+            if text in self.ask(*words):
                 return
             time.sleep(PAUSE_S)
         raise RuntimeError((self.folder / "log").read_text())
