@@ -209,11 +209,12 @@ def check_replicas(info: dict[str, str], shown: str, promise: Promise) -> None:
                 f"{shown} has no replica that is in step with it, so with durability {level} nothing could be "
                 "acknowledged: attach one (replicaof), or set on_replica_loss: degrade, or durability: local"
             )
-        log.warning("! there is no replica yet, going on without one", store=shown, durability="local")
+        log.warning("! no replica yet", store=shown, durability="local")
     if not is_stopping and "min_slaves_good_slaves" in info:
         log.warning(
-            "! min-replicas-to-write stops writes without replicas, whatever on_replica_loss says: set it to 0 there",
+            "! writes stop without a replica all the same",
             store=shown,
+            why="min-replicas-to-write is not 0",
         )
 
 

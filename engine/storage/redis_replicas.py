@@ -78,7 +78,7 @@ class Replicas:
             self.are_lost = True
             self._look_at = seconds + LOOK_S
             log.warning(
-                "! no replica has what is written, going on without one",
+                "! no replica has what is written",
                 store=self._shown,
                 durability="local",
                 why=self._words(answer),
