@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from engine.core.model import Event
+from engine.core.model import Event, derive_id
 from engine.core.units import MILLISECOND
 from engine.stale import GRACE, is_resumable
 from engine.storage.base import Entry, StoreError
@@ -82,8 +82,8 @@ class Cleaning:
         ]
         for start in range(0, len(ending), ENDED_AT_ONCE):
             some = ending[start : start + ENDED_AT_ONCE]
-            ends = [Entry("event", 0, user, Event("session.end", user, 0, {}, session=name)) for user, name in some]
-            await self._store.ingest(ends, [Presence(user, name, is_there=False) for user, name in some], gateway)
+            gone = [Presence(user, name, is_there=False) for user, name in some]
+            await self._store.ingest([_end_of(user, name) for user, name in some], gone, gateway)
 
     async def _strike(self, gateway: str) -> None:
         """The worker of the first partition takes the gateway off the roll once nobody is listed there any more."""
@@ -91,3 +91,9 @@ class Cleaning:
             if await self._store.sessions_at(gateway, partition):
                 return
         await self._store.leave("gateway", gateway)
+
+
+def _end_of(user: str, session: str) -> Entry:
+    """As its gateway would have said it, so that it happens once whoever says it."""
+    event = Event("session.end", user, 0, {}, derive_id("session.end", user, session), session)
+    return Entry("event", 0, user, event, once=True)

@@ -1,5 +1,5 @@
 """However many workers contend, whoever crashes, whatever answer is lost: the log replayed by one thread gives the
-states, byte for byte, and the decisions; whoever sat somewhere was told what was sent, and nothing acknowledged is lost.
+states, byte for byte, and the decisions; who sat somewhere was told what was sent, and nothing acknowledged is lost.
 
 Thousands of schedules, each drawn from a seed. One that goes wrong says which it was.
 """
