@@ -93,8 +93,11 @@ async def arrive(store: RedisFleetStore, spent: Spent, events: int, size: int) -
 
 
 async def idle(store: RedisFleetStore, spent: Spent) -> int:
-    for _ in range(200):
-        await spent.on("idle", lambda: store.take("worker", EVERYWHERE, lease_ms=LEASE_MS))
+    async def looks() -> None:
+        for _ in range(200):
+            await store.take("worker", EVERYWHERE, lease_ms=LEASE_MS)
+
+    await spent.on("idle", looks)
     return 200 * PARTITIONS
 
 

@@ -301,6 +301,21 @@ async def test_a_tick_that_was_put_and_not_evaluated_is_handed_out_again_and_no_
     assert rest.batch.due == []
 
 
+@pytest.mark.parametrize(("entries_max", "kinds"), [(1, "e"), (2, "ee"), (3, "eet"), (4, "eet")])
+async def test_a_tick_that_is_further_on_than_what_is_taken_is_come_to_later(
+    store: FleetStore, entries_max: int, kinds: str
+) -> None:
+    await wake_at(store, {BOB: await store.clock()})
+    await store.ingest([told(ANN, 1), told(ANN, 2)])
+    await store.take("w1", [0], lease_ms=60_000)
+    await store.ingest([told(ANN, 3)])
+    [share] = await store.take("w1", [0], lease_ms=60_000, entries_max=entries_max)
+    assert "".join(entry.kind[0] for entry in share.batch.entries) == kinds
+    assert share.is_complete == (kinds[-1] == "t")
+    assert share.batch.due == ([BOB] if share.is_complete else [])
+    assert share.horizon == share.batch.entries[-1].at
+
+
 @pytest.mark.parametrize(("due_max", "named"), [(1, 1), (2, 4), (3, 4), (4, 4), (5, 5), (6, 6), (7, 6)])
 async def test_where_many_are_due_a_tick_stands_where_so_many_are_and_none_of_one_moment_are_parted(
     store: FleetStore, due_max: int, named: int
