@@ -56,6 +56,9 @@ class Driver(Protocol):
     def resumable(self, user: str) -> list[str]:
         """Sessions of the user of which this process knows, though it does not have them, and that may be resumed."""
 
+    def abandon(self, user: str) -> None:
+        """Nobody is to take up those of the user that this process does not have, nor are their ends to be noted."""
+
     # Messages.
 
     async def waiting(self, user: str) -> list[OutboxMessage]:

@@ -145,6 +145,9 @@ class Live(Driver):
         """Sessions of the user that clients of an earlier process may yet take up again."""
         return self._intake.stale.resumable(user)
 
+    def abandon(self, user: str) -> None:
+        self._intake.stale.forget(user)
+
     def send(self, messages: list[OutboxMessage], *, once: bool = False) -> Pending[list[Entry]]:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate.
 

@@ -44,6 +44,7 @@ class Beating:
         self._begin_anew = begin_anew
         self._role = role
         self._lasts_ms = lasts_ms
+        self._one_at_a_time = asyncio.Lock()
         self._heard_of: int | None = None  # by the store's clock, no later than the last beat
         self._is_told = False
         self.name = new_name()
@@ -52,6 +53,10 @@ class Beating:
 
     async def beat(self) -> None:
         """Raises `StoreError`."""
+        async with self._one_at_a_time:
+            await self._beat()
+
+    async def _beat(self) -> None:
         before = await self._moment()
         if self._was_silent_until(before):
             await self._anew()

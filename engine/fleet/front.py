@@ -170,8 +170,8 @@ class Front(Driver):
     # Sessions.
 
     async def resume(self, user: str, session: str) -> bool:
-        if self._intake.stale.resume(user, session):
-            return True  # that it ended could not be noted, so it has not
+        # Whether its end was noted where no answer came, the store knows.
+        was_to_end = self._intake.stale.resume(user, session)
         if len(self._arriving) >= ARRIVING_MAX:
             del self._arriving[next(iter(self._arriving))]
         self._arriving[user] = self._arriving.get(user, 0) + 1
@@ -180,6 +180,8 @@ class Front(Driver):
             former = await self._store.resume(self.name, user, session)
         except BaseException:
             self._has_arrived(user)
+            if was_to_end:
+                self._intake.stale.add({user: [session]}, self.now())
             raise
         if former is None:
             self._has_arrived(user)
@@ -188,6 +190,9 @@ class Front(Driver):
             with suppress(StoreError):  # they find out as soon as they look for what they missed
                 await self._store.tell({name: [Notice(user=user, replaced=session)] for name in former})
         return True
+
+    def abandon(self, user: str) -> None:
+        self._intake.stale.forget(user)
 
     def resumable(self, user: str) -> list[str]:
         return self._intake.stale.resumable(user)
@@ -248,6 +253,7 @@ class Front(Driver):
         return {user for user, gateways in where.items() if any(name != self.name for name in gateways)}
 
     async def tell_unnamed(self, frame: dict[str, Json]) -> None:
+        await self._beating.beat()  # so that none is left out that has just come
         others = [name for name in self._beating.roll.gateways if name != self.name]
         if others:
             await self._store.tell({name: [Notice(frame=frame)] for name in others})
@@ -339,7 +345,7 @@ class Front(Driver):
         return [
             name
             for name in (await self._store.where([user])).get(user, [])
-            if name in self._beating.roll.gateways and name != self.name
+            if name != self.name and name not in self._beating.roll.lost
         ]
 
     async def _erase(self, user: str) -> int:
@@ -366,7 +372,7 @@ class Front(Driver):
         """Another gateway is about to erase the user: it goes on when nobody of them is here any more."""
         assert self._here is not None
         with self._here.erasing(user):
-            await self._here.forget(user)
+            self._here.forget(user)
             await self.settled()
             try:
                 async with self._one_at_a_time:

@@ -38,5 +38,5 @@ class Here(Protocol):
     def erasing(self, user: str) -> AbstractContextManager[None]:
         """While it is entered nothing is taken in of the user."""
 
-    async def forget(self, user: str) -> None:
+    def forget(self, user: str) -> None:
         """Nothing is known of the user here any more, and their connections are closed."""

@@ -236,7 +236,7 @@ class Desk:
 
     async def _erase(self, user: str) -> int:
         with self._sessions.erasing.of(user):
-            await self.forget(user)
+            self.forget(user)
             # What they said last waits for its turn; made after the erasure, it would stay.
             await self._live.settled()
             began, ok = time.monotonic(), False
@@ -246,10 +246,10 @@ class Desk:
             finally:
                 self._live.observer.store_worked("erase", time.monotonic() - began, ok=ok)
                 # A turn that was made meanwhile may have left something for somebody to write or to deliver.
-                await self.forget(user)
+                self.forget(user)
         return erased
 
-    async def forget(self, user: str) -> None:
+    def forget(self, user: str) -> None:
         """Nothing is known of the user here, and their connections are closed; the store is not asked."""
         for session in self._sessions.drop(user):
             if session.outgoing is not None:
@@ -262,8 +262,7 @@ class Desk:
         for forget in self._forgetting:
             forget(user)
         # Sessions of an earlier process that nobody came back to: their end would be a beginning.
-        for name in self._live.resumable(user):
-            await self._live.resume(user, name)
+        self._live.abandon(user)
 
     async def wishes(self, user: str) -> Preferences | None:
         """What the user wishes; None where the store cannot say: devices are told with the next change."""

@@ -54,5 +54,5 @@ class People:
     def erasing(self, user: str) -> AbstractContextManager[None]:
         return self._sessions.erasing.of(user)
 
-    async def forget(self, user: str) -> None:
-        await self.desk.forget(user)
+    def forget(self, user: str) -> None:
+        self.desk.forget(user)

@@ -266,6 +266,7 @@ class Sessions:
         name = asked if resumed else RESUMABLE + secrets.token_hex(12)
         session = Session(name, user, hello.client, left_at=self._clock())
         session.resumed = resumed
+        session.comes_from_afar = bool(asked)
         session.attempt = hello.attempt
         former = self._by_user.get(user, {}).get(hello.client)
         # From here on it is owed what is said to its user, so that nothing is missed between this and its beginning.

@@ -22,6 +22,7 @@ from storage.redis_server import RedisServer
 from websockets.asyncio.client import connect
 
 from engine.app import Gateway, Server
+from engine.responders.base import ChatMessage
 from engine.settings import Settings
 from engine.storage.base import StoreUnusable
 from engine.storage.opening import open_store
@@ -142,6 +143,31 @@ async def test_a_chat_is_answered_at_the_gateway_and_the_answer_kept(redis: Redi
         await at_two.close()
 
 
+async def test_a_chat_that_a_gateway_did_not_come_to_answer_is_answered_at_the_next(redis: RedisServer) -> None:
+    asked: list[str] = []
+
+    async def answer(message: ChatMessage) -> str:
+        asked.append(message.message)
+        if len(asked) == 1:
+            await asyncio.Event().wait()
+        return f"answer {len(asked)}"
+
+    async with gateways(redis, 0) as (_, _none), AsyncExitStack() as running:
+        one, two = [await running.enter_async_context(Gateway(settings(redis), responder=answer)) for _ in range(2)]
+        two._parts().reception.chats._look_until = 0  # it has been there for long
+        client = Level1Client("phone", "ann")
+        before = await WebSocketConnection.open(one.ws_url, client)
+        client.say("chat_message", message="hi")
+        await talk(before, client, lambda: not client.unacknowledged)
+        await until(lambda: asked == ["hi"])
+        client.lost()
+        after = await WebSocketConnection.open(two.ws_url, client)
+        await talk(after, client, lambda: texts(client) == ["answer 2"])
+        assert asked == ["hi", "hi"]
+        await before.close()
+        await after.close()
+
+
 async def test_a_message_of_a_backend_reaches_users_of_all_gateways(redis: RedisServer) -> None:
     async with gateways(redis) as (_, [one, two]), aiohttp.ClientSession() as http:
         client = Level1Client("desk", "bob")
@@ -150,9 +176,8 @@ async def test_a_message_of_a_backend_reaches_users_of_all_gateways(redis: Redis
         async with connect(two.ws_url) as unnamed:
             await unnamed.send('{"type": "ping"}')
             await hear(unnamed)
-            await one._parts().live._beating.beat()
-            body = {"to": "all", "type": "notification", "text": "all"}
-            async with http.post(f"{one.http_url}/messages", json={**body, "to": {"all": True}}) as response:
+            body = {"to": {"all": True}, "type": "notification", "text": "all"}
+            async with http.post(f"{one.http_url}/messages", json=body) as response:
                 assert (response.status, (await response.json())["clients"]) == (202, ["bob"])
             await talk(connection, client, lambda: texts(client) == ["all"])
             assert (await hear(unnamed))["message"] == "all"
@@ -211,7 +236,6 @@ async def test_a_user_is_erased_at_all_gateways(redis: RedisServer) -> None:
         connection = await WebSocketConnection.open(two.ws_url, client)
         client.say("go")
         await talk(connection, client, lambda: texts(client) == [ASK])
-        await one._parts().live._beating.beat()
         async with http.delete(f"{one.http_url}/users/ann") as response:
             assert response.status == 200
             assert (await response.json())["erased"] > 0
