@@ -35,6 +35,8 @@ class StubbornFleetStore(MemoryFleetStore):
     lost_answers = 0
     unconfirmed = 0
     untold = 0
+    deaf = 0
+    unpublished = 0
     before_commit: Callable[[], Awaitable[None]] | None = None
 
     async def commit(self, commits: list[Commit]) -> None:
@@ -53,6 +55,19 @@ class StubbornFleetStore(MemoryFleetStore):
         if self.unconfirmed:
             self.unconfirmed -= 1
             raise StoreError("no replica has it")
+
+    async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
+        if self.deaf:
+            self.deaf -= 1
+            raise StoreError("no answer")
+        return await super().sessions_at(gateway, partition)
+
+    async def publish_rules(self, rules_hash: str) -> int:
+        moment = await super().publish_rules(rules_hash)
+        if self.unpublished:
+            self.unpublished -= 1
+            raise StoreError("no answer")
+        return moment
 
     async def tell(self, notices: Any) -> None:
         if self.untold:
