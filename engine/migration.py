@@ -1,8 +1,9 @@
 """All of a store into another one, which is empty, and may be of another kind and number of partitions.
 
 It evaluates nothing, and whoever opens the stores sees to it that nobody else has them. A user's entries, decisions and
-messages keep their order. Where partitions come together, what happened at different users is put in order of moments;
-numbers are given anew. The source is only read. `migrated` compares.
+messages keep their order. Where partitions come together, what happened at different users is put in order of moments.
+Numbers begin behind all that there were, so that no id that is made of them comes again. The source is only read;
+`migrated` compares.
 
 A tick says that time has come to its moment for all users of its partition. Where partitions come together it stands
 only if that is so of all of them.
@@ -142,22 +143,42 @@ async def groups_of(source: Side, count: int) -> list[Group]:
     own = source.store.partition_count
     step = gcd(own, count)
     moments = [at for at, _ in await source.store.rule_moments()]
+    every = [await source.contents.stand(number) for number in range(own)]
+    behind = max(stand.last for stand in every)
     groups = []
     for first in range(step):
         sources = tuple(range(first, own, step))
-        stands = [await source.contents.stand(number) for number in sources]
-        folded = [await source.store.folded(number) for number in sources]
-        ends = [end for ended in map(_came_to, stands, folded, [moments] * len(sources)) for end in ended]
-        begin = Folded()
-        if any(one.number for one in folded):
-            # No later than anything behind it, where one was folded further than another.
-            whole = [number for number, one in zip(sources, folded, strict=True) if not one.number]
-            first_of = [await source.store.numbered(number, 0, 1) for number in whole]
-            at = [one.at for one in folded if one.number] + [rows[0][1].at - 1 for rows in first_of if rows]
-            begin = Folded(1, min(at))
-        last_at = max(stand.last_at for stand in stands)
-        groups.append(Group(sources, tuple(range(first, count, step)), begin, min(ends, default=None), last_at))
+        targets = tuple(range(first, count, step))
+        begins: list[int] = []
+        ends: list[int] = []
+        for number in sources:
+            folded = await source.store.folded(number)
+            begin = await _begin_of(source, number, folded)
+            if begin is not None or await _has_states(source, number):
+                ends += _came_to(every[number], folded, moments)
+            begins += [] if begin is None else [begin]
+        is_folded = any([(await source.store.folded(number)).at >= 0 for number in sources])
+        begun = Folded(behind, min(begins)) if is_folded and begins else Folded(behind)
+        last_at = max(every[number].last_at for number in sources)
+        groups.append(Group(sources, targets, begun, min(ends, default=None), last_at))
     return groups
+
+
+async def _begin_of(source: Side, number: int, folded: Folded) -> int | None:
+    """The moment behind which there is all that happened to the users of a partition; None where nothing did."""
+    async for _ in source.contents.bases(number):
+        return folded.at
+    log = EntriesOf(source.store, number)
+    while (entry := await log.next()) is not None:
+        if entry.user:
+            return entry.at - 1
+    return None
+
+
+async def _has_states(source: Side, number: int) -> bool:
+    async for _ in source.contents.states(number):
+        return True
+    return False
 
 
 def _came_to(stand: Stand, folded: Folded, moments: list[int]) -> list[int]:
@@ -193,6 +214,8 @@ async def routed(
                     lines.add(one.at, _packed.encode((one.at, one.user.encode("utf-8", "surrogatepass"), one.line)))
         logs = [EntriesOf(source.store, number) for number in group.sources]
         async for item in _merged(logs, map(_decision_of, lines)):
+            if isinstance(item, Entry) and not item.user and item.at <= group.folded.at:
+                continue  # of a partition without users, which may have been folded less far
             if isinstance(item, Entry) and item.kind == "tick":
                 if group.came_to is None or item.at <= group.came_to:
                     ticks.update(dict.fromkeys(group.targets, item.at))

@@ -1,4 +1,4 @@
-"""Of any log, folded anywhere: a store with other partitions verifies as the one it was made from, and goes on like it."""
+"""A store with other partitions, folded anywhere, verifies as the one it was made from does, and goes on like it."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ SPOILED = {
     "words": "UPDATE outbox SET line = replace(line, 'ann', 'Ann')",
     "rules": "DELETE FROM rule_moments WHERE rowid = 1",
     "texts of rules": "UPDATE rule_sets SET sources = '{}'",
-    "the order": "UPDATE log SET number = CASE number WHEN 5 THEN 9999 ELSE number END",
+    "the order": "UPDATE log SET number = 99999 WHERE number = (SELECT min(number) FROM log WHERE kind = 'event')",
 }
 
 
@@ -197,4 +197,39 @@ async def test_a_base_that_is_not_as_it_was_is_noticed(what: str, recorded: Sqli
     with pytest.raises(NotAlike, match="folded"):
         await compare(source, Side(target, SqliteContents(target)), moved)
     for store in (target, recorded):
+        await store.close()
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+async def test_where_one_partition_came_further_than_another_time_has_not_come_there_for_all(
+    is_folded: bool, tmp_path: Path
+) -> None:
+    """As workers leave it, each of which lets the time of its own partitions run."""
+    source = await opened(tmp_path / "source.db", 2)
+    user = next(user for user in USERS if partition_of(user, 2) == 1)
+    quiet = next(user for user in USERS if partition_of(user, 2) == 0)
+    done = [(MINUTE, (who, kind)) for who in (quiet, user) for kind in ("session.start", "edit", "edit")]
+    now = await play(source, [(0, FIRST), *done, (0, "tick"), (1, (quiet, "session.end")), (MINUTE, "tick")], START)
+    for minute in (10, 20):  # of which nobody in the other partition knows, whose timer would have come
+        [batch] = await source.poll([0], 1 << 60)
+        assert not batch.due
+        tick = Entry("tick", now + minute * MINUTE)
+        await source.commit([Commit(0, batch.version, batch.cursor + 1, [tick])])
+    if is_folded:
+        retention = Retention(source, lambda users: asyncio.sleep(0))
+        assert await retention._fold_next(0, now + 15 * MINUTE, Trimmed())
+        assert (await source.folded(0)).at == now + 10 * MINUTE
+    verify(await recording_of(source))
+    target = await migrated(source, tmp_path / "target.db", 1)
+    verify(await recording_of(target))
+    assert check_file(target.path) == []
+    ticks = [entry.at for entry in await target.log(0, 0, 999) if entry.kind == "tick"]
+    assert max(ticks) == now
+    for store in (source, target):
+        await play(store, [(30 * MINUTE, "tick"), (MINUTE, "tick")], now)
+        verify(await recording_of(store))
+        await fold_each(store, [24 * HOUR] * 2)
+        verify(await recording_of(store))
+    assert await by_user(target) == await by_user(source)
+    for store in (source, target):
         await store.close()

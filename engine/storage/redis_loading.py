@@ -137,7 +137,9 @@ class RedisLoading:
 
     async def put_bases(self, partition: int, folded: Folded, bases: Sequence[Base]) -> None:
         number, stand = folded.number, self._keys.stand[partition]
-        calls: list[Command] = [("HSET", stand, "cur", number, "last", number, "fold", number, "fold_at", folded.at)]
+        calls: list[Command] = [("HSET", stand, "cur", number, "last", number, "fold", number)]
+        if folded.at >= 0:
+            calls.append(("HSET", stand, "fold_at", folded.at))
         for base in bases:
             name, wake, packed, past = base_arguments(base)
             calls.append(("HSET", self._keys.bucketed(partition, b"ba", name[:1]), name, packed))
