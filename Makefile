@@ -102,7 +102,7 @@ chaos: $(VENV)/installed-dev  ## Two minutes of 200 clients, a bad network and a
 	$(BIN)/python -m tests.chaos.run
 
 # Some scenarios: SCENARIOS="zombies timers".
-scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in fourteen ways, one after the other, and see that nothing is lost; takes half an hour.
+scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in every way we know, one after the other, and see that nothing is lost; takes half an hour.
 	$(BIN)/python -m tests.scale.run $(SCENARIOS)
 
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import os
 import platform
+import pstats
 import random
 import signal
 import sys
@@ -136,15 +137,17 @@ async def listen(store: FleetStore, after: int) -> None:
     while True:
         heard = await store.listen(GATEWAY, after, 1.0)
         after = heard.last
-        reached = [(notice.user, notice.message.id) for notice in heard.notices if notice.message is not None]
+        reached = [(notice.user, notice.message.message.id) for notice in heard.notices if notice.message is not None]
         if reached:
             await store.reached(GATEWAY, reached)
 
 
-async def all_evaluated(world: Bench) -> None:
-    """It is asked seldom, for asking costs as well."""
+async def all_evaluated(world: Bench, listening: asyncio.Task[None]) -> None:
+    """And all that was told is with the gateway."""
 
     async def are_evaluated() -> bool:
+        if listening.done():
+            await listening  # raises what ended it
         described = await world.store.describe()
         return not described["unevaluated"] and not described["outbox"]
 
@@ -158,9 +161,13 @@ async def waiting_log(world: Bench, workers: list[Member], events: int, first: i
     await put_in(world.store, entries_of(events, first, random.Random(first)))
 
 
-async def measure_costs(events: int) -> tuple[Costs, float]:
-    """And how long the rules take for the same events where there is no store, in microseconds of one."""
-    plan = Plan(workers=1, stand_ins=0, partitions=PARTITIONS, options=("--batch", str(BATCH)))
+async def measure_costs(events: int, profile: Path | None = None) -> tuple[Costs, float]:
+    """And how long the rules take for the same events where there is no store, in microseconds of one.
+
+    ``profile``: where the worker is to write where its time went, which makes it slower.
+    """
+    more = () if profile is None else ("--profile", str(profile.resolve()))
+    plan = Plan(workers=1, stand_ins=0, partitions=PARTITIONS, options=("--batch", str(BATCH), *more))
     async with a_world(plan) as (world, server):
         after = (await world.store.listen(GATEWAY, None, 0.0)).last
         await world.store.beat("gateway", GATEWAY, 3_600_000)
@@ -169,12 +176,12 @@ async def measure_costs(events: int) -> tuple[Costs, float]:
         [worker] = world.members
         await waiting_log(world, [worker], events // 4, 0)  # everybody has a state, and everything has been done once
         worker.send(signal.SIGCONT)
-        await all_evaluated(world)
+        await all_evaluated(world, listening)
         before = cpu_s(server)
         await waiting_log(world, [worker], events, events)
         redis_in, redis_before, worker_before = cpu_s(server) - before, cpu_s(server), worker.cpu_s()
         worker.send(signal.SIGCONT)
-        await all_evaluated(world)
+        await all_evaluated(world, listening)
         redis_out, used = cpu_s(server) - redis_before, worker.cpu_s() - worker_before
         listening.cancel()
         costs = Costs(used / events * 1e6, redis_in / events * 1e6, redis_out / events * 1e6)
@@ -242,7 +249,12 @@ async def main() -> None:
     parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of the steady rate")
     parser.add_argument("--rounds", type=int, default=3, help="of what is measured by the clock; the median is told")
+    parser.add_argument("--profile", type=Path, help="only say where a worker's time goes; the file is for pstats")
     options = parser.parse_args()
+    if options.profile is not None:
+        await measure_costs(options.events, options.profile)
+        pstats.Stats(str(options.profile)).sort_stats("tottime").print_stats(40)
+        return
     free = os.getloadavg()[0]
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {machine()}; load before: {free:.1f}\n")
     print("| what | found | wanted |\n|---|---:|---:|")

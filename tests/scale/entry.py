@@ -10,6 +10,7 @@ from __future__ import annotations
 import cProfile
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def run() -> None:
         if profile is None:
             main()
         else:
-            measured = cProfile.Profile()
+            measured = cProfile.Profile(time.process_time)
             try:
                 measured.runcall(main)
             finally:
