@@ -15,8 +15,8 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermission
 
 from engine.storage.base import StoreUnusable
 from engine.storage.redis_keys import META, SLOTS, spread_tags
-from engine.storage.redis_link import Address, Command, Link, Way, words_of
-from engine.storage.redis_replicas import Promise
+from engine.storage.redis_link import Address, Command, Link, Way, told_of, words_of
+from engine.storage.redis_replicas import NotReplicated, Promise
 
 SCHEMES = ("redis", "rediss")
 CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
@@ -113,6 +113,8 @@ async def prepare(link: Way, *, partition_count: int | None, read_only: bool) ->
         if "cluster support disabled" in str(error):
             raise StoreUnusable(f"{shown} is no cluster: name it {EXPECTED}") from error
         raise StoreUnusable(f"{shown} cannot be used: {words_of(error)}") from error
+    except NotReplicated as error:
+        raise StoreUnusable(str(told_of(error, link.address))) from error
     except (RedisError, OSError) as error:
         why, advice = words_of(error), "is it running, and is the address right?"
         if "certificate verify failed" in why:

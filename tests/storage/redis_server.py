@@ -112,6 +112,13 @@ class RedisServer:
         """Until CLUSTER INFO says so."""
         self._waits_for(["CLUSTER", "INFO"], text)
 
+    def waits_for_replica(self) -> None:
+        """Until one is in step and has answered: of one that was just filled Redis awaits that for up to a second."""
+        self.waits_for("replication", "state=online")
+        for _ in range(TRIES):
+            if self.ask_all([["SET", "x", "x"], ["DEL", "x"], ["WAIT", "1", "1000"]]) != ":0\r\n":
+                return
+
     def _waits_for(self, words: list[str], text: str) -> None:
         for _ in range(TRIES):
             if text in self.ask(*words):
@@ -152,7 +159,7 @@ class RedisCluster:
             with primary.speak() as asked, replica.speak() as told:
                 told.execute_command("CLUSTER REPLICATE", asked.execute_command("CLUSTER MYID"))
             replica.waits_for("replication", "master_link_status:up")
-            primary.waits_for("replication", "state=online")
+            primary.waits_for_replica()
 
     def _until_whole(self, server: RedisServer) -> None:
         known = len(self.servers) + len(self.replicas)
@@ -250,5 +257,5 @@ def replicated(folder: Path, *options: str) -> Iterator[tuple[RedisServer, Redis
         follow = ["--replicaof", "127.0.0.1", str(primary.port), *at_once]
         with running(folder / "replica", "redis-server", *follow) as replica:
             replica.waits_for("replication", "master_link_status:up")
-            primary.waits_for("replication", "state=online")
+            primary.waits_for_replica()
             yield primary, replica

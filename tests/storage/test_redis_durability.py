@@ -26,8 +26,8 @@ from engine.storage.redis_link import Address, told_of
 from engine.storage.redis_opening import check_replicas
 from engine.storage.redis_replicas import LOOK_S, Level, NotReplicated, OnLoss, Promise, Replicas
 
-STOP = Promise("replicated", "stop", patience_ms=400)
-DEGRADE = Promise("replicated", "degrade", patience_ms=400)
+STOP = Promise("replicated", "stop", patience_ms=800)
+DEGRADE = Promise("replicated", "degrade", patience_ms=800)
 Pair = tuple[RedisServer, RedisServer]
 
 
@@ -82,12 +82,12 @@ async def test_where_no_replica_has_it_nothing_is_acknowledged_until_one_has(pai
         with pytest.raises(StoreError) as refused:
             await call
         assert refused.value.state == "read_only"
-        assert "not on a replica within 0.4 s (durability replicated)" in str(refused.value)
+        assert "not on a replica within 0.8 s (durability replicated)" in str(refused.value)
         assert "set on_replica_loss: degrade to go on without one" in str(refused.value)
     with pytest.raises(StoreError):  # what may be lost is not shown either
         await store.log(0, 0, 9)
     await asyncio.to_thread(replica.start)
-    primary.waits_for("replication", "state=online")
+    primary.waits_for_replica()
     # It goes on by itself; of what was refused nobody knew, and it is there.
     assert await store.log(0, 0, 9) == [event(ANN, 1), event(ANN, 2)]
     await store.append([event(ANN, 3)])
@@ -138,7 +138,7 @@ async def test_who_goes_on_without_a_replica_says_so_once_and_once_that_it_is_ov
             f"no replica has what is written to {name}: it goes on as with durability local, not replicated"
         ]
         await asyncio.to_thread(replica.start)
-        primary.waits_for("replication", "state=online")
+        primary.waits_for_replica()
         while notes_of(store):
             await store.append([event(ANN, 4)])
             await store.confirm()
@@ -210,7 +210,7 @@ async def test_a_cluster_goes_on_when_the_replica_of_a_lost_primary_has_taken_it
         with pytest.raises(StoreError):  # it has no replica yet
             await store.append([event(ANN, 1)])
         await asyncio.to_thread(lost.start)
-        await asyncio.to_thread(promoted.waits_for, "replication", "state=online")
+        await asyncio.to_thread(promoted.waits_for_replica)
         await store.append([event(ANN, 2)])
         await store.append([event(DAN, 2)])
         kept = {entry.event.id for entry in await store.log(0, 0, 10**6) if entry.event is not None}
