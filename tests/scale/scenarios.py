@@ -88,7 +88,7 @@ def refused_commits(folder: Path) -> int:
 
 
 async def zombies(plan: Plan, folder: Path) -> Outcome:
-    outcome = await on_one_redis(plan, folder, lambda _: storms.freeze_workers, {"SIGSTOP": 1})
+    outcome = await on_one_redis(plan, folder, lambda _: storms.freeze_workers, {"SIGSTOP": 2})
     outcome.figures["commits refused"] = refused_commits(folder)
     return outcome
 

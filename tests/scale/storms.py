@@ -25,6 +25,11 @@ async def calm(world: World, seconds: float) -> None:
             await world.over.wait()
 
 
+def goes_on(world: World, what: str, least: int = 1) -> bool:
+    """Until the time is over, and longer where it has not happened often enough to prove anything."""
+    return not world.is_over or world.counted[what] < least
+
+
 async def respawn(member: Member) -> None:
     await member.start()
     member.is_meant_to_be = True
@@ -37,12 +42,9 @@ async def kill(world: World, member: Member) -> None:
 
 
 async def kill_workers(world: World) -> None:
-    while not world.is_over:
+    while goes_on(world, "kill -9 of a worker"):
         await calm(world, KILL_EVERY_S * world.rng.uniform(0.5, 1.5))
-        workers = world.alive("worker")
-        if world.is_over or not workers:
-            break
-        victim = world.rng.choice(workers)
+        victim = world.rng.choice(world.alive("worker"))
         await kill(world, victim)
         await calm(world, world.rng.choice((0.0, 0.0, 1.0, 4.0)))
         await respawn(victim)
@@ -50,13 +52,13 @@ async def kill_workers(world: World) -> None:
 
 async def freeze_workers(world: World) -> None:
     """One at a time: what it would do when it thaws has been done by others meanwhile."""
-    while not world.is_over:
+    while goes_on(world, "SIGSTOP", 2):
         await calm(world, world.rng.uniform(0.1, 2.0))
         victim = world.rng.choice(world.alive("worker"))
         victim.send(signal.SIGSTOP)
         world.counted["SIGSTOP"] += 1
         try:
-            await calm(world, world.rng.choice((0.3, 3.0, 5.0, 8.0)))
+            await asyncio.sleep(world.rng.choice((0.3, 3.0, 5.0)))  # longer than a lease, as a rule
         finally:
             victim.send(signal.SIGCONT)
 
@@ -100,7 +102,7 @@ class KillRedis:
         self._server = server
 
     async def __call__(self, world: World) -> None:
-        while not world.is_over:
+        while goes_on(world, "kill -9 of Redis"):
             await calm(world, 4 * world.rng.uniform(0.5, 1.5))
             self._server.kill()
             world.counted["kill -9 of Redis"] += 1
@@ -110,7 +112,7 @@ class KillRedis:
 
 async def kill_gateways(world: World) -> None:
     """One at a time; the others have all its clients before it is there again."""
-    while not world.is_over:
+    while goes_on(world, "kill -9 of a gateway"):
         await calm(world, 2 * KILL_EVERY_S * world.rng.uniform(0.5, 1.5))
         victim = world.rng.choice(world.alive("gateway"))
         await kill(world, victim)
@@ -128,7 +130,7 @@ class MoveSlots:
 
     async def __call__(self, world: World) -> None:
         nodes = self._cluster.nodes
-        while not world.is_over:
+        while goes_on(world, "slots moved", 5):
             await calm(world, 0.3)
             slot = world.rng.choice(sorted(self._owner))
             place = self._owner[slot]
@@ -145,7 +147,7 @@ class CutNetwork:
         self._ways = ways
 
     async def __call__(self, world: World) -> None:
-        while not world.is_over:
+        while goes_on(world, "cuts", 2):
             await calm(world, world.rng.uniform(1.0, 3.0))
             way = world.rng.choice(self._ways)
             await asyncio.to_thread(way.cut)
@@ -163,11 +165,11 @@ class FillRedis:
         self._server = server
 
     async def __call__(self, world: World) -> None:
-        while not world.is_over:
+        while goes_on(world, "times full"):
             await calm(world, CALM_BEFORE_S)
             refused = world.journal.refused
             self._server.ask("CONFIG", "SET", "maxmemory", "1mb")
-            await calm(world, 3.0)
+            await asyncio.sleep(3.0)
             world.counted["times full"] += world.journal.refused > refused
             self._server.ask("CONFIG", "SET", "maxmemory", "0")
 
@@ -177,9 +179,9 @@ async def roll_rules(world: World) -> None:
     former ones. The others have to fetch what they have no files of, and nobody may bring back what held before."""
     former = ""
     for edition in itertools.count(1):
-        await calm(world, 2 * CALM_BEFORE_S)
-        if world.is_over:
+        if not goes_on(world, "rule sets rolled out", 2):
             break
+        await calm(world, 2 * CALM_BEFORE_S)
         before = len(await world.store.rule_moments())
         victim = world.rng.choice(world.alive("worker"))
         brings = write_edition(world, edition)
