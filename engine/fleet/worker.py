@@ -26,8 +26,8 @@ from engine.storage.fleet import FleetStore, Roll
 from engine.turn_work import TurnResult
 
 TICK_S = 0.01  # between rounds while there is something to do
-# Between rounds while there is nothing, longer the more partitions have to be asked for it.
-IDLE_S_MIN, IDLE_S_MAX, LOOKS_PER_S = 0.025, 0.25, 1_000
+IDLE_S = 0.05  # between rounds while there is nothing: a look at a partition costs the store some 10 us
+QUIET_S, QUIET_AFTER_S = 0.25, 30.0  # between rounds after so long a time in which there was nothing
 RETRY_S = (0.05, 0.2, 0.5, 1.0)  # after a round that the store refused
 CLOCK_OFF_MAX = 5 * SECOND
 
@@ -76,6 +76,7 @@ class Worker:
         self._share: list[int] = []
         self._workers: list[str] = []
         self._beaten: float | None = None  # when the store last took a sign of life
+        self._busy_at = seconds()
         self._oldest: int | None = None
         self._is_running = False
         self.clock_off = 0  # microseconds by which the store's clock is ahead of ours
@@ -124,11 +125,7 @@ class Worker:
                 idle = RETRY_S[min(failed, len(RETRY_S) - 1)]
                 failed += 1
             else:
-                is_busy = bool(made.done or made.entries)
-                most = min(IDLE_S_MAX, max(IDLE_S_MIN, len(self._share) / LOOKS_PER_S))
-                idle = TICK_S if is_busy or self.relay.is_busy else min(2 * idle, most)
-                if made.is_behind:
-                    idle = 0
+                idle = self._pause(made, idle)
             if self.rounds.adopting.is_to_look and self._looking.done():
                 self._looking = asyncio.create_task(self._look(), name="adoption")
             with suppress(TimeoutError):
@@ -212,6 +209,16 @@ class Worker:
         self.clock_off = store - after if store > after else min(store - before, 0)
         if abs(self.clock_off) > CLOCK_OFF_MAX and not was_off:
             log.warning("! the clock of this machine is not that of the store", seconds=self.clock_off / SECOND)
+
+    def _pause(self, made: Round, last: float) -> float:
+        """Seconds until the next round; ``last`` is what was waited before this one."""
+        if made.is_behind:
+            return 0
+        if made.done or made.entries or self.relay.is_busy:
+            self._busy_at = self._seconds()
+            return TICK_S
+        is_quiet = self._seconds() - self._busy_at > QUIET_AFTER_S
+        return QUIET_S if is_quiet else min(max(2 * last, TICK_S), IDLE_S)
 
     async def _look(self) -> None:
         """Find out who has yet to adopt the latest rules, beside the rounds: there may be many."""

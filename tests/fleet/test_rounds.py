@@ -125,7 +125,7 @@ async def test_two_who_take_the_same_partition_evaluate_it_once() -> None:
     assert [sent.message.text for sent in await world.store.pending("ann", world.now)] == ["1 fail", "2 fail", "3 fail"]
 
 
-@pytest.mark.parametrize("how", ["erased", "evaluated", "evaluated in vain"])
+@pytest.mark.parametrize("how", ["erased", "evaluated"])
 async def test_what_somebody_else_has_touched_is_remembered_no_longer(how: str) -> None:
     """The cache of states holds as long as the chain of versions does, whoever has the lease."""
     world = await World.started(FAIL)
