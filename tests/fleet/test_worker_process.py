@@ -22,6 +22,7 @@ from engine.core.state import UserState
 from engine.fleet.rounds import Rounds
 from engine.parts import StartError
 from engine.recorded import recorded_timeline
+from engine.responders.base import ChatMessage
 from engine.settings import Settings
 from engine.storage.base import Entry, StoreUnusable
 from engine.storage.codec import encode_decision
@@ -300,6 +301,38 @@ async def test_an_edit_of_its_rules_is_published(redis: RedisServer, rules: Path
             return all("2!" in texts for texts in gateway.told.values())
 
         await until(told)
+
+
+COMPOSED = """
+version: 1
+rules:
+  - {id: written, trigger: {event: fail}, message: {type: question, text: plain, compose: "Ask how it is going."}}
+"""
+
+
+async def test_what_a_rule_leaves_to_be_written_is_told_as_it_was_written(redis: RedisServer, rules: Path) -> None:
+    async def write(message: ChatMessage) -> str:
+        return f"{message.client}, how is it going?"
+
+    (rules / "rules.yaml").write_text(COMPOSED, encoding="utf-8")
+    async with WorkerProcess(settings_of(redis, rules), responder=write), stand_in(redis) as gateway:
+        await gateway.say()
+
+        async def told() -> bool:
+            heard = await gateway.store.listen("stand-in", gateway.after, 1)
+            gateway.after = heard.last
+            for notice in heard.notices:
+                gateway.told[notice.user].add(notice.message.message.text)
+            return all(gateway.told.values())
+
+        await until(told)
+        assert gateway.told == {user: {f"{user}, how is it going?"} for user in USERS}
+
+        async def reworded() -> bool:
+            waiting = await gateway.store.pending("u1", 0)
+            return [outgoing.message.text for outgoing in waiting] == ["u1, how is it going?"]
+
+        await until(reworded)
 
 
 async def test_files_with_errors_stop_no_worker_of_a_fleet_that_has_rules(redis: RedisServer, rules: Path) -> None:
