@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from gateways import Gate, a_fleet, until, until_known
+from gateways import Fleet, Gate, a_fleet, until, until_known
 
 from engine.core.model import Message
 from engine.core.units import SECOND
@@ -264,15 +264,44 @@ async def test_what_has_just_reached_all_waits_for_the_session_that_comes() -> N
         await until_known(fleet.outbox, [])
 
 
+async def test_what_reaches_all_while_a_session_comes_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_fleet() as (fleet, [one, two]):
+        before, desk = await one.open("phone"), await two.open("desk")
+        await one.die()
+        await desk.say("go")
+        await until(lambda: desk.session.unreceived)
+        looks, go_on = asyncio.Event(), asyncio.Event()
+        pending = fleet.store.pending
+
+        async def late(user: str, now: int) -> list[OutboxMessage]:
+            looks.set()
+            await go_on.wait()
+            return await pending(user, now)
+
+        monkeypatch.setattr(fleet.store, "pending", late)
+        opening = asyncio.ensure_future(two.open("phone", resume=(before.session.name, 0)))
+        await looks.wait()
+        assert desk.shown() == [ASK]  # acknowledged when the store knows already that the other is here
+        await desk.say("after")
+        await until(lambda: not two.front.inbox)
+        go_on.set()
+        after = await opening
+        assert after.shown() == [ASK]
+        await until_known(lambda: _texts(fleet, pending), [])
+
+
 async def test_a_message_told_twice_is_handed_over_once() -> None:
     async with a_fleet(1) as (fleet, [gate]):
         phone = await gate.open("phone")
         message = OutboxMessage("ann", Message("m", "notification", "hi"), fleet.now, "r")
         await fleet.store.tell({gate.name: [Notice(user="ann", message=message)] * 2})
         await until(lambda: phone.shown() == ["hi"])
-        await fleet.store.tell({gate.name: [Notice(user="ann", message=message), Notice(user="ann", cancelled="m")]})
-        await until(lambda: phone.withdrawn() == {"m": "cancelled"})
-        assert phone.shown() == ["hi"]
+        after = OutboxMessage("ann", Message("n", "notification", "after"), fleet.now, "r")
+        await fleet.store.tell({gate.name: [Notice(user="ann", message=each) for each in (message, after)]})
+        await until(lambda: "after" in phone.shown())
+        assert phone.shown() == ["hi", "after"]
+        await fleet.store.tell({gate.name: [Notice(user="ann", cancelled="n")]})
+        await until(lambda: phone.withdrawn() == {"n": "cancelled"})
 
 
 async def test_a_chain_of_receipts_comes_to_an_end() -> None:
@@ -450,6 +479,10 @@ async def test_what_is_to_leave_the_outbox_has_a_bound() -> None:
     assert not taking_in.is_leaving("0")
     assert taking_in.is_leaving("1")
     assert taking_in.is_leaving(str(WITHDRAWN_MAX))
+
+
+async def _texts(fleet: Fleet, pending: Any) -> list[str]:
+    return [outgoing.message.text for outgoing in await pending("ann", fleet.now)]
 
 
 def _over(user: str, session: str) -> Any:
