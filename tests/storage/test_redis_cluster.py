@@ -187,6 +187,7 @@ async def test_while_a_slot_moves_single_keys_are_found_and_functions_wait_until
                 await store.poll([0], 0)
             assert await store.log(0, 0, 9) == [event(ANN, 1)]
             old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        assert await store.log(0, 0, 9) == [event(ANN, 1)]
         with pytest.raises(StoreError):
             await store.append([event(ANN, 2)])
         await store.append([event(users_of(1, 1)[0], 2)])  # other slots do not notice

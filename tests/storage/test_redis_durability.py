@@ -159,7 +159,7 @@ class Teller:
         self.telling = asyncio.create_task(self._tell(store, name))
 
     async def _tell(self, store: RedisFleetStore, name: str) -> None:
-        while True:
+        while len(self.promised) < 10_000:
             told = f"{name}/{len(self.promised)}"
             await store.ingest([once(ANN, told)])
             self.promised.append(told)
