@@ -32,11 +32,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.peers.run import machine  # noqa: E402
+from benchmarks.redis_store import plain  # noqa: E402
 from engine.core.model import Event  # noqa: E402
+from engine.core.state import UserState  # noqa: E402
 from engine.replay.driver import run_users  # noqa: E402
 from engine.replay.recording import recorded_rules, recording_of  # noqa: E402
 from engine.storage.base import Entry  # noqa: E402
 from engine.storage.fleet import FleetStore, Presence  # noqa: E402
+from engine.storage.redis_link import Link  # noqa: E402
 from tests.scale.fleet import Member  # noqa: E402
 from tests.scale.load import Load  # noqa: E402
 from tests.scale.places import a_server, cpu_s  # noqa: E402
@@ -76,11 +79,18 @@ KINDS = {"asked": 2, "failed": 10, "saved": 10, "edited": 78}
 
 @dataclass(frozen=True)
 class Costs:
-    """Microseconds of an event."""
+    """Microseconds of an event.
+
+    ``rules``: what they take for the same events where there is no store. ``state``: to read a user's state and to
+    write it. ``xadd``: what Redis takes to put a line into a stream, and no more.
+    """
 
     worker: float
+    rules: float
+    state: float
     redis_in: float
     redis_out: float
+    xadd: float
 
     @property
     def redis(self) -> float:
@@ -161,11 +171,8 @@ async def waiting_log(world: Bench, workers: list[Member], events: int, first: i
     await put_in(world.store, entries_of(events, first, random.Random(first)))
 
 
-async def measure_costs(events: int, profile: Path | None = None) -> tuple[Costs, float]:
-    """And how long the rules take for the same events where there is no store, in microseconds of one.
-
-    ``profile``: the absolute name of a file in which the worker is to write where its time went, which makes it slower.
-    """
+async def measure_costs(events: int, profile: Path | None = None) -> Costs:
+    """``profile``: the absolute name of a file in which the worker is to write where its time went, which makes it slower."""
     more = () if profile is None else ("--profile", str(profile))
     plan = Plan(workers=1, stand_ins=0, partitions=PARTITIONS, options=("--batch", str(BATCH), *more))
     async with a_world(plan) as (world, server):
@@ -184,17 +191,27 @@ async def measure_costs(events: int, profile: Path | None = None) -> tuple[Costs
         await all_evaluated(world, listening)
         redis_out, used = cpu_s(server) - redis_before, worker.cpu_s() - worker_before
         listening.cancel()
-        costs = Costs(used / events * 1e6, redis_in / events * 1e6, redis_out / events * 1e6)
-        return costs, await rules_alone(world.store)
+        link = Link(server.address)
+        xadd = await plain(link, events)
+        await link.close()
+        rules, state = await alone(world.store)
+    each = 1e6 / events
+    return Costs(used * each, rules, state, redis_in * each, redis_out * each, xadd)
 
 
-async def rules_alone(store: FleetStore) -> float:
+async def alone(store: FleetStore) -> tuple[float, float]:
+    """Microseconds of an event that the rules take, and those that it takes to read a state and to write it."""
     recording = await recording_of(store)
     timeline = recorded_rules(recording)
     activity = recording.activity()
-    before = time.process_time()
+    began = time.process_time()
     count = sum(len(ran.events) for ran in run_users(activity, [timeline], came_to=recording.time_came_to))
-    return (time.process_time() - before) / count * 1e6
+    rules = (time.process_time() - began) / count * 1e6
+    encoded = [state for number in range(PARTITIONS) for _, _, state in await store.states(number, 0, USERS)]
+    began = time.process_time()
+    for each in encoded:
+        UserState.decode(each).encode()
+    return rules, (time.process_time() - began) / len(encoded) * 1e6
 
 
 async def drain(events: int, workers: int) -> tuple[float, float]:
@@ -244,6 +261,20 @@ def say(what: str, value: float, unit: str, target: str) -> None:
     print(f"| {what} | {value:,.1f} {unit} | {target} |", flush=True)
 
 
+def say_costs(costs: Costs) -> None:
+    say(f"worker, of an event at batches of {BATCH}", costs.worker, "us", "")
+    say("of that the rules' own, evaluated without a store", costs.rules, "us", "")
+    beyond = costs.worker - costs.rules
+    say("worker beyond the rules' own", beyond, "us", f"at most {TARGET_US:g} us")
+    say("to read a state and to write it, and no more", costs.state, "us", "")
+    say("worker beyond the rules', against that", beyond / costs.state, "times", "")
+    say("Redis, to take an event in", costs.redis_in, "us", "")
+    say("Redis, to have it evaluated and gateways told", costs.redis_out, "us", "")
+    say("Redis, all told", costs.redis, "us", f"at most {TARGET_US:g} us")
+    say("Redis, to put a line into a stream, and no more", costs.xadd, "us", "")
+    say("Redis, all told, against that", costs.redis / costs.xadd, "times", "")
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--events", type=int, default=40_000)
@@ -258,13 +289,7 @@ async def main() -> None:
     free = os.getloadavg()[0]
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {machine()}; load before: {free:.1f}\n")
     print("| what | found | wanted |\n|---|---:|---:|")
-    costs, rules = await measure_costs(options.events)
-    say(f"worker, of an event at batches of {BATCH}", costs.worker, "us", "")
-    say("of that the rules' own, evaluated without a store", rules, "us", "")
-    say("worker beyond the rules' own", costs.worker - rules, "us", f"at most {TARGET_US:g} us")
-    say("Redis, to take an event in", costs.redis_in, "us", "")
-    say("Redis, to evaluate it and to tell gateways", costs.redis_out, "us", "")
-    say("Redis, all told", costs.redis, "us", f"at most {TARGET_US:g} us")
+    say_costs(await measure_costs(options.events))
     one, two = [], []
     for _ in range(options.rounds):
         one.append(await drain(options.events, 1))
