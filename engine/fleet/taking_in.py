@@ -109,7 +109,7 @@ class TakingIn:
             except StoreError as error:
                 self.retries += 1
                 self._observer.commit_failed(again=seconds is not None)
-                log.warning("! not stored", error=str(error), again=seconds is not None)
+                log.warning("! ingest failed", error=str(error), again=seconds is not None)
                 for request in requests:
                     if seconds is None or not _is_repeatable(request):
                         request.fail(error)
@@ -133,7 +133,7 @@ class TakingIn:
         except ValueError as error:
             # What one says cannot be; the others need not suffer for it.
             if len(requests) == 1:
-                log.error("! not taken", error=str(error))
+                log.error("! cannot be stored", error=str(error))
                 requests[0].fail(StoreError(f"it cannot be stored: {error}"))
                 return
             for request in requests:
