@@ -8,9 +8,11 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 
+from engine.archive import forget
 from engine.beside import run_beside
 from engine.composer import Composer
 from engine.core.refusal import Refused
@@ -175,6 +177,13 @@ def new_delivery(ground: Ground, ledger: Ledger) -> Delivery:
     return Delivery(ground.hub, ledger, pacer, time.monotonic, observer=ground.observer)
 
 
+def _overwrite(store: Store, archive: Path | None, user: str) -> int:
+    """What is left of a user who was erased: in the archive, and in the file of the store. On how many pages of it."""
+    if archive is not None and archive.exists():
+        forget(archive, user)
+    return wipe(store.path) if isinstance(store, SqliteStore) else 0
+
+
 def assemble(ground: Ground, driven: Driven, on_user_response: ResponseHook | None) -> Parts:
     """All that stands between the driver, which has started, and the doors."""
     settings, opened, store, driver = ground.settings, ground.opened, ground.store, driven.driver
@@ -201,7 +210,7 @@ def assemble(ground: Ground, driven: Driven, on_user_response: ResponseHook | No
         on_user_response=on_user_response,
         is_kept_back=sessions.is_kept_back,
         forgetting=[delivery.forget, chats.forget, *([] if composer is None else [composer.forget])],
-        overwrite=partial(asyncio.to_thread, wipe, store.path) if isinstance(store, SqliteStore) else None,
+        overwrite=lambda user: asyncio.to_thread(_overwrite, store, settings.archive, user),
     )
     opened.push_async_callback(desk.close)
     opened.push_async_callback(chats.close)

@@ -138,6 +138,7 @@ class Settings:
     durability: DurabilityName | None = None
     on_replica_loss: ReplicaLoss = "stop"
     keep: int | None = None
+    archive: Path | None = None
     origins: tuple[str, ...] = ()
     tls: Tls | None = None
     auth: Auth = Auth()
@@ -183,6 +184,8 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     if auth.tokens is not None:
         yield from _problems_of_tokens(auth.tokens)
     yield from _problems_of_durability(settings)
+    if settings.archive is not None and settings.keep is None:
+        yield ("archive",), "expected keep as well, such as 90d: what is older than that goes into the archive"
     if settings.responder == "openai" and not settings.openai.model:
         yield ("responder",), 'expected openai.model with "openai"; name the model that is to answer'
 

@@ -74,7 +74,10 @@ async def build(
         reloader.begin_without(start.problems, start.report)
     run_beside(opened, reloader.run(), "reload")
     if settings.keep is not None:
-        trimming = keep_trimmed(store, live.adopt, settings.keep, clock=now, seconds=time.monotonic, observer=observer)
+        trimming = keep_trimmed(
+            store, live.adopt, settings.keep, clock=now, seconds=time.monotonic, observer=observer,
+            archive=settings.archive,
+        )  # fmt: skip
         run_beside(opened, trimming, "retention")
     parts.ruling = Ruling(start, live, reloader)
     show(parts, observer, opened)

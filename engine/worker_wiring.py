@@ -95,7 +95,7 @@ async def build_worker(
     if settings.keep is not None:
         trimming = keep_trimmed(
             store, worker.adopt, settings.keep, clock=now, seconds=time.monotonic, observer=observer,
-            partitions=lambda: worker.rounds.held,
+            partitions=lambda: worker.rounds.held, archive=settings.archive,
         )  # fmt: skip
         run_beside(opened, trimming, "retention")
     return parts

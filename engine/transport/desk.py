@@ -65,7 +65,7 @@ class Desk:
     """``clock``: microseconds UTC. ``expires``: how long the application's messages wait, in microseconds.
 
     ``forgetting`` are called with a user who is being erased, besides what it knows of itself; each more than once.
-    ``overwrite`` sees to what erasures have left in the file of the store; on how many pages something was.
+    ``overwrite`` sees to what the erasure of a user has left in files; on how many pages of the store something was.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Desk:
         on_user_response: ResponseHook | None = None,
         is_kept_back: Callable[[str], bool] = lambda message_id: False,
         forgetting: Iterable[Callable[[str], None]] = (),
-        overwrite: Callable[[], Awaitable[int]] | None = None,
+        overwrite: Callable[[str], Awaitable[int]] | None = None,
     ) -> None:
         self._live = live
         self._hub = hub
@@ -228,7 +228,7 @@ class Desk:
             return Erased(rows, 0)
         try:
             async with self._one_overwrites:
-                return Erased(rows, await self._overwrite())
+                return Erased(rows, await self._overwrite(user))
         except StoreError as error:
             log.error("! erased and not overwritten", why=str(error))
             why = "the user is erased, but former contents of the file are not overwritten yet: send the request again"

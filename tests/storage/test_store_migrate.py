@@ -248,8 +248,10 @@ def test_of_a_file_that_was_broken_off_nothing_is_left(
         (["migrate", "sqlite:a.db", "sqlite:a.db"], "cannot be moved into itself"),
         (["migrate", "memory:", "sqlite:a.db"], '"memory:" is gone when its server stops'),
         (["migrate", "sqlite:a.db", "sqlite:b.db", "--json"], '--json is for "inspect"'),
-        (["inspect", "sqlite:a.db", "sqlite:b.db"], 'that is for "migrate"'),
-        (["inspect", "sqlite:a.db", "--partitions", "2"], '--partitions: that is for "migrate"'),
+        (["inspect", "sqlite:a.db", "sqlite:b.db"], 'TARGET is for "migrate"'),
+        (["inspect", "sqlite:a.db", "--partitions", "2"], '--partitions is for "migrate"'),
+        (["migrate", "a.db", "b.db", "--user", "ann"], '--user is for "forget"'),
+        (["forget", "archive"], "expected whom"),
     ],
 )
 def test_what_is_not_meant_is_told(words: list[str], said: str) -> None:
