@@ -172,7 +172,7 @@ async def waiting_log(world: Bench, workers: list[Member], events: int, first: i
 
 
 async def measure_costs(events: int, profile: Path | None = None) -> Costs:
-    """``profile``: the absolute name of a file in which the worker is to write where its time went, which makes it slower."""
+    """``profile``: the absolute name of a file in which the worker says where its time went; it is slower then."""
     more = () if profile is None else ("--profile", str(profile))
     plan = Plan(workers=1, stand_ins=0, partitions=PARTITIONS, options=("--batch", str(BATCH), *more))
     async with a_world(plan) as (world, server):
