@@ -12,6 +12,7 @@ from recorded_store import START, record_into
 from redis_server import RedisServer
 from typer.testing import CliRunner
 
+from engine.archive import Archive
 from engine.cli.main import app_for
 from engine.core.model import Event, Message
 from engine.core.units import MINUTE
@@ -20,6 +21,7 @@ from engine.retention import Retention
 from engine.storage.base import Commit, Entry, OutboxMessage, Store, partition_of
 from engine.storage.opening import open_store, serve_alone
 from engine.storage.redis import RedisStore
+from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.sqlite import SqliteStore
 from engine.turn import Turns
 
@@ -287,3 +289,63 @@ async def test_a_store_of_the_other_kind_is_not_made_by_a_refusal(names: dict[st
     refused = await asyncio.to_thread(run, "store", "migrate", names["sqlite"], names["redis"])
     assert refused.exit_code == 0
     assert "0 users" in refused.stdout
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "redis"), ("redis", "sqlite")])
+def test_a_store_on_which_a_fleet_is_at_work_is_left_alone(source: str, target: str, names: dict[str, str]) -> None:
+    asyncio.run(make(names[source]))
+
+    async def beside() -> Result:
+        store = await open_one(names["redis"])
+        assert isinstance(store, RedisFleetStore)
+        await store.beat("worker", "w1", 60_000)
+        try:
+            return await asyncio.to_thread(run, "store", "migrate", names[source], names[target])
+        finally:
+            await store.leave("worker", "w1")
+            await store.close()
+
+    result = asyncio.run(beside())
+    assert result.exit_code == 1
+    assert "is in use by the worker w1" in result.stderr
+
+
+def test_what_gateways_have_taken_in_goes_over_as_it_stands_in_the_log(names: dict[str, str]) -> None:
+    async def ingest() -> None:
+        store = await open_one(names["redis"])
+        assert isinstance(store, RedisFleetStore)
+        events = [Event("edit", user, 0, {"n": number}) for number, user in enumerate(["ann", "bob", "ann"])]
+        await store.ingest([Entry("event", 0, event.user, event) for event in events])
+        for number in range(store.partition_count):
+            [batch] = await store.poll([number], 0)
+            if batch.entries:
+                await store.commit([Commit(number, batch.version, batch.cursor + len(batch.entries))])
+        await store.close()
+
+    asyncio.run(ingest())
+    before = asyncio.run(known_of(names["redis"]))
+    assert run("store", "migrate", names["redis"], names["sqlite"]).exit_code == 0
+    assert asyncio.run(known_of(names["sqlite"])) == before
+
+
+async def test_a_store_on_redis_is_archived_as_a_file_is(server: RedisServer, tmp_path: Path) -> None:
+    found = []
+    for number, store in enumerate(
+        [
+            await SqliteStore.open(tmp_path / "proactive.db", partition_count=4),
+            await RedisStore.open(server.address, partition_count=4),
+        ]
+    ):
+        await record_into(store)
+        turns = Turns(store)
+        await turns.recover()
+        await turns.make([], START + 50 * MINUTE, due=True, tick=True)
+        await turns.make([], START + 51 * MINUTE, due=True, tick=True)
+        folder = tmp_path / str(number)
+        trimmed = await Retention(store, turns.catch_up, archive=Archive(folder, 4)).trim(START + 60 * MINUTE)
+        assert trimmed.entries > 30
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found.append([(path.relative_to(folder), path.read_bytes()) for path in files])
+        await store.close()
+    assert found[0] == found[1]
+    assert sum(path.suffix == ".zst" for path, _ in found[0]) == 2
