@@ -223,9 +223,17 @@ async def test_a_session_of_somebody_else_or_of_nobody_is_not_taken_up() -> None
         assert phone.outgoing.closing is None
 
 
-async def test_two_hellos_that_take_up_one_session_at_once_share_it() -> None:
+async def test_two_hellos_that_take_up_one_session_at_once_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with a_fleet() as (fleet, [one, two]):
         before = await one.open("phone")
+        take_up = fleet.store.resume
+
+        async def over_the_net(gateway: str, user: str, session: str) -> list[str] | None:
+            found = await take_up(gateway, user, session)
+            await asyncio.sleep(0)
+            return found
+
+        monkeypatch.setattr(fleet.store, "resume", over_the_net)
         resume = (before.session.name, 0)
         first, second = await asyncio.gather(two.open("phone", resume=resume), two.open("phone", resume=resume))
         assert first.session is second.session
