@@ -242,7 +242,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "timers": Scenario(
         "200,000 timers due within 10 s, and a worker killed in the middle",
-        Plan(stand_ins=4, users=200_000, seconds=600, load=Load(rate=0)),
+        Plan(stand_ins=25, users=200_000, seconds=600, load=Load(rate=0)),
         timers,
     ),
     "rolling-rules": simple(

@@ -257,6 +257,7 @@ class World:
         outcome = Outcome(verdict)
         outcome.figures |= dict(self.counted)
         outcome.figures |= {"not stored at once": self.journal.refused, "said again": self.journal.again}
+        outcome.figures["gaps in what was heard"] = sum(stand_in.gaps for stand_in in self.stand_ins)
         if self.journal.delays:
             delays = sorted(self.journal.delays)
             for name, share in (("median", 0.5), ("p99", 0.99)):
