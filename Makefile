@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-live: $(VENV)/installed-dev  ## Measure the live server beside python-sock
 bench-jobs: $(VENV)/installed-dev  ## Measure what a second process gains on five million events; needs two free cores.
 	$(BIN)/python benchmarks/jobs.py
 
+bench-scale: $(VENV)/installed-dev redis  ## Measure what gateways and workers on Redis cost; takes some three minutes.
+	$(BIN)/python benchmarks/scale.py
+
 # Of all targets together; TARGETS="rules templates" takes some of them.
 MINUTES := 10
 fuzz: $(VENV)/installed  ## Try what strangers write with inputs nobody would; installs atheris, takes ten minutes.
@@ -98,6 +101,10 @@ descriptions: $(VENV)/installed-dev  ## Write what a server says of its doors in
 
 chaos: $(VENV)/installed-dev  ## Two minutes of 200 clients, a bad network and a server that is killed; then what was lost.
 	$(BIN)/python -m tests.chaos.run
+
+# Some scenarios: SCENARIOS="zombies timers".
+scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in every way we know, one after the other, and see that nothing is lost; takes half an hour.
+	$(BIN)/python -m tests.scale.run $(SCENARIOS)
 
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
 	scripts/lock.sh $(BIN)/python

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from engine.app import Server
     from engine.inbox import Overloaded
     from engine.loading.diagnostic import RuleErrors
+    from engine.parts import StartError
     from engine.responders.base import ChatMessage
     from engine.settings_file import SettingsErrors
     from engine.storage.base import StoreError, StoreUnusable
     from engine.transport.desk import Sent
-    from engine.wiring import StartError
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,7 +38,7 @@ _MODULES = {
     "Sent": "engine.transport.desk",
     "Server": "engine.app",
     "SettingsErrors": "engine.settings_file",
-    "StartError": "engine.wiring",
+    "StartError": "engine.parts",
     "StoreError": "engine.storage.base",
     "StoreUnusable": "engine.storage.base",
 }

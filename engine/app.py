@@ -8,14 +8,9 @@ async with Server.from_config("config.yaml", responder=answer) as server:
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
-from dataclasses import replace
+from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import structlog
@@ -23,12 +18,12 @@ import structlog
 from engine.core.model import MESSAGE_TYPES_TAKEN, Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
-from engine.loading.wording import with_hint
-from engine.logs import configure_logs
+from engine.doors import drain, http_door, listen, websocket_door
+from engine.parts import Parts, Ruling, StartError
+from engine.process import Process, settings_of
 from engine.responders.base import Responder, check_responder
-from engine.settings import Settings, is_loopback, problems, shown_host
-from engine.settings_file import DEFAULT_PATH, read_settings
-from engine.settings_shape import parse_host, parse_store
+from engine.settings import Settings, is_loopback, shown_host
+from engine.settings_file import DEFAULT_PATH
 from engine.storage.base import StoreError
 from engine.transport.bodies import read_given
 from engine.transport.decoding import NAME_LENGTH_MAX, WireError
@@ -37,14 +32,12 @@ from engine.transport.hooks import ResponseHook
 from engine.transport.plain import to_input
 from engine.transport.tls import server_context
 from engine.transport.wire import encode
-from engine.wiring import Parts, StartError, build, drain, http_door, listen, websocket_door
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from engine.wiring import build, build_gateway
 
 log = structlog.get_logger("proactive")
 
 
-class Server:
+class Server(Process):
     """One live server. `start` and `stop` it, or use it as an async context manager; it starts once.
 
     ``responder`` answers chat messages: an async function of one `ChatMessage` that returns the text. None
@@ -60,16 +53,12 @@ class Server:
         on_user_response: ResponseHook | None = None,
         on_report: Callable[[str], None] | None = None,
     ) -> None:
-        self.settings = settings or Settings()
-        for names, why in problems(self.settings):
-            raise StartError(f"{'.'.join(names)}: {why}")
+        super().__init__(settings)
         if responder is not None:
             check_responder(responder)
         self._responder = responder
         self._on_user_response = on_user_response
         self._on_report = on_report
-        self._running = AsyncExitStack()
-        self._started = False
         self._built: Parts | None = None
         self._ws_port = 0
         self._http_port = 0
@@ -93,65 +82,8 @@ class Server:
         With ``path`` None, ``config.yaml`` if there is one. Raises `SettingsErrors`, and `StartError` for an
         argument that cannot be.
         """
-        settings = read_settings(path, os.environ)
-        given: dict[str, Any] = {"ws_port": ws_port, "http_port": http_port}
-        given["rules"] = None if rules is None else Path(rules)
-        try:
-            if host is not None:
-                given["host"] = parse_host(host)
-            if store is not None:
-                given["store"] = parse_store(store)
-        except Refused as refused:
-            raise StartError(with_hint(refused.message, refused.hint)) from None
-        settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
+        settings = settings_of(path, host=host, ws_port=ws_port, http_port=http_port, rules=rules, store=store)
         return cls(settings, responder=responder, on_user_response=on_user_response, on_report=on_report)
-
-    async def start(self) -> None:
-        """Returns when both doors are open. Raises `RuleErrors`, `StoreUnusable` or `StartError`; then nothing is."""
-        if self._started:
-            raise RuntimeError("a server starts once; make another")
-        self._started = True
-        if not structlog.is_configured():
-            configure_logs(self.settings.log, self.settings.secrets)
-        async with AsyncExitStack() as opened:
-            await self._open(opened)
-            self._running = opened.pop_all()
-
-    async def stop(self) -> None:
-        """Close the doors, finish what was taken in, close the store. Once is enough; more does nothing."""
-        await self._running.aclose()
-
-    async def serve_forever(self, on_started: Callable[[], None] | None = None) -> None:
-        """Serve until SIGINT or SIGTERM, then stop. Starts the server if that has not been done.
-
-        ``on_started`` is called when it serves. A signal that comes earlier stops it as soon as it has started.
-        """
-        asked = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            with suppress(NotImplementedError):  # Windows has no handlers on the loop; there Ctrl-C raises
-                loop.add_signal_handler(number, asked.set)
-        try:
-            if not self._started:
-                await self.start()
-            if on_started is not None:
-                on_started()
-            await asked.wait()
-            log.info("= stopping")
-        finally:
-            for number in STOP_SIGNALS:
-                with suppress(NotImplementedError):
-                    loop.remove_signal_handler(number)
-            await self.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     @property
     def ws_url(self) -> str:
@@ -166,12 +98,12 @@ class Server:
     @property
     def rules(self) -> RuleSet:
         """The rules that hold."""
-        return self._parts().live.rules
+        return self._ruling().rules
 
     @property
     def start_trouble(self) -> list[str]:
         """Why it began with other rules than those of the files, in lines; empty where it did not."""
-        start = self._parts().start
+        start = self._ruling().start
         return [start.report, *start.problems] if start.problems else []
 
     async def broadcast_to_all_clients(
@@ -223,17 +155,21 @@ class Server:
     async def health(self) -> dict[str, Json]:
         """What ``GET /healthz`` says. ``degraded``: it serves, and somebody should look."""
         parts = self._parts()
-        live, reloader, store = parts.live, parts.reloader, parts.store
-        state = live.health()
+        state = parts.live.health()
         try:
-            kept: Json = await store.describe()
+            kept: Json = await parts.store.describe()
             store_trouble = state.get("trouble")
         except StoreError as error:
             kept, store_trouble = {}, str(error)
-        fine = not reloader.problems and not store_trouble and state.get("running")
+        about_rules: dict[str, Json] = {}
+        fine = not store_trouble and state.get("running")
+        if parts.ruling is not None:
+            rules, problems = parts.ruling.rules, parts.ruling.reloader.problems
+            about_rules["rules"] = {"loaded": len(rules.rules), "hash": rules.hash, "problems": problems}
+            fine = fine and not problems
         return {
             "status": "ok" if fine else "degraded",
-            "rules": {"loaded": len(live.rules.rules), "hash": live.rules.hash, "problems": reloader.problems},
+            **about_rules,
             "store": {**kept, "trouble": store_trouble},
             "live": state,
             "connections": parts.hub.connection_count,
@@ -243,13 +179,7 @@ class Server:
     async def _open(self, opened: AsyncExitStack) -> None:
         """Store, live, HTTP, WebSocket: whoever can connect is served at once. Closed the other way round."""
         settings = self.settings
-        parts = self._built = await build(
-            settings,
-            opened,
-            responder=self._responder,
-            on_user_response=self._on_user_response,
-            on_report=self._on_report,
-        )
+        parts = self._built = await self._build(opened)
         try:
             tls = server_context(settings.tls)
         except Refused as refused:
@@ -268,6 +198,15 @@ class Server:
         opened.push_async_callback(websocket.close)
         self._ws_port = await listen(lambda: websocket.open(host, ws_port, tls), host, ws_port, "--ws-port")
         opened.push_async_callback(drain, parts)
+
+    async def _build(self, opened: AsyncExitStack) -> Parts:
+        return await build(
+            self.settings,
+            opened,
+            responder=self._responder,
+            on_user_response=self._on_user_response,
+            on_report=self._on_report,
+        )
 
     async def _send(
         self, clients: list[str] | None, kind: str, text: str, options: Sequence[str], fields: dict[str, Json]
@@ -290,6 +229,29 @@ class Server:
         if self._built is None:
             raise RuntimeError("the server has not been started")
         return self._built
+
+    def _ruling(self) -> Ruling:
+        ruling = self._parts().ruling
+        if ruling is None:
+            raise RuntimeError("a gateway has no rules; workers have")
+        return ruling
+
+
+class Gateway(Server):
+    """One gateway: as a `Server` to its clients, beside others on one store, which workers evaluate.
+
+    What it is told has not been evaluated when it says that it is durable.
+    """
+
+    @property
+    def name(self) -> str:
+        """By which the others know it."""
+        return str(self._parts().live.health()["gateway"])
+
+    async def _build(self, opened: AsyncExitStack) -> Parts:
+        return await build_gateway(
+            self.settings, opened, responder=self._responder, on_user_response=self._on_user_response
+        )
 
 
 def _check_text(name: str, value: object) -> None:

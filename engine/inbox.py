@@ -134,15 +134,16 @@ class Inbox:
             if not outgoing.rule or message_id in self._receipted:
                 continue
             place = self._receipted.get(self._causes.pop(message_id, ""), 0) + 1
-            if place > CHAIN_MAX:
-                log.warning("! rules go on answering receipts", rule_id=outgoing.rule, user_id=outgoing.user)
-                continue
-            if len(self._receipts) == RECEIPTS_MAX:
+            if len(self._receipts) == RECEIPTS_MAX and place <= CHAIN_MAX:
                 dropped += 1
                 continue
-            self._receipted[message_id] = place
+            self._receipted[message_id] = place if place <= CHAIN_MAX else 0
             if len(self._receipted) > RECEIPTED_MAX:
                 self._receipted.popitem(last=False)
+            if place > CHAIN_MAX:
+                # It is known all the same: told of again, as it leaves the outbox, it begins no other chain.
+                log.warning("! rules go on answering receipts", rule_id=outgoing.rule, user_id=outgoing.user)
+                continue
             event = Event(DELIVERED, outgoing.user, at, {"message_id": message_id})
             self._receipts.append(Entry("event", at, outgoing.user, event))
         if dropped:

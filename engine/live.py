@@ -20,6 +20,7 @@ from engine.core.remembered import Preferences
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
 from engine.core.units import SECOND, format_at
+from engine.driver import Driver
 from engine.inbox import Inbox
 from engine.intake import Input, Intake
 from engine.observer import SILENT, Observer, Trace, TurnTold
@@ -42,7 +43,7 @@ AfterTurn = Callable[[TurnResult], None]
 Compose = Callable[[list[OutboxMessage]], None]
 
 
-class Live:
+class Live(Driver):
     """Runs the rules for all users of a store, which it alone writes to: it takes open sessions that are not its own
     for those of a process that is gone, and commits of another would conflict with its own.
 
@@ -132,7 +133,7 @@ class Live:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
         self._intake.end(ends)
 
-    def resume(self, user: str, session: str) -> bool:
+    async def resume(self, user: str, session: str) -> bool:
         """A client of an earlier process takes up its session again: whether it can."""
         return self._intake.stale.resume(user, session)
 
@@ -143,6 +144,9 @@ class Live:
     def resumable(self, user: str) -> list[str]:
         """Sessions of the user that clients of an earlier process may yet take up again."""
         return self._intake.stale.resumable(user)
+
+    def abandon(self, user: str) -> None:
+        self._intake.stale.forget(user)
 
     def send(self, messages: list[OutboxMessage], *, once: bool = False) -> Pending[list[Entry]]:
         """The application's own messages: logged, put into the outbox, delivered. They pass no rule and no gate.
@@ -344,14 +348,9 @@ class Live:
             await self._finish(result, requests=len(taken), due_at=due_at, traces=traces)
 
     async def _try_turn(
-        self,
-        entries: list[Entry],
-        horizon: int,
-        *,
-        due: bool,
-        tick: bool = False,
+        self, entries: list[Entry], horizon: int, *, due: bool, tick: bool = False,
         relayed: Mapping[str, str] = NOTHING_RELAYED,
-    ) -> TurnResult:
+    ) -> TurnResult:  # fmt: skip
         return await self._try(lambda: self._turns.make(entries, horizon, due=due, tick=tick, relayed=relayed))
 
     async def _try(self, attempt: Callable[[], Awaitable[Made]]) -> Made:

@@ -35,11 +35,12 @@ def readiness(
     running: bool,
     store_trouble: str | None,
     memory_trouble: str | None,
-    rules: int,
+    rules: int | None,
     rule_problems: Sequence[str],
+    store_notes: Sequence[str] = (),
 ) -> Readiness:
     """Rule files that have errors make nobody wait: the rules that held go on holding. No rules at all are no server's
-    purpose, but chat is answered and events are recorded, so that is a note as well."""
+    purpose, but chat is answered and events are recorded, so that is a note as well; None where others evaluate."""
     reasons = []
     if stopping:
         reasons.append("the server is stopping")
@@ -49,8 +50,8 @@ def readiness(
         reasons.append(f"the store cannot be written to: {store_trouble}")
     if memory_trouble:
         reasons.append(f"there is no memory: {memory_trouble}")
-    notes = []
-    if not rules:
+    notes = list(store_notes)
+    if rules == 0:
         notes.append("there are no rules")
     if rule_problems:
         notes.append("the rule files have errors, the former rules go on holding")

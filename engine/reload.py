@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 from watchfiles import Change, awatch
@@ -16,7 +17,6 @@ from watchfiles import Change, awatch
 from engine.core.rules import Rule, RuleSet, renamed_key
 from engine.core.state import UserState
 from engine.folder import load_folder, look, read_folder
-from engine.live import Live
 from engine.loading.diagnostic import Diagnostic, RuleErrors
 from engine.observer import SILENT, Observer, Reload
 from engine.storage.base import StoreError
@@ -142,15 +142,28 @@ class Edit:
     is_change: bool
 
 
+class Ruled(Protocol):
+    """Where rules hold. ``rules`` are those that the files are compared with."""
+
+    @property
+    def rules(self) -> RuleSet: ...
+
+    def present_users(self) -> AsyncIterator[UserState]:
+        """The state of every present user, to be looked at. Raises `StoreError` on the way."""
+
+    async def change_rules(self, rules: RuleSet) -> int:
+        """Let them hold for everybody, and say from which moment on. Raises `StoreError`."""
+
+
 class Reloader:
-    """Keeps a running `Live` in step with a folder of rules.
+    """Keeps what runs by rules in step with a folder of them.
 
     ``problems`` are the diagnostics of the files as they are now, one line each; empty while they are fine.
     """
 
     def __init__(
         self,
-        live: Live,
+        live: Ruled,
         folder: Path,
         on_report: Callable[[str], None] | None = None,
         observer: Observer = SILENT,

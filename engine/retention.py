@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
+from pathlib import Path
 
 import structlog
 
+from engine.archive import Archive
 from engine.core.model import Event
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, StateUnreadable, StateVersionUnknown, UserState
-from engine.core.units import HOUR, SECOND, format_at
+from engine.core.units import DAY, HOUR, SECOND, format_at
 from engine.isolation import evaluate_user
 from engine.observer import SILENT, Observer
 from engine.recorded import RULES_KEPT, recorded_timeline
@@ -62,11 +65,23 @@ class _Piece:
 
 
 class Retention:
-    """Folds the log of one store. ``catch_up`` is what lets users adopt the latest rules who have not."""
+    """Folds the log of one store. ``catch_up`` is what lets users adopt the latest rules who have not.
 
-    def __init__(self, store: Store, catch_up: CatchUp) -> None:
+    ``partitions``: those whose log it is to fold, asked for anew each time; None for all of them. ``archive``: where it
+    is written to before.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catch_up: CatchUp,
+        partitions: Callable[[], Iterable[int]] | None = None,
+        archive: Archive | None = None,
+    ) -> None:
         self._store = store
         self._catch_up = catch_up
+        self._partitions = partitions
+        self._archive = archive
         self._compiled: dict[str, RuleSet | None] = {}
 
     async def trim(self, before: int) -> Trimmed:
@@ -86,23 +101,28 @@ class Retention:
         timeline = await self._timeline()
         if timeline is None:
             return trimmed
-        await self._let_adopt(timeline, before)
-        for partition in range(self._store.partition_count):
-            while await self._fold_next(partition, before, trimmed):
-                pass
-        ends = [(await self._store.folded(partition)).at for partition in range(self._store.partition_count)]
+        everything = range(self._store.partition_count)
+        mine = sorted(everything if self._partitions is None else self._partitions())
+        await self._let_adopt(timeline, before, mine)
+        if self._archive is not None:
+            await self._archive.put_rules(self._store)
+        for partition in mine:
+            with nullcontext() if self._archive is None else self._archive.held(partition):
+                while await self._fold_next(partition, before, trimmed):
+                    pass
+        ends = [(await self._store.folded(partition)).at for partition in everything]
         index = timeline.holding(min(ends))
         if index:
             # All states and bases have adopted what holds there, and nothing before it is ever run again.
             trimmed.rule_sets = await self._store.drop_rules(timeline.moments[index])
         return trimmed
 
-    async def _let_adopt(self, timeline: Timeline, before: int) -> None:
+    async def _let_adopt(self, timeline: Timeline, before: int, partitions: list[int]) -> None:
         """Everybody adopts the rule sets beyond whose moments the log may be folded."""
         moments = [moment for moment in timeline.moments[1:] if moment < before]
         if not moments:
             return
-        for partition in range(self._store.partition_count):
+        for partition in partitions:
             place = 0
             while states := await self._store.states(partition, place, STATES_AT_ONCE):
                 place = states[-1][0]
@@ -125,6 +145,8 @@ class Retention:
             if piece is None or timeline is None:
                 return False
             fold = await self._fold(timeline, partition, former, piece)
+            if self._archive is not None:
+                await self._archive.put(self._store, partition, former, piece.number)
             if await self._store.rule_moments() != moments:
                 continue
             try:
@@ -239,15 +261,24 @@ async def keep_trimmed(
     clock: Callable[[], int],
     seconds: Callable[[], float],
     observer: Observer = SILENT,
+    partitions: Callable[[], Iterable[int]] | None = None,
+    archive: Path | None = None,
 ) -> None:
-    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses."""
-    retention = Retention(store, catch_up)
+    """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses.
+
+    ``partitions`` as those of `Retention`. ``archive``: a folder to which it goes first, whole days at a time, for else
+    there would be a file of each partition for each hour.
+    """
+    retention = Retention(store, catch_up, partitions)
     while True:
         began = seconds()
         try:
             # A tick in every partition, so that there is a border to fold up to when this hour is old enough.
             await catch_up([])
             before = clock() - keep
+            if archive is not None:
+                before -= before % DAY
+                retention = Retention(store, catch_up, partitions, Archive(archive, store.partition_count))
             trimmed = await retention.trim(before)
             observer.store_worked("retention", seconds() - began)
             if trimmed.entries:

@@ -6,7 +6,7 @@ whole one only in not having what lies before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.core.model import Event
@@ -16,6 +16,7 @@ from engine.recorded import RULES_KEPT, compiled_from
 from engine.storage.base import Store, StoreError
 
 SETS_KEPT_MIN = 2  # which triggers of a rule set are fresh is told by the one before it
+NOTHING_KNOWN: Mapping[str, RuleSet] = {}
 UNUSED_TURNS_MAX = 1_000  # turns in which nobody has needed an older rule set; then it is forgotten
 
 
@@ -34,11 +35,18 @@ class RuleHistory:
     """The rule sets of one store. What was compiled stays compiled up to ``rules_kept`` rules, the latest first.
 
     Older ones are compiled again from the store for whoever has yet to adopt them, and forgotten when for
-    ``unused_turns_max`` turns nobody came who had.
+    ``unused_turns_max`` turns nobody came who had. ``known``: rule sets that are compiled already, by hash.
     """
 
-    def __init__(self, store: Store, rules_kept: int = RULES_KEPT, unused_turns_max: int = UNUSED_TURNS_MAX) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules_kept: int = RULES_KEPT,
+        unused_turns_max: int = UNUSED_TURNS_MAX,
+        known: Mapping[str, RuleSet] = NOTHING_KNOWN,
+    ) -> None:
         self._store = store
+        self._known = known
         self._rules_kept = rules_kept
         self._unused_turns_max = unused_turns_max
         self._compiled: dict[str, RuleSet | None] = {}  # by hash, None: not accepted; no more than the stretches need
@@ -116,7 +124,10 @@ class RuleHistory:
                 is_whole = False
                 break
             if rules_hash not in self._compiled:
-                self._compiled[rules_hash] = await compiled_from(self._store, rules_hash)
+                known = self._known.get(rules_hash)
+                if known is None:
+                    known = await compiled_from(self._store, rules_hash)
+                self._compiled[rules_hash] = known
             rules = self._compiled[rules_hash]
             if rules is not None:
                 found.append((at, rules))

@@ -14,12 +14,14 @@ from typing import Literal
 from engine.core.units import DAY, MINUTE, SECOND
 
 MEMORY_STORE = "memory:"  # for trying things out: it forgets all when the server stops
-REDIS_STORES = ("redis://", "rediss://")
+REDIS_STORES = ("redis://", "rediss://", "redis+cluster://", "rediss+cluster://")
 # A key for HMAC SHA-256 has at least as many bits as the hash (RFC 7518, section 3.2).
 SECRET_BYTES_MIN = 32
 
 ResponderName = Literal["plain", "echo", "openai"]
-DurabilityName = Literal["full", "normal"]
+DurabilityName = Literal["full", "normal", "local", "replicated", "strict"]
+FILE_DURABILITIES = ("full", "normal")
+ReplicaLoss = Literal["stop", "degrade"]
 TokenAlgorithm = Literal["HS256", "RS256", "ES256"]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -116,7 +118,10 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Spans are microseconds. A port of 0 is any that is free."""
+    """Spans are microseconds. A port of 0 is any that is free.
+
+    ``durability`` is None for what such a store has by itself: see `open_store`.
+    """
 
     host: str = "127.0.0.1"
     ws_port: int = 7778
@@ -130,8 +135,10 @@ class Settings:
     heartbeat: int = 20 * SECOND
     resume_within: int = MINUTE
     compose_timeout: int = 5 * SECOND
-    durability: DurabilityName = "full"
+    durability: DurabilityName | None = None
+    on_replica_loss: ReplicaLoss = "stop"
     keep: int | None = None
+    archive: Path | None = None
     origins: tuple[str, ...] = ()
     tls: Tls | None = None
     auth: Auth = Auth()
@@ -176,10 +183,29 @@ def problems(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         )
     if auth.tokens is not None:
         yield from _problems_of_tokens(auth.tokens)
-    if settings.store.startswith(REDIS_STORES) and settings.durability != "full":
-        yield ("durability",), "expected no durability with a store on Redis, whose appendfsync says it"
+    yield from _problems_of_durability(settings)
+    if settings.archive is not None and settings.keep is None:
+        yield ("archive",), "expected keep as well, such as 90d: what is older than that goes into the archive"
     if settings.responder == "openai" and not settings.openai.model:
         yield ("responder",), 'expected openai.model with "openai"; name the model that is to answer'
+
+
+def _problems_of_durability(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    level = settings.durability
+    is_redis = settings.store.startswith(REDIS_STORES)
+    if level is not None and is_redis == (level in FILE_DURABILITIES):
+        kind, expected = ("on Redis", "local, replicated or strict") if is_redis else ("in a file", "full or normal")
+        yield ("durability",), f'expected {expected} with a store {kind}, got "{level}"'
+    elif settings.on_replica_loss == "degrade" and (level == "local" or (level is None and not _waits(settings.store))):
+        yield (
+            ("on_replica_loss",),
+            "expected durability replicated or strict with it; no replica is waited for, so none is missed",
+        )
+
+
+def _waits(store: str) -> bool:
+    """Whether a store waits for replicas by itself."""
+    return store.startswith(("redis+cluster://", "rediss+cluster://"))
 
 
 def _problems_of_tokens(tokens: Tokens) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -150,6 +150,18 @@ def _read_environment(environment: Mapping[str, str], values: dict[str, Any], pl
     return errors
 
 
+def store_password(environment: Mapping[str, str]) -> str | None:
+    """The password of a store on Redis, for commands that need no other setting. Raises `RuleErrors`."""
+    variable = SECRETS["store_password",]
+    given = {name: environment[name] for name in (variable, f"{variable}_FILE") if name in environment}
+    values: dict[str, Any] = {}
+    errors = _read_environment(given, values, {})
+    if errors:
+        raise RuleErrors(errors)
+    password: str | None = values.get("store_password")
+    return password
+
+
 def _read_secret_file(variable: str, name: str) -> tuple[str, list[Diagnostic]]:
     """The first line break at the end is the editor's."""
     try:

@@ -108,6 +108,7 @@ SECRETS: Mapping[tuple[str, ...], str] = {
 # Seen from the folder of the file in which they stand.
 PATHS = (
     ("rules",),
+    ("archive",),
     ("auth", "tokens", "jwks"),
     ("auth", "backend_keys"),
     ("tls", "certificate"),
@@ -157,8 +158,12 @@ SHAPE = Fields(
         "rules": Parsed(parse=parse_rules, examples=("rules",), doc="Folder of rule files."),
         "store": Parsed(parse=parse_store, examples=("sqlite:proactive.db",), doc="Where all is kept."),
         "store_password": Parsed(parse=refuse_secret(SECRETS["store_password",]), doc="Of Redis; environment alone."),
-        "durability": Choice(words=("full", "normal"), doc="What a loss of power may cost."),
+        "durability": Choice(
+            words=("full", "normal", "local", "replicated", "strict"), doc="What a loss of power or of Redis may cost."
+        ),
+        "on_replica_loss": Choice(words=("stop", "degrade"), doc="What is done where no replica has what is written."),
         "keep": OrNone(item=span("90d", ""), doc="How long the log is kept."),
+        "archive": Parsed(parse=parse_path, examples=("archive",), doc="Folder for what is older."),
         "responder": Choice(words=("plain", "echo", "openai"), doc="Who answers chat messages."),
         "answer_timeout": span("30s", "How long an answer may take."),
         "compose_timeout": span("5s", "How long the writing of a rule's message may take."),

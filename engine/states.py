@@ -67,6 +67,10 @@ class StatesAtHand:
         self._ready.pop(user, None)
         self._encoded.pop(user, None)
 
+    def forget_those(self, gone: Callable[[str], bool]) -> None:
+        for user in [user for user in self._encoded if gone(user)]:
+            self.forget(user)
+
     def clear(self) -> None:
         self._ready.clear()
         self._encoded.clear()

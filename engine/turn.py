@@ -6,48 +6,26 @@ No time is read here: the caller says what time it is.
 from __future__ import annotations
 
 import asyncio
-import traceback
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
 from engine.core.rules import RuleSet, Timeline
-from engine.core.state import StateTooLarge, UserState
+from engine.core.state import UserState
 from engine.doubt import Doubt, Doubts, Settled
-from engine.isolation import Evaluated, evaluate_user
+from engine.evaluation import Evaluation
 from engine.observer import SILENT, Observer
 from engine.pace import Pace
 from engine.rule_history import RuleHistory
-from engine.states import UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
-from engine.storage.base import (
-    Batch,
-    Commit,
-    Conflict,
-    Entry,
-    OutboxMessage,
-    Store,
-    StoreError,
-    partition_of,
-)
-from engine.turn_work import (
-    NOTHING_RELAYED,
-    PartitionAt,
-    TurnResult,
-    Work,
-    note_composed,
-    note_decisions,
-    note_faults,
-    note_unreadable,
-    note_user,
-)
+from engine.states import UNREADABLE, restored
+from engine.storage.base import Batch, Commit, Conflict, Entry, Store, StoreError, partition_of
+from engine.turn_work import NOTHING_RELAYED, PartitionAt, TurnResult, Work
 
 LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 # Users who adopt new rules in one turn; fewer where thousands of events of each are run once more for it.
 CATCH_UP, CATCH_UP_WITH_PAST = 100, 10
 CATCH_UP_MAX = 500
-PASTS_TOGETHER = 20  # users whose past is read at once
 
 
 class Turns:
@@ -58,8 +36,9 @@ class Turns:
         self._rules = rules or RuleHistory(store)
         self._observer = observer
         self._partitions: list[PartitionAt] | None = None
-        self._states = StatesAtHand()
-        self._damage = Damage()
+        self._evaluation = Evaluation(store, self._rules)
+        self._states = self._evaluation.states
+        self._damage = self._evaluation.damage
         self._doubts = Doubts(store)
 
     @property
@@ -242,7 +221,7 @@ class Turns:
             result.entries.append(entry)
 
     async def _commit(self, settled: Settled, work: dict[int, Work], result: TurnResult, horizon: int) -> None:
-        await self._load([user for part in work.values() for user in part.users()])
+        await self._evaluation.load([user for part in work.values() for user in part.users()])
         parts: list[tuple[Commit, TurnResult]] = []
         try:
             parts = await self._evaluate_all(work, horizon)
@@ -273,87 +252,8 @@ class Turns:
             commit = Commit(number, partition.version, partition.cursor + len(part.logged) + len(part.appended))
             commit.appended = part.appended
             commit.withdrawn.extend(part.relayed)
-            result = TurnResult()
-            await self._evaluate_part(part, commit, result, horizon)
-            for entry in (*part.logged, *part.appended):
-                if entry.kind == "send" and entry.message is not None:
-                    commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))
-            if commit.withdrawn:
-                gone = frozenset(commit.withdrawn)
-                commit.outbox = [outgoing for outgoing in commit.outbox if outgoing.message.id not in gone]
-            result.outbox.extend(commit.outbox)
-            commits.append((commit, result))
+            commits.append((commit, await self._evaluation.evaluate(part, commit, horizon)))
         return commits
-
-    async def _evaluate_part(self, part: Work, commit: Commit, result: TurnResult, horizon: int) -> None:
-        due = frozenset(part.due)
-        users = list(part.users().items())
-        # A few at a time: the pasts of all whom a change of rules concerns would be too much at once.
-        for start in range(0, len(users), PASTS_TOGETHER):
-            some = users[start : start + PASTS_TOGETHER]
-            pasts = await self._rules.pasts(list(self._readable(user for user, _ in some)))
-            for user, entries in some:
-                # Where a tick is written, time comes to the horizon for all users whom this turn touches.
-                until = horizon if part.complete or user in due else None
-                note_composed(entries, commit)
-                try:
-                    timeline = await self._held(user, entries)
-                except UNREADABLE as error:
-                    self._damage.tell(user, error)
-                    encoded, time_at = self._states.encoded(user), horizon if user in due else None
-                    note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
-                    continue
-                past = pasts.get(user, ())
-                timeline.history = lambda _, moment, past=past: past
-                self._evaluate(timeline, user, entries, until, commit, result)
-                timeline.history = None
-
-    async def _load(self, users: list[str]) -> None:
-        missing = [user for user in users if user not in self._states]
-        if missing:
-            loaded = await self._store.load(missing)
-            for user in missing:
-                self._states.put(user, loaded.get(user, b""))
-
-    def _readable(self, users: Iterable[str]) -> Iterator[UserState]:
-        for user in users:
-            with suppress(*UNREADABLE):
-                yield self._states.get(user)[0]
-
-    async def _held(self, user: str, entries: list[Entry]) -> Timeline:
-        """The rules that the user has adopted and those to come."""
-        timeline = self.timeline
-        assert timeline is not None
-        state, _ = self._states.get(user)
-        if state.now < 0:  # of whom nothing is known adopts what holds at their first event
-            return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since))
-        # Nearly always the latest rules are adopted, and then nothing has to be looked up.
-        return timeline if timeline.since <= state.rules_since else await self._rules.reaching(state.rules_since)
-
-    def _evaluate(
-        self,
-        timeline: Timeline,
-        user: str,
-        entries: list[Entry],
-        until: int | None,
-        commit: Commit,
-        result: TurnResult,
-    ) -> None:
-        state, before = self._states.get(user)
-        events = [entry.event for entry in entries if entry.event is not None]
-        evaluated = evaluate_user(timeline, at_hand_once(state, user, before), events, until)
-        try:
-            after = evaluated.state.encode()
-        except Exception as error:
-            # The state stays as it was; so the inputs of this turn have not happened for this user.
-            trace = str(error) if isinstance(error, StateTooLarge) else traceback.format_exc(limit=-8)
-            places: list[int | None] = list(range(len(events))) or [None]
-            evaluated = Evaluated(restored(user, before), [], [(place, trace) for place in places])
-            after = before
-        self._states.put(user, after, evaluated.state)
-        note_user(evaluated, before, after, commit)
-        note_decisions(user, evaluated.decisions, commit, result)
-        note_faults(user, entries, evaluated, until, after, commit, result)
 
     def _advance_versions(self, commits: list[Commit]) -> None:
         assert self._partitions is not None

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.core.refusal import Refused
-from engine.live import Live
+from engine.driver import Driver
 from engine.metrics.metrics import Metrics
 from engine.observer import Observer, Several
 from engine.readiness import Readiness
@@ -45,8 +45,8 @@ def observed(metrics: Metrics, telemetry: Telemetry) -> tuple[Observer, Callable
 
 
 def look_at_parts(
-    metrics: Metrics, *, live: Live, hub: Hub, sessions: Sessions, reloader: Reloader, clients: Callable[[], int],
-    ready: Callable[[], Readiness],
+    metrics: Metrics, *, live: Driver, hub: Hub, sessions: Sessions, reloader: Reloader | None,
+    clients: Callable[[], int], ready: Callable[[], Readiness],
 ) -> None:  # fmt: skip
     """Let the figures be looked up where they are, whenever somebody asks for them."""
     metrics.look_at("ready", lambda: float(ready().ok))
@@ -56,7 +56,8 @@ def look_at_parts(
     metrics.look_at("inbox_receipts", lambda: live.inbox.receipts)
     metrics.look_at("receipts_lost", lambda: live.inbox.receipts_lost)
     metrics.look_at("notifications_dropped", lambda: hub.dropped)
-    metrics.look_at("rule_problems", lambda: len(reloader.problems))
+    if reloader is not None:
+        metrics.look_at("rule_problems", lambda: len(reloader.problems))
     metrics.look_at("outgoing_frames_max", lambda: hub.queued()[1])
 
 

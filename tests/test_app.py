@@ -194,7 +194,7 @@ async def test_a_hook_that_fails_disturbs_nobody(start_server: Any) -> None:
 async def test_broken_rules_are_told_and_degrade_the_health_until_they_are_mended(server: Server) -> None:
     path = server.settings.rules / "rules.yaml"
     fine = path.read_text(encoding="utf-8")
-    reloader = server._parts().reloader
+    reloader = server._parts().ruling.reloader
     path.write_text("version: 1\nruls: []\n", encoding="utf-8")
     await reloader.reload()
     health = await server.health()

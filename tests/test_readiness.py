@@ -31,6 +31,7 @@ CASES: list[tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]] = [
         (),
     ),
     ({"rules": 0}, (), ("there are no rules",)),
+    ({"store_notes": ["no replica"], "rules": 0}, (), ("no replica", "there are no rules")),
     (
         {"rule_problems": ["a.yaml:1:1: x"]},
         (),

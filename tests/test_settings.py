@@ -87,6 +87,25 @@ def test_paths_of_a_file_are_seen_from_its_folder(tmp_path: Path) -> None:
     assert read_settings(write(tmp_path, "store: 'memory:'\n"), {}).store == "memory:"
 
 
+@pytest.mark.parametrize(
+    ("text", "durability", "on_loss"),
+    [
+        ("", None, "stop"),
+        ("durability: normal\n", "normal", "stop"),
+        ("store: redis://a\ndurability: local\n", "local", "stop"),
+        ("store: rediss://a\ndurability: strict\non_replica_loss: degrade\n", "strict", "degrade"),
+        ("store: redis+cluster://a:1,b:2\non_replica_loss: degrade\n", None, "degrade"),
+        ("store: rediss+cluster://me@a,b\ndurability: local\n", "local", "stop"),
+    ],
+)
+def test_each_kind_of_store_has_durabilities_of_its_own(
+    tmp_path: Path, text: str, durability: str | None, on_loss: str
+) -> None:
+    settings = read_settings(write(tmp_path, text), {})
+    assert (settings.durability, settings.on_replica_loss) == (durability, on_loss)
+    assert "store" not in text or settings.store == text.split()[1]
+
+
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "ws_port: 1\nhttp_port: 2\nlog: {level: error, format: json}\nrules: mine\n")
     environment = {
@@ -132,7 +151,18 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ),
         (
             "store: redis://127.0.0.1\ndurability: normal\n",
-            "2:13: expected no durability with a store on Redis, whose appendfsync says it [together]",
+            '2:13: expected local, replicated or strict with a store on Redis, got "normal" [together]',
+        ),
+        (
+            "store: redis+cluster://a,b\ndurability: local\non_replica_loss: degrade\n",
+            "3:18: expected durability replicated or strict with it; no replica is waited for, so none is missed "
+            "[together]",
+        ),
+        ("durability: strict\n", '1:13: expected full or normal with a store in a file, got "strict" [together]'),
+        (
+            "store: redis://127.0.0.1\non_replica_loss: degrade\n",
+            "2:18: expected durability replicated or strict with it; no replica is waited for, so none is missed "
+            "[together]",
         ),
         ("rules: ''\n", '1:9: expected a folder such as "rules", got nothing [bad-value]'),
         (

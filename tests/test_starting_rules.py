@@ -18,7 +18,7 @@ from engine.settings import Settings
 from engine.starting_rules import starting_rules
 from engine.storage.base import Commit, Entry
 from engine.storage.opening import open_store
-from engine.wiring import readiness_of
+from engine.parts import readiness_of
 
 GOOD = "version: 1\nrules: [{id: hi, trigger: {event: hello}, message: {type: notification, text: hi}}]\n"
 OTHER = GOOD.replace("text: hi", "text: welcome")
@@ -65,7 +65,7 @@ async def test_it_is_as_ready_as_after_a_reload_that_failed(start_server: Any, t
     ready = await readiness_of(parts)
     assert ready.ok
     assert ready.notes[0] == "the rule files have errors, the former rules go on holding"
-    assert await parts.reloader.reload() is None
+    assert await parts.ruling.reloader.reload() is None
     figures, _ = parts.metrics.render()
     assert b"proactive_rule_problems 1.0\n" in figures
     assert b'proactive_reloads_total{outcome="failed"}' in figures
@@ -96,7 +96,7 @@ async def test_files_that_are_again_as_they_held_are_fine(start_server: Any, tmp
     held = await served_once(start_server, tmp_path)
     server = await start_server(rules=BAD)
     (tmp_path / "rules" / "rules.yaml").write_text(GOOD, encoding="utf-8")
-    assert await server._parts().reloader.reload() is None
+    assert await server._parts().ruling.reloader.reload() is None
     assert (server.rules.hash, (await server.health())["status"]) == (held, "ok")
 
 

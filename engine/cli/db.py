@@ -70,7 +70,7 @@ TAKES = {Action.CHECK: "verify", Action.VACUUM: "full", Action.BACKUP: "to", Act
 
 
 _ON_REDIS = {
-    Action.CHECK: "redis-check-aof looks through its append-only file",
+    Action.CHECK: "redis-check-aof looks through its append-only file, and replay --verify compares every decision",
     Action.VACUUM: "Redis gives back what is free by itself; BGREWRITEAOF packs its append-only file",
     Action.BACKUP: "copy the folder appendonlydir of Redis, or what BGSAVE writes",
     Action.TRIM: 'a server with the setting "keep" does it',

@@ -29,6 +29,7 @@ from engine.replay.recording import read_recording
 from engine.replay.report import details
 from engine.replay.sorting import SortedLines
 from engine.replay.unused import Unused
+from engine.settings_file import store_password
 from engine.storage.base import Entry
 from engine.storage.codec import encode_entry
 
@@ -173,7 +174,7 @@ class _Import:
         unused.refuse(self.logs)
 
     def recorded(self, store: str, told: list[_Told]) -> Iterator[list[Event]]:
-        events = asyncio.run(read_recording(store)).events
+        events = asyncio.run(read_recording(store, store_password(os.environ))).events
         one = _Told(store, {"store": None})
         told.append(one)
         if events:

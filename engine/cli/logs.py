@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,9 +33,11 @@ from engine.replay.room import MEMORY_DEFAULT, parse_size
 from engine.replay.source import parse_source
 from engine.replay.spilled import Gathering, TooLittleMemory
 from engine.replay.table import UnknownColumn
+from engine.settings_file import store_password
 from engine.storage.base import StoreError
 
 SOURCE_BYTES_MAX = 1024 * 1024
+_PASSWORD = re.compile(r"(?<=://)[^/\s,]*:[^/\s,]*(?=@)")
 STDIN_TWICE = "standard input can be read only once"
 
 
@@ -55,7 +58,12 @@ def stopped_by_unreadable(source: str | None, named: str) -> Iterator[None]:
     except TooLittleMemory as little:
         stop(f"--memory: {little}")
     except (StoreError, RecordingUnusable) as error:
-        stop(f"{named}: {error}")
+        stop(f"{without_password(named)}: {error}")
+
+
+def without_password(named: str) -> str:
+    """Names of stores as they may be shown, whatever somebody wrote into them."""
+    return _PASSWORD.sub("…", named)
 
 
 def read_source(source: str | None) -> Source | None:
@@ -157,7 +165,7 @@ def open_logs(logs: Sequence[str], options: LogOptions, *, strict: bool = False)
     """
     bad = BadRecords()
     if find_store(logs, options) is not None:
-        recording = asyncio.run(read_recording(logs[0]))
+        recording = asyncio.run(read_recording(logs[0], store_password(os.environ)))
         recorded = recording.activity()
         if not recorded.users:
             stop_empty(logs)
@@ -266,7 +274,7 @@ def read_all(logs: Sequence[str], options: LogOptions) -> list[Event]:
     others = [log for log in logs if log not in stores]
     events = [event for batch in event_batches(others, options.settings(), options.format, bad) for event in batch]
     for store in stores:
-        events += asyncio.run(read_recording(store)).events
+        events += asyncio.run(read_recording(store, store_password(os.environ))).events
     if not events:
         if bad.total:
             stop_at_bad(bad, logs, options, code=2)  # 1 is for findings

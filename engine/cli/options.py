@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-LOGS_HELP = "Logs, also packed (.gz, .zst), folders of logs, - for standard input; or the SQLite file of a server."
+LOGS_HELP = "Logs, also packed (.gz, .zst), folders of logs, - for standard input; or the store of a server."
 
 Logs = Annotated[list[str], typer.Argument(metavar="LOG…", help=LOGS_HELP)]
 Rules = Annotated[str | None, typer.Option(help="Folder of rules, or one rule file.  [default: rules]")]

@@ -14,5 +14,6 @@ def is_log(name: str, logs: Iterable[str]) -> bool:
     if not os.path.exists(name):
         return False
     place = Path(name).resolve()
-    there = [Path(log) for log in logs if log != STDIN and os.path.exists(log)]
+    files = [log.removeprefix("sqlite:") for log in logs if log != STDIN]
+    there = [Path(file) for file in files if os.path.exists(file)]
     return any(os.path.samefile(log, name) or (log.is_dir() and log.resolve() in place.parents) for log in there)

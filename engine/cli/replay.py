@@ -64,9 +64,9 @@ def replay(
 ) -> None:
     """Run rules over a recorded log and report what they would have sent.
 
-    A log is JSON lines, or of a format that is recognised, or anything that --source maps to it, or the SQLite file of
-    a server; of that, the rules are the recorded ones unless others are named. The exit code is 1 where something went
-    wrong.
+    A log is JSON lines, or of a format that is recognised, or anything that --source maps to it, or the store of a
+    server, its SQLite file or redis://HOST; of that, the rules are the recorded ones unless others are named. The exit
+    code is 1 where something went wrong.
     """
     options = LogOptions(source, format, user_at, timezone, clock, day, memory, needs_zone(until))
     run = _Run(rules, config, options, decisions, strict, verify, jobs, report)
@@ -136,7 +136,7 @@ class _Run:
             if log != STDIN and os.path.exists(log) and (is_own or not (os.path.isfile(log) or os.path.isdir(log))):
                 stop(f"{log}: --jobs needs a log that several can read; give this one by standard input, as -")
         if self.verify and store is None:
-            stop(f"--verify compares with what a server recorded; {logs[0]} is not the SQLite file of one")
+            stop(f"--verify compares with what a server recorded; {logs[0]} is not the store of one")
         if self.verify and (self.rules or self.config or self.until is not None):
             stop("--verify runs the recorded rules as far as the server came; leave --rules, --config and --until out")
         if self.decisions not in (None, STDIN):

@@ -17,11 +17,11 @@ from engine.cli.stopping import stop_refused
 from engine.folder import shipped_rules
 from engine.loading.diagnostic import RuleErrors, counted
 from engine.logs import configure_logs
+from engine.parts import StartError
 from engine.settings import Settings
 from engine.settings_file import DEFAULT_PATH
 from engine.settings_shape import PREFIX
 from engine.storage.base import StoreError
-from engine.wiring import StartError
 
 # Of the cyclic garbage collector: new containers, and how often the older ones are looked at (see `gc`).
 GC_THRESHOLDS = (50_000, 20, 20)
@@ -48,7 +48,7 @@ def serve(
         server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
         check_ports(server.settings)
         configure_logs(server.settings.log, server.settings.secrets)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(server))
     except RuleErrors as errors:
         stop_refused(errors)
@@ -71,7 +71,7 @@ def _nothing_here() -> bool:
     return not named and not Path(DEFAULT_PATH).exists() and not Settings().rules.exists()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
         import uvloop
     except ImportError:  # there is none for Windows
@@ -81,7 +81,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def _serve(server: Server) -> None:
     def announce() -> None:
-        _spare_the_collector()
+        spare_the_collector()
         for line in announcement(server):
             typer.echo(line)
         sys.stdout.flush()
@@ -89,7 +89,7 @@ async def _serve(server: Server) -> None:
     await server.serve_forever(announce)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """What is there once the server has started stays: nothing of it need be looked through again.
 
     Values come and go by the hundred in each turn and hardly any are circles, so it is enough to look now and then.

@@ -42,6 +42,7 @@ class Figures:
         self._what_comes_in()
         self._what_is_made_of_it()
         self._what_goes_out()
+        self._of_a_worker()
         self._upkeep()
 
     def all(self) -> Iterator[Measure]:
@@ -196,6 +197,24 @@ class Figures:
             SLOW_S,
             ("outcome",),
             _ASKED,
+        )
+
+    def _of_a_worker(self) -> None:
+        self.partitions_held = Looked("partitions_held", "Partitions that this worker has; only workers have any.")
+        self.rounds = Looked("rounds_total", "Rounds of a worker: looks at all of its partitions.")
+        self.entries_evaluated = Looked("entries_evaluated_total", "Entries of the log that a worker has evaluated.")
+        self.commits_refused = Looked(
+            "commits_refused_total",
+            "Commits of a worker to a partition that another had taken; evaluated again, and nothing happened twice.",
+        )
+        self.messages_relayed = Looked(
+            "messages_relayed_total", "Messages that a worker told gateways of, each time that it did."
+        )
+        self.evaluation_lag = Looked(
+            "evaluation_lag_seconds", "For how long the oldest entry that is not evaluated has waited for its worker."
+        )
+        self.store_clock_ahead = Looked(
+            "store_clock_ahead_seconds", "By how much the clock of the store is ahead of that of this machine."
         )
 
     def _upkeep(self) -> None:

@@ -23,12 +23,16 @@ SQLITE_MAGIC = b"SQLite format 3\x00"  # sqlite.org/fileformat.html, section 1.3
 BOM = b"\xef\xbb\xbf"
 BOMS_16 = (b"\xff\xfe", b"\xfe\xff")
 STDIN = "-"
+STORES = ("sqlite:", "redis:/", "rediss:/", "redis+cluster:/", "rediss+cluster:/")  # how settings name one
 
 Progress = Callable[[int], None]  # told how many more bytes of the file have been read
 
 
 def is_store(log: str) -> bool:
-    """Whether it is a SQLite file, by its first 16 bytes; its name does not matter. Raises OSError."""
+    """Whether it is what a server has recorded: named as settings name a store, or a SQLite file, by its first 16
+    bytes; the name of a file does not matter. Raises OSError."""
+    if log.startswith(STORES):
+        return True
     # What is no file, such as a pipe, could be read only once.
     if log == STDIN or not stat.S_ISREG(os.stat(log).st_mode):
         return False

@@ -17,6 +17,7 @@ from engine.replay.formats.registry import OWN, mapped_reader_of, reader_of
 from engine.replay.jsonl import jsonl_batches
 from engine.replay.mapping import Source
 from engine.replay.members import logs_in
+from engine.replay.partitioned import InPartition
 from engine.replay.shares import Share, own_events, own_lines
 from engine.replay.table import csv_batches
 from engine.replay.unused import Unused
@@ -62,7 +63,7 @@ def opened_logs(
     mapping = settings.source
     # What is wrong with all of a log, and not with one of its lines, is for the first of those who share it.
     common = bad if share is None or share.is_first else BadRecords()
-    for log in logs_in(name, common, progress):
+    for log in logs_in(name, common, progress, share):
         bad.begin(log, is_member=log != name)
         source = None if mapping is None else mapping.of_log(log, name)
         settings = replace(settings, source=source)
@@ -83,8 +84,11 @@ def opened_logs(
         elif source is not None and source.format == "json":
             yield source.format, _own(json_batches(log, source, common, progress), bad, share)
         else:
-            pick = None if share is None else own_lines(source, share)
-            batches = jsonl_batches(log, source, bad, progress, pick, common)
+            pick, of_bytes = None if share is None else own_lines(source, share), common
+            if share is not None and isinstance(log, InPartition) and source is None:
+                pick = None if log.is_alone(share) else pick
+                of_bytes = bad if log.is_first(share) else BadRecords()
+            batches = jsonl_batches(log, source, bad, progress, pick, of_bytes)
             yield OWN if source is None else source.format, _own(batches, bad, None)
 
 

@@ -14,6 +14,7 @@ from engine.core.units import parse_at
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.load import load
 from engine.replay.activity import InMemory, group
+from engine.replay.blocks import STORES
 from engine.storage.base import Base, Folded, Store, partition_of
 from engine.storage.opening import open_store
 from engine.triggers import KINDS
@@ -73,16 +74,19 @@ class _DecisionHead(msgspec.Struct):
     at: str
 
 
-async def read_recording(path: str) -> Recording:
-    """Read the store in the SQLite file ``path``, running server or not. Raises `StoreError`, `StoreUnusable`."""
-    store = await open_store(f"sqlite:{path}", read_only=True)
+async def read_recording(name: str, password: str | None = None) -> Recording:
+    """Read a store, running server or not: ``name`` is as settings have it, or the path of a SQLite file.
+
+    ``password`` is Redis'. Raises `StoreError`, `StoreUnusable`.
+    """
+    store = await open_store(name if name.startswith(STORES) else f"sqlite:{name}", read_only=True, password=password)
     try:
         for _ in range(READINGS_MAX):
             recording = await recording_of(store)
             # A server that folds its log meanwhile would leave a hole between what was read before and after.
             if recording.folded == await _folded(store):
                 return recording
-        raise RecordingUnusable(f"{path} is being trimmed: try again")
+        raise RecordingUnusable(f"{name} is being trimmed: try again")
     finally:
         await store.close()
 

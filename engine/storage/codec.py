@@ -56,13 +56,17 @@ _entry_decoder: msgspec.json.Decoder[_EntryLine] = msgspec.json.Decoder(_EntryLi
 _message_decoder: msgspec.json.Decoder[_MessageLine] = msgspec.json.Decoder(_MessageLine)
 
 
-def encode_entry(entry: Entry) -> bytes:
-    """One line, without the line feed. An event is stamped with the entry's moment, which is its own."""
+def encode_entry(entry: Entry, *, is_stamped: bool = True) -> bytes:
+    """One line, without the line feed. An event is stamped with the entry's moment, which is its own.
+
+    A line that is not ``is_stamped`` has no moment: whoever keeps it has that beside it.
+    """
     event = entry.event
+    at = format_at(entry.at) if is_stamped else ""
     if event is not None:
         line = _EntryLine(
             id=event.id,
-            at=format_at(entry.at),
+            at=at,
             user=event.user,
             session=event.session,
             type=event.type,
@@ -72,7 +76,7 @@ def encode_entry(entry: Entry) -> bytes:
         )
     else:
         line = _EntryLine(
-            at=format_at(entry.at),
+            at=at,
             kind=entry.kind,
             user=entry.user,
             rules=entry.rules_hash,
@@ -83,14 +87,22 @@ def encode_entry(entry: Entry) -> bytes:
     return _encode(line)
 
 
-def decode_entry(line: bytes) -> Entry:
-    """What `encode_entry` was given. Raises `msgspec.MsgspecError` or `Refused` for any other line."""
+def decode_entry(line: bytes, unstamped_at: int | None = None, number: str = "") -> Entry:
+    """What `encode_entry` was given. Raises `msgspec.MsgspecError` or `Refused` for any other line.
+
+    ``unstamped_at`` is the moment of a line that is not stamped, and ``number`` the id of its event if it has none.
+    """
     fields = _decode(_entry_decoder, _EntryLine, line)
-    at = _read_at(fields.at)
+    event_id = fields.id
+    if unstamped_at is not None and not fields.at:
+        at = unstamped_at
+        event_id = event_id or number
+    else:
+        at = _read_at(fields.at)
     if fields.kind == "event":
         reported = None if fields.at_reported is None else _read_at(fields.at_reported)
         data = {} if fields.data is None else fields.data
-        event = Event(fields.type, fields.user, at, data, fields.id, fields.session, reported)
+        event = Event(fields.type, fields.user, at, data, event_id, fields.session, reported)
         return Entry("event", at, fields.user, event, once=fields.once)
     message = None if fields.message is None else _message(fields.message)
     return Entry(

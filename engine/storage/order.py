@@ -27,7 +27,7 @@ def check_entry(entry: Entry) -> None:
         if not AT_MIN <= at <= AT_MAX:
             raise ValueError(f"expected the moments of an entry to be from {AT_MIN} to {AT_MAX}, got {at}")
     if entry.message is not None:
-        _check_expiry(entry.message)
+        check_expiry(entry.message)
     if (event is not None) != (entry.kind == "event"):
         raise ValueError(f'an entry of kind "{entry.kind}" {"has an" if event is not None else "lacks its"} event')
     if event is not None and (event.at != entry.at or event.user != entry.user):
@@ -39,7 +39,7 @@ def check_entry(entry: Entry) -> None:
         raise ValueError(f'an entry of kind "{entry.kind}" lacks what is its own or has what is another\'s')
 
 
-def _check_expiry(message: Message) -> None:
+def check_expiry(message: Message) -> None:
     if message.expires_at is not None and not AT_MIN <= message.expires_at <= EXPIRY_MAX:
         raise ValueError(f"expected an expiry from {AT_MIN} to {EXPIRY_MAX}, got {message.expires_at}")
 
@@ -79,7 +79,7 @@ def check_commits(commits: list[Commit], partition_count: int) -> None:
             if entry.at < former.at:
                 raise ValueError(f"time went back in partition {commit.partition}, from {former.at} to {entry.at}")
         for outgoing in commit.outbox:
-            _check_expiry(outgoing.message)
+            check_expiry(outgoing.message)
 
 
 def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int, last_at: int) -> None:

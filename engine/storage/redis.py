@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
@@ -32,19 +32,22 @@ from engine.storage.base import (
     partition_of,
 )
 from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
+from engine.storage.redis_cluster import way_to
 from engine.storage.redis_entries import (
     commit_arguments,
     entry_arguments,
     entry_of,
     message_of,
     moment_of,
+    once_field,
     pairs,
     past_of,
 )
-from engine.storage.redis_keys import RULES, Keys, from_name, to_bytes, to_name, to_text
+from engine.storage.redis_keys import DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_lease import Lease
-from engine.storage.redis_link import TIMEOUT_S, Address, Command, Link, told_of
-from engine.storage.redis_opening import LIBRARY, load_functions, prepare
+from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
+from engine.storage.redis_opening import LIBRARY, call, prepare
+from engine.storage.redis_replicas import LOCAL, Promise
 from engine.storage.redis_upkeep import Upkeep
 
 WAKES_FRESH_S = 1.0  # how long what is known of wake-ups is believed, for others may commit as well
@@ -55,7 +58,7 @@ class RedisStore:
 
     partition_count: int
 
-    def __init__(self, link: Link, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
+    def __init__(self, link: Way, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
         self.partition_count = len(tags)
         self.address = link.address
         self.read_only = read_only
@@ -65,7 +68,8 @@ class RedisStore:
         self._unsure: set[int] = set()  # partitions of which a commit may be on its way yet
         self._wakes: dict[int, int | None] = {}  # the earliest of each partition, as of the last look
         self._wakes_until = 0.0
-        self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link.address)
+        self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link)
+        self.notes = self._upkeep.notes
 
     @classmethod
     async def open(
@@ -75,13 +79,15 @@ class RedisStore:
         partition_count: int | None = None,
         read_only: bool = False,
         timeout_s: float = TIMEOUT_S,
-    ) -> RedisStore:
+        promise: Promise = LOCAL,
+    ) -> Self:
         """The store at ``address``, made if there is none.
 
         ``partition_count`` is for one that is made (`redis_opening.PARTITIONS_DEFAULT` unless told). ``read_only``:
-        every call that writes raises `StoreError`. Raises `StoreUnusable`.
+        every call that writes raises `StoreError`. ``promise``: what holds of what was written when such a call
+        returns. Raises `StoreUnusable`.
         """
-        link = Link(address, timeout_s)
+        link = way_to(address, timeout_s, promise)
         try:
             tags, info = await prepare(link, partition_count=partition_count, read_only=read_only)
         except BaseException:
@@ -96,7 +102,9 @@ class RedisStore:
             moved_up(entry, -1)  # refuses what cannot arrive
             partition = partition_of(entry.user, self.partition_count)
             arguments.setdefault(partition, []).extend(entry_arguments(entry))
-        await self._ask([self._call(partition, "append", *values) for partition, values in arguments.items()])
+        await self._ask(
+            [self._call(partition, "append", *values) for partition, values in arguments.items()], durable=True
+        )
 
     async def poll(self, partitions: list[int], due_by: int, entries_max: int = 500, due_max: int = 500) -> list[Batch]:
         check_partitions(partitions, self.partition_count)
@@ -112,7 +120,7 @@ class RedisStore:
             int(version),
             int(cursor),
             int(at or -1),
-            [self._entry(partition, at, line) for at, line in pairs(entries)],
+            [self._entry(partition, number, packed) for number, packed in enumerate(entries, int(cursor) + 1)],
             [from_name(name) for name in due],
             {from_name(name): state for name, state in pairs(states)},
         )
@@ -133,7 +141,7 @@ class RedisStore:
         await self._settle()
         calls = [self._call(commit.partition, "commit", *commit_arguments(commit)) for commit in commits]
         try:
-            replies = await self._exchange(calls)
+            replies = await self._exchange(calls, durable=True)
         except BaseException:
             self._unsure.update(commit.partition for commit in commits)
             self._wakes.clear()
@@ -174,7 +182,7 @@ class RedisStore:
         calls: list[Command] = []
         for key, some in grouped.items():
             names = [(to_name(user), to_bytes(once_id)) for user, once_id in some]
-            calls.append(("HMGET", key, *[b"%d:%b%b" % (len(name), name, once_id) for name, once_id in names]))
+            calls.append(("HMGET", key, *[once_field(name, once_id) for name, once_id in names]))
         replies = await self._ask(calls, again=True)
         found = zip((pair for some in grouped.values() for pair in some), (n for r in replies for n in r), strict=True)
         return {pair for pair, number in found if number is not None}
@@ -217,7 +225,7 @@ class RedisStore:
     async def save_rules(self, rules_hash: str, sources: dict[str, str]) -> None:
         self._check_writable()
         pairs_of_bytes = [(to_bytes(name), to_bytes(text)) for name, text in sources.items()]
-        await self._ask([("HSETNX", RULES, to_bytes(rules_hash), msgspec.msgpack.encode(pairs_of_bytes))])
+        await self._ask([("HSETNX", RULES, to_bytes(rules_hash), msgspec.msgpack.encode(pairs_of_bytes))], durable=True)
 
     async def load_rules(self, rules_hash: str) -> dict[str, str] | None:
         [packed] = await self._ask([("HGET", RULES, to_bytes(rules_hash))], again=True)
@@ -228,7 +236,9 @@ class RedisStore:
 
     async def rule_moments(self) -> list[tuple[int, str]]:
         calls: list[Command] = [("LRANGE", self._keys.of(n, b"rm"), 0, -1) for n in range(self.partition_count)]
-        lines = [line for reply in await self._ask(calls, again=True) for line in reply]
+        *replies, decided = await self._ask([*calls, ("HGETALL", DECIDED)], again=True)
+        lines = [line for reply in replies for line in reply]
+        lines += [b"%b %b" % (at, rules_hash) for at, rules_hash in pairs(decided) if rules_hash]
         return sorted(map(moment_of, dict.fromkeys(lines)), key=lambda moment: moment[0])
 
     async def decisions(self, partition: int) -> list[bytes]:
@@ -243,8 +253,8 @@ class RedisStore:
         check_partitions([partition], self.partition_count)
         key = self._keys.of(partition, b"in")
         [reply] = await self._ask([("XRANGE", key, f"({after}-0", "+", "COUNT", entries_max)], again=True)
-        numbered = [(int(name.partition(b"-")[0]), fields) for name, fields in reply or ()]
-        return [(number, self._entry(partition, fields[5], fields[7])) for number, fields in numbered]
+        numbered = [(int(name[:-2]), fields[1]) for name, fields in reply or ()]
+        return [(number, self._entry(partition, number, packed)) for number, packed in numbered]
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         calls = [
@@ -254,7 +264,7 @@ class RedisStore:
         found: dict[str, list[Event]] = {}
         for user, (logged, past) in zip(users, await self._ask(calls, again=True), strict=True):
             partition = partition_of(user, self.partition_count)
-            newest = [self._entry(partition, at, line).event for at, line in pairs(logged)]
+            newest = [self._entry(partition, int(number), packed).event for number, packed in pairs(logged)]
             events = [event for event in reversed(newest) if event is not None]
             if len(events) < events_max:
                 earlier = [event for event in past_of(past) if event.at < before]
@@ -267,9 +277,8 @@ class RedisStore:
         partition = partition_of(user, self.partition_count)
         call = self._call(partition, "recorded", to_name(user), *before, items_max)
         [(entries, decisions)] = await self._ask([call], again=True)
-        flat = iter(entries)
         return Recorded(
-            [(int(n), self._entry(partition, at, line)) for n, at, line in zip(flat, flat, flat, strict=True)],
+            [(int(number), self._entry(partition, int(number), packed)) for number, packed in pairs(entries)],
             [(int(number), line) for number, line in pairs(decisions)],
         )
 
@@ -301,7 +310,15 @@ class RedisStore:
 
     async def probe(self) -> None:
         self._check_writable()
-        await self._ask([self._call(0, "probe", b"\0" * 16_384)])
+        await self._ask([self._call(0, "probe", b"\0" * 16_384)], durable=True)
+
+    async def confirm(self) -> None:
+        """See `FleetStore.confirm`."""
+        self._check_writable()
+        try:
+            await self._link.confirm()
+        except (RedisError, OSError) as error:
+            raise told_of(error, self.address) from error
 
     async def describe(self) -> dict[str, Json]:
         return await self._upkeep.describe()
@@ -319,54 +336,51 @@ class RedisStore:
     def _call(self, partition: int, function: str, *arguments: bytes | str | int) -> Command:
         return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stand[partition], *arguments)
 
-    async def _ask(self, calls: Sequence[Command], *, again: bool = False) -> list[Any]:
+    async def _ask(self, calls: Sequence[Command], *, again: bool = False, durable: bool = False) -> list[Any]:
         """The replies to calls that are all answered. ``again``: they only read, so a lost answer is asked for anew.
 
-        Raises `StoreError`.
+        ``durable``: what they write is as durable as was promised. Raises `StoreError`.
         """
         await self._settle()
         try:
-            replies = await self._exchange(calls)
-        except StoreError:
-            if not again or self._closed:
+            replies = await self._exchange(calls, durable=durable)
+        except StoreError as error:
+            if not again or self._closed or error.state != "io":
                 raise
             replies = await self._exchange(calls)
+        return self._answered(replies)
+
+    def _answered(self, replies: list[Any]) -> list[Any]:
         for reply in replies:
             if isinstance(reply, Exception):
                 raise told_of(reply, self.address) from reply
         return replies
 
     async def _settle(self) -> None:
-        """See to it that no commit without an answer is made from now on."""
+        """See to it that no commit without an answer is made from now on, and that what was written is to stay."""
         self._check_open()
         if self._unsure:
             fenced = frozenset(self._unsure)
-            for reply in await self._exchange([self._call(partition, "fence") for partition in fenced]):
-                if isinstance(reply, Exception):
-                    raise told_of(reply, self.address) from reply
+            fences = [self._call(partition, "fence") for partition in fenced]
+            self._answered(await self._exchange(fences, durable=True))
             self._unsure -= fenced
+        if self._link.owes:
+            await self.confirm()
 
-    async def _exchange(self, calls: Sequence[Command]) -> list[Any]:
+    async def _exchange(self, calls: Sequence[Command], *, durable: bool = False) -> list[Any]:
         """Replies, errors that Redis answered with among them. Raises `StoreError` where answers are missing."""
         self._check_open()
         if not calls:
             return []
         try:
-            replies = await self._link.exchange(calls)
-            missing = [place for place, reply in enumerate(replies) if _lacks_function(reply)]
-            if missing and not self.read_only:
-                # A primary that was promoted or emptied; what it refused for that reason it has not done.
-                await load_functions(self._link)
-                for place, reply in zip(missing, await self._link.exchange([calls[n] for n in missing]), strict=True):
-                    replies[place] = reply
-            return replies
+            return await call(self._link, calls, durable=durable, may_load=not self.read_only)
         except (RedisError, OSError) as error:
             raise told_of(error, self.address) from error
 
-    def _entry(self, partition: int, at: bytes, line: bytes) -> Entry:
+    def _entry(self, partition: int, number: int, packed: bytes) -> Entry:
         try:
-            return entry_of(at, line)
-        except (msgspec.MsgspecError, Refused) as error:
+            return entry_of(packed, partition, number)
+        except (msgspec.MsgspecError, Refused, ValueError) as error:
             raise StoreError(
                 f"an entry of partition {partition} of {self.address.shown}: {error}", "corrupt"
             ) from error
@@ -379,10 +393,6 @@ class RedisStore:
         self._check_open()
         if self.read_only:
             raise StoreError(f"the store {self.address.shown} was opened to be read only", "read_only")
-
-
-def _lacks_function(reply: Any) -> bool:
-    return isinstance(reply, ResponseError) and "Function not found" in str(reply)
 
 
 def _wake_of(score: bytes) -> int | None:

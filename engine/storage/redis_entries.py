@@ -28,17 +28,40 @@ _base_decoder = msgspec.msgpack.Decoder(tuple[int | None, bytes])
 
 
 def entry_arguments(entry: Entry) -> tuple[bytes, bytes, int, bytes]:
-    """The letter of its kind and its user, the id by which it happens once, moment, line."""
-    nobody = entry.kind in ("tick", "rules")
-    who = _KINDS[entry.kind] if nobody else _KINDS[entry.kind] + to_name(entry.user)
-    return who, b"=" + to_bytes(entry.once_id) if entry.once else b"", entry.at, encode_entry(entry)
+    """What ``put_entries`` of the functions takes: user, the field of its once, moment, what stands in the log."""
+    name, once, packed = _in_the_log(entry, encode_entry(entry))
+    return name, once, entry.at, packed
 
 
-def entry_of(at: bytes, line: bytes) -> Entry:
-    """The entry at the moment that it got in the log."""
-    entry = decode_entry(line)
+def ingested_arguments(entry: Entry) -> tuple[bytes, bytes, bytes, bytes]:
+    """As `entry_arguments`, without a moment: it gets that of the log."""
+    name, once, packed = _in_the_log(entry, encode_entry(entry, is_stamped=False))
+    return name, once, b"", packed
+
+
+def _in_the_log(entry: Entry, line: bytes) -> tuple[bytes, bytes, bytes]:
+    name = b"" if entry.kind in ("tick", "rules") else to_name(entry.user)
+    once_id = b"=" + to_bytes(entry.once_id) if entry.once else b""
+    packed = b"%d %d %b%b%b%b" % (len(name) + 1, len(once_id), _KINDS[entry.kind], name, once_id, line)
+    return name, once_field(name, once_id[1:]) if once_id else b"", packed
+
+
+def once_field(name: bytes, once_id: bytes) -> bytes:
+    return b"%d:%b%b" % (len(name), name, once_id)
+
+
+def entry_of(packed: bytes, partition: int, number: int) -> Entry:
+    """An entry of the log, at the moment that it got there. See ``put_entries`` of the functions."""
+    at, _, who_length, once_length, rest = packed.split(b" ", 4)
     moment = int(at)
+    entry = decode_entry(rest[int(who_length) + int(once_length) :], moment, f"{partition}-{number}")
     return entry if entry.at == moment else moved_up(entry, moment)
+
+
+def tick_at(packed: bytes) -> int | None:
+    """The moment of an entry of the log that is a tick, None of another."""
+    at, _, _, _, rest = packed.split(b" ", 4)
+    return int(at) if rest[:1] == _KINDS["tick"] else None
 
 
 def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
@@ -106,9 +129,14 @@ def moment_of(line: bytes) -> tuple[int, str]:
 
 def _message_arguments(outgoing: OutboxMessage) -> tuple[bytes, bytes, int, int | str, bytes]:
     message = outgoing.message
-    record = outgoing.at, to_bytes(outgoing.rule), to_bytes(outgoing.client), encode_message(message)
     expires = "" if message.expires_at is None else message.expires_at
-    return to_bytes(message.id), to_name(outgoing.user), outgoing.at, expires, _packed.encode(record)
+    return to_bytes(message.id), to_name(outgoing.user), outgoing.at, expires, message_record(outgoing)
+
+
+def message_record(outgoing: OutboxMessage) -> bytes:
+    """All of it but the user."""
+    record = outgoing.at, to_bytes(outgoing.rule), to_bytes(outgoing.client), encode_message(outgoing.message)
+    return _packed.encode(record)
 
 
 def message_of(user: str, record: bytes, words: bytes) -> OutboxMessage:

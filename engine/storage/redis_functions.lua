@@ -23,7 +23,7 @@ local function less(a, b)
 end
 
 local function whole(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- Version, cursor, number of the log's last entry, and its moment.
@@ -53,35 +53,79 @@ local function gather(lists, key, first, second)
   list[#list + 1] = second
 end
 
--- Entries behind `number`, none earlier than `at`: of each its letter and user, once, moment, line. Their indexes are
--- written together: each command costs, here and in the append-only file. Returns the last number and moment.
-local function put_entries(p, number, at, args, first, last)
-  local log = p .. 'in'
-  local numbers, onces = {}, {}
-  for i = first, last, 4 do
-    number = number + 1
-    local n, who, once = whole(number), args[i], args[i + 1]
-    if not less(args[i + 2], at) then at = args[i + 2] end
-    redis.call('XADD', log, n .. '-0', 'u', who, 'o', once, 'a', at, 'e', args[i + 3])
-    local kind, user = string.sub(who, 1, 1), string.sub(who, 2)
-    if kind == 'e' then
-      gather(numbers, user, n)
-    elseif kind == 's' then
-      gather(numbers, user, '-' .. n)
-    end
-    if once ~= '' then gather(onces, string.sub(user, 1, 1), once_field(user, once), n) end
-  end
-  for user, list in pairs(numbers) do give('RPUSH', p .. 'e:' .. user, list, 1, #list) end
-  for bucket, list in pairs(onces) do give('HSET', p .. 'on:' .. bucket, list, 1, #list) end
-  return number, at
+-- The log "in" has each entry under its number, packed into one value: its moment, the number of the entry before it of
+-- the same user (0 where there is none), how long its letter and user are and how long its once, then these and the line.
+-- Entries of a user hang together by these numbers; "el:<bucket>" has the last one of each user. What is folded leaves at
+-- the far end, where whoever follows them finds nothing. "on:<bucket>" has the numbers of those that happen once.
+
+-- Kind, user, once, moment, line, the number before.
+local function unpack_entry(packed)
+  local at, former, who_length, once_length, start = string.match(packed, '^(%d+) (%d+) (%d+) (%d+) ()')
+  local once = start + tonumber(who_length)
+  local line = once + tonumber(once_length)
+  return string.sub(packed, start, start), string.sub(packed, start + 1, once - 1), string.sub(packed, once, line - 1),
+    at, string.sub(packed, line), former
 end
 
--- The entry of a number: kind, user, once, moment, line; nothing where it is gone.
+-- The entry of a number, as `unpack_entry` has it; nothing where it is gone.
 local function entry_of(p, number)
   local found = redis.call('XRANGE', p .. 'in', number .. '-0', number .. '-0')[1]
   if found == nil then return nil end
-  local fields = found[2]
-  return string.sub(fields[2], 1, 1), string.sub(fields[2], 2), fields[4], fields[6], fields[8]
+  return unpack_entry(found[2][2])
+end
+
+-- Of so many fields (lists by bucket) of hashes called `name`: what they have, by field.
+local function look_up(name, lists)
+  local found = {}
+  for bucket, list in pairs(lists) do
+    for start = 1, #list, AT_ONCE do
+      local last = math.min(start + AT_ONCE - 1, #list)
+      local values = redis.call('HMGET', name .. bucket, unpack(list, start, last))
+      for place = start, last do found[list[place]] = values[place - start + 1] or nil end
+    end
+  end
+  return found
+end
+
+local function last_of(p, user)
+  return redis.call('HGET', p .. 'el:' .. string.sub(user, 1, 1), user)
+end
+
+-- Entries behind `number`, none earlier than `at`: of each its user, the field of its once, its moment ('' for `at`), and
+-- what stands in the log behind the number before. Their indexes are written together: each command costs, here and in
+-- the append-only file. Returns the last number and moment.
+local function put_entries(p, number, at, args, first, last)
+  local log = p .. 'in'
+  local users, buckets, onces = {}, {}, {}
+  for i = first, last, 4 do
+    local user = args[i]
+    if user ~= '' and not buckets[user] then
+      local bucket = string.sub(user, 1, 1)
+      buckets[user] = bucket
+      local list = users[bucket]
+      if list then list[#list + 1] = user else users[bucket] = {user} end
+    end
+  end
+  local lasts = look_up(p .. 'el:', users)
+  for i = first, last, 4 do
+    number = number + 1
+    local user, once, moment = args[i], args[i + 1], args[i + 2]
+    local n = whole(number)
+    if moment ~= '' and not less(moment, at) then at = moment end
+    redis.call('XADD', log, n .. '-0', 'e', at .. ' ' .. (lasts[user] or '0') .. ' ' .. args[i + 3])
+    if user ~= '' then lasts[user] = n end
+    if once ~= '' then gather(onces, buckets[user], once, n) end
+  end
+  for bucket, names in pairs(users) do
+    local list = {}
+    for place, user in ipairs(names) do
+      list[2 * place - 1] = user
+      list[2 * place] = lasts[user]
+    end
+    give('HSET', p .. 'el:' .. bucket, list, 1, #list)
+  end
+  for bucket, list in pairs(onces) do give('HSET', p .. 'on:' .. bucket, list, 1, #list) end
+  return number, at
 end
 
 local function earliest_wake(p)
@@ -120,10 +164,10 @@ local function poll(keys, args)
   local entries, users = {}, {}
   if args[2] ~= '0' and cursor ~= last then
     for _, found in ipairs(redis.call('XRANGE', p .. 'in', '(' .. cursor .. '-0', '+', 'COUNT', args[2])) do
-      local fields = found[2]
-      entries[#entries + 1] = fields[6]
-      entries[#entries + 1] = fields[8]
-      if #fields[2] > 1 then users[string.sub(fields[2], 2)] = true end
+      local packed = found[2][2]
+      local _, user = unpack_entry(packed)
+      entries[#entries + 1] = packed
+      if user ~= '' then users[user] = true end
     end
   end
   local due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', args[1], 'LIMIT', 0, args[3])
@@ -136,7 +180,7 @@ local function fence(keys, args)
   return redis.call('HINCRBY', keys[1], 'ver', 1)
 end
 
--- ARGV: of each entry its letter and user, once, moment, line.
+-- ARGV: of each entry what `put_entries` takes.
 local function append(keys, args)
   local _, _, last, at = stand_of(keys[1])
   local number
@@ -145,7 +189,8 @@ local function append(keys, args)
   return 'OK'
 end
 
--- Messages: "om" has each by its id, "o:<user>" the order of those of a user, "ox" when they expire, "ow" other words.
+-- Messages: "om" has each by its id, "o:<user>" the order of those of a user, "oi" that of all, "ox" when they expire,
+-- "ow" other words, "og" the gateways that each has reached.
 
 local function remove_message(p, id)
   local packed = redis.call('HGET', p .. 'om', id)
@@ -153,6 +198,8 @@ local function remove_message(p, id)
   local message = cmsgpack.unpack(packed)
   redis.call('HDEL', p .. 'om', id)
   redis.call('HDEL', p .. 'ow', id)
+  redis.call('HDEL', p .. 'og', id)
+  redis.call('ZREM', p .. 'oi', id)
   redis.call('ZREM', p .. 'o:' .. message[1], message[2])
   if message[3] ~= '' then redis.call('ZREM', p .. 'ox', id) end
   return 1
@@ -160,9 +207,11 @@ end
 
 local function put_message(p, key, id, user, at, expires, record)
   if redis.call('HEXISTS', p .. 'om', id) == 1 then return end
-  local place = string.format('%016.0f', redis.call('HINCRBY', key, 'oseq', 1)) .. id
+  local number = redis.call('HINCRBY', key, 'oseq', 1)
+  local place = string.format('%016.0f', number) .. id
   redis.call('HSET', p .. 'om', id, cmsgpack.pack({user, place, expires, record}))
   redis.call('ZADD', p .. 'o:' .. user, at, place)
+  redis.call('ZADD', p .. 'oi', number, id)
   if expires ~= '' then redis.call('ZADD', p .. 'ox', expires, id) end
 end
 
@@ -272,7 +321,6 @@ local function commit(keys, args)
     return {0, version, cursor, last, at}
   end
   local number = put_entries(p, tonumber(last), at, args, s[1][1], s[1][2])
-  redis.call('HSET', key, 'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number))
   if appended > 0 then redis.call('HSET', key, 'at', args[6]) end
   write_states(p, args, s[2], s[3], s[4], s[5], s[6])
   write_decisions(p, key, args, s[7], cursor)
@@ -281,5 +329,8 @@ local function commit(keys, args)
     if not redis.call('LPOS', p .. 'rm', args[i]) then redis.call('RPUSH', p .. 'rm', args[i]) end
   end
   for i = s[12][1], s[12][2], 2 do put_fault(p, key, args[i], args[i + 1], tonumber(args[4])) end
-  return {1, earliest_wake(p)}
+  -- Nothing but a commit brings a wake-up nearer, so none is before the one that is noted.
+  local wake = earliest_wake(p)
+  redis.call('HSET', key, 'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number), 'wake', wake)
+  return {1, wake}
 end

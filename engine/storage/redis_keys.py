@@ -15,6 +15,12 @@ BUCKETS = "0123"  # sub-hashes of a partition: single keys stay small, so that s
 META = "proactive:{store}:meta"  # a hash: what the store is
 RULES = "proactive:{store}:rules"  # a hash: the texts of rule sets by hash
 LEASE = "proactive:{store}:lease"  # who serves it
+CONFIRMED = "proactive:{store}:confirmed"  # written so that replicas can be waited for
+DECIDED = (
+    "proactive:{store}:decided"  # a hash: of published rule sets the hash by their moment, "" where they do not hold
+)
+WORKERS = "proactive:{store}:beats:worker"  # a zset: until when each is taken for alive
+GATEWAYS = "proactive:{store}:beats:gateway"
 
 _BUCKET_BYTES = [letter.encode() for letter in BUCKETS]
 
@@ -22,6 +28,19 @@ _BUCKET_BYTES = [letter.encode() for letter in BUCKETS]
 def slot_of(tag: str) -> int:
     """The slot of every key with ``{tag}`` in it: CRC-16 (XMODEM)."""
     return binascii.crc_hqx(tag.encode(), 0) % SLOTS
+
+
+def confirmed_of(tag: str) -> bytes:
+    """As `CONFIRMED`, in the slot of a tag."""
+    return f"proactive:{{{tag}}}:confirmed".encode()
+
+
+def slot_of_key(key: bytes) -> int:
+    """Of any key, whether it has a tag or not (`redis.io/docs`, cluster specification, "Hash tags")."""
+    start = key.find(b"{")
+    end = key.find(b"}", start + 1)
+    tag = key[start + 1 : end] if start >= 0 and end > start + 1 else key
+    return binascii.crc_hqx(tag, 0) % SLOTS
 
 
 def spread_tags(partition_count: int) -> list[str]:
@@ -46,6 +65,15 @@ class Keys:
 
     def bucketed(self, partition: int, name: bytes, bucket: bytes) -> bytes:
         return self._prefixes[partition] + name + b":" + bucket
+
+
+def queue_of(gateway: str) -> bytes:
+    """What the functions are given of a gateway's queue."""
+    return b"proactive:{gw:" + to_bytes(gateway) + b"}:n"
+
+
+def notices_of(gateway: str) -> bytes:
+    return b"proactive:{gw:" + to_bytes(gateway) + b"}:q"
 
 
 def to_name(user: str) -> bytes:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from engine.storage.base import StoreUnusable
 from engine.storage.redis_keys import LEASE
-from engine.storage.redis_link import Link
+from engine.storage.redis_link import Way
 from engine.storage.redis_opening import ask
 
 LASTS_MS = 6_000
@@ -32,7 +32,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS
 
 
 class Lease:
-    def __init__(self, link: Link, lasts_ms: int = LASTS_MS) -> None:
+    def __init__(self, link: Way, lasts_ms: int = LASTS_MS) -> None:
         self._link = link
         self._lasts_ms = lasts_ms
         self._mark = f"{socket.gethostname()} process {os.getpid()} {secrets.token_hex(8)}"
@@ -61,6 +61,14 @@ class Lease:
             self._renewing = None
             with suppress(RedisError, OSError):  # then it ends by itself
                 await ask(self._link, "EVAL", _RELEASE, 1, LEASE, self._mark)
+
+    async def held_by(self) -> str:
+        """Which server has it, "" where none does. Raises `StoreUnusable`."""
+        try:
+            holder: bytes | None = await ask(self._link, "GET", LEASE)
+        except (RedisError, OSError) as error:
+            raise StoreUnusable(f"{self._link.address.shown} cannot be reached: {error}") from error
+        return "" if holder is None else holder.decode("utf-8", "replace").rpartition(" ")[0]
 
     async def _keep(self) -> None:
         while True:

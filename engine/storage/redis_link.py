@@ -1,6 +1,7 @@
 """The way to one Redis: a few connections, many commands in one go, a limit on how long it may take.
 
-It knows no command and no key, and tries nothing again by itself: whether that is safe its caller knows.
+It knows no key, and tries nothing again by itself: whether that is safe its caller knows. See `redis_cluster` for the
+way to many.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import hiredis
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
     ClusterDownError,
     MasterDownError,
@@ -29,6 +31,8 @@ from redis.exceptions import (
 )
 
 from engine.storage.base import StoreError, Trouble
+from engine.storage.redis_keys import CONFIRMED
+from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Replicas
 
 CONNECTIONS_MAX = 8  # of one store to one Redis
 TIMEOUT_S = 5.0  # of all the commands that go together, the wait for a connection included
@@ -37,7 +41,8 @@ CONNECT_S = 3.0
 Command = tuple[bytes | str | int, ...]
 
 # What Redis says, by the exception that the library makes of its first word, or by that word where it makes none.
-_EXCEPTIONS: tuple[tuple[type[RedisError], Trouble], ...] = (
+_EXCEPTIONS: tuple[tuple[type[Exception], Trouble], ...] = (
+    (NotReplicated, "read_only"),
     (OutOfMemoryError, "full"),
     (ReadOnlyError, "read_only"),
     (NoPermissionError, "read_only"),
@@ -45,6 +50,7 @@ _EXCEPTIONS: tuple[tuple[type[RedisError], Trouble], ...] = (
     (MasterDownError, "busy"),
     (ClusterDownError, "busy"),
     (TryAgainError, "busy"),
+    (AskError, "busy"),
 )
 _WORDS: dict[str, Trouble] = {"MISCONF": "io", "NOREPLICAS": "read_only", "BUSY": "busy", "WRONGTYPE": "corrupt"}
 _ADVICE: dict[Trouble, str] = {
@@ -55,11 +61,18 @@ _ADVICE: dict[Trouble, str] = {
     "busy": "it goes on by itself once that is done",
     "io": "see to it and to the way there; it goes on by itself, and what was acknowledged is kept",
 }
+_NOT_REPLICATED = (
+    "nothing is acknowledged until a replica has it; see to the replica and the way to it, and it goes on by itself, "
+    "or set on_replica_loss: degrade to go on without one"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis is. ``shown`` is how it is called in messages: without a password."""
+    """Where a Redis is. ``shown`` is how it is called in messages: without a password.
+
+    ``seeds``: of a cluster, the nodes that are asked for the others; () where it is none.
+    """
 
     host: str
     port: int
@@ -68,24 +81,106 @@ class Address:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     shown: str = ""
+    seeds: tuple[tuple[str, int], ...] = ()
+
+
+class Way(Protocol):
+    """To one Redis, or to all nodes of a cluster."""
+
+    address: Address
+    promise: Promise
+
+    async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
+        """A reply to each command, in order; an error that Redis answered with is among them as an exception.
+
+        ``durable``: returns when what they wrote is as durable as ``promise`` says; where they wrote nothing, what
+        others wrote need not be. Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing,
+        `NotReplicated` where it is not durable: then nobody knows which of the commands were carried out, or will be.
+        """
+
+    async def confirm(self) -> None:
+        """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether something that should be durable has failed, and was not confirmed since.
+
+        What is read then may be lost yet: whoever takes it for certain confirms first.
+        """
+
+    async def primaries(self) -> list[Link]:
+        """Each by itself, as they are now."""
+
+    @property
+    def without_replicas(self) -> list[str]:
+        """The primaries that go on although no replica has what they write, as they are called."""
+
+    async def close(self) -> None: ...
 
 
 class Link:
-    """Connections to one Redis, made when they are needed."""
+    """Connections to one Redis, made when they are needed.
 
-    def __init__(self, address: Address, timeout_s: float = TIMEOUT_S) -> None:
+    ``mark``: the key that `confirm` writes; None for a node of a cluster, which is told each time.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        timeout_s: float = TIMEOUT_S,
+        promise: Promise = LOCAL,
+        mark: bytes | None = CONFIRMED.encode(),
+    ) -> None:
         self.address = address
+        self.promise = promise
+        self._mark = mark
+        self._replicas = Replicas(promise, address.shown)
+        self._failures = 0  # of exchanges that should have been durable
+        self._made_up = 0  # so many of them: all that was written by then is
         self._timeout_s = timeout_s
         self._idle: list[Connection] = []
         self._room = asyncio.Semaphore(CONNECTIONS_MAX)
         self._closed = False
 
-    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """A reply to each command, in order; an error that Redis answered with is among them as an exception.
+    async def exchange(self, commands: Sequence[Command], *, durable: bool = False) -> list[Any]:
+        """See `Way`."""
+        seconds = asyncio.get_running_loop().time
+        question = self._replicas.question(seconds()) if durable else None
+        if question is None:
+            return await self._send(commands)
+        try:
+            *replies, answer = await self._send([*commands, question])
+            if isinstance(answer, ResponseError) and any(isinstance(reply, ResponseError) for reply in replies):
+                self._failures += 1
+                return replies  # what is the matter with the commands says more, as where this is a replica by now
+            self._replicas.heard(answer, seconds())
+        except BaseException:
+            self._failures += 1
+            raise
+        return replies
 
-        Raises `RedisError`, `OSError` or `TimeoutError` where replies are missing: then nobody knows which of the
-        commands were carried out, or will be.
-        """
+    async def confirm(self) -> None:
+        failures = self._failures
+        if self.promise.level != "local" and self._mark is not None:
+            try:
+                await self.confirm_by(self._mark)
+            except BaseException:
+                self._failures += 1
+                raise
+        self._made_up = max(self._made_up, failures)
+
+    async def confirm_by(self, mark: bytes) -> None:
+        """As `confirm`, by writing that key: a Redis waits for the last write of a connection, so there must be one."""
+        seconds = asyncio.get_running_loop().time
+        question = self._replicas.question(seconds())
+        if question is None:
+            return
+        written, answer = await self._send([("SET", mark, b""), question])
+        if isinstance(written, Exception):
+            raise written
+        self._replicas.heard(answer, seconds())
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
         packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
         async with asyncio.timeout(self._timeout_s), self._connection() as connection:
             await connection.send_packed_command(packed, check_health=False)
@@ -96,6 +191,17 @@ class Link:
                 except ResponseError as error:
                     replies.append(error)
             return replies
+
+    @property
+    def owes(self) -> bool:
+        return self._failures > self._made_up
+
+    async def primaries(self) -> list[Link]:
+        return [self]
+
+    @property
+    def without_replicas(self) -> list[str]:
+        return [f"{self.address.host}:{self.address.port}"] if self._replicas.are_lost else []
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -137,7 +243,8 @@ class Link:
             "retry": Retry(NoBackoff(), 0),
         }
         if address.tls:
-            return SSLConnection(ssl_min_version=ssl.TLSVersion.TLSv1_2, **options)
+            # Trusted are whom this machine trusts, and SSL_CERT_FILE.
+            return SSLConnection(ssl_min_version=ssl.TLSVersion.TLSv1_2, ssl_check_hostname=True, **options)
         return Connection(**options)
 
     async def close(self) -> None:
@@ -150,7 +257,7 @@ class Link:
 def told_of(error: BaseException, address: Address) -> StoreError:
     """The error in words for an operator: what went wrong, and what to do about it."""
     state = trouble_of(error)
-    advice = "" if state is None else f": {_ADVICE[state]}"
+    advice = "" if state is None else f": {_NOT_REPLICATED if isinstance(error, NotReplicated) else _ADVICE[state]}"
     return StoreError(f"the store {address.shown} could not do it: {words_of(error)}{advice}", state)
 
 

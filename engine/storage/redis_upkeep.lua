@@ -1,24 +1,21 @@
 
--- The second part of the same library, after `redis_functions.lua`: what is looked up of one user, what makes the store
--- forget, and the names under which all of it is called.
+-- The second part of the same library, after `redis_functions.lua`: what is looked up of one user, and what makes the
+-- store forget.
 
--- ARGV: user, before, events_max. The events earlier than a moment, newest first: moment, line ...; and the folded past.
+-- ARGV: user, before, events_max. The events earlier than a moment, newest first: number, packed ...; and the folded past.
 local function history(keys, args)
   local p, user, most = prefix_of(keys), args[1], tonumber(args[3])
   local found = {}
-  local last = redis.call('LLEN', p .. 'e:' .. user) - 1
-  while last >= 0 and #found < 2 * most do
-    local numbers = redis.call('LRANGE', p .. 'e:' .. user, math.max(0, last - PAGE + 1), last)
-    for i = #numbers, 1, -1 do
-      if string.sub(numbers[i], 1, 1) ~= '-' and #found < 2 * most then
-        local _, _, _, at, line = entry_of(p, numbers[i])
-        if at and less(at, args[2]) then
-          found[#found + 1] = at
-          found[#found + 1] = line
-        end
-      end
+  local number = last_of(p, user)
+  while number and #found < 2 * most do
+    local entry = redis.call('XRANGE', p .. 'in', number .. '-0', number .. '-0')[1]
+    if entry == nil then break end
+    local kind, _, _, at, _, former = unpack_entry(entry[2][2])
+    if kind == 'e' and less(at, args[2]) then
+      found[#found + 1] = number
+      found[#found + 1] = entry[2][2]
     end
-    last = last - PAGE
+    number = former
   end
   return {found, redis.call('HGET', p .. 'bp:' .. string.sub(user, 1, 1), user) or ''}
 end
@@ -30,25 +27,37 @@ local function newest(list, before, most)
   while last >= 0 and #found < most do
     local numbers = redis.call('LRANGE', list, math.max(0, last - PAGE + 1), last)
     for i = #numbers, 1, -1 do
-      local number = string.gsub(numbers[i], '-', '')
-      if tonumber(number) < before and #found < most then found[#found + 1] = number end
+      if tonumber(numbers[i]) < before and #found < most then found[#found + 1] = numbers[i] end
     end
     last = last - PAGE
   end
   return found
 end
 
--- ARGV: user, before (entries), before (decisions), items_max. Entries: number, moment, line ...; decisions: number, line ...
+-- ARGV: user, before (entries), before (decisions), items_max. Entries: number, packed ...; decisions: number, line ...
 local function recorded(keys, args)
   local p, user, most = prefix_of(keys), args[1], tonumber(args[4])
   local entries, decisions = {}, {}
-  for _, number in ipairs(newest(p .. 'e:' .. user, tonumber(args[2]), most)) do
-    local _, _, _, at, line = entry_of(p, number)
-    for _, value in ipairs({number, at, line}) do entries[#entries + 1] = value end
+  local before = tonumber(args[2])
+  local number = last_of(p, user)
+  if number and before <= tonumber(number) then
+    -- Whoever pages asks with an entry of this user: then all that is newer need not be looked at.
+    local _, whose, _, _, _, former = entry_of(p, args[2])
+    if whose == user then number = former end
   end
-  for _, number in ipairs(newest(p .. 'd:' .. user, tonumber(args[3]), most)) do
-    decisions[#decisions + 1] = number
-    decisions[#decisions + 1] = redis.call('XRANGE', p .. 'de', number .. '-0', number .. '-0')[1][2][8]
+  while number and #entries < 2 * most do
+    local entry = redis.call('XRANGE', p .. 'in', number .. '-0', number .. '-0')[1]
+    if entry == nil then break end
+    if tonumber(number) < before then
+      entries[#entries + 1] = number
+      entries[#entries + 1] = entry[2][2]
+    end
+    local _, _, _, _, _, former = unpack_entry(entry[2][2])
+    number = former
+  end
+  for _, n in ipairs(newest(p .. 'd:' .. user, tonumber(args[3]), most)) do
+    decisions[#decisions + 1] = n
+    decisions[#decisions + 1] = redis.call('XRANGE', p .. 'de', n .. '-0', n .. '-0')[1][2][8]
   end
   return {entries, decisions}
 end
@@ -62,20 +71,35 @@ local function forget_number(list, number)
   end
 end
 
+-- What the indexes have of a page of entries goes: who has no later entry has none.
+local function forget_entries(p, page)
+  local users, newest_of, onces = {}, {}, {}
+  for _, found in ipairs(page) do
+    local _, user, once = unpack_entry(found[2][2])
+    local bucket = string.sub(user, 1, 1)
+    if user ~= '' and not newest_of[user] then
+      users[bucket] = users[bucket] or {}
+      table.insert(users[bucket], user)
+    end
+    newest_of[user] = string.match(found[1], '^%d+')
+    if once ~= '' then
+      onces[bucket] = onces[bucket] or {}
+      table.insert(onces[bucket], once_field(user, once))
+    end
+  end
+  for user, number in pairs(look_up(p .. 'el:', users)) do
+    if number == newest_of[user] then redis.call('HDEL', p .. 'el:' .. string.sub(user, 1, 1), user) end
+  end
+  for bucket, list in pairs(onces) do give('HDEL', p .. 'on:' .. bucket, list, 1, #list) end
+end
+
 local function fold_entries(p, number)
   local from = '-'
   while true do
     local page = redis.call('XRANGE', p .. 'in', from, number .. '-0', 'COUNT', PAGE)
-    for _, found in ipairs(page) do
-      local fields = found[2]
-      local kind, user, once = string.sub(fields[2], 1, 1), string.sub(fields[2], 2), fields[4]
-      local n = string.match(found[1], '^%d+')
-      if kind == 'e' then forget_number(p .. 'e:' .. user, n) end
-      if kind == 's' then forget_number(p .. 'e:' .. user, '-' .. n) end
-      if once ~= '' then redis.call('HDEL', p .. 'on:' .. string.sub(user, 1, 1), once_field(user, once)) end
-      from = '(' .. found[1]
-    end
+    forget_entries(p, page)
     if #page < PAGE then break end
+    from = '(' .. page[#page][1]
   end
   redis.call('XTRIM', p .. 'in', 'MINID', '=', whole(tonumber(number) + 1) .. '-0')
 end
@@ -136,16 +160,18 @@ local function fold(keys, args)
 end
 
 local function erase_entries(p, user)
-  local list = p .. 'e:' .. user
-  local numbers = redis.call('LRANGE', list, 0, -1)
-  for _, signed in ipairs(numbers) do
-    local number = string.gsub(signed, '-', '')
-    local _, _, once = entry_of(p, number)
-    if once and once ~= '' then redis.call('HDEL', p .. 'on:' .. string.sub(user, 1, 1), once_field(user, once)) end
+  local bucket, count = string.sub(user, 1, 1), 0
+  local number = last_of(p, user)
+  while number do
+    local kind, _, once, _, _, former = entry_of(p, number)
+    if kind == nil then break end
+    if once ~= '' then redis.call('HDEL', p .. 'on:' .. bucket, once_field(user, once)) end
     redis.call('XDEL', p .. 'in', number .. '-0')
+    count = count + 1
+    number = former
   end
-  redis.call('DEL', list)
-  return #numbers
+  redis.call('HDEL', p .. 'el:' .. bucket, user)
+  return count
 end
 
 local function erase_decisions(p, user)
@@ -173,8 +199,8 @@ local function erase(keys, args)
   local p, user = prefix_of(keys), args[1]
   local bucket = string.sub(user, 1, 1)
   local _, cursor = stand_of(keys[1])
-  local newest_entry = redis.call('LINDEX', p .. 'e:' .. user, -1)
-  if newest_entry and math.abs(tonumber(newest_entry)) > tonumber(cursor) then return -1 end
+  local newest_entry = last_of(p, user)
+  if newest_entry and tonumber(newest_entry) > tonumber(cursor) then return -1 end
   local count = erase_entries(p, user) + erase_decisions(p, user) + erase_faults(p, user)
   count = count + redis.call('HDEL', p .. 'st:' .. bucket, user) + redis.call('HDEL', p .. 'ba:' .. bucket, user)
   redis.call('HDEL', p .. 'bp:' .. bucket, user)
@@ -217,22 +243,3 @@ local function probe(keys, args)
   redis.call('HDEL', keys[1], 'probe')
   return 'OK'
 end
-
-local function register(name, callback, flags)
-  redis.register_function({function_name = 'proactive_v1_' .. name, callback = callback, flags = flags})
-end
-
-register('poll', poll, {'no-writes'})
-register('pending', pending, {'no-writes'})
-register('history', history, {'no-writes'})
-register('recorded', recorded, {'no-writes'})
-register('describe', describe, {'no-writes'})
-register('append', append, {})
-register('commit', commit, {})
-register('probe', probe, {})
-register('fence', fence, {})
--- What makes room is done also where there is none.
-register('relayed', relayed, {'allow-oom'})
-register('fold', fold, {'allow-oom'})
-register('erase', erase, {'allow-oom'})
-register('drop_rules', drop_rules, {'allow-oom'})

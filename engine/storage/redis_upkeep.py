@@ -8,28 +8,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any, Protocol
 
+from redis.exceptions import RedisError
+
 from engine.core.model import Json
 from engine.storage.base import Base, Entry, Fold, Folded, StoreError
 from engine.storage.order import UNEVALUATED, check_fold
-from engine.storage.redis_entries import base_arguments, base_of, moment_of
-from engine.storage.redis_keys import BUCKETS, RULES, Keys, from_name, to_bytes, to_name
-from engine.storage.redis_link import Address, Command
-from engine.storage.redis_opening import LIBRARY
+from engine.storage.redis_entries import base_arguments, base_of, moment_of, pairs
+from engine.storage.redis_keys import BUCKETS, DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
+from engine.storage.redis_link import Command, Way, told_of
+from engine.storage.redis_opening import LIBRARY, ask
 
 LISTS_MAX = 8  # partitions whose users are listed at once: those who page through states do so one after the other
 
 
 class Ask(Protocol):
-    def __call__(self, calls: Sequence[Command], *, again: bool = False) -> Awaitable[list[Any]]: ...
+    def __call__(
+        self, calls: Sequence[Command], *, again: bool = False, durable: bool = False
+    ) -> Awaitable[list[Any]]: ...
 
 
 class Upkeep:
-    def __init__(self, keys: Keys, ask: Ask, read_only: bool, info: dict[str, str], address: Address) -> None:
+    def __init__(self, keys: Keys, ask: Ask, read_only: bool, info: dict[str, str], link: Way) -> None:
         self._keys = keys
         self._ask = ask
         self._read_only = read_only
         self._info = info
-        self._address = address
+        self._link = link
         self._lists: dict[int, list[bytes]] = {}  # of a partition through which somebody pages, its users
 
     async def states(self, partition: int, after: int, states_max: int) -> list[tuple[int, str, bytes]]:
@@ -87,7 +91,7 @@ class Upkeep:
         ]
         for base in fold.bases:
             arguments += base_arguments(base)
-        [reply] = await self._ask([self._call(fold.partition, "fold", *arguments)])
+        [reply] = await self._ask([self._call(fold.partition, "fold", *arguments)], durable=True)
         if reply[0]:
             return
         number, at, erasures, cursor, kind, entry_at = reply[1:]
@@ -97,16 +101,26 @@ class Upkeep:
 
     async def drop_rules(self, before: int) -> int:
         calls = [self._call(partition, "drop_rules", max(before, 0)) for partition in range(len(self._keys.stand))]
-        replies = await self._ask(calls)
+        replies = await self._ask(calls, durable=True)
         gone = dict.fromkeys(line for reply in replies for line in reply[0])
         kept = {moment_of(line)[1] for reply in replies for line in reply[1]}
+        [decided] = await self._ask([("HGETALL", DECIDED)], again=True)
+        former: list[bytes] = []
+        for at, rules_hash in pairs(decided):
+            if int(at) < before:
+                former.append(at)
+                gone.update({b"%b %b" % (at, rules_hash): None} if rules_hash else {})
+            elif rules_hash:
+                kept.add(to_text(rules_hash))
+        if former:
+            await self._ask([("HDEL", DECIDED, *former)])
         unused = {moment_of(line)[1] for line in gone} - kept
         if unused:
             await self._ask([("HDEL", RULES, *map(to_bytes, sorted(unused)))])
         return len(gone)
 
     async def erase(self, partition: int, user: str) -> int:
-        [count] = await self._ask([self._call(partition, "erase", to_name(user))])
+        [count] = await self._ask([self._call(partition, "erase", to_name(user))], durable=True)
         if count < 0:
             raise StoreError(UNEVALUATED)
         return int(count)
@@ -114,9 +128,9 @@ class Upkeep:
     async def describe(self) -> dict[str, Json]:
         partitions = range(len(self._keys.stand))
         calls = [self._call(partition, "describe") for partition in partitions]
-        *replies, memory = await self._ask([*calls, ("INFO", "memory")], again=True)
+        replies = await self._ask(calls, again=True)
         cursors, lasts, folded, users, decisions, outbox, faults = map(sum, zip(*replies, strict=True))
-        told = dict(line.split(":", 1) for line in memory.decode().split("\r\n") if ":" in line)
+        used, maximum = await self._memory()
         server = "valkey" if "valkey_version" in self._info else "redis"
         return {
             "store": "redis",
@@ -128,14 +142,35 @@ class Upkeep:
             "decisions": decisions,
             "outbox": outbox,
             "faults": faults,
-            "address": self._address.shown.strip('"'),
+            "address": self._link.address.shown.strip('"'),
             "server": f"{server} {self._info.get(f'{server}_version', '')}",
-            "bytes": int(told["used_memory"]),
-            "bytes_max": int(told["maxmemory"]) or None,
-            "durability": "local",
+            "bytes": used,
+            "bytes_max": maximum,
+            "durability": self._link.promise.level,
+            "without_replicas": list(self._link.without_replicas),
             "appendfsync": self._info["appendfsync"],
             "read_only": self._read_only,
         }
+
+    def notes(self) -> list[str]:
+        level = self._link.promise.level
+        return [
+            f"no replica has what is written to {name}: it goes on as with durability local, not {level}"
+            for name in self._link.without_replicas
+        ]
+
+    async def _memory(self) -> tuple[int, int | None]:
+        """Of all primaries together; a maximum where each of them has one."""
+        used, maxima = 0, []
+        try:
+            for node in await self._link.primaries():
+                memory = await ask(node, "INFO", "memory")
+                told = dict(line.split(":", 1) for line in memory.decode().split("\r\n") if ":" in line)
+                used += int(told["used_memory"])
+                maxima.append(int(told["maxmemory"]))
+        except (RedisError, OSError) as error:
+            raise told_of(error, self._link.address) from error
+        return used, sum(maxima) if all(maxima) else None
 
     def _bucket(self, partition: int, name: bytes, bucket: bytes) -> bytes:
         return self._keys.bucketed(partition, name, bucket)

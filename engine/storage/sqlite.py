@@ -241,6 +241,17 @@ class SqliteStore:
     async def close(self) -> None:
         await self._thread.close()
 
+    async def on_thread(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """For what reads or fills the store as a whole (`sqlite_loading`)."""
+        return await self._run(lambda: work(self._db))
+
+    async def writing_on_thread(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        def write() -> None:
+            with self._thread.writing() as db:
+                work(db)
+
+        await self._run(write)
+
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await self._thread.run(work)
 

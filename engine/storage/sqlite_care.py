@@ -81,7 +81,7 @@ def backup(path: Path, target: Path) -> int:
         if problems:
             raise StoreError(f'the copy of "{path}" is damaged, as the file itself may be: {problems[0]}', "corrupt")
         with _told(target):
-            _name(partial, target)
+            name_whole(partial, target)
     finally:
         source.close()
         for rest in (partial, *(partial.with_name(partial.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
@@ -100,7 +100,7 @@ def _copy(source: sqlite3.Connection, partial: Path) -> None:
         copy.close()
 
 
-def _name(partial: Path, target: Path) -> None:
+def name_whole(partial: Path, target: Path) -> None:
     """Give the copy its name, once it is on the disk; whoever took the name meanwhile keeps it."""
     for place in (partial, partial.parent):
         descriptor = os.open(place, os.O_RDONLY)

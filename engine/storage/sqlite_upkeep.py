@@ -35,13 +35,13 @@ def bases(db: sqlite3.Connection, partition: int, users: list[str] | None, due_b
             asked = frozenset(users)
             due = db.execute(queries.BASES_DUE, (partition, due_by)).fetchall()
             rows += [row for row in due if from_name(row[0]) not in asked]
-    return [Base(from_name(user), state, wake, _decoded(past)) for user, state, wake, past in rows]
+    return [Base(from_name(user), state, wake, decoded_past(past)) for user, state, wake, past in rows]
 
 
 def past_of(db: sqlite3.Connection, user: str) -> tuple[Event, ...]:
     """The events of a user that are folded and still kept, oldest first."""
     row = db.execute(queries.BASE, (to_name(user),)).fetchone()
-    return () if row is None else _decoded(row[3])
+    return () if row is None else decoded_past(row[3])
 
 
 def fold(db: sqlite3.Connection, fold: Fold) -> None:
@@ -54,7 +54,7 @@ def fold(db: sqlite3.Connection, fold: Fold) -> None:
     db.execute(queries.REMOVE_DECISIONS, (fold.partition, fold.at))
     if not fold.past_wanted:
         db.execute(queries.FORGET_PASTS, (fold.partition,))
-    rows = [(to_name(base.user), fold.partition, base.wake, base.state, _encoded(base.past)) for base in fold.bases]
+    rows = [(to_name(base.user), fold.partition, base.wake, base.state, encoded_past(base.past)) for base in fold.bases]
     db.executemany(queries.PUT_BASE, rows)
     db.execute(queries.MOVE_FOLDED, (fold.number, fold.at, fold.partition))
 
@@ -78,10 +78,10 @@ def erase(thread: SqliteThread, partition: int, user: str) -> int:
     return count
 
 
-def _encoded(past: tuple[Event, ...]) -> bytes:
+def encoded_past(past: tuple[Event, ...]) -> bytes:
     return b"\n".join(encode_entry(Entry("event", event.at, event.user, event)) for event in past)
 
 
-def _decoded(past: bytes) -> tuple[Event, ...]:
+def decoded_past(past: bytes) -> tuple[Event, ...]:
     entries = [decode_entry(line) for line in past.split(b"\n")] if past else []
     return tuple([entry.event for entry in entries if entry.event is not None])

@@ -89,9 +89,10 @@ class Chats:
         if session.is_over or session in self._held:
             return
         is_early = self._clock() < self._look_until
+        comes_from_afar, session.comes_from_afar = session.comes_from_afar, False
         if key in self._left:
             del self._left[key]
-        elif key in self._looked or not is_early:
+        elif not comes_from_afar and (key in self._looked or not is_early):
             return
         if is_early:
             _note(self._looked, key, CLIENTS_MAX)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from engine.core.model import ANSWER_TYPE
-from engine.live import Live
+from engine.driver import Driver
 from engine.observer import SILENT, Observer
 from engine.storage.base import OutboxMessage, StoreError
 from engine.transport.frames import preferences_frame
@@ -43,14 +43,14 @@ class Delivery:
         self._pacer = pacer
         self._clock = clock
         self._observer = observer
-        self._live: Live | None = None
+        self._live: Driver | None = None
         self._sessions: Sessions | None = None
         self._on_settled: Callable[[str, str], None] | None = None
         self._paced: dict[str, OutboxMessage] = {}  # by id; whatever else the pacer has is not to be handed over
         self._timer: asyncio.TimerHandle | None = None
         self._telling: set[asyncio.Task[None]] = set()
 
-    def bind(self, live: Live, sessions: Sessions, on_settled: Callable[[str, str], None] | None = None) -> None:
+    def bind(self, live: Driver, sessions: Sessions, on_settled: Callable[[str, str], None] | None = None) -> None:
         """``on_settled`` is called with a user and the id of what is not to be shown to them any more."""
         self._live = live
         self._sessions = sessions
@@ -90,12 +90,16 @@ class Delivery:
                 wishing[event.user] = None
         for decision in result.decisions:
             if decision.outcome == "cancelled" and decision.was == "sent" and decision.message is not None:
-                self._settle(decision.user, decision.message.id, None, "cancelled")
+                self.cancelled(decision.user, decision.message.id)
         for user in wishing:
             if self._of(user):
                 task = asyncio.get_running_loop().create_task(self._tell_wishes(user))
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)
+
+    def cancelled(self, user: str, message_id: str) -> None:
+        """The user is not to be shown the message any more."""
+        self._settle(user, message_id, None, "cancelled")
 
     async def close(self) -> None:
         if self._timer is not None:

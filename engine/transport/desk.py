@@ -18,8 +18,8 @@ import structlog
 
 from engine.core.model import ANSWER_TYPE, Json, Message, derive_id
 from engine.core.remembered import Preferences
+from engine.driver import Driver
 from engine.intake import Input
-from engine.live import Live
 from engine.observer import Door, Trace
 from engine.pending import Pending
 from engine.responders.base import ChatMessage, ResponderFailed
@@ -34,6 +34,7 @@ from engine.transport.session import ERASED as ERASED
 from engine.transport.sessions import Sessions
 from engine.transport.wire import FrameType, chat_response, error_frame, message_frame
 
+SENT_AT_ONCE = 5_000  # messages that go into the log together
 TOLD_MAX = 1_000  # messages for all, the latest, of which those without a name get no second copy
 
 log = structlog.get_logger("proactive")
@@ -64,12 +65,12 @@ class Desk:
     """``clock``: microseconds UTC. ``expires``: how long the application's messages wait, in microseconds.
 
     ``forgetting`` are called with a user who is being erased, besides what it knows of itself; each more than once.
-    ``overwrite`` sees to what erasures have left in the file of the store; on how many pages something was.
+    ``overwrite`` sees to what the erasure of a user has left in files; on how many pages of the store something was.
     """
 
     def __init__(
         self,
-        live: Live,
+        live: Driver,
         hub: Hub,
         sessions: Sessions,
         answers: Answers,
@@ -79,7 +80,7 @@ class Desk:
         on_user_response: ResponseHook | None = None,
         is_kept_back: Callable[[str], bool] = lambda message_id: False,
         forgetting: Iterable[Callable[[str], None]] = (),
-        overwrite: Callable[[], Awaitable[int]] | None = None,
+        overwrite: Callable[[str], Awaitable[int]] | None = None,
     ) -> None:
         self._live = live
         self._hub = hub
@@ -227,7 +228,7 @@ class Desk:
             return Erased(rows, 0)
         try:
             async with self._one_overwrites:
-                return Erased(rows, await self._overwrite())
+                return Erased(rows, await self._overwrite(user))
         except StoreError as error:
             log.error("! erased and not overwritten", why=str(error))
             why = "the user is erased, but former contents of the file are not overwritten yet: send the request again"
@@ -235,7 +236,7 @@ class Desk:
 
     async def _erase(self, user: str) -> int:
         with self._sessions.erasing.of(user):
-            self._forget(user)
+            self.forget(user)
             # What they said last waits for its turn; made after the erasure, it would stay.
             await self._live.settled()
             began, ok = time.monotonic(), False
@@ -245,10 +246,11 @@ class Desk:
             finally:
                 self._live.observer.store_worked("erase", time.monotonic() - began, ok=ok)
                 # A turn that was made meanwhile may have left something for somebody to write or to deliver.
-                self._forget(user)
+                self.forget(user)
         return erased
 
-    def _forget(self, user: str) -> None:
+    def forget(self, user: str) -> None:
+        """Nothing is known of the user here, and their connections are closed; the store is not asked."""
         for session in self._sessions.drop(user):
             if session.outgoing is not None:
                 session.outgoing.close(*ERASED)
@@ -260,8 +262,7 @@ class Desk:
         for forget in self._forgetting:
             forget(user)
         # Sessions of an earlier process that nobody came back to: their end would be a beginning.
-        for name in self._live.resumable(user):
-            self._live.resume(user, name)
+        self._live.abandon(user)
 
     async def wishes(self, user: str) -> Preferences | None:
         """What the user wishes; None where the store cannot say: devices are told with the next change."""
@@ -301,28 +302,38 @@ class Desk:
             )  # fmt: skip
             return OutboxMessage(user=user, message=message, at=at, client=client)
 
-        addressed = self.present() if clients is None else clients
+        addressed, waiting = await self._addressed(clients)
         self._sessions.erasing.check(addressed)
-        waiting = [user for user in addressed if not self.is_there(user)]
         messages = [make(user) for user in addressed]
-        if messages:
-            await self._live.send(messages, once=bool(message_id))
+        for start in range(0, len(messages), SENT_AT_ONCE):
+            await self._live.send(messages[start : start + SENT_AT_ONCE], once=bool(message_id))
         unnamed = 0
-        if clients is None and not self._was_told(message_id):
-            droppable = message_type == "notification"
-            unnamed = self._hub.broadcast_to_unnamed(message_frame(make("")), droppable=droppable)
+        if clients is None:
+            frame = message_frame(make(""))
+            unnamed = self.tell_unnamed(frame, droppable=message_type == "notification")
+            await self._live.tell_unnamed(frame)
         log.info("> message", type=message_type, clients=len(addressed), waiting=len(waiting), unnamed=unnamed)
         return Sent([outgoing.message.id for outgoing in messages], addressed, waiting, unnamed)
 
-    def _was_told(self, message_id: str) -> bool:
-        """Whether this one was for all before, of those that have an id; from now on it was."""
-        if not message_id:
-            return False
-        was_told = message_id in self._told
-        self._told[message_id] = None
+    async def _addressed(self, clients: list[str] | None) -> tuple[list[str], list[str]]:
+        """Who is to have a message, None for all who are there; and of them those who are nowhere."""
+        if clients is None:
+            present = self.present()
+            return list(dict.fromkeys([*present, *sorted(await self._live.elsewhere(None))])), [
+                user for user in present if not self.is_there(user)
+            ]
+        absent = [user for user in clients if not self.is_there(user)]
+        elsewhere = await self._live.elsewhere(absent) if absent else ()
+        return clients, [user for user in absent if user not in elsewhere]
+
+    def tell_unnamed(self, frame: FrameType, *, droppable: bool) -> int:
+        """Hand a message for all to those who have not said who they are, once; to how many, is returned."""
+        if frame["id"] in self._told:
+            return 0
+        self._told[frame["id"]] = None
         if len(self._told) > TOLD_MAX:
             self._told.popitem(last=False)
-        return was_told
+        return self._hub.broadcast_to_unnamed(frame, droppable=droppable)
 
     def is_there(self, user: str) -> bool:
         """Whether any client of the user is connected."""

@@ -56,12 +56,13 @@ class Session:
     ``left_at`` (microseconds) is when its last connection was lost, None while there is one. ``ended`` is called when
     it is over, by whatever is to stop then. ``expires_at`` (microseconds) is when its token does. ``farewell`` is what
     a connection is closed with that comes when it is over already. ``attempt`` is that of its latest hello.
+    ``comes_from_afar``: another process had it before, which may have left something undone.
     """
 
     __slots__ = (
-        "_begins_at", "_notes", "_owed", "_seq", "_withdrawn", "attempt", "capabilities", "client", "expires_at",
-        "farewell", "id_prefix", "is_over", "left_at", "name", "on_end", "outgoing", "polls", "resumed", "transport",
-        "user", "wake",
+        "_begins_at", "_notes", "_owed", "_seq", "_withdrawn", "attempt", "capabilities", "client", "comes_from_afar",
+        "expires_at", "farewell", "id_prefix", "is_over", "left_at", "name", "on_end", "outgoing", "polls", "resumed",
+        "transport", "user", "wake",
     )  # fmt: skip
 
     def __init__(self, name: str, user: str, client: str, *, left_at: int) -> None:
@@ -74,6 +75,7 @@ class Session:
         self.expires_at: int | None = None
         self.transport = ""
         self.resumed = False
+        self.comes_from_afar = False
         self.is_over = False
         self.farewell = REPLACED
         self.left_at: int | None = left_at

@@ -14,8 +14,8 @@ import structlog
 
 from engine.core.model import Json
 from engine.core.units import MINUTE
+from engine.driver import Driver
 from engine.intake import Input
-from engine.live import Live
 from engine.observer import SILENT, Observer
 from engine.stale import RESUMABLE
 from engine.storage.base import OutboxMessage
@@ -24,6 +24,7 @@ from engine.transport.decoding import WireError
 from engine.transport.erasing import BeingErased, Erasing
 from engine.transport.frames import Hello
 from engine.transport.ledger import Ledger
+from engine.transport.outgoing import GOING_AWAY
 from engine.transport.refusing import refusal_of, told_to_client
 from engine.transport.session import ERASED, REPLACED, WITHDRAWN_MAX, Session
 
@@ -49,7 +50,7 @@ class Sessions:
 
     def __init__(
         self,
-        live: Live,
+        live: Driver,
         ledger: Ledger,
         *,
         clock: Callable[[], int],
@@ -198,6 +199,30 @@ class Sessions:
             self._remove(session)
         return dropped
 
+    def taken_elsewhere(self, user: str, name: str) -> None:
+        """Another gateway has the session now; it goes on there, so nothing of it ends."""
+        session = self._by_name.get(name)
+        if session is None or session.user != user:
+            return
+        if session.outgoing is not None:
+            session.outgoing.close(*REPLACED)
+        self._remember(session, "replaced")
+        self._remove(session)
+
+    def let_go(self, names: Iterable[str] | None = None) -> None:
+        """Others may have ended these sessions (None: all): clients say hello again, and take up what is left."""
+        some = list(self._by_name) if names is None else names
+        for session in [self._by_name[name] for name in some if name in self._by_name]:
+            session.farewell = GOING_AWAY
+            if session.outgoing is not None:
+                session.outgoing.close(*GOING_AWAY)
+            self._remove(session)
+
+    def begun(self) -> dict[str, list[str]]:
+        """By user, the names of the sessions to which their clients have come."""
+        found = ((user, [each.name for each in by.values() if each.transport]) for user, by in self._by_user.items())
+        return {user: names for user, names in found if names}
+
     def abandoned(self, user: str, names: Iterable[str]) -> None:
         """Clients of an earlier process did not come back to these."""
         for name in names:
@@ -231,10 +256,17 @@ class Sessions:
         """A session that this process did not have; of an earlier process where it can be taken up again."""
         self._make_room(user)
         asked = "" if hello.resume is None else hello.resume[0]
-        resumed = bool(asked) and self._live.resume(user, asked)
+        with told_to_client():
+            resumed = bool(asked) and await self._live.resume(user, asked)
+        there = self._by_name.get(asked)
+        if there is not None and there.user == user and there.client == hello.client:
+            # The client has asked twice, and the other hello was the first to have it.
+            there.resumed = True
+            return there
         name = asked if resumed else RESUMABLE + secrets.token_hex(12)
         session = Session(name, user, hello.client, left_at=self._clock())
         session.resumed = resumed
+        session.comes_from_afar = bool(asked)
         session.attempt = hello.attempt
         former = self._by_user.get(user, {}).get(hello.client)
         # From here on it is owed what is said to its user, so that nothing is missed between this and its beginning.
@@ -251,6 +283,8 @@ class Sessions:
             if session.is_over:
                 if session.farewell == ERASED:
                     raise refusal_of(BeingErased())
+                if session.farewell == GOING_AWAY:
+                    raise WireError("overloaded", "the server begins anew; say hello again", retry_after_s=1)
                 raise WireError("replaced", WHY_OVER["replaced"])
             for outgoing in waiting:
                 self.owe(session, outgoing)

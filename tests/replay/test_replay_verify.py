@@ -150,7 +150,7 @@ def test_a_log_cannot_be_verified(tmp_path):
     log.write_text("")
     result = run(log, "--verify")
     assert result.exit_code == 2
-    assert "is not the SQLite file of one" in result.stderr
+    assert "is not the store of one" in result.stderr
 
 
 def test_a_store_without_rules_says_so():

@@ -5,10 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, running
+from redis_server import RedisCluster, RedisServer, cluster, running
+from samples_for_fleets import FLEET_KINDS, make_fleet_store
 from samples_for_stores import KINDS, make_store
 
 from engine.storage.base import Store
+from engine.storage.fleet import FleetStore
 
 
 class Servers:
@@ -18,6 +20,20 @@ class Servers:
         self._folders = folders
         self._stack = stack
         self._running: dict[str, RedisServer] = {}
+        self._cluster: RedisCluster | None = None
+
+    def of_kind(self, kind: str) -> RedisServer | RedisCluster | None:
+        """An empty one for a store of that kind; None for one that needs none."""
+        if kind == "cluster":
+            return self.emptied_cluster()
+        return self.emptied(f"{kind}-server") if kind in ("redis", "valkey") else None
+
+    def emptied_cluster(self) -> RedisCluster:
+        if self._cluster is None:
+            folder = self._folders.mktemp("cluster")
+            self._cluster = self._stack.enter_context(cluster(folder, "--appendfsync", "no"))
+        self._cluster.ask("FLUSHALL")
+        return self._cluster
 
     def emptied(self, program: str) -> RedisServer:
         if program not in self._running:
@@ -39,11 +55,20 @@ def server(servers: Servers) -> RedisServer:
     return servers.emptied("redis-server")
 
 
+@pytest.fixture
+def three(servers: Servers) -> RedisCluster:
+    return servers.emptied_cluster()
+
+
 @pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    server = None
-    if request.param in ("redis", "valkey"):
-        server = request.getfixturevalue("servers").emptied(f"{request.param}-server")
-    store = await make_store(request.param, tmp_path, server)
+    store = await make_store(request.param, tmp_path, request.getfixturevalue("servers").of_kind(request.param))
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=FLEET_KINDS)
+async def fleet_store(request: pytest.FixtureRequest) -> AsyncIterator[FleetStore]:
+    store = await make_fleet_store(request.param, request.getfixturevalue("servers").of_kind(request.param))
     yield store
     await store.close()

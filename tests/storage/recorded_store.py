@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.core.model import Event
 from engine.core.units import MINUTE
 from engine.loading.load import load
-from engine.storage.base import Entry
+from engine.storage.base import Entry, Store
 from engine.storage.sqlite import SqliteStore
 from engine.triggers import KINDS
 from engine.turn import Turns
@@ -26,6 +26,11 @@ rules:
 
 async def record(path: Path) -> None:
     store = await SqliteStore.open(path, partition_count=1, durability="normal")
+    await record_into(store)
+    await store.close()
+
+
+async def record_into(store: Store) -> None:
     turns = Turns(store)
     await turns.recover()
     rules = load({"rules.yaml": RULES}, KINDS)
@@ -38,7 +43,6 @@ async def record(path: Path) -> None:
             data = {"message": f"stuck {'x' * 500}"}
             await turns.make([Entry("event", now, user, Event("chat_message", user, now, data))], now, due=True)
         await turns.make([], now, due=True)
-    await store.close()
 
 
 def change(path: Path, *statements: str) -> None:

@@ -1,4 +1,5 @@
-"""A real redis-server, or valkey-server, of one test session: on a free port, with a folder and an append-only file."""
+"""A real redis-server, or valkey-server: on a free port, with a folder and an append-only file; a cluster of them, and
+a primary with its replica."""
 
 from __future__ import annotations
 
@@ -7,12 +8,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from engine.storage.redis_keys import SLOTS
 from engine.storage.redis_link import Address
 from engine.storage.redis_opening import address_of
 
@@ -28,7 +32,9 @@ class RedisServer:
         self.folder = folder
         self.program = program
         self.options = options
-        self.port = _free_port()
+        self.port = free_port()
+        self.bus_port = 0  # of a node of a cluster
+        self.tls_port = 0  # of one that speaks TLS to the others
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -94,6 +100,32 @@ class RedisServer:
             shown.append(self.ask(*look))
         return "\n".join(shown)
 
+    def speak(self) -> Redis:
+        """A client of its own, for who wants its answers parsed."""
+        return Redis(port=self.port, decode_responses=True)
+
+    def waits_for(self, section: str, text: str) -> None:
+        """Until that section of INFO says so."""
+        self._waits_for(["INFO", section], text)
+
+    def waits_for_cluster(self, text: str) -> None:
+        """Until CLUSTER INFO says so."""
+        self._waits_for(["CLUSTER", "INFO"], text)
+
+    def waits_for_replica(self) -> None:
+        """Until one is in step and has answered: of one that was just filled Redis awaits that for up to a second."""
+        self.waits_for("replication", "state=online")
+        for _ in range(TRIES):
+            if self.ask_all([["SET", "x", "x"], ["DEL", "x"], ["WAIT", "1", "1000"]]) != ":0\r\n":
+                return
+
+    def _waits_for(self, words: list[str], text: str) -> None:
+        for _ in range(TRIES):
+            if text in self.ask(*words):
+                return
+            time.sleep(PAUSE_S)
+        raise RuntimeError((self.folder / "log").read_text())
+
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
@@ -103,7 +135,76 @@ class RedisServer:
         return address_of(self.url)
 
 
-def _free_port() -> int:
+class RedisCluster:
+    """Some primaries, each with an equal range of the slots at first; and a replica of each, or none."""
+
+    def __init__(self, servers: list[RedisServer], replicas: list[RedisServer]) -> None:
+        self.servers = servers
+        self.replicas = replicas
+
+    def join(self) -> None:
+        """Returns when all of them know of all, and of every slot."""
+        size = len(self.servers)
+        bounds = [SLOTS * number // size for number in range(size + 1)]
+        first = self.servers[0]
+        for number, server in enumerate([*self.servers, *self.replicas]):
+            with server.speak() as asked:
+                if number < size:
+                    asked.execute_command("CLUSTER ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
+                if number:
+                    asked.execute_command("CLUSTER MEET", "127.0.0.1", first.tls_port or first.port, first.bus_port)
+        for server in [*self.servers, *self.replicas]:
+            self._until_whole(server)
+        for primary, replica in zip(self.servers, self.replicas, strict=False):
+            with primary.speak() as asked, replica.speak() as told:
+                told.execute_command("CLUSTER REPLICATE", asked.execute_command("CLUSTER MYID"))
+            replica.waits_for("replication", "master_link_status:up")
+            primary.waits_for_replica()
+
+    def _until_whole(self, server: RedisServer) -> None:
+        known = len(self.servers) + len(self.replicas)
+        with server.speak() as asked:
+            for _ in range(TRIES):
+                found = asked.execute_command("CLUSTER INFO")
+                if found["cluster_state"] == "ok" and int(found["cluster_known_nodes"]) == known:
+                    return
+                time.sleep(PAUSE_S)
+        raise RuntimeError((server.folder / "log").read_text())
+
+    def ask(self, *words: str) -> str:
+        """What the last of the primaries answers; all of them are asked."""
+        return [server.ask(*words) for server in self.servers][-1]
+
+    def owner(self, slot: int) -> RedisServer:
+        with self.servers[0].speak() as asked:
+            for low, high, place, *_ in asked.execute_command("CLUSTER SLOTS"):
+                if low <= slot <= high:
+                    return next(server for server in self.servers if server.port == place[1])
+        raise RuntimeError(f"nobody has slot {slot}")
+
+    def move(self, slot: int, source: RedisServer, target: RedisServer, pause_s: float = 0.0) -> None:
+        """As `redis-cli --cluster reshard` does it, key by key; ``pause_s`` is between the keys."""
+        with source.speak() as old, target.speak() as new:
+            names = {who: who.execute_command("CLUSTER MYID") for who in (old, new)}
+            new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[old])
+            old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", names[new])
+            while keys := old.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+                time.sleep(pause_s)
+                old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            for who in (new, old):
+                who.execute_command("CLUSTER SETSLOT", slot, "NODE", names[new])
+
+    @property
+    def url(self) -> str:
+        scheme = "rediss+cluster" if self.servers[0].tls_port else "redis+cluster"
+        return f"{scheme}://" + ",".join(f"127.0.0.1:{server.tls_port or server.port}" for server in self.servers)
+
+    @property
+    def address(self) -> Address:
+        return address_of(self.url)
+
+
+def free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         return int(bound.getsockname()[1])
@@ -114,9 +215,47 @@ def running(folder: Path, program: str = "redis-server", *options: str) -> Itera
     if shutil.which(program) is None:
         pytest.skip(f"there is no {program}: make redis")
     server = RedisServer(folder, program, *options)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         if server.process is not None and server.process.poll() is None:
             server.kill()
+
+
+@contextmanager
+def cluster(
+    folder: Path, *options: str, size: int = 3, with_tls: bool = False, with_replicas: bool = False
+) -> Iterator[RedisCluster]:
+    """Its nodes can be started again on their own after a `kill`; they know each other from their files.
+
+    ``with_tls``: they speak it, also to each other; the options name the certificate.
+    """
+    with ExitStack() as running_nodes:
+        servers = []
+        for number in range(2 * size if with_replicas else size):
+            own = folder / f"node{number}"
+            own.mkdir()
+            bus_port, tls_port = free_port(), free_port() if with_tls else 0
+            words = ["--cluster-enabled", "yes", "--cluster-port", str(bus_port), *options]
+            words += ["--tls-port", str(tls_port), "--tls-cluster", "yes"] if with_tls else []
+            server = running_nodes.enter_context(running(own, "redis-server", *words))
+            server.bus_port, server.tls_port = bus_port, tls_port
+            servers.append(server)
+        made = RedisCluster(servers[:size], servers[size:])
+        made.join()
+        yield made
+
+
+@contextmanager
+def replicated(folder: Path, *options: str) -> Iterator[tuple[RedisServer, RedisServer]]:
+    """A primary and a replica that is in step with it."""
+    (folder / "primary").mkdir()
+    (folder / "replica").mkdir()
+    at_once = ["--repl-diskless-sync-delay", "0", *options]
+    with running(folder / "primary", "redis-server", *at_once) as primary:
+        follow = ["--replicaof", "127.0.0.1", str(primary.port), *at_once]
+        with running(folder / "replica", "redis-server", *follow) as replica:
+            replica.waits_for("replication", "master_link_status:up")
+            primary.waits_for_replica()
+            yield primary, replica

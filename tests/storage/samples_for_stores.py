@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from redis_server import SERVERS, RedisServer
+from redis_server import SERVERS, RedisCluster, RedisServer
 
 from engine.core.model import Event, Message
 from engine.storage.base import Commit, Entry, Fault, OutboxMessage, Store, partition_of
@@ -17,10 +17,10 @@ from engine.storage.sqlite import SqliteStore
 
 PARTITION_COUNT = 4
 # Valkey is tried where there is one; few systems package it yet.
-KINDS = ["memory", "sqlite", "redis", *(["valkey"] if "valkey-server" in SERVERS else [])]
+KINDS = ["memory", "sqlite", "redis", "cluster", *(["valkey"] if "valkey-server" in SERVERS else [])]
 
 
-async def make_store(kind: str, directory: Path, server: RedisServer | None = None) -> Store:
+async def make_store(kind: str, directory: Path, server: RedisServer | RedisCluster | None = None) -> Store:
     """``server``: an empty one, for the kinds that need it."""
     if kind == "memory":
         return MemoryStore(PARTITION_COUNT)

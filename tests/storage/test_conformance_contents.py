@@ -366,8 +366,7 @@ async def test_any_entry_comes_back_as_it_went_in(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, kind: str, some: list[Entry]
 ) -> None:
     some = sorted(some, key=lambda entry: entry.at)
-    is_server = kind in ("redis", "valkey")
-    server = request.getfixturevalue("servers").emptied(f"{kind}-server") if is_server else None
+    server = request.getfixturevalue("servers").of_kind(kind)
     store = await make_store(kind, tmp_path_factory.mktemp("store"), server)
     try:
         await store.commit([Commit(0, 0, len(some), some)])

@@ -73,7 +73,7 @@ async def test_a_redis_that_would_lose_or_refuse_is_refused(
     ("info", "said"),
     [
         ({"redis_version": "6.2.14"}, "is Redis 6.2.14: expected Redis 7.0 or later, or Valkey"),
-        ({"redis_version": "7.2.4", "cluster_enabled": "1"}, "is a node of a cluster: expected a single primary"),
+        ({"redis_version": "7.2.4", "cluster_enabled": "1"}, "is a node of a cluster: name it as one"),
         ({"redis_version": "7.2.4", "role": "slave", "master_host": "h", "master_port": "1"}, "is a replica of h:1"),
     ],
 )

@@ -11,27 +11,17 @@ from pathlib import Path
 
 import pytest
 from redis_server import RedisServer, running
+from replay_oracle import RULES, START, check_replay
 
-from engine.core.evaluate import run
-from engine.core.model import Decision, Event, Message
-from engine.core.state import UserState
+from engine.core.model import Event, Message
 from engine.core.units import SECOND
 from engine.loading.load import load
-from engine.recorded import recorded_timeline
 from engine.storage.base import Commit, Conflict, Entry, OutboxMessage, Store, StoreError, partition_of
-from engine.storage.codec import encode_decision
 from engine.storage.redis import RedisStore
 from engine.triggers import KINDS
 from engine.turn import Turns
 
 PARTITIONS = 16
-START = 1_774_605_600 * SECOND
-RULES = """
-version: 1
-rules:
-  - {id: idle, trigger: {inactivity: 2m}, cooldown: 3m, message: {type: question, text: "idle {{ event.n }}"}}
-  - {id: often, trigger: {count: {event: fail, at_least: 3, within: 5m}}, message: {type: suggestion, text: Again?}}
-"""
 
 
 # Killed
@@ -132,33 +122,6 @@ async def tell(store: Store, is_done: asyncio.Event) -> None:
         await store.append(entries)
         await asyncio.sleep(0)
     is_done.set()
-
-
-async def check_replay(store: Store) -> int:
-    """The log replayed by one thread gives the states, decisions and messages of the store; how many decisions."""
-    timeline = await recorded_timeline(store)
-    assert timeline is not None
-    count = 0
-    for number in range(store.partition_count):
-        events: dict[str, list[Event]] = {}
-        tick = -1
-        for entry in await store.log(number, 0, 100_000):
-            tick = entry.at if entry.kind == "tick" else tick
-            if entry.event is not None:
-                events.setdefault(entry.user, []).append(entry.event)
-        states = await store.load(list(events))
-        lines: list[bytes] = []
-        for user, happened in events.items():
-            decisions: list[Decision] = []
-            state = UserState(user)
-            run(timeline, state, happened, tick, decisions)
-            assert state.encode() == states[user]
-            lines += [encode_decision(decision) for decision in decisions]
-            sent = [decision.message for decision in decisions if decision.outcome == "sent"]
-            assert [each.message for each in await store.pending(user, 0)] == sent
-        assert sorted(lines) == sorted(await store.decisions(number))
-        count += len(lines)
-    return count
 
 
 async def test_two_who_contend_for_all_partitions_do_nothing_twice_and_lose_nothing(tmp_path: Path) -> None:

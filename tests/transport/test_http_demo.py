@@ -16,7 +16,7 @@ import pytest
 from engine import Server
 from engine.settings import Auth, Tokens
 from engine.transport import routes_demo
-from engine.wiring import http_door
+from engine.doors import http_door
 
 ROOT = Path(__file__).parent.parent.parent
 CLIENTS = ROOT / "clients"

@@ -31,7 +31,7 @@ from engine.transport.feedback import LEVELS, OUTCOMES
 from engine.transport.http_replies import STATUS_OF
 from engine.transport.openapi import openapi
 from engine.transport.wire import EVENTS_MAX, chat_response, error_frame, message_frame, pong, read_value
-from engine.wiring import http_door
+from engine.doors import http_door
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "protocol.md"

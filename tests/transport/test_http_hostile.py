@@ -19,7 +19,7 @@ from engine.core.units import MILLISECOND
 from engine.settings import Limits
 from engine.transport.http_door import Slowness
 from engine.transport.session import Session
-from engine.wiring import http_door
+from engine.doors import http_door
 
 WITHIN_S = 20.0
 IMPATIENT = Slowness(headers_s=0.05, body_s=0.05, look_s=0.02)

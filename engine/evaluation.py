@@ -1,0 +1,128 @@
+"""The evaluation of what one round of work has for a partition: states in, a commit and what came of it out.
+
+It commits nothing and tells nobody: turns and the rounds of a worker do, each with versions of their own.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from engine.core.rules import Timeline
+from engine.core.state import StateTooLarge, UserState
+from engine.isolation import Evaluated, evaluate_user
+from engine.rule_history import RuleHistory
+from engine.states import UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
+from engine.storage.base import Commit, Entry, OutboxMessage, Store
+from engine.turn_work import (
+    TurnResult,
+    Work,
+    note_composed,
+    note_decisions,
+    note_faults,
+    note_unreadable,
+    note_user,
+)
+
+PASTS_TOGETHER = 20  # users whose past is read at once
+
+
+class Evaluation:
+    """``states`` are those at hand; they move on with each evaluation, and whoever cannot commit it forgets them.
+
+    ``damage``: of whose states cannot be read, an operator is told once.
+    """
+
+    def __init__(self, store: Store, rules: RuleHistory) -> None:
+        self._store = store
+        self._rules = rules
+        self.states = StatesAtHand()
+        self.damage = Damage()
+
+    async def load(self, users: Iterable[str]) -> None:
+        """Have the states of these at hand. Raises `StoreError`."""
+        missing = [user for user in users if user not in self.states]
+        if missing:
+            loaded = await self._store.load(missing)
+            for user in missing:
+                self.states.put(user, loaded.get(user, b""))
+
+    async def evaluate(self, part: Work, commit: Commit, horizon: int) -> TurnResult:
+        """Put into ``commit`` what the work changes, and say what came of it; its entries are for the caller to add.
+
+        The states of all whom the work names are at hand. Raises `StoreError` where a past cannot be read.
+        """
+        result = TurnResult()
+        await self._evaluate_part(part, commit, result, horizon)
+        for entry in (*part.logged, *part.appended):
+            if entry.kind == "send" and entry.message is not None:
+                commit.outbox.append(OutboxMessage(entry.user, entry.message, entry.at, client=entry.client))
+        if commit.withdrawn:
+            gone = frozenset(commit.withdrawn)
+            commit.outbox = [outgoing for outgoing in commit.outbox if outgoing.message.id not in gone]
+        result.outbox.extend(commit.outbox)
+        return result
+
+    async def _evaluate_part(self, part: Work, commit: Commit, result: TurnResult, horizon: int) -> None:
+        due = frozenset(part.due)
+        users = list(part.users().items())
+        # A few at a time: the pasts of all whom a change of rules concerns would be too much at once.
+        for start in range(0, len(users), PASTS_TOGETHER):
+            some = users[start : start + PASTS_TOGETHER]
+            pasts = await self._rules.pasts(list(self._readable(user for user, _ in some)))
+            for user, entries in some:
+                # Where a tick is written, time comes to the horizon for all users whom this turn touches.
+                until = horizon if part.complete or user in due else None
+                note_composed(entries, commit)
+                try:
+                    timeline = await self._held(user, entries)
+                except UNREADABLE as error:
+                    self.damage.tell(user, error)
+                    encoded, time_at = self.states.encoded(user), horizon if user in due else None
+                    note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
+                    continue
+                past = pasts.get(user, ())
+                timeline.history = lambda _, moment, past=past: past
+                self._evaluate(timeline, user, entries, until, commit, result)
+                timeline.history = None
+
+    def _readable(self, users: Iterable[str]) -> Iterator[UserState]:
+        for user in users:
+            with suppress(*UNREADABLE):
+                yield self.states.get(user)[0]
+
+    async def _held(self, user: str, entries: list[Entry]) -> Timeline:
+        """The rules that the user has adopted and those to come."""
+        timeline = self._rules.timeline
+        assert timeline is not None
+        state, _ = self.states.get(user)
+        if state.now < 0:  # of whom nothing is known adopts what holds at their first event
+            return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since))
+        # Nearly always the latest rules are adopted, and then nothing has to be looked up.
+        return timeline if timeline.since <= state.rules_since else await self._rules.reaching(state.rules_since)
+
+    def _evaluate(
+        self,
+        timeline: Timeline,
+        user: str,
+        entries: list[Entry],
+        until: int | None,
+        commit: Commit,
+        result: TurnResult,
+    ) -> None:
+        state, before = self.states.get(user)
+        events = [entry.event for entry in entries if entry.event is not None]
+        evaluated = evaluate_user(timeline, at_hand_once(state, user, before), events, until)
+        try:
+            after = evaluated.state.encode()
+        except Exception as error:
+            # The state stays as it was; so the inputs of this turn have not happened for this user.
+            trace = str(error) if isinstance(error, StateTooLarge) else traceback.format_exc(limit=-8)
+            places: list[int | None] = list(range(len(events))) or [None]
+            evaluated = Evaluated(restored(user, before), [], [(place, trace) for place in places])
+            after = before
+        self.states.put(user, after, evaluated.state)
+        note_user(evaluated, before, after, commit)
+        note_decisions(user, evaluated.decisions, commit, result)
+        note_faults(user, entries, evaluated, until, after, commit, result)

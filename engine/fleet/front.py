@@ -1,0 +1,387 @@
+"""The driver of a gateway: what clients say goes into the logs of a store, what workers make of it comes back.
+
+It evaluates nothing. What it has acknowledged is durable, and not evaluated yet. Moments are those of the store's
+clock, as far as the last beat can say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from engine.core.model import Json
+from engine.core.remembered import Preferences
+from engine.core.units import SECOND
+from engine.driver import Driver
+from engine.fleet.beating import LASTS_MS, Beating
+from engine.fleet.here import Here
+from engine.fleet.listening import Listening
+from engine.fleet.taking_in import TakingIn, of_reached
+from engine.inbox import Inbox
+from engine.intake import Input, Intake
+from engine.observer import SILENT, Observer, Trace
+from engine.pending import Pending
+from engine.stale import GRACE
+from engine.states import UNREADABLE, restored
+from engine.storage.base import Entry, OutboxMessage, StoreError, partition_of
+from engine.storage.fleet import FleetStore, Notice, Presence
+
+RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one call; then what was said is refused
+WAIT_SECONDS_MAX = 60.0
+COMPOSED_WITHIN = 7 * SECOND  # a message that is being written is handed over by whoever has it written
+ERASED_LOOK_S = 0.02  # between looks whether other gateways have let go of a user
+ERASED_LOOKS_MAX = 100
+ERASED_FOR_S = 2.0  # for which nothing is taken in of a user whom another gateway erases
+ARRIVING_MAX = 100_000  # users whose sessions are being taken up at this moment
+
+log = structlog.get_logger("gateway")
+
+
+class Front(Driver):
+    """Give it the people who are here by `bind` before the start.
+
+    ``clock`` is that of this machine, in microseconds. ``composed_within``: how long a message waits for its text.
+    """
+
+    def __init__(
+        self,
+        store: FleetStore,
+        *,
+        clock: Callable[[], int],
+        resume_within: int = GRACE,
+        composed_within: int = COMPOSED_WITHIN,
+        observer: Observer = SILENT,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
+        lasts_ms: int = LASTS_MS,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._composed_within = composed_within
+        self.observer = observer
+        self._retry_seconds = retry_seconds
+        self._inbox = Inbox()
+        self._wake_up = asyncio.Event()
+        self._intake = Intake(self._inbox, self.now, self._wake_up.set, resume_within)
+        self._one_at_a_time = asyncio.Lock()
+        self._taking_in = TakingIn(store, self._inbox, observer, retry_seconds=retry_seconds, began=self._began)
+        self._beating = Beating(store, clock, self._begin_anew, lasts_ms=lasts_ms)
+        self._here: Here | None = None
+        self._listening: Listening | None = None
+        self._loop: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
+        self._erasing: set[asyncio.Task[None]] = set()
+        self._arriving: dict[
+            str, int
+        ] = {}  # users, and how many sessions of theirs come that may lack what others have
+        self._trouble = ""
+
+    def bind(self, here: Here) -> None:
+        self._here = here
+        self._listening = Listening(
+            self._store, here, hand_over=self.hand_over, waiting=self.waiting, erased=self._erased_elsewhere,
+            settled=lambda user, message_id: self._withdraw([(user, message_id)]),
+            caused=lambda message_id, cause: self._inbox.note_causes({message_id: cause}), trouble=self._in_trouble,
+        )  # fmt: skip
+
+    def on_abandoned(self, call: Callable[[str, list[str]], None]) -> None:
+        """Call this with a user and the user's sessions whose ends were put off and are noted now."""
+        self._intake.on_abandoned = call
+
+    def now(self) -> int:
+        """Microseconds, by the store's clock."""
+        return self._clock() + self._beating.ahead
+
+    @property
+    def name(self) -> str:
+        """By which the store and others know it: of this process, and another after it was taken for dead."""
+        return self._beating.name
+
+    # From the start to the end.
+
+    async def start(self) -> None:
+        """Be heard of, listen, and take in. Raises `StoreError`."""
+        assert self._listening is not None
+        await self._beating.beat()
+        await self._listening.begin(self.name)
+        self._intake.stopping = False
+        self._loop = asyncio.create_task(self._run(), name="taking in")
+        self._beside = [
+            asyncio.create_task(self._beating.run(), name="beating"),
+            asyncio.create_task(self._listening.run(), name="listening"),
+        ]
+
+    async def stop(self) -> None:
+        """Tell what waits, then fall silent. Sessions stay open: their clients take them up at other gateways."""
+        self._intake.stopping = True
+        self._wake_up.set()
+        if self._loop is not None:
+            await self._loop
+        for task in (*self._beside, *self._erasing):
+            task.cancel()
+        if self._beside:
+            await asyncio.wait([*self._beside, *self._erasing])
+            await self._beating.fall_silent()
+
+    # What happens.
+
+    async def submit(self, inputs: list[Input]) -> list[str]:
+        return await self.begin(inputs)
+
+    def begin(self, inputs: list[Input], trace: Trace = None) -> Pending[list[str]]:
+        return self._intake.begin(inputs, trace)
+
+    def note(self, inputs: list[Input]) -> None:
+        self._intake.note(inputs)
+
+    def end(self, ends: list[Input]) -> None:
+        self._intake.end(ends)
+
+    def send(self, messages: list[OutboxMessage], *, once: bool = False) -> Pending[list[Entry]]:
+        return self._intake.send(messages, once=once)
+
+    async def settled(self) -> None:
+        await self._intake.settled()
+
+    async def turn(self) -> None:
+        """Tell the store what waits: for the loop, and for tests. Raises `StoreError`: whoever waited was told."""
+        self._intake.end_stale(self.now())
+        async with self._one_at_a_time:
+            await self._taking_in.turn(self.name)
+        self.trouble_over()
+
+    async def erase(self, user: str) -> int:
+        """Other gateways where the user is let go of them before, and take in nothing of theirs meanwhile."""
+        others = await self._others(user)
+        if others:
+            await self._store.tell({name: [Notice(user=user, erased=True)] for name in others})
+            for _ in range(ERASED_LOOKS_MAX):
+                if not await self._others(user):
+                    break
+                await asyncio.sleep(ERASED_LOOK_S)
+        async with self._one_at_a_time:
+            erased = await self._erase(user)
+            self._forget(user)
+        log.info("= erased", rows=erased)
+        return erased
+
+    # Sessions.
+
+    async def resume(self, user: str, session: str) -> bool:
+        # Whether its end was noted where no answer came, the store knows.
+        was_to_end = self._intake.stale.resume(user, session)
+        if len(self._arriving) >= ARRIVING_MAX:
+            del self._arriving[next(iter(self._arriving))]
+        self._arriving[user] = self._arriving.get(user, 0) + 1
+        try:
+            await self._taking_in.take_back(user)
+            former = await self._store.resume(self.name, user, session)
+        except BaseException:
+            self._has_arrived(user)
+            if was_to_end:
+                self._intake.stale.add({user: [session]}, self.now())
+            raise
+        if former is None:
+            self._has_arrived(user)
+            return False
+        if former:
+            with suppress(StoreError):  # they find out as soon as they look for what they missed
+                await self._store.tell({name: [Notice(user=user, replaced=session)] for name in former})
+        return True
+
+    def abandon(self, user: str) -> None:
+        self._intake.stale.forget(user)
+
+    def resumable(self, user: str) -> list[str]:
+        return self._intake.stale.resumable(user)
+
+    # Messages.
+
+    async def waiting(self, user: str) -> list[OutboxMessage]:
+        try:
+            waiting = await self._store.pending(user, self.now())
+        finally:
+            self._has_arrived(user)
+        composed_by = self.now() - self._composed_within
+        return [
+            outgoing
+            for outgoing in waiting
+            if not self._taking_in.is_leaving(outgoing.message.id)
+            and not (outgoing.message.prompt and outgoing.at > composed_by)
+        ]
+
+    async def preferences(self, user: str) -> Preferences:
+        encoded = (await self._store.load([user])).get(user)
+        try:
+            state = None if encoded is None else restored(user, encoded)
+        except UNREADABLE as error:
+            raise StoreError(str(error), "corrupt") from None
+        return (None if state is None else state.preferences) or Preferences()
+
+    def hand_over(self, messages: list[OutboxMessage]) -> None:
+        """Let messages of the outbox go to whoever is here."""
+        assert self._here is not None
+        reached = set(self._here.deliver(messages))
+        self.relayed([outgoing for outgoing in messages if outgoing.message.id in reached])
+
+    def received(self, messages: list[OutboxMessage]) -> None:
+        if messages:
+            self._inbox.put_receipts(messages, self.now())
+            self._wake_up.set()
+
+    def relayed(self, messages: list[OutboxMessage]) -> None:
+        if messages:
+            # Of those whose session comes at this moment it may be the next that has to have them.
+            self._inbox.put_relayed(outgoing for outgoing in messages if outgoing.user not in self._arriving)
+            if self._listening is not None:
+                self._listening.note_seen(messages)
+            self.received(messages)
+            self._wake_up.set()
+
+    def withdraw(self, messages: list[OutboxMessage]) -> None:
+        if messages:
+            self._withdraw(of_reached(messages))
+
+    # Others.
+
+    async def elsewhere(self, users: Sequence[str] | None) -> set[str]:
+        if users is None:
+            return set(await self._store.connected())
+        where = await self._store.where(users)
+        return {user for user, gateways in where.items() if any(name != self.name for name in gateways)}
+
+    async def tell_unnamed(self, frame: dict[str, Json]) -> None:
+        await self._beating.beat()  # so that none is left out that has just come
+        others = [name for name in self._beating.roll.gateways if name != self.name]
+        if others:
+            await self._store.tell({name: [Notice(frame=frame)] for name in others})
+
+    # How it is.
+
+    @property
+    def inbox(self) -> Inbox:
+        return self._inbox
+
+    def health(self) -> dict[str, Json]:
+        tasks = [self._loop, *self._beside]
+        listening = self._listening
+        return {
+            "running": all(task is not None and not task.done() for task in tasks),
+            "trouble": self._trouble or None,
+            "waiting": self._inbox.count,
+            "gateway": self.name,
+            "gateways": len(self._beating.roll.gateways),
+            "workers": len(self._beating.roll.workers),
+            "events": self._taking_in.events,
+            "retries": self._taking_in.retries,
+            "notices": 0 if listening is None else listening.notices,
+            "gaps": 0 if listening is None else listening.gaps,
+        }
+
+    def trouble_over(self) -> None:
+        if self._trouble:
+            self._trouble = ""
+            self.observer.store_trouble(None)
+
+    # Inside.
+
+    async def _run(self) -> None:
+        while self._taking_in or not self._intake.stopping:
+            if not self._taking_in:
+                await self._sleep()
+            try:
+                await self.turn()
+            except Exception as error:
+                # Whoever waited has been told; what nobody waits for goes with the next call.
+                self._in_trouble(str(error))
+                if isinstance(error, StoreError):
+                    log.error("! store", error=str(error))
+                else:
+                    log.exception("! taking in failed")
+                if not self._intake.stopping:
+                    await asyncio.sleep(self._retry_seconds[-1])
+                elif not self._inbox.has_requests and not self._inbox.receipts:
+                    return
+
+    async def _sleep(self) -> None:
+        self._wake_up.clear()
+        until = self._intake.stale.until
+        seconds = WAIT_SECONDS_MAX if until is None else (until - self.now()) / SECOND
+        if seconds > 0 and not self._taking_in and not self._intake.stopping:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(seconds, WAIT_SECONDS_MAX)):
+                    await self._wake_up.wait()
+
+    async def _begin_anew(self, name: str) -> None:
+        """Others took the gateway for dead: nobody is here any more, and who comes back comes to another gateway."""
+        assert self._here is not None
+        assert self._listening is not None
+        async with self._one_at_a_time:
+            await self._store.beat("gateway", name, LASTS_MS)
+            await self._listening.begin(name)
+            self._here.let_go()
+
+    def _began(self, users: list[str]) -> None:
+        """Of plain sessions it was looked for what waits before the store knew that they are here."""
+        if self._listening is not None:
+            self._listening.look_again(users)
+
+    def _has_arrived(self, user: str) -> None:
+        left = self._arriving.pop(user, 0) - 1
+        if left > 0:
+            self._arriving[user] = left
+
+    def _withdraw(self, messages: list[tuple[str, str]]) -> None:
+        self._taking_in.withdraw(messages)
+        self._wake_up.set()
+
+    def _in_trouble(self, why: str) -> None:
+        self._trouble = why
+        self.observer.store_trouble(why)
+
+    async def _others(self, user: str) -> list[str]:
+        return [
+            name
+            for name in (await self._store.where([user])).get(user, [])
+            if name != self.name and name not in self._beating.roll.lost
+        ]
+
+    async def _erase(self, user: str) -> int:
+        """What the user said last may not be evaluated yet; until it is nobody can erase it."""
+        for seconds in (*self._retry_seconds, None):
+            try:
+                return await self._store.erase_everywhere(user)
+            except StoreError:
+                if seconds is None:
+                    raise
+                await asyncio.sleep(seconds)
+        raise AssertionError("the last try returns or raises")
+
+    def _forget(self, user: str) -> None:
+        self._intake.stale.forget(user)
+        self._taking_in.forget(user)
+
+    def _erased_elsewhere(self, user: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._let_erase(user))
+        self._erasing.add(task)
+        task.add_done_callback(self._erasing.discard)
+
+    async def _let_erase(self, user: str) -> None:
+        """Another gateway is about to erase the user: it goes on when nobody of them is here any more."""
+        assert self._here is not None
+        with self._here.erasing(user):
+            self._here.forget(user)
+            await self.settled()
+            try:
+                async with self._one_at_a_time:
+                    self._forget(user)
+                    partition = partition_of(user, self._store.partition_count)
+                    names = (await self._store.sessions_at(self.name, partition)).get(user, [])
+                    gone = [Presence(user, session, is_there=False) for session in names]
+                    if gone:
+                        await self._store.ingest([], gone, self.name)
+            except StoreError as error:
+                log.error("! an erased user is still listed", error=str(error))
+            await asyncio.sleep(ERASED_FOR_S)

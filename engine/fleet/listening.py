@@ -1,0 +1,210 @@
+"""What a gateway is told by workers and other gateways, brought to the people who are here. It tells the store nothing.
+
+Whatever it may have missed it finds in the outbox: it looks again for everybody who is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from engine.core.model import LIFECYCLE_PREFIX
+from engine.fleet.here import Here
+from engine.storage.base import Entry, OutboxMessage, StoreError
+from engine.storage.fleet import FleetStore, Notice
+from engine.turn_work import TurnResult
+
+WAIT_S = 5.0  # for which one call listens where nothing is said
+SEEN_MAX = 20_000  # messages by which one that is told twice is recognised
+LOOKED_AT_ONCE = 20  # users for whom it is looked again at the same time
+AGAIN_S = 0.5  # after a look that failed
+
+log = structlog.get_logger("gateway")
+
+
+class Listening:
+    """``hand_over`` brings messages to who is here, ``waiting`` says what the outbox has for a user.
+
+    ``settled`` is told ``(user, id)`` of what somebody has settled, ``caused`` which message was caused by which, and
+    ``erased`` who has been erased at another gateway.
+    """
+
+    def __init__(
+        self, store: FleetStore, here: Here, *, hand_over: Callable[[list[OutboxMessage]], None],
+        waiting: Callable[[str], Awaitable[list[OutboxMessage]]], settled: Callable[[str, str], None],
+        caused: Callable[[str, str], None], erased: Callable[[str], None], trouble: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._here = here
+        self._hand_over = hand_over
+        self._waiting = waiting
+        self._settled = settled
+        self._caused = caused
+        self._erased = erased
+        self._trouble = trouble
+        self._gateway = ""
+        self._after: int | None = None
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._to_look: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self.notices = 0  # since the start
+        self.gaps = 0
+
+    async def begin(self, gateway: str) -> None:
+        """From now on nothing that ``gateway`` is told is missed. Raises `StoreError`."""
+        self._after = (await self._store.listen(gateway, None, 0)).last
+        self._gateway = gateway
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        looking = asyncio.create_task(self._look(), name="looking again")
+        try:
+            while True:
+                await self._listen()
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+
+    def look_again(self, users: Iterable[str]) -> None:
+        """Something may wait for these that they were not told of."""
+        self._to_look.update(dict.fromkeys(users))
+        self._wake.set()
+
+    def note_seen(self, messages: Iterable[OutboxMessage]) -> None:
+        """Whoever is here and is to have these has them, or is owed them."""
+        for outgoing in messages:
+            self._seen[outgoing.message.id] = None
+            self._seen.move_to_end(outgoing.message.id)
+        while len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+
+    def hear(self, notices: Iterable[Notice]) -> None:
+        """Bring to people what is told, in order."""
+        messages: list[OutboxMessage] = []
+        for notice in notices:
+            self.notices += 1
+            if notice.message is not None:
+                if notice.message.message.id not in self._seen:
+                    if notice.cause:
+                        self._caused(notice.message.message.id, notice.cause)
+                    messages.append(notice.message)
+                    self.note_seen([notice.message])
+                continue
+            self._hand_all(messages)
+            messages = []
+            try:
+                self._hear(notice)
+            except Exception:
+                # A fault of ours must not make the gateway deaf.
+                log.exception("! notice failed")
+        self._hand_all(messages)
+
+    # Inside.
+
+    async def _listen(self) -> None:
+        gateway, after = self._gateway, self._after
+        try:
+            heard = await self._store.listen(gateway, after, WAIT_S)
+        except StoreError as error:
+            self._trouble(str(error))
+            log.error("! not listening", error=str(error))
+            await asyncio.sleep(AGAIN_S)
+            await self._after_trouble(gateway)
+            return
+        if gateway != self._gateway:
+            return  # it has begun anew under another name meanwhile
+        self._after = heard.last
+        self.hear(heard.notices)
+        if heard.has_gap:
+            await self._missed_some(gateway)
+
+    async def _after_trouble(self, gateway: str) -> None:
+        """Once the store answers again: what was told meanwhile, or is lost with what the store has forgotten."""
+        while gateway == self._gateway:
+            try:
+                heard = await self._store.listen(gateway, self._after, 0)
+            except StoreError:
+                await asyncio.sleep(AGAIN_S)
+                continue
+            if gateway == self._gateway:
+                self._after = heard.last
+                self.hear(heard.notices)
+                await self._missed_some(gateway)
+            return
+
+    async def _missed_some(self, gateway: str) -> None:
+        self.gaps += 1
+        users = self._here.users()
+        log.warning("= notices may be lost, looking again", users=len(users))
+        while gateway == self._gateway:
+            try:
+                await self._let_go_of_lost(gateway)
+                break
+            except StoreError as error:
+                log.error("! sessions not compared", error=str(error))
+                await asyncio.sleep(AGAIN_S)
+        self.look_again(users)
+
+    async def _let_go_of_lost(self, gateway: str) -> None:
+        """Sessions that others have taken up or ended, of which this gateway was not told."""
+        here = self._here.sessions()
+        listed: dict[str, list[str]] = {}
+        if here:
+            for partition in range(self._store.partition_count):
+                listed.update(await self._store.sessions_at(gateway, partition))
+        lost = [name for user, names in here.items() for name in names if name not in listed.get(user, ())]
+        if lost and gateway == self._gateway:
+            log.warning("= sessions are elsewhere or over", sessions=len(lost))
+            self._here.let_go(lost)
+
+    def _hand_all(self, messages: list[OutboxMessage]) -> None:
+        if not messages:
+            return
+        try:
+            self._hand_over(messages)
+        except Exception:
+            log.exception("! messages not handed over")
+
+    def _hear(self, notice: Notice) -> None:
+        if notice.entry is not None:
+            self._here.after_turn(TurnResult(entries=[notice.entry]))
+            self._settle(notice.entry)
+        elif notice.cancelled:
+            self._here.cancelled(notice.user, notice.cancelled)
+        elif notice.replaced:
+            self._here.taken_elsewhere(notice.user, notice.replaced)
+        elif notice.frame is not None:
+            self._here.tell_unnamed(notice.frame)
+        elif notice.erased:
+            self._erased(notice.user)
+
+    def _settle(self, entry: Entry) -> None:
+        """It leaves the outbox, though a gateway that is lost may not have handed it over."""
+        event = entry.event
+        if event is not None and event.type.startswith(LIFECYCLE_PREFIX):
+            message_id = event.data.get("message_id")
+            if isinstance(message_id, str):
+                self._settled(event.user, message_id)
+
+    async def _look(self) -> None:
+        while True:
+            if not self._to_look:
+                self._wake.clear()
+                await self._wake.wait()
+            some = list(self._to_look)[:LOOKED_AT_ONCE]
+            for user in some:
+                del self._to_look[user]
+            found = await asyncio.gather(*map(self._waiting, some), return_exceptions=True)
+            failed = [user for user, waiting in zip(some, found, strict=True) if isinstance(waiting, BaseException)]
+            unseen: list[OutboxMessage] = []
+            for waiting in found:
+                if not isinstance(waiting, BaseException):
+                    unseen += [outgoing for outgoing in waiting if outgoing.message.id not in self._seen]
+            self.note_seen(unseen)
+            self._hand_all(unseen)
+            if failed:
+                self.look_again(failed)
+                await asyncio.sleep(AGAIN_S)

@@ -1,0 +1,224 @@
+"""The contract of a store whose work several processes share: *gateways* take in and hand over, *workers* evaluate.
+
+A gateway puts entries into the log (`ingest`) and hands over what workers tell it (`listen`); a worker takes
+partitions (`take`), evaluates and commits them (`Store.commit`), and tells the gateways of their users (`where`,
+`tell`). Who works on which partition is a hint that saves work: what keeps two workers apart is the version, as
+everywhere.
+
+All moments that are given out here come from the one clock of the store, so no clock of a gateway or a worker matters.
+Every store that keeps it is held to these words by `tests/storage/test_fleet_conformance.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import msgspec
+
+from engine.core.model import Json
+from engine.storage.base import Batch, Entry, OutboxMessage, Store
+
+Role = Literal["gateway", "worker"]
+
+NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, and the gateway finds out by the gap
+HEARD_MAX = 500  # notices that one `listen` returns
+SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway; the oldest beyond it are listed no longer
+QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was taken for dead
+LOST_FORGOTTEN_MS = 86_400_000  # how long it is known of a gateway that it was lost
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """A session of a user has begun at a gateway or been taken up there, or (``is_there`` False) is over."""
+
+    user: str
+    session: str
+    is_there: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An entry as it stands in the log: with its moment, and its event with an id.
+
+    ``is_repeated``: what happens once had happened before, so it was not put there again; the entry is as it was given.
+    """
+
+    entry: Entry
+    is_repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What `take` returns of one partition.
+
+    The time of the users of ``batch.due`` comes to ``horizon``, behind all entries of the batch. ``is_complete``: the
+    last of these is a tick at ``horizon``, so time comes there for all users whom the batch names. ``batch.states`` is
+    empty: whoever takes remembers states, and loads those it lacks (`Store.load`). ``is_new``: somebody
+    else had the partition before, or nobody; whatever is remembered of it is void, and its outbox may hold messages
+    that nobody was told of.
+    """
+
+    batch: Batch
+    horizon: int
+    is_complete: bool
+    is_new: bool
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway is told; of ``message``, ``entry``, ``cancelled``, ``replaced``, ``frame``, ``erased`` one is set.
+
+    * ``message``: hand it over to ``user``; ``cause`` is the id of the message whose arrival made a rule say it, or "".
+    * ``entry``: the user did this (answered, dismissed, muted a message, wished something), and it is evaluated.
+    * ``cancelled``: the message of this id is not to be shown to ``user`` any more.
+    * ``replaced``: this session of ``user`` has been taken up at another gateway.
+    * ``frame``: for every connection that has not said who it is.
+    * ``erased``: nothing of ``user`` is to be known any more, and their connections are to be closed.
+    """
+
+    user: str = ""
+    message: OutboxMessage | None = None
+    cause: str = ""
+    entry: Entry | None = None
+    cancelled: str = ""
+    replaced: str = ""
+    frame: dict[str, Json] | None = None
+    erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """``last`` is what the next `listen` is to begin after. ``has_gap``: notices before these are lost."""
+
+    notices: list[Notice]
+    last: int
+    has_gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who has been heard of: workers and gateways that are alive, sorted by name.
+
+    ``lost``: gateways that were taken for dead and did not say farewell, by name, how many milliseconds ago.
+    """
+
+    workers: list[str] = field(default_factory=list)
+    gateways: list[str] = field(default_factory=list)
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+class FleetStore(Store, Protocol):
+    async def ingest(
+        self, entries: Sequence[Entry], presence: Sequence[Presence] = (), gateway: str = ""
+    ) -> list[Taken]:
+        """Put ``event`` and ``send`` entries into the logs, in order, and note who is at ``gateway``. Durable then.
+
+        The store stamps them: each at its own clock, or at the partition's last entry where that is later; the ``at``
+        that they are given is nothing to it, and no ``at_reported`` comes of it. An event without an id gets
+        ``"<partition>-<number>"``. What happens once and is known is not put there again.
+
+        Of each partition all or nothing, presence included; after a `StoreError` nobody knows of which, and to ingest
+        the same again is safe for what happens once. The presence of a session ends wherever else it was. A session
+        that is over at ``gateway`` but has been taken up elsewhere stays there; without a ``gateway`` it is over
+        wherever it is. What waits in the outbox for a session that is over waits for it no longer: once nobody is left
+        who has to be reached, what has reached anybody leaves. Raises `ValueError` for what cannot be ingested, an
+        event without an id that happens once among it.
+        """
+
+    async def take(
+        self, worker: str, partitions: list[int], *, lease_ms: int, entries_max: int = 500, due_max: int = 1000
+    ) -> list[Share]:
+        """What is to be evaluated of those partitions that nobody else holds; they are held for ``lease_ms`` more.
+
+        Of partitions that are held by another nothing is returned. One that changes hands gets a new version, so that
+        no commit of the former holder is made any more. Where the log is read to its end and wake-ups are due by the
+        clock of the store, a ``tick`` is put behind it: the last of the entries. Where more than ``due_max`` are due,
+        the tick stands at a moment by which so many are; users who are due at one moment are never parted. Where so
+        many are due by the last entry already, ``due_max`` of them are named, and no tick is put. A tick that somebody
+        has put before is the last of the entries as well, with all who are due by it: what is behind it comes next.
+
+        ``lease_ms`` 0: whoever holds them, and without a new version.
+        """
+
+    async def release(self, worker: str, partitions: list[int]) -> None:
+        """Hold them no longer: others may take them at once. Nothing for those that it does not hold."""
+
+    async def where(self, users: Sequence[str]) -> dict[str, list[str]]:
+        """At which gateways they are, sorted; those who are nowhere are left out."""
+
+    async def connected(self) -> list[str]:
+        """All users who are at any gateway."""
+
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
+        """By gateway. One that nobody has heard of for long is told nothing, without an error.
+
+        Raises `StoreError`: then nobody knows which were told; to tell them again is safe.
+        """
+
+    async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
+        """What the gateway was told behind number ``after`` (None: from now on), at most 500 notices.
+
+        Waits up to ``wait_s`` where there is nothing. May be called beside any other call.
+        """
+
+    async def reached(self, gateway: str, messages: Sequence[tuple[str, str]]) -> None:
+        """All sessions of the users at ``gateway`` have these messages, ``(user, id)``.
+
+        One leaves the outbox when that is so of all gateways where its user is. Of a session that begins there or is
+        taken up there afterwards it says nothing: from then on the user's messages that wait yet have not reached all
+        there, until the gateway says so again.
+        """
+
+    async def withdraw(self, messages: Sequence[tuple[str, str]]) -> None:
+        """Nobody needs to be shown these messages, ``(user, id)``, any more: they leave the outbox."""
+
+    async def resume(self, gateway: str, user: str, session: str) -> list[str] | None:
+        """The session is at ``gateway`` from now on: the other gateways where it was, None where nobody had it.
+
+        At none but ``gateway`` itself: an empty list.
+        """
+
+    async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
+        """By user."""
+
+    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
+        """What waits in a partition's outbox and has not expired, as it was put there: numbers above ``after``."""
+
+    async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
+        """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.
+
+        With ``lasts_ms`` 0 a gateway is lost at once, and a worker that nobody knows only asks who else there is.
+        """
+
+    async def leave(self, role: Role, name: str) -> None:
+        """Say farewell: a gateway that has left is not lost, and what waits for it is gone."""
+
+    async def confirm(self) -> None:
+        """Returns when all that was written before is as durable as the setting ``durability`` asks for.
+
+        Raises `StoreError` where it is not, or not in time.
+        """
+
+    async def clock(self) -> int:
+        """The moment by the clock of the store."""
+
+    async def publish_rules(self, rules_hash: str) -> int:
+        """Let the saved rule set hold from a moment on that is behind all that has been evaluated; that moment.
+
+        A ``rules`` entry at that moment is put into every partition, and then it is decided that they hold: workers
+        that come to the entry before wait (`are_decided`). Of several that are published at once each has a moment of
+        its own. Raises `StoreError`: then they hold or do not, which `rule_moments` tells.
+        """
+
+    async def are_decided(self, at: int, *, give_up: bool) -> bool | None:
+        """Whether the rules whose entry is at ``at`` hold from then on; None while that is open.
+
+        ``give_up``: if it is open it is decided that they do not, for whoever published them must be gone. Once it is
+        decided it stays so. `rule_moments` has those that hold.
+        """
+
+    async def erase_everywhere(self, user: str) -> int:
+        """As `Store.erase`, and the partition gets a new version: whoever remembers the user's state has to forget.
+
+        Where the user is, is forgotten as well.
+        """

@@ -1,0 +1,338 @@
+"""The model of a store that gateways and workers share: `memory`, and who is where, who works on what, what was told.
+
+It must stay the simplest thing that keeps the contract. All who share it are in one process; it forgets as `memory`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from engine.core.units import MILLISECOND
+from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, OutboxMessage, partition_of
+from engine.storage.fleet import (
+    HEARD_MAX,
+    LOST_FORGOTTEN_MS,
+    NOTICES_MAX,
+    QUEUE_KEPT_MS,
+    SESSIONS_LISTED_MAX,
+    Heard,
+    Notice,
+    Presence,
+    Role,
+    Roll,
+    Share,
+    Taken,
+)
+from engine.storage.memory import MemoryStore
+from engine.storage.order import check_partitions
+from engine.storage.stamping import check_given, check_presence, stamped
+
+Clock = Callable[[], int]
+
+
+@dataclass(slots=True)
+class _Lease:
+    owner: str = ""
+    until: int = 0
+
+
+@dataclass(slots=True)
+class _Queue:
+    """``last`` is the number of the last notice, or where the numbers begin."""
+
+    last: int
+    until: int
+    notices: list[tuple[int, Notice]] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class MemoryFleetStore(MemoryStore):
+    """``clock`` is that of the store, in microseconds: all who share it have it from there."""
+
+    def __init__(self, clock: Clock, partition_count: int = PARTITIONS_DEFAULT) -> None:
+        super().__init__(partition_count)
+        self._clock = clock
+        self._leases = [_Lease() for _ in range(partition_count)]
+        self._sessions: dict[str, dict[str, str]] = {}  # by user: of each session its gateway, in the order they came
+        self._reached: dict[str, set[str]] = {}  # by message: gateways
+        self._places: dict[str, int] = {}  # by message: its number in the outbox
+        self._place = 0
+        self._queues: dict[str, _Queue] = {}
+        self._heard_until: dict[Role, dict[str, int]] = {"gateway": {}, "worker": {}}
+        self._decided: dict[int, str] = {}  # by moment: the rules that hold from then on, "" for none
+
+    async def ingest(
+        self, entries: Sequence[Entry], presence: Sequence[Presence] = (), gateway: str = ""
+    ) -> list[Taken]:
+        self._check_open()
+        for entry in entries:
+            check_given(entry)
+        check_presence(presence, gateway)
+        now = self._clock()
+        once = await self.known([(entry.user, entry.once_id) for entry in entries if entry.once])
+        taken: list[Taken] = []
+        for entry in entries:
+            if entry.once:
+                if (entry.user, entry.once_id) in once:
+                    taken.append(Taken(entry, is_repeated=True))
+                    continue
+                once.add((entry.user, entry.once_id))
+            number = partition_of(entry.user, self.partition_count)
+            partition = self._partitions[number]
+            entry = stamped(entry, max(now, partition.last_at), f"{number}-{partition.last_number + 1}")
+            partition.put(entry)
+            taken.append(Taken(entry))
+        for each in presence:
+            if each.is_there:
+                self._arrive(each.user, each.session, gateway)
+            elif gateway in ("", self._sessions.get(each.user, {}).get(each.session)):
+                self._depart(each.user, each.session)
+        return taken
+
+    def _arrive(self, user: str, session: str, gateway: str) -> None:
+        sessions = self._sessions.setdefault(user, {})
+        sessions.pop(session, None)
+        here = [name for name, where in sessions.items() if where == gateway]
+        for name in here[: max(len(here) + 1 - SESSIONS_LISTED_MAX, 0)]:
+            del sessions[name]
+        sessions[session] = gateway
+        for outgoing in self._waiting({user}).get(user, []):
+            self._reached.get(outgoing.message.id, set()).discard(gateway)  # the one who comes may not have it
+        self._drop_reached(user)
+
+    def _depart(self, user: str, session: str) -> None:
+        sessions = self._sessions.get(user, {})
+        sessions.pop(session, None)
+        if not sessions:
+            self._sessions.pop(user, None)
+        self._drop_reached(user)
+
+    def _drop_reached(self, user: str) -> None:
+        """What has reached all gateways where the user is leaves the outbox."""
+        where = set(self._sessions.get(user, {}).values())
+        for outgoing in self._waiting({user}).get(user, []):
+            reached = self._reached.get(outgoing.message.id)
+            if reached and where <= reached:
+                self._remove(outgoing.message.id)
+
+    def _remove(self, message_id: str) -> None:
+        self._outbox.pop(message_id, None)
+        self._reached.pop(message_id, None)
+
+    async def take(
+        self, worker: str, partitions: list[int], *, lease_ms: int, entries_max: int = 500, due_max: int = 1000
+    ) -> list[Share]:
+        self._check_open()
+        check_partitions(partitions, self.partition_count)
+        if entries_max < 1 or due_max < 1:
+            raise ValueError(f"expected at least one entry and one user, got {entries_max} and {due_max}")
+        now = self._clock()
+        shares: list[Share] = []
+        for number in partitions:
+            lease = self._leases[number]
+            if lease_ms and lease.owner != worker and now < lease.until:
+                continue
+            is_new = lease.owner != worker
+            lease.owner, lease.until = worker, now + lease_ms * MILLISECOND
+            if is_new and lease_ms:
+                self._partitions[number].version += 1
+            shares.append(self._share(number, now, is_new, entries_max, due_max))
+        return shares
+
+    def _share(self, number: int, now: int, is_new: bool, entries_max: int, due_max: int) -> Share:
+        partition = self._partitions[number]
+        entries = [entry for _, entry in partition.after(partition.cursor)[:entries_max]]
+        ticks = [place for place, entry in enumerate(entries, 1) if entry.kind == "tick"]
+        is_whole = partition.cursor + len(entries) == partition.last_number
+        horizon = entries[-1].at if entries else partition.last_at
+        due: list[str] = []
+        is_complete = False
+        if ticks:
+            # Time comes to where somebody has put a tick before; what is behind it is for the next time.
+            entries = entries[: ticks[-1]]
+            horizon, is_complete = entries[-1].at, True
+            due = [name for _, name in self._wakes(number, horizon)]
+        elif is_whole and self._wakes(number, now):
+            wakes = self._wakes(number, max(now, horizon))
+            if len(wakes) > due_max and wakes[due_max][0] <= horizon:
+                due = [name for _, name in wakes[:due_max]]
+            else:
+                horizon = max(now, horizon) if len(wakes) <= due_max else max(wakes[due_max - 1][0], horizon)
+                due = [name for _, name in takewhile(lambda wake: wake[0] <= horizon, wakes)]
+                entries.append(Entry("tick", horizon))
+                partition.put(entries[-1])
+                is_complete = True
+        batch = Batch(number, partition.version, partition.cursor, partition.last_at, entries, due, {})
+        return Share(batch, horizon, is_complete, is_new)
+
+    def _wakes(self, number: int, by: int) -> list[tuple[int, str]]:
+        users = self._partitions[number].users.items()
+        return sorted((user.wake, name) for name, user in users if user.wake is not None and user.wake <= by)
+
+    async def release(self, worker: str, partitions: list[int]) -> None:
+        self._check_open()
+        check_partitions(partitions, self.partition_count)
+        for number in partitions:
+            if self._leases[number].owner == worker:
+                self._leases[number] = _Lease()
+
+    async def where(self, users: Sequence[str]) -> dict[str, list[str]]:
+        self._check_open()
+        return {user: sorted(set(self._sessions[user].values())) for user in users if user in self._sessions}
+
+    async def connected(self) -> list[str]:
+        self._check_open()
+        return list(self._sessions)
+
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
+        self._check_open()
+        now = self._clock()
+        for gateway, told in notices.items():
+            queue = self._queues.get(gateway)
+            if queue is None or queue.until <= now or not told:
+                continue
+            queue.notices += enumerate(told, queue.last + 1)
+            queue.last += len(told)
+            del queue.notices[:-NOTICES_MAX]
+            queue.told.set()
+
+    async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
+        self._check_open()
+        queue = self._queue(gateway, QUEUE_KEPT_MS)
+        if after is None:
+            after = queue.last
+        if after == queue.last:
+            queue.told.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await queue.told.wait()
+            except TimeoutError:
+                return Heard([], after)
+            self._check_open()
+        heard = [(number, notice) for number, notice in queue.notices if number > after or after > queue.last]
+        last = heard[min(len(heard), HEARD_MAX) - 1][0] if heard else queue.last
+        has_gap = not heard or heard[0][0] != after + 1
+        return Heard([notice for _, notice in heard[:HEARD_MAX]], last, has_gap)
+
+    def _queue(self, gateway: str, kept_ms: int) -> _Queue:
+        """Made where there is none; its numbers begin where no queue of that name has been before."""
+        now = self._clock()
+        until = now + kept_ms * MILLISECOND
+        queue = self._queues.get(gateway)
+        if queue is None or queue.until <= now:
+            queue = self._queues[gateway] = _Queue(now, until)
+        queue.until = max(queue.until, until)
+        return queue
+
+    async def reached(self, gateway: str, messages: Sequence[tuple[str, str]]) -> None:
+        self._check_open()
+        for user, message_id in messages:
+            if message_id in self._outbox:
+                self._reached.setdefault(message_id, set()).add(gateway)
+                self._drop_reached(user)
+
+    async def withdraw(self, messages: Sequence[tuple[str, str]]) -> None:
+        self._check_open()
+        for _, message_id in messages:
+            self._remove(message_id)
+
+    async def resume(self, gateway: str, user: str, session: str) -> list[str] | None:
+        self._check_open()
+        former = self._sessions.get(user, {}).get(session)
+        if former is None:
+            return None
+        self._arrive(user, session, gateway)
+        return [] if former == gateway else [former]
+
+    async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
+        self._check_open()
+        check_partitions([partition], self.partition_count)
+        found: dict[str, list[str]] = {}
+        for user, sessions in self._sessions.items():
+            if partition_of(user, self.partition_count) == partition:
+                here = [session for session, where in sessions.items() if where == gateway]
+                found.update({user: here} if here else {})
+        return found
+
+    async def commit(self, commits: list[Commit]) -> None:
+        await super().commit(commits)
+        self._reached = {name: gateways for name, gateways in self._reached.items() if name in self._outbox}
+
+    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
+        self._check_open()
+        check_partitions([partition], self.partition_count)
+        self._drop_expired(self._clock())
+        self._places = {name: place for name, place in self._places.items() if name in self._outbox}
+        for message_id in self._outbox:
+            if message_id not in self._places:
+                self._place += 1
+                self._places[message_id] = self._place
+        found = [
+            (self._places[message_id], outgoing)
+            for message_id, outgoing in self._outbox.items()
+            if partition_of(outgoing.user, self.partition_count) == partition
+        ]
+        return [pair for pair in found if pair[0] > after][:messages_max]
+
+    async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
+        self._check_open()
+        now = self._clock()
+        self._heard_until[role][name] = now + lasts_ms * MILLISECOND
+        if role == "gateway":
+            self._queue(name, lasts_ms + QUEUE_KEPT_MS)
+        workers, gateways = self._heard_until["worker"], self._heard_until["gateway"]
+        for heard, kept_ms in ((workers, 0), (gateways, LOST_FORGOTTEN_MS)):
+            for gone in [each for each, until in heard.items() if until + kept_ms * MILLISECOND <= now]:
+                del heard[gone]
+        return Roll(
+            sorted(workers),
+            sorted(each for each, until in gateways.items() if until > now),
+            {each: (now - until) // MILLISECOND for each, until in sorted(gateways.items()) if until <= now},
+        )
+
+    async def leave(self, role: Role, name: str) -> None:
+        self._check_open()
+        self._heard_until[role].pop(name, None)
+        if role == "gateway":
+            self._queues.pop(name, None)
+
+    async def confirm(self) -> None:
+        self._check_open()
+
+    async def clock(self) -> int:
+        self._check_open()
+        return self._clock()
+
+    async def publish_rules(self, rules_hash: str) -> int:
+        self._check_open()
+        at = 1 + max(self._clock(), *(partition.last_at for partition in self._partitions), *self._decided)
+        for partition in self._partitions:
+            partition.put(Entry("rules", at, rules_hash=rules_hash))
+        self._decided[at] = rules_hash
+        self._moments[at, rules_hash] = None
+        return at
+
+    async def are_decided(self, at: int, *, give_up: bool) -> bool | None:
+        self._check_open()
+        if give_up:
+            self._decided.setdefault(at, "")
+        decided = self._decided.get(at)
+        return None if decided is None else decided != ""
+
+    async def drop_rules(self, before: int) -> int:
+        self._decided = {at: rules_hash for at, rules_hash in self._decided.items() if at >= before}
+        return await super().drop_rules(before)
+
+    async def erase_everywhere(self, user: str) -> int:
+        count = await self.erase(user)
+        self._sessions.pop(user, None)
+        self._partitions[partition_of(user, self.partition_count)].version += 1
+        return count
+
+    async def close(self) -> None:
+        await super().close()
+        for queue in self._queues.values():
+            queue.told.set()

@@ -1,0 +1,96 @@
+"""What is asked of a primary's replicas behind a write, and what comes of it when none of them has it in time.
+
+It sends nothing. One object is about one primary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+
+Level = Literal["local", "replicated", "strict"]
+OnLoss = Literal["stop", "degrade"]
+
+# How long a write waits. A replica answers within a round trip; its disk, with appendfsync everysec, within two
+# seconds. Both leave room in the five seconds of an exchange.
+PATIENCE_MS = {"replicated": 2_000, "strict": 3_500}
+LOOK_S = 1.0  # while it goes on without replicas, between looks whether one is back
+LOOK_MS = 100  # that such a look may hold up the one write that takes it
+
+log = structlog.get_logger("proactive")
+
+
+class NotReplicated(TimeoutError):
+    """It is written at the primary, and no replica has said in time that it has it too. Nobody may rely on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What holds of a write that was acknowledged, and what is done where that cannot be had.
+
+    ``local``: the primary has it. ``replicated``: so has a replica, in its memory. ``strict``: the disks of both.
+    ``patience_ms``: how long a write waits; None for that of `PATIENCE_MS`.
+    """
+
+    level: Level = "local"
+    on_loss: OnLoss = "stop"
+    patience_ms: int | None = None
+
+
+LOCAL = Promise()
+
+
+class Replicas:
+    """``shown`` is how the primary is called in the log."""
+
+    def __init__(self, promise: Promise, shown: str) -> None:
+        self.are_lost = False  # it goes on without them
+        self._promise = promise
+        self._patience_ms = promise.patience_ms or PATIENCE_MS.get(promise.level, 0)
+        self._shown = shown
+        self._look_at = 0.0
+
+    def question(self, seconds: float) -> tuple[str | int, ...] | None:
+        """What to send behind writes, None for nothing. ``seconds`` only go forward."""
+        level = self._promise.level
+        if level == "local":
+            return None
+        patience = self._patience_ms
+        if self.are_lost:
+            if seconds < self._look_at:
+                return None
+            self._look_at = seconds + LOOK_S
+            patience = LOOK_MS
+        return ("WAIT", 1, patience) if level == "replicated" else ("WAITAOF", 1, 1, patience)
+
+    def heard(self, answer: Any, seconds: float) -> None:
+        """What was answered to the question. Raises `NotReplicated` where nothing is to be acknowledged."""
+        is_there = all(count >= 1 for count in answer) if isinstance(answer, list) else _is_one(answer)
+        if is_there:
+            if self.are_lost:
+                log.warning("= replicas have what is written again", store=self._shown, durability=self._promise.level)
+            self.are_lost = False
+        elif self._promise.on_loss == "stop":
+            raise NotReplicated(self._words(answer))
+        elif not self.are_lost:
+            self.are_lost = True
+            self._look_at = seconds + LOOK_S
+            log.warning(
+                "! no replica has what is written",
+                store=self._shown,
+                durability="local",
+                why=self._words(answer),
+            )
+
+    def _words(self, answer: Any) -> str:
+        level = self._promise.level
+        if isinstance(answer, Exception):
+            return f"replicas cannot be waited for (durability {level}): {answer}"
+        where = "a replica" if level == "replicated" else "the disks of the primary and a replica"
+        return f"not on {where} within {self._patience_ms / 1000:g} s (durability {level})"
+
+
+def _is_one(answer: Any) -> bool:
+    return isinstance(answer, int) and answer >= 1

@@ -1,0 +1,118 @@
+"""One worker on the model store of a fleet, with a time of its own, for the tests of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from engine.core.model import Event
+from engine.core.rules import RuleSet
+from engine.core.units import SECOND
+from engine.fleet.rounds import Round, Rounds
+from engine.loading.load import load
+from engine.rule_history import RuleHistory
+from engine.storage.base import Commit, Entry, StoreError
+from engine.storage.fleet import Presence
+from engine.storage.memory_fleet import MemoryFleetStore
+from engine.triggers import KINDS
+
+START = 1_774_605_600 * SECOND
+FAIL = """
+version: 1
+rules:
+  - {id: fail, trigger: {event: fail}, message: {type: suggestion, text: "{{ session.events }} fail"}}
+"""
+
+
+def compiled(text: str) -> RuleSet:
+    return load({"rules.yaml": text}, KINDS)
+
+
+class StubbornFleetStore(MemoryFleetStore):
+    """Refuses so many commits, or makes them and says that it cannot tell; ``before_commit`` is awaited once."""
+
+    refusals = 0
+    lost_answers = 0
+    unconfirmed = 0
+    untold = 0
+    deaf = 0
+    unpublished = 0
+    before_commit: Callable[[], Awaitable[None]] | None = None
+
+    async def commit(self, commits: list[Commit]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreError("the disk said no")
+        if self.before_commit is not None:
+            before, self.before_commit = self.before_commit, None
+            await before()
+        await super().commit(commits)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise StoreError("no answer")
+
+    async def confirm(self) -> None:
+        if self.unconfirmed:
+            self.unconfirmed -= 1
+            raise StoreError("no replica has it")
+
+    async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
+        if self.deaf:
+            self.deaf -= 1
+            raise StoreError("no answer")
+        return await super().sessions_at(gateway, partition)
+
+    async def publish_rules(self, rules_hash: str) -> int:
+        moment = await super().publish_rules(rules_hash)
+        if self.unpublished:
+            self.unpublished -= 1
+            raise StoreError("no answer")
+        return moment
+
+    async def tell(self, notices: Any) -> None:
+        if self.untold:
+            self.untold -= 1
+            raise StoreError("no answer")
+        await super().tell(notices)
+
+
+class World:
+    """The worker ``w1`` makes its rounds when it is told to."""
+
+    def __init__(self, partition_count: int = 1) -> None:
+        self.now = START
+        self.store = StubbornFleetStore(lambda: self.now, partition_count)
+        self.rounds = Rounds(self.store, "w1", rules=RuleHistory(self.store))
+        self.partitions = list(range(partition_count))
+
+    @classmethod
+    async def started(cls, text: str, partition_count: int = 1) -> World:
+        """With these rules, which are evaluated."""
+        world = cls(partition_count)
+        await world.publish(text)
+        await world.round()
+        return world
+
+    async def publish(self, text: str) -> int:
+        """The moment, to which time has come."""
+        rules = compiled(text)
+        await self.store.save_rules(rules.hash, rules.sources)
+        self.now = max(self.now, await self.store.publish_rules(rules.hash))
+        return self.now
+
+    def put_rules(self) -> int:
+        """Rules of which it is not decided whether they hold; their moment, to which time has come."""
+        self.now += 1
+        for partition in self.store._partitions:
+            partition.put(Entry("rules", self.now, rules_hash="somebody's"))
+        return self.now
+
+    async def say(self, user: str, kind: str, session: str | None = None, **data: Any) -> None:
+        presence = []
+        if session is not None:
+            presence = [Presence(user, session, is_there=kind == "session.start")]
+        event = Event(kind, user, 0, data, session=session)
+        await self.store.ingest([Entry("event", 0, user, event)], presence, "g1")
+
+    async def round(self) -> Round:
+        return await self.rounds.make(self.partitions)

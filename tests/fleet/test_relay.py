@@ -1,0 +1,219 @@
+"""What is told to which gateway, in which order, and what happens to it while the store takes none."""
+
+from __future__ import annotations
+
+import pytest
+from fleet_world import FAIL, World
+
+from engine.core.units import SECOND
+from engine.fleet.relay import PAGE, Relay
+from engine.storage.base import OutboxMessage, StoreError
+from engine.storage.fleet import Notice, Presence
+
+PROMPTED = """
+version: 1
+rules:
+  - {id: written, trigger: {event: fail}, message: {type: question, text: plain, compose: "Say something."}}
+"""
+TAKEN_BACK = """
+version: 1
+rules:
+  - id: bye
+    trigger: {session: end}
+    offline: keep
+    deliver: {cancel_on: [edit]}
+    message: {type: question, text: bye, expires: 11m}
+"""
+
+
+class Place:
+    """A gateway that listens."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.name = name
+        self.after = 0
+
+    async def open(self) -> None:
+        await self.world.store.beat("gateway", self.name, 10_000_000)
+        self.after = (await self.world.store.listen(self.name, None, 0)).last
+
+    async def heard(self) -> list[Notice]:
+        heard = await self.world.store.listen(self.name, self.after, 0)
+        self.after = heard.last
+        return heard.notices
+
+
+async def work(world: World, relay: Relay) -> None:
+    """One round, and what comes of it told."""
+    made = await world.round()
+    relay.hold(made.held)
+    relay.tell_anew(made.anew)
+    for results in made.done.values():
+        for result in results:
+            relay.note(result)
+    await relay.tell()
+
+
+async def opened(text: str, **more: object) -> tuple[World, Relay, Place]:
+    """A gateway at which ann is, and a worker that has settled."""
+    world = await World.started(text)
+    place = Place(world, "g1")
+    await place.open()
+    relay = Relay(world.store, **more)  # type: ignore[arg-type]
+    await world.say("ann", "session.start", session="s1")
+    await work(world, relay)
+    await work(world, relay)
+    return world, relay, place
+
+
+def said(notices: list[Notice]) -> list[str]:
+    return [notice.message.message.text for notice in notices if notice.message is not None]
+
+
+async def test_the_gateway_of_a_user_is_told_what_is_for_them_and_no_other() -> None:
+    world, relay, place = await opened(FAIL)
+    other = Place(world, "g2")
+    await other.open()
+    await world.say("ann", "fail")
+    await world.say("bob", "fail")
+    await work(world, relay)
+    assert said(await place.heard()) == ["1 fail"]
+    assert await other.heard() == []
+    assert relay.told == 1
+
+
+async def test_a_user_who_is_at_two_gateways_is_told_at_both() -> None:
+    world, relay, place = await opened(FAIL)
+    other = Place(world, "g2")
+    await other.open()
+    await world.store.ingest([], [Presence("ann", "s2")], "g2")
+    await world.say("ann", "fail")
+    await work(world, relay)
+    assert said(await place.heard()) == said(await other.heard()) == ["1 fail"]
+
+
+async def test_what_caused_a_message_is_told_with_it() -> None:
+    world, relay, place = await opened(FAIL.replace("event: fail", "event: message.delivered"))
+    await world.say("ann", "message.delivered", message_id="m1")
+    await work(world, relay)
+    [notice] = await place.heard()
+    assert notice.cause == "m1"
+
+
+@pytest.mark.parametrize("kind", ["message.answered", "message.dismissed", "message.muted", "user.preferences"])
+async def test_devices_are_told_what_the_user_did_elsewhere(kind: str) -> None:
+    settled: list[tuple[str, str]] = []
+    world, relay, place = await opened(FAIL, on_settled=lambda user, message_id: settled.append((user, message_id)))
+    await world.say("ann", kind, message_id="m1")
+    await world.say("ann", "edit")
+    await work(world, relay)
+    assert [notice.entry.event.type for notice in await place.heard() if notice.entry and notice.entry.event] == [kind]
+    assert settled == ([] if kind == "user.preferences" else [("ann", "m1")])
+
+
+async def test_what_is_taken_back_is_told_after_what_it_takes_back() -> None:
+    world, relay, place = await opened(TAKEN_BACK)
+    await world.say("ann", "session.end")
+    await world.store.ingest([], [Presence("ann", "s1")], "g1")
+    await world.say("ann", "session.end", session="s1")
+    await world.store.ingest([], [Presence("ann", "s1")], "g1")
+    await work(world, relay)
+    await world.say("ann", "edit")
+    await work(world, relay)
+    first, second = await place.heard()
+    assert first.message is not None
+    assert (first.message.message.text, second.cancelled) == ("bye", first.message.message.id)
+
+
+@pytest.mark.parametrize("trouble", ["unconfirmed", "untold"])
+async def test_what_could_not_be_told_is_told_later_and_once(trouble: str) -> None:
+    world, relay, place = await opened(FAIL)
+    await world.say("ann", "fail")
+    setattr(world.store, trouble, 2)
+    with pytest.raises(StoreError):
+        await work(world, relay)
+    with pytest.raises(StoreError):
+        await relay.tell()
+    assert await place.heard() == []
+    await relay.tell()
+    assert said(await place.heard()) == ["1 fail"]
+    assert not relay.is_busy
+
+
+async def test_of_what_was_never_told_a_new_worker_finds_all_in_the_outbox() -> None:
+    world, _, place = await opened(FAIL)
+    for _ in range(3):
+        await world.say("ann", "fail")
+    await world.round()
+    assert await place.heard() == []
+    world.now += 3 * SECOND
+    successor = Relay(world.store)
+    world.rounds = type(world.rounds)(world.store, "w2")
+    await work(world, successor)
+    assert said(await place.heard()) == ["1 fail", "2 fail", "3 fail"]
+
+
+async def test_an_outbox_of_many_pages_is_told_a_page_at_a_time() -> None:
+    world, relay, place = await opened(FAIL)
+    for number in range(PAGE + 1):
+        await world.say(f"u{number}", "fail")
+    for _ in range(3):
+        await work(world, relay)
+    await world.store.ingest([], [Presence(f"u{number}", f"s{number}") for number in range(PAGE + 1)], "g1")
+    relay.tell_anew([0])
+    await relay.tell()
+    assert relay.is_busy
+    await relay.tell()
+    assert not relay.is_busy
+    assert len([*await place.heard(), *await place.heard()]) == PAGE + 1
+
+
+async def test_messages_of_a_partition_that_is_gone_are_its_new_workers_to_tell() -> None:
+    world, relay, place = await opened(FAIL)
+    await world.say("ann", "fail")
+    world.store.untold = 1
+    with pytest.raises(StoreError):
+        await work(world, relay)
+    relay.hold(set())
+    assert not relay.is_busy
+    await relay.tell()
+    assert await place.heard() == []
+
+
+async def test_what_a_responder_is_to_write_is_told_when_it_is_written() -> None:
+    composing: list[OutboxMessage] = []
+    world, relay, place = await opened(PROMPTED, compose=composing.extend, compose_within=5 * SECOND)
+    await world.say("ann", "fail")
+    await work(world, relay)
+    assert await place.heard() == []
+    [outgoing] = composing
+    relay.hand_over([outgoing])
+    await relay.tell()
+    assert said(await place.heard()) == ["plain"]
+
+
+@pytest.mark.parametrize(("age", "is_written"), [(5 * SECOND - 1, True), (5 * SECOND, False)])
+async def test_what_another_worker_was_having_written_is_written_again_while_it_is_young(
+    age: int, is_written: bool
+) -> None:
+    composing: list[OutboxMessage] = []
+    world, relay, place = await opened(PROMPTED, compose=composing.extend, compose_within=5 * SECOND)
+    await world.say("ann", "fail")
+    await world.round()
+    world.now += age
+    relay.tell_anew([0])
+    await relay.tell()
+    assert (len(composing), len(await place.heard())) == ((1, 0) if is_written else (0, 1))
+
+
+async def test_what_was_written_for_a_user_whom_another_worker_has_by_now_is_that_ones_to_tell() -> None:
+    world, relay, place = await opened(PROMPTED)
+    composing: list[OutboxMessage] = []
+    relay = Relay(world.store, compose=composing.extend)
+    await world.say("ann", "fail")
+    await work(world, relay)
+    relay.hold(set())
+    relay.hand_over(composing)
+    await relay.tell()
+    assert (len(composing), await place.heard()) == (1, [])

@@ -1,0 +1,155 @@
+"""The loop of a worker: its share, its leases, what it says when the store is away, and how it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from fleet_world import FAIL, World
+from structlog.testing import capture_logs
+
+from engine.core.units import SECOND
+from engine.fleet.cleaning import Cleaning
+from engine.fleet.relay import Relay
+from engine.fleet.rounds import Rounds
+from engine.fleet.worker import CLOCK_OFF_MAX, Worker
+from engine.storage.base import StoreError
+
+
+def worker_of(world: World, name: str = "w1", off: int = 0) -> Worker:
+    return Worker(
+        world.store,
+        name,
+        rounds=Rounds(world.store, name),
+        relay=Relay(world.store),
+        cleaning=Cleaning(world.store),
+        clock=lambda: world.now + off,
+        seconds=lambda: world.now / SECOND,
+    )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110  (nothing that is waited for can set one)
+        await asyncio.sleep(0)
+
+
+async def test_workers_share_the_partitions_and_give_up_what_is_a_newcomers() -> None:
+    world = World(partition_count=8)
+    await world.publish(FAIL)
+    first, second = worker_of(world), worker_of(world, "w2")
+    await first.step()
+    assert len(first.rounds.held) == 8
+    await second.step()
+    assert second.rounds.held == set()  # the first has not heard of it yet
+    world.now += SECOND
+    await first.step()
+    await second.step()
+    assert (len(first.rounds.held), len(second.rounds.held)) == (4, 4)
+    assert not first.rounds.held & second.rounds.held
+
+
+async def test_of_a_worker_that_is_gone_the_others_take_over_when_its_leases_end() -> None:
+    world = World(partition_count=8)
+    await world.publish(FAIL)
+    first, second = worker_of(world), worker_of(world, "w2")
+    for _ in range(3):
+        await first.step()
+        await second.step()
+        world.now += SECOND
+    await world.say("ann", "fail")
+    world.now += 2 * SECOND
+    await second.step()
+    assert len(second.rounds.held) == 8
+    assert len(await world.store.pending("ann", world.now)) == 1
+
+
+async def test_a_worker_that_stops_finishes_and_gives_everything_back() -> None:
+    world = World(partition_count=4)
+    await world.publish(FAIL)
+    worker = worker_of(world)
+    await worker.join()
+    running = asyncio.ensure_future(worker.run())
+    await world.say("ann", "fail")
+    await until(lambda: worker.done.entries)
+    assert worker.is_running
+    worker.stop()
+    await running
+    assert not worker.is_running
+    assert (await world.store.beat("worker", "w2", 1_000)).workers == ["w2"]
+    shares = await world.store.take("w2", [0, 1, 2, 3], lease_ms=1_000)
+    assert len(shares) == 4
+    assert await world.store.pending("ann", world.now)
+
+
+async def test_a_store_that_is_away_is_told_once_and_the_worker_goes_on_when_it_is_back() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world, "w1")
+    await world.say("ann", "fail")
+    world.store.refusals = 2
+    with capture_logs() as logs:
+        running = asyncio.ensure_future(worker.run())
+        await until(lambda: worker.trouble)
+        await until(lambda: worker.done.entries and not worker.trouble)
+        worker.stop()
+        await running
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["! store"]
+    assert [line["event"] for line in logs].count("= the store is there again") == 1
+
+
+async def test_a_fault_of_ours_does_not_end_the_loop() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world, "w1")
+
+    async def fault() -> None:
+        raise RuntimeError("a fault")
+
+    world.store.before_commit = fault
+    await world.say("ann", "fail")
+    with capture_logs() as logs:
+        running = asyncio.ensure_future(worker.run())
+        await until(lambda: worker.done.entries)
+        worker.stop()
+        await running
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["! round failed"]
+
+
+@pytest.mark.parametrize("off", [-CLOCK_OFF_MAX - 1, CLOCK_OFF_MAX + 1, 0, CLOCK_OFF_MAX])
+async def test_a_clock_that_is_off_is_told_and_changes_nothing(off: int) -> None:
+    world = await World.started(FAIL)
+    with capture_logs() as logs:
+        worker = worker_of(world, off=-off)
+        for _ in range(3):
+            await worker.step()
+            world.now += SECOND
+    told = [line for line in logs if line["event"] == "! the clock of this machine is not that of the store"]
+    assert len(told) == (abs(off) > CLOCK_OFF_MAX)
+    assert worker.clock_off == off
+
+
+async def test_the_lag_is_that_of_the_oldest_entry_which_waits() -> None:
+    world = World()
+    await world.say("ann", "fail")  # there are no rules yet
+    worker = worker_of(world)
+    await worker.step()
+    world.now += 7 * SECOND
+    assert worker.lag == 7.0
+    await world.publish(FAIL)
+    for _ in range(3):
+        await worker.step()
+    assert worker.lag == 0.0
+
+
+async def test_what_it_says_of_itself_is_counted() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world)
+    await world.say("ann", "fail")
+    await worker.step()
+    health = worker.health()
+    assert (health["name"], health["partitions"], health["rounds"], health["decisions"]) == ("w1", 1, 1, 1)
+
+
+async def test_users_of_another_workers_partitions_cannot_be_let_adopt() -> None:
+    world = await World.started(FAIL)
+    with pytest.raises(StoreError, match="another worker"):
+        await worker_of(world).adopt(["ann"])

@@ -1,0 +1,355 @@
+"""Every claim of `engine/storage/fleet.py`, made of every store that gateways and workers can share: the log.
+
+The other half, what gateways are told and what is known of them, is `test_fleet_conformance_gateways.py`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from samples_for_fleets import nameless, taken_up, told, until, wake_at
+from samples_for_stores import ANN, BOB, CAT, DAN, PARTITION_COUNT, event, send, users_of, with_states
+
+from engine.core.model import Event, Message
+from engine.storage.base import Commit, Conflict, Entry, OutboxMessage
+from engine.storage.fleet import SESSIONS_LISTED_MAX, FleetStore, Notice, Presence
+
+
+@pytest.fixture
+def store(fleet_store: FleetStore) -> FleetStore:
+    return fleet_store
+
+
+# What is ingested
+
+
+async def test_what_is_ingested_is_stamped_by_the_store_and_comes_out_as_it_was_told_to_whoever_ingested_it(
+    store: FleetStore,
+) -> None:
+    before = await store.clock()
+    taken = await store.ingest([told(ANN, 1), send(BOB, 7), told(DAN, 2), nameless(ANN)])
+    after = await store.clock()
+    assert not any(each.is_repeated for each in taken)
+    ann, bob, dan, second = [each.entry for each in taken]
+    assert before <= ann.at <= bob.at <= second.at <= after
+    assert before <= dan.at <= after
+    assert await store.log(0, 0, 9) == [ann, bob, second]
+    assert await store.log(1, 0, 9) == [dan]
+    assert ann.event is not None
+    assert second.event is not None
+    assert (ann.event.at, ann.event.at_reported, ann.event.data, ann.event.id) == (ann.at, None, {"n": 1}, "told/1")
+    assert ann.once
+    assert bob.message == Message("m7", "notification", "hello")
+
+
+async def test_an_event_without_an_id_has_that_of_its_place_on_every_way_out(store: FleetStore) -> None:
+    await store.ingest([told(BOB, 1), nameless(ANN)])
+    [_, entry] = await store.log(0, 0, 9)
+    assert entry.event is not None
+    assert entry.event.id == "0-2"
+    [batch] = await store.poll([0], 0)
+    [share] = await store.take("w1", [0], lease_ms=1000)
+    assert batch.entries[1] == share.batch.entries[1] == entry
+    assert await store.numbered(0, 1, 9) == [(2, entry)]
+    assert await store.history([ANN], entry.at + 1, 9) == {ANN: [entry.event]}
+    assert (await store.recorded(ANN, (10, 10), 9)).entries == [(2, entry)]
+
+
+async def test_a_stamp_that_an_event_reports_is_kept(store: FleetStore) -> None:
+    reported = Event("edit", ANN, 0, {}, "e", "session", 5)
+    [taken] = await store.ingest([Entry("event", 0, ANN, reported)])
+    assert taken.entry.event == msgspec.structs.replace(reported, at=taken.entry.at)
+    assert await store.log(0, 0, 9) == [taken.entry]
+
+
+async def test_what_happens_once_is_not_put_there_again(store: FleetStore) -> None:
+    once = msgspec.structs.replace(send(BOB, 9), once=True)
+    [first, again, sent] = await store.ingest([told(ANN, 1), told(ANN, 1), once])
+    assert (first.is_repeated, again.is_repeated, sent.is_repeated) == (False, True, False)
+    assert again.entry == told(ANN, 1)
+    repeated = await store.ingest([told(ANN, 1), told(ANN, 2), once, told(BOB, 1)])
+    assert [each.is_repeated for each in repeated] == [True, False, True, False]
+    assert [entry.once_id for entry in await store.log(0, 0, 9)] == ["told/1", "%send/m9", "told/2", "told/1"]
+    assert await store.known([(ANN, "told/1"), (ANN, "told/3")]) == {(ANN, "told/1")}
+
+
+async def test_no_entry_is_earlier_than_the_last_one_though_the_clock_is(store: FleetStore) -> None:
+    later = await store.clock() + 3_600_000_000
+    await store.append([event(ANN, later)])
+    taken = await store.ingest([told(BOB, 1), nameless(ANN)])
+    assert [each.entry.at for each in taken] == [later, later]
+    assert [each.entry.event.at_reported for each in taken if each.entry.event] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Entry("tick", 5),
+        Entry("rules", 5, rules_hash="h"),
+        Entry("event", 5, ANN),
+        Entry("event", 5, BOB, Event("x", ANN, 5, {})),
+        Entry("event", 5, ANN, Event("x", ANN, 5, {}), once=True),
+        Entry("send", 5, ANN),
+        Entry("send", 5, ANN, message=Message("m", "question", "", expires_at=-1)),
+    ],
+)
+async def test_what_cannot_be_ingested_is_refused_and_nothing_of_its_batch_is_kept(
+    store: FleetStore, wrong: Entry
+) -> None:
+    with pytest.raises(ValueError, match=r"expected|ingested|lacks|got none"):
+        await store.ingest([told(ANN, 1), wrong], [Presence(ANN, "s")], "g1")
+    assert await store.log(0, 0, 9) == []
+    assert await store.where([ANN]) == {}
+    with pytest.raises(ValueError, match="at a gateway"):
+        await store.ingest([], [Presence(ANN, "s")])
+
+
+async def test_text_that_is_no_unicode_survives_all_of_it(store: FleetStore) -> None:
+    user, text = "u\ud800", "broken \udfff"
+    entry = Entry("event", 0, user, Event("x", user, 0, {"text": text}, text, text), once=True)
+    [taken] = await store.ingest([entry], [Presence(user, text)], text)
+    assert taken.entry.event is not None
+    assert (taken.entry.event.data, taken.entry.event.id) == ({"text": text}, text)
+    assert await store.where([user]) == {user: [text]}
+    assert await store.connected() == [user]
+    [place] = [number for number in range(PARTITION_COUNT) if await store.log(number, 0, 1)]
+    assert await store.log(place, 0, 9) == [taken.entry]
+    assert await store.sessions_at(text, place) == {user: [text]}
+    start = (await store.listen(text, None, 0)).last
+    message = OutboxMessage(user, Message(text, text, text, (text,), {text: text}), 1, text, text)
+    notices = [
+        Notice(user=user, message=message, cause=text),
+        Notice(user=user, entry=taken.entry),
+        Notice(user=user, cancelled=text),
+        Notice(user=user, replaced=text),
+        Notice(frame={text: [text, 1, None, {"a": 2.5}]}),
+        Notice(user=user, erased=True),
+    ]
+    await store.tell({text: notices})
+    assert (await store.listen(text, start, 0)).notices == notices
+    assert await store.resume("g2", user, text) == [text]
+
+
+# Who is where
+
+
+async def test_users_are_where_their_sessions_are(store: FleetStore) -> None:
+    await store.ingest([], [Presence(ANN, "a"), Presence(ANN, "b"), Presence(DAN, "d")], "g2")
+    await store.ingest([told(ANN, 1)], [Presence(ANN, "c")], "g1")
+    assert await store.where([ANN, BOB, DAN]) == {ANN: ["g1", "g2"], DAN: ["g2"]}
+    assert sorted(await store.connected()) == sorted([ANN, DAN])
+    assert await store.sessions_at("g2", 0) == {ANN: ["a", "b"]}
+    assert await store.sessions_at("g2", 1) == {DAN: ["d"]}
+    assert await store.sessions_at("g3", 0) == {}
+    await store.ingest([], [Presence(ANN, "a", is_there=False), Presence(DAN, "d", is_there=False)], "g2")
+    assert await store.where([ANN, DAN]) == {ANN: ["g1", "g2"]}
+    await store.ingest([], [Presence(ANN, "b", is_there=False)], "g2")
+    assert await store.where([ANN]) == {ANN: ["g1"]}
+    assert await store.sessions_at("g2", 0) == {}
+    assert await store.connected() == [ANN]
+
+
+async def test_a_session_is_at_one_gateway(store: FleetStore) -> None:
+    await store.ingest([], [Presence(ANN, "a"), Presence(ANN, "a")], "g1")
+    await store.ingest([], [Presence(ANN, "a")], "g2")
+    assert await store.where([ANN]) == {ANN: ["g2"]}
+    assert await store.sessions_at("g1", 0) == {}
+    # The gateway where it was says so late.
+    await store.ingest([], [Presence(ANN, "a", is_there=False)], "g1")
+    assert await store.sessions_at("g2", 0) == {ANN: ["a"]}
+    await store.ingest([], [Presence(ANN, "a", is_there=False)])
+    assert await store.where([ANN]) == {}
+
+
+async def test_a_session_is_taken_up_by_the_gateway_that_asks_for_it(store: FleetStore) -> None:
+    assert await store.resume("g1", ANN, "a") is None
+    assert await store.where([ANN]) == {}
+    await store.ingest([], [Presence(ANN, "a"), Presence(ANN, "b")], "g1")
+    assert await store.resume("g1", ANN, "a") == []
+    assert await store.resume("g2", ANN, "a") == ["g1"]
+    assert await store.resume("g2", ANN, "c") is None
+    assert await store.sessions_at("g1", 0) == {ANN: ["b"]}
+    assert await store.sessions_at("g2", 0) == {ANN: ["a"]}
+
+
+@pytest.mark.parametrize("count", [SESSIONS_LISTED_MAX - 1, SESSIONS_LISTED_MAX, SESSIONS_LISTED_MAX + 1])
+async def test_of_a_user_so_many_sessions_are_listed_at_one_gateway(store: FleetStore, count: int) -> None:
+    await store.ingest([], [Presence(ANN, "elsewhere")], "g2")
+    await store.ingest([], [Presence(ANN, f"s{number}") for number in range(count)], "g1")
+    expected = [f"s{number}" for number in range(max(count - SESSIONS_LISTED_MAX, 0), count)]
+    assert await store.sessions_at("g1", 0) == {ANN: expected}
+    assert await store.sessions_at("g2", 0) == {ANN: ["elsewhere"]}
+
+
+# What is taken
+
+
+async def test_a_take_hands_out_what_is_unevaluated_and_holds_the_partition(store: FleetStore) -> None:
+    await store.ingest([told(ANN, 1), told(BOB, 2)])
+    entries = await store.log(0, 0, 9)
+    [share] = await store.take("w1", [0], lease_ms=60_000)
+    batch = share.batch
+    assert (batch.partition, batch.cursor, batch.entries, batch.due) == (0, 0, entries, [])
+    assert (batch.last_at, share.horizon) == (entries[-1].at, entries[-1].at)
+    assert share.is_new
+    assert not share.is_complete
+    assert await store.take("w2", [0], lease_ms=60_000) == []
+    [again] = await store.take("w1", [0], lease_ms=60_000)
+    assert not again.is_new
+    assert again.batch == batch
+    assert [each.batch.partition for each in await store.take("w2", [1, 0, 2], lease_ms=60_000)] == [1, 2]
+
+
+async def test_a_partition_that_changes_hands_has_a_new_version_and_the_former_holder_commits_nothing(
+    store: FleetStore,
+) -> None:
+    await store.ingest([told(ANN, 1)])
+    commit = await taken_up(store, "w1")
+    await store.release("w2", [0])  # nothing: it does not hold it
+    assert await store.take("w2", [0], lease_ms=60_000) == []
+    await store.release("w1", [0])
+    [share] = await store.take("w2", [0], lease_ms=60_000)
+    assert share.is_new
+    assert share.batch.version > commit.version
+    with pytest.raises(Conflict) as refused:
+        await store.commit([commit])
+    assert refused.value.refused in (None, {0})
+    await store.commit([Commit(0, share.batch.version, 1)])
+    await store.release("w2", [0])
+    [share] = await store.take("w1", [0], lease_ms=60_000)
+    assert (share.is_new, share.batch.cursor) == (True, 1)
+
+
+async def test_what_is_held_no_longer_may_be_taken_and_whoever_held_it_may_go_on_where_nobody_did(
+    store: FleetStore,
+) -> None:
+    [first] = await store.take("w1", [0], lease_ms=1)
+    await until(store, await store.clock() + 2_000)
+    [again] = await store.take("w1", [0], lease_ms=1)
+    assert (again.is_new, again.batch.version) == (False, first.batch.version)
+    await until(store, await store.clock() + 2_000)
+    [other] = await store.take("w2", [0], lease_ms=60_000)
+    assert (other.is_new, other.batch.version) == (True, first.batch.version + 1)
+
+
+async def test_without_a_lease_nobody_waits_for_anybody_and_they_meet_at_the_commit(store: FleetStore) -> None:
+    await store.ingest([told(ANN, 1)])
+    commits = [await taken_up(store, "w0")]
+    for worker in ("w1", "w2"):
+        [share] = await store.take(worker, [0], lease_ms=0)
+        assert (share.is_new, share.batch.version) == (True, commits[0].version)
+        commits.append(Commit(0, share.batch.version, 1))
+    await store.commit([commits[2]])
+    with pytest.raises(Conflict):
+        await store.commit([commits[1]])
+    [share] = await store.take("w2", [0], lease_ms=0)
+    assert not share.is_new
+
+
+async def test_of_a_long_log_so_many_entries_are_taken_and_nobody_is_due_before_its_end(store: FleetStore) -> None:
+    now = await store.clock()
+    await wake_at(store, {BOB: now})
+    await store.ingest([told(ANN, number) for number in range(3)])
+    entries = await store.log(0, 0, 9)
+    [share] = await store.take("w1", [0], lease_ms=60_000, entries_max=2)
+    assert (share.batch.entries, share.batch.due, share.is_complete) == (entries[:2], [], False)
+    assert share.horizon == entries[1].at
+    assert share.batch.last_at == entries[2].at
+    [share] = await store.take("w1", [0], lease_ms=60_000, entries_max=3)
+    assert share.batch.entries[:3] == entries
+    assert (share.batch.due, share.is_complete) == ([BOB], True)
+
+
+async def test_who_is_due_is_named_with_a_tick_behind_all_entries(store: FleetStore) -> None:
+    now = await store.clock()
+    await wake_at(store, {ANN: now + 3_600_000_000, BOB: now + 1, CAT: now})
+    await store.ingest([told(ANN, 1)])
+    before = await store.clock()
+    [share] = await store.take("w1", [0], lease_ms=60_000)
+    assert share.batch.due == [CAT, BOB]
+    assert share.is_complete
+    assert share.horizon >= before
+    assert [entry.kind for entry in share.batch.entries] == ["event", "tick"]
+    assert share.batch.entries[-1] == Entry("tick", share.horizon)
+    assert share.batch.last_at == share.horizon
+    assert await store.log(0, 0, 9) == share.batch.entries
+    assert share.batch.states == {}
+
+
+async def test_where_nobody_is_due_nothing_is_written(store: FleetStore) -> None:
+    await wake_at(store, {ANN: await store.clock() + 3_600_000_000})
+    [share] = await store.take("w1", [0], lease_ms=60_000)
+    assert (share.batch.entries, share.batch.due, share.is_complete, share.horizon) == ([], [], False, -1)
+    assert await store.log(0, 0, 9) == []
+
+
+async def test_a_tick_that_was_put_and_not_evaluated_is_handed_out_again_and_no_other_is_put(store: FleetStore) -> None:
+    now = await store.clock()
+    await wake_at(store, {ANN: now, BOB: now})
+    [first] = await store.take("w1", [0], lease_ms=60_000)
+    [again] = await store.take("w1", [0], lease_ms=60_000)
+    assert again == first
+    # What came meanwhile is for the next time, for time has to come to the tick before.
+    await store.ingest([told(CAT, 1)])
+    await store.release("w1", [0])
+    [other] = await store.take("w2", [0], lease_ms=60_000)
+    assert (other.batch.entries, other.batch.due) == (first.batch.entries, first.batch.due)
+    assert (other.horizon, other.is_complete) == (first.horizon, True)
+    await store.commit([with_states(Commit(0, other.batch.version, 1), {ANN: None, BOB: None})])
+    [rest] = await store.take("w2", [0], lease_ms=60_000)
+    assert [entry.kind for entry in rest.batch.entries] == ["event"]
+    assert rest.batch.due == []
+
+
+@pytest.mark.parametrize(("entries_max", "kinds"), [(1, "e"), (2, "ee"), (3, "eet"), (4, "eet")])
+async def test_a_tick_that_is_further_on_than_what_is_taken_is_come_to_later(
+    store: FleetStore, entries_max: int, kinds: str
+) -> None:
+    await wake_at(store, {BOB: await store.clock()})
+    await store.ingest([told(ANN, 1), told(ANN, 2)])
+    await store.take("w1", [0], lease_ms=60_000)
+    await store.ingest([told(ANN, 3)])
+    [share] = await store.take("w1", [0], lease_ms=60_000, entries_max=entries_max)
+    assert "".join(entry.kind[0] for entry in share.batch.entries) == kinds
+    assert share.is_complete == (kinds[-1] == "t")
+    assert share.batch.due == ([BOB] if share.is_complete else [])
+    assert share.horizon == share.batch.entries[-1].at
+
+
+@pytest.mark.parametrize(("due_max", "named"), [(1, 1), (2, 4), (3, 4), (4, 4), (5, 5), (6, 6), (7, 6)])
+async def test_where_many_are_due_a_tick_stands_where_so_many_are_and_none_of_one_moment_are_parted(
+    store: FleetStore, due_max: int, named: int
+) -> None:
+    now = await store.clock()
+    names = users_of(0, 6)
+    moments = [now - 5, now - 4, now - 4, now - 4, now - 3, now - 2]
+    await wake_at(store, dict(zip(names, moments, strict=True)))
+    [share] = await store.take("w1", [0], lease_ms=60_000, due_max=due_max)
+    assert sorted(share.batch.due) == sorted(names[:named])
+    assert share.is_complete
+    if due_max < 6:
+        assert share.horizon == moments[named - 1]
+    else:
+        assert share.horizon >= now
+    assert share.batch.entries == [Entry("tick", share.horizon)]
+
+
+async def test_where_more_are_due_by_the_last_entry_some_of_them_come_to_it_without_a_tick(store: FleetStore) -> None:
+    now = await store.clock()
+    names = users_of(0, 4)
+    await wake_at(store, {name: now - 5 + place for place, name in enumerate(names)})
+    [taken] = await store.ingest([told(ANN, 1)])
+    [share] = await store.take("w1", [0], lease_ms=60_000, due_max=2)
+    assert (share.batch.entries, share.batch.due) == ([taken.entry], names[:2])
+    assert (share.horizon, share.is_complete) == (taken.entry.at, False)
+    commit = Commit(0, share.batch.version, 1)
+    await store.commit([with_states(commit, dict.fromkeys(names[:2]))])
+    [share] = await store.take("w1", [0], lease_ms=60_000, due_max=2)
+    assert (share.batch.due, share.is_complete) == (names[2:], True)
+    assert share.horizon > taken.entry.at
+
+
+@pytest.mark.parametrize("limits", [{"entries_max": 0}, {"due_max": 0}])
+async def test_to_take_nothing_is_refused(store: FleetStore, limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        await store.take("w1", [0], lease_ms=1000, **limits)

@@ -1,0 +1,351 @@
+"""``proactive store migrate`` between files and a real Redis: nothing is lost, nobody disturbed, breaks are told."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from recorded_store import START, record_into
+from redis_server import RedisServer
+from typer.testing import CliRunner
+
+from engine.archive import Archive
+from engine.cli.main import app_for
+from engine.core.model import Event, Message
+from engine.core.units import MINUTE
+from engine.replay.recording import read_recording
+from engine.retention import Retention
+from engine.storage.base import Commit, Entry, OutboxMessage, Store, partition_of
+from engine.storage.opening import open_store, serve_alone
+from engine.storage.redis import RedisStore
+from engine.storage.redis_fleet import RedisFleetStore
+from engine.storage.sqlite import SqliteStore
+from engine.turn import Turns
+
+
+def run(*words: str | Path) -> Result:
+    strings = [str(word) for word in words]
+    return CliRunner().invoke(app_for(strings), strings)
+
+
+async def fill(store: Store) -> None:
+    """Two people, and one who is gone again; half of the log folded; a message that says other words by now."""
+    await record_into(store)
+    turns = Turns(store)
+    await turns.recover()
+    now = START + 50 * MINUTE
+    gone = Event("edit", "cyd", now, {"secret": "of cyd"})
+    await turns.make([Entry("event", now, "cyd", gone, once=True)], now, due=True, tick=True)
+    await Retention(store, turns.catch_up).trim(START + 20 * MINUTE)
+    await store.erase("cyd")
+    number = partition_of("ann", store.partition_count)
+    [batch] = await store.poll([number], 0)
+    composed = OutboxMessage("ann", Message("m1", "hint", "plain", prompt="write"), now, "stuck", "phone")
+    sent = Entry("send", now, "ann", message=Message("s1", "note", "said"), once=True)
+    commit = Commit(number, batch.version, batch.cursor + 1, [sent], outbox=[composed], reworded=[("m1", "written")])
+    await store.commit([commit])
+
+
+async def open_one(name: str) -> Store:
+    return await open_store(name)
+
+
+async def make(name: str) -> None:
+    store = await open_one(name)
+    await fill(store)
+    await store.close()
+
+
+async def known_of(name: str) -> list[object]:
+    """All that tells one user's history from another, whatever the partitions."""
+    store = await open_store(name, read_only=True)
+    recording = await read_recording(name)
+    users = ["ann", "bob", "cyd"]
+    logged = [
+        [(entry.kind, entry.at, entry.event, entry.message, entry.once) for _, entry in reversed(recorded.entries)]
+        for recorded in [await store.recorded(user, (10**9, 10**9), 999) for user in users]
+    ]
+    known = await store.known([("ann", "%send/s1"), ("bob", "%send/s1"), ("cyd", "e")])
+    found = [
+        recording.decisions,
+        recording.bases,
+        recording.rule_moments,
+        recording.sources,
+        await store.load(users),
+        [await store.pending(user, 0) for user in users],
+        sorted(await store.present_users()),
+        await store.next_wake(),
+        await store.history(users, 1 << 60, 999),
+        logged,
+        known,
+    ]
+    await store.close()
+    return found
+
+
+@pytest.fixture
+def names(tmp_path: Path, server: RedisServer) -> dict[str, str]:
+    return {"sqlite": f"sqlite:{tmp_path / 'proactive.db'}", "redis": server.url, "other": f"{tmp_path / 'other.db'}"}
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "redis"), ("redis", "sqlite"), ("sqlite", "other")])
+def test_all_of_a_store_goes_over_and_verifies_there(source: str, target: str, names: dict[str, str]) -> None:
+    asyncio.run(make(names[source]))
+    before = asyncio.run(known_of(names[source]))
+    verified = run("replay", names[source], "--verify")
+    assert verified.exit_code == 0
+    result = run("store", "migrate", names[source], names[target])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        f"{names[target]} has all of {names[source]}, compared: 2 users, 10 events and sends, 14 decisions, "
+        "26 messages on their way, 1 rule set, 2 users of whom the log is folded\n"
+    )
+    assert asyncio.run(known_of(names[target])) == before == asyncio.run(known_of(names[source]))
+    assert run("replay", names[target], "--verify").stdout == verified.stdout
+    if target != "redis":
+        assert run("db", "check", names[target].removeprefix("sqlite:"), "--verify").exit_code == 0
+
+
+def test_what_goes_over_and_back_is_what_it_was(names: dict[str, str]) -> None:
+    asyncio.run(make(names["sqlite"]))
+    assert run("store", "migrate", names["sqlite"], names["redis"]).exit_code == 0
+    assert run("store", "migrate", names["redis"], names["other"]).exit_code == 0
+    assert asyncio.run(known_of(names["other"])) == asyncio.run(known_of(names["sqlite"]))
+
+
+async def goes_on(name: str) -> None:
+    store = await open_one(name)
+    turns = Turns(store)
+    await turns.recover()
+    now = START + 90 * MINUTE
+    data = {"message": "stuck"}
+    await turns.make([Entry("event", now, "ann", Event("chat_message", "ann", now, data))], now, due=True)
+    await turns.make([], now + MINUTE, due=True, tick=True)
+    await turns.make([], now + 9 * MINUTE, due=True, tick=True)
+    await Retention(store, turns.catch_up).trim(now + 2 * MINUTE)
+    assert all([(await store.folded(number)).at == now + MINUTE for number in range(store.partition_count)])
+    await store.close()
+
+
+@pytest.mark.parametrize("target", ["redis", "other"])
+def test_a_server_goes_on_where_it_was_and_folds_what_came_along(target: str, names: dict[str, str]) -> None:
+    asyncio.run(make(names["sqlite"]))
+    assert run("store", "migrate", names["sqlite"], names[target]).exit_code == 0
+    asyncio.run(goes_on(names[target]))
+    result = run("replay", names[target], "--verify")
+    assert result.exit_code == 0, result.output
+    assert "verified: 1 decision of 1 user" in result.stdout
+
+
+def test_as_many_partitions_as_wished_are_made(names: dict[str, str], server: RedisServer) -> None:
+    asyncio.run(make(names["sqlite"]))
+    assert run("store", "migrate", names["sqlite"], names["redis"], "--partitions", "16").exit_code == 0
+
+    async def count() -> int:
+        store = await RedisStore.open(server.address)
+        await store.close()
+        return store.partition_count
+
+    assert asyncio.run(count()) == 16
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "redis"), ("redis", "sqlite")])
+def test_a_store_that_a_server_has_is_left_alone(source: str, target: str, names: dict[str, str]) -> None:
+    asyncio.run(make(names[source]))
+
+    async def beside(name: str) -> Result:
+        async with AsyncExitStack() as stack:
+            store = await open_one(name)
+            stack.push_async_callback(store.close)
+            await serve_alone(store, stack)
+            return await asyncio.to_thread(run, "store", "migrate", names[source], names[target])
+
+    for name in (names[source], names[target]):
+        if name.startswith("sqlite:") and name == names[target]:
+            continue  # it would be there, and so refused anyway
+        result = asyncio.run(beside(name))
+        assert result.exit_code == 1
+        assert "is in use by another server" in result.stderr
+        assert "stop it" in result.stderr
+
+
+def test_entries_that_wait_to_be_evaluated_stop_it(names: dict[str, str]) -> None:
+    async def waiting() -> None:
+        store = await open_one(names["redis"])
+        at = START + 99 * MINUTE
+        await store.append([Entry("event", at, "ann", Event("edit", "ann", at, {}))])
+        await store.close()
+
+    asyncio.run(make(names["redis"]))
+    asyncio.run(waiting())
+    result = run("store", "migrate", names["redis"], names["sqlite"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("1 entry waits to be evaluated: start the server")
+    assert not Path(names["sqlite"].removeprefix("sqlite:")).exists()
+
+
+def test_a_store_in_which_something_is_is_not_written_to(names: dict[str, str]) -> None:
+    asyncio.run(make(names["sqlite"]))
+    asyncio.run(make(names["redis"]))
+    before = asyncio.run(known_of(names["redis"]))
+    result = run("store", "migrate", names["sqlite"], names["redis"])
+    assert result.exit_code == 1
+    assert "expected a store in which nothing is, and it has entries" in result.stderr
+    assert asyncio.run(known_of(names["redis"])) == before
+    again = run("store", "migrate", names["redis"], names["sqlite"])
+    assert again.exit_code == 1
+    assert "exists: name a file that does not" in again.stderr
+
+
+def test_what_is_broken_off_is_told_and_never_taken_for_a_store(names: dict[str, str], server: RedisServer) -> None:
+    asyncio.run(make(names["sqlite"]))
+    before = asyncio.run(known_of(names["sqlite"]))
+    used = server.ask("INFO", "memory").partition("used_memory:")[2].partition("\r")[0]
+    server.ask("CONFIG", "SET", "maxmemory", str(int(used) + 150_000))
+    try:
+        result = run("store", "migrate", names["sqlite"], names["redis"])
+    finally:
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+    assert result.exit_code == 1
+    assert "raise its maxmemory" in result.stderr
+    assert f"{names['sqlite']} is as it was; what was written into {names['redis']} is not whole" in result.stderr
+    for words in (("replay", names["redis"]), ("store", "migrate", names["sqlite"], names["redis"])):
+        refused = run(*words)
+        assert refused.exit_code in (1, 2)
+        assert "is being filled by proactive store migrate, or that was broken off" in refused.stderr
+    server.ask("FLUSHDB")
+    assert run("store", "migrate", names["sqlite"], names["redis"]).exit_code == 0
+    assert asyncio.run(known_of(names["sqlite"])) == before
+
+
+def test_of_a_file_that_was_broken_off_nothing_is_left(
+    names: dict[str, str], tmp_path: Path, server: RedisServer
+) -> None:
+    asyncio.run(make(names["redis"]))
+    before = {path.name for path in tmp_path.iterdir()}
+    result = run("store", "migrate", names["redis"], names["sqlite"], "--partitions", "0")
+    assert result.exit_code == 2
+
+    async def spoil() -> None:
+        store = await RedisStore.open(
+            __import__("engine.storage.redis_opening", fromlist=["x"]).address_of(names["redis"])
+        )
+        [key] = [store._keys.of(partition_of("ann", store.partition_count), b"fx")]
+        await store._ask([("RPUSH", key, "1 0ann")])  # a fault of which there is no record
+        await store.close()
+
+    asyncio.run(spoil())
+    result = run("store", "migrate", names["redis"], names["sqlite"])
+    assert result.exit_code == 1
+    assert {path.name for path in tmp_path.iterdir()} - before <= {"proactive.db.lock"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["migrate", "sqlite:a.db"], "expected where all of it goes"),
+        (["migrate", "sqlite:a.db", "sqlite:a.db"], "cannot be moved into itself"),
+        (["migrate", "memory:", "sqlite:a.db"], '"memory:" is gone when its server stops'),
+        (["migrate", "sqlite:a.db", "sqlite:b.db", "--json"], '--json is for "inspect"'),
+        (["inspect", "sqlite:a.db", "sqlite:b.db"], 'TARGET is for "migrate"'),
+        (["inspect", "sqlite:a.db", "--partitions", "2"], '--partitions is for "migrate"'),
+        (["migrate", "a.db", "b.db", "--user", "ann"], '--user is for "forget"'),
+        (["forget", "archive"], "expected whom"),
+    ],
+)
+def test_what_is_not_meant_is_told(words: list[str], said: str) -> None:
+    result = run("store", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said"),
+    [
+        ("sqlite:none.db", "sqlite:b.db", 'there is no file "none.db" to read'),
+        ("redis://127.0.0.1:1/0", "sqlite:b.db", "cannot be reached"),
+        ("{redis}", "sqlite:b.db", "there is no store in"),
+        ("{sqlite}", "redis://127.0.0.1:1/0", "cannot be reached"),
+        ("{sqlite}", "sqlite:/nowhere/b.db", 'the directory "/nowhere" does not exist'),
+        ("{sqlite}", "b.txt", "expected"),
+        ("{sqlite}", "redis://:secret@127.0.0.1/0", "PROACTIVE_STORE_PASSWORD"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told(source: str, target: str, said: str, names: dict[str, str]) -> None:
+    if source == "{sqlite}":
+        asyncio.run(make(names["sqlite"]))
+    result = run("store", "migrate", source.format(**names), target)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "secret" not in result.stderr
+
+
+async def test_a_store_of_the_other_kind_is_not_made_by_a_refusal(names: dict[str, str], server: RedisServer) -> None:
+    store = await SqliteStore.open(Path(names["sqlite"].removeprefix("sqlite:")))
+    await store.close()
+    refused = await asyncio.to_thread(run, "store", "migrate", names["sqlite"], names["redis"])
+    assert refused.exit_code == 0
+    assert "0 users" in refused.stdout
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "redis"), ("redis", "sqlite")])
+def test_a_store_on_which_a_fleet_is_at_work_is_left_alone(source: str, target: str, names: dict[str, str]) -> None:
+    asyncio.run(make(names[source]))
+
+    async def beside() -> Result:
+        store = await open_one(names["redis"])
+        assert isinstance(store, RedisFleetStore)
+        await store.beat("worker", "w1", 60_000)
+        try:
+            return await asyncio.to_thread(run, "store", "migrate", names[source], names[target])
+        finally:
+            await store.leave("worker", "w1")
+            await store.close()
+
+    result = asyncio.run(beside())
+    assert result.exit_code == 1
+    assert "is in use by the worker w1" in result.stderr
+
+
+def test_what_gateways_have_taken_in_goes_over_as_it_stands_in_the_log(names: dict[str, str]) -> None:
+    async def ingest() -> None:
+        store = await open_one(names["redis"])
+        assert isinstance(store, RedisFleetStore)
+        events = [Event("edit", user, 0, {"n": number}) for number, user in enumerate(["ann", "bob", "ann"])]
+        await store.ingest([Entry("event", 0, event.user, event) for event in events])
+        for number in range(store.partition_count):
+            [batch] = await store.poll([number], 0)
+            if batch.entries:
+                await store.commit([Commit(number, batch.version, batch.cursor + len(batch.entries))])
+        await store.close()
+
+    asyncio.run(ingest())
+    before = asyncio.run(known_of(names["redis"]))
+    assert run("store", "migrate", names["redis"], names["sqlite"]).exit_code == 0
+    assert asyncio.run(known_of(names["sqlite"])) == before
+
+
+async def test_a_store_on_redis_is_archived_as_a_file_is(server: RedisServer, tmp_path: Path) -> None:
+    found = []
+    for number, store in enumerate(
+        [
+            await SqliteStore.open(tmp_path / "proactive.db", partition_count=4),
+            await RedisStore.open(server.address, partition_count=4),
+        ]
+    ):
+        await record_into(store)
+        turns = Turns(store)
+        await turns.recover()
+        await turns.make([], START + 50 * MINUTE, due=True, tick=True)
+        await turns.make([], START + 51 * MINUTE, due=True, tick=True)
+        folder = tmp_path / str(number)
+        trimmed = await Retention(store, turns.catch_up, archive=Archive(folder, 4)).trim(START + 60 * MINUTE)
+        assert trimmed.entries > 30
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found.append([(path.relative_to(folder), path.read_bytes()) for path in files])
+        await store.close()
+    assert found[0] == found[1]
+    assert sum(path.suffix == ".zst" for path, _ in found[0]) == 2
