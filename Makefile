@@ -85,7 +85,7 @@ bench-live: $(VENV)/installed-dev  ## Measure the live server beside python-sock
 bench-jobs: $(VENV)/installed-dev  ## Measure what a second process gains on five million events; needs two free cores.
 	$(BIN)/python benchmarks/jobs.py
 
-bench-scale: $(VENV)/installed-dev redis  ## Measure what gateways and workers on Redis cost; takes some three minutes.
+bench-scale: $(VENV)/installed-dev redis  ## Measure what gateways and workers on Redis cost; takes some five minutes.
 	$(BIN)/python benchmarks/scale.py
 
 # Of all targets together; TARGETS="rules templates" takes some of them.

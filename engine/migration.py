@@ -114,6 +114,7 @@ async def copy(source: Side, target: Store, loading: Loading, progress: Progress
     for faults in await _newest_faults(source):
         await writing.commit_for([(fault.user, "faults", fault) for fault in faults])
         moved.faults += len(faults)
+    await writing.flush()
     await loading.come_to(last_at)
     return moved
 
@@ -325,7 +326,8 @@ class _Writing:
         for user, name, thing in things:
             getattr(self._commit(partition_of(user, self._store.partition_count)), name).append(thing)
         self._held += len(things)
-        await self.flush()
+        if self._held >= TOGETHER:
+            await self.flush()
 
     async def flush(self) -> None:
         commits, self._open = list(self._open.values()), {}

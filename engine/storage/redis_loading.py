@@ -5,6 +5,7 @@ While it is filled its mark says so, and nobody opens it: what was broken off is
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 import msgspec
@@ -27,6 +28,8 @@ for i = 1, #ARGV do
 end
 return users
 """
+
+ASKED_AT_ONCE = 16  # users whose messages are read at once
 
 _fault = msgspec.msgpack.Decoder(tuple[int, bytes, bytes])
 
@@ -109,9 +112,10 @@ class RedisContents:
             for some in _pages(names):
                 [found] = await self._ask([("EVAL", _USERS, 1, key, *some)], again=True)
                 users.update(dict.fromkeys(found))
-            for user in users:
-                if user:
-                    yield await self._store.pending(from_name(user), 0)
+            for some in _pages(user for user in users if user):
+                for start in range(0, len(some), ASKED_AT_ONCE):
+                    asked = [self._store.pending(from_name(user), 0) for user in some[start : start + ASKED_AT_ONCE]]
+                    yield [message for waiting in await asyncio.gather(*asked) for message in waiting]
 
     async def faults(self) -> AsyncIterator[list[Fault]]:
         for partition in range(self._store.partition_count):
