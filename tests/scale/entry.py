@@ -1,21 +1,24 @@
 """``proactive`` for the scenarios: ``python -m tests.scale.entry OPTIONS worker --config FILE``.
 
-OPTIONS: ``--no-leases``; ``--batch N``, entries of one partition in a round at most; ``--profile FILE``, for `pstats`.
+OPTIONS: ``--no-leases``; ``--batch N``, entries of one partition in a round at most; ``--profile FILE``.
 Whatever is asked for before the command is done to the real code; without it nothing differs from ``proactive`` but
 that a worker writes down how many of its commits were refused.
 """
 
 from __future__ import annotations
 
-import cProfile
 import os
+import signal
 import sys
-import time
+from collections import Counter
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from engine.cli.main import main
 from engine.fleet import rounds, worker
+
+SAMPLE_S = 0.002
 
 
 def give_rounds(**more: int) -> None:
@@ -36,6 +39,36 @@ def no_leases() -> None:
 
     give_rounds(lease_ms=0)
     worker.shares = everybody_all  # type: ignore[assignment]
+
+
+class Samples:
+    """Where the process is, looked at again and again as its processor time goes: it is hardly slower for it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.at: Counter[str] = Counter()  # in the function itself
+        self.within: Counter[str] = Counter()  # or in one that it called
+        signal.signal(signal.SIGPROF, self._look)
+        signal.setitimer(signal.ITIMER_PROF, SAMPLE_S, SAMPLE_S)
+
+    def _look(self, _: int, frame: FrameType | None) -> None:
+        names = []
+        while frame is not None:
+            code = frame.f_code
+            names.append(f"{Path(code.co_filename).name}:{code.co_firstlineno} {code.co_name}")
+            frame = frame.f_back
+        if not any(name.endswith(" step") for name in names):
+            return  # while it starts, or has nothing to do
+        self.count += 1
+        self.at[names[0]] += 1
+        self.within.update(set(names))
+
+    def table(self) -> str:
+        """Percent of the rounds' processor time, the most first."""
+        lines = ["within  itself"]
+        for name, times in self.within.most_common(60):
+            lines.append(f"{100 * times / self.count:5.1f}%  {100 * self.at[name] / self.count:5.1f}%  {name}")
+        return "\n".join(lines) + "\n"
 
 
 def notice_workers() -> list[worker.Worker]:
@@ -66,16 +99,12 @@ def run() -> None:
         else:
             raise SystemExit(f"entry: {word} is not known")
     sys.argv[1:] = words
+    samples = Samples() if profile is not None else None
     try:
-        if profile is None:
-            main()
-        else:
-            measured = cProfile.Profile(time.process_time)
-            try:
-                measured.runcall(main)
-            finally:
-                measured.dump_stats(profile)
+        main()
     finally:
+        if samples is not None and profile is not None:
+            profile.write_text(samples.table())
         for each in found:
             Path(f"{os.environ['SCALE_MEMBER']}.refused").write_text(str(each.done.refused))
 
