@@ -14,7 +14,7 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-test: test-engine test-js test-web  ## Run the linter, the type checker and the tests, but for those in real VS Codes.
+test: test-engine test-js test-web test-vscode  ## Run the linter, the type checker and all tests, those of the clients too.
 
 # Many of the tests wait for a socket or a disk: one more at once than there are cores.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
@@ -50,10 +50,11 @@ test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the cha
 
 # The oldest VS Code that the extension is for, and a new one.
 VSCODES := 1.100.3 1.139.1
+# A worker for each: clients/vscode/tests/conftest.py.
 IN_VSCODE := $(addprefix clients/vscode/tests/,webview ui host)
 test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
 	cd clients/vscode && npm test && npm run --silent package
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile $(IN_VSCODE) || { \
+	$(BIN)/python -m pytest --numprocesses=2 $(IN_VSCODE) || { \
 		echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
 		$(BIN)/python -m pytest --last-failed $(IN_VSCODE); }
 

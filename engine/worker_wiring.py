@@ -21,6 +21,7 @@ from engine.fleet.publishing import Publishing
 from engine.fleet.relay import Relay
 from engine.fleet.rounds import Rounds
 from engine.fleet.together import as_fleet_store, check_no_server
+from engine.fleet.unlisted import end_unlisted_once
 from engine.fleet.worker import CLOCK_OFF_MAX, Worker
 from engine.folder import load_folder
 from engine.intake import Input
@@ -194,7 +195,10 @@ def _worker(
     run_beside(opened, cleaning.run(), "cleaning")
     history = RuleHistory(store, known={rules.hash: rules})
     rounds = Rounds(store, name, rules=history, observer=observer)
-    return Worker(store, name, rounds=rounds, relay=relay, cleaning=cleaning, clock=now, observer=observer)
+    worker = Worker(store, name, rounds=rounds, relay=relay, cleaning=cleaning, clock=now, observer=observer)
+    unlisted = end_unlisted_once(store, lambda: worker.rounds.held, settings.resume_within / SECOND)
+    run_beside(opened, unlisted, "unlisted sessions")
+    return worker
 
 
 async def _rules_to_begin_with(settings: Settings, store: FleetStore) -> StartingRules:

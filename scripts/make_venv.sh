@@ -25,22 +25,10 @@ can_make_venvs() {
 }
 
 install_packages() {
-    if ! command -v apt-get >/dev/null; then
+    "$(dirname "$0")/install_packages.sh" "$@" ca-certificates || {
         echo "this needs $needed: install it, then run make again" >&2
         exit 1
-    fi
-    if [ "$(id -u)" = 0 ]; then
-        as_root=
-    elif command -v sudo >/dev/null; then
-        as_root=sudo
-    else
-        echo "this needs $needed: run as root: apt-get install python3 python3-venv" >&2
-        exit 1
-    fi
-    echo "installing python3 and python3-venv" >&2
-    $as_root apt-get update -q >&2
-    # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends ${*:-} ca-certificates >&2
+    }
 }
 
 python=$(find_python)

@@ -14,11 +14,11 @@ from engine.app import Server
 from engine.cli.serve import announcement
 from engine.folder import load_folder
 from engine.loading.diagnostic import RuleErrors
+from engine.parts import readiness_of
 from engine.settings import Settings
 from engine.starting_rules import starting_rules
 from engine.storage.base import Commit, Entry
 from engine.storage.opening import open_store
-from engine.parts import readiness_of
 
 GOOD = "version: 1\nrules: [{id: hi, trigger: {event: hello}, message: {type: notification, text: hi}}]\n"
 OTHER = GOOD.replace("text: hi", "text: welcome")

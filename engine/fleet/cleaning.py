@@ -83,7 +83,7 @@ class Cleaning:
         for start in range(0, len(ending), ENDED_AT_ONCE):
             some = ending[start : start + ENDED_AT_ONCE]
             gone = [Presence(user, name, is_there=False) for user, name in some]
-            await self._store.ingest([_end_of(user, name) for user, name in some], gone, gateway)
+            await self._store.ingest([end_of(user, name) for user, name in some], gone, gateway)
 
     async def _strike(self, gateway: str) -> None:
         """The worker of the first partition takes the gateway off the roll once nobody is listed there any more."""
@@ -93,7 +93,7 @@ class Cleaning:
         await self._store.leave("gateway", gateway)
 
 
-def _end_of(user: str, session: str) -> Entry:
+def end_of(user: str, session: str) -> Entry:
     """As its gateway would have said it, so that it happens once whoever says it."""
     event = Event("session.end", user, 0, {}, derive_id("session.end", user, session), session)
     return Entry("event", 0, user, event, once=True)

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 
 from engine import Server
+from engine.doors import http_door
 from engine.settings import Auth, Tokens
 from engine.transport import routes_demo
-from engine.doors import http_door
 
 ROOT = Path(__file__).parent.parent.parent
 CLIENTS = ROOT / "clients"

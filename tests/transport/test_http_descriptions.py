@@ -21,6 +21,7 @@ from engine import Server
 from engine.core.model import MESSAGE_TYPES_TAKEN, Message
 from engine.core.remembered import NAMES_MAX, Preferences
 from engine.core.units import AT_MAX
+from engine.doors import http_door
 from engine.storage.base import OutboxMessage
 from engine.transport import frames
 from engine.transport.asyncapi import asyncapi
@@ -31,7 +32,6 @@ from engine.transport.feedback import LEVELS, OUTCOMES
 from engine.transport.http_replies import STATUS_OF
 from engine.transport.openapi import openapi
 from engine.transport.wire import EVENTS_MAX, chat_response, error_frame, message_frame, pong, read_value
-from engine.doors import http_door
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "protocol.md"

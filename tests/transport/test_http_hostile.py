@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from engine import Server
 from engine.core.units import MILLISECOND
+from engine.doors import http_door
 from engine.settings import Limits
 from engine.transport.http_door import Slowness
 from engine.transport.session import Session
-from engine.doors import http_door
 
 WITHIN_S = 20.0
 IMPATIENT = Slowness(headers_s=0.05, body_s=0.05, look_s=0.02)

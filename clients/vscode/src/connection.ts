@@ -6,13 +6,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ProactiveClient, type Activity, type ClientEvent, type Delivery, type Hint } from "@proactive/client";
-import { Conversation } from "@proactive/widget/conversation.js";
+import { Conversation, type Item } from "@proactive/widget/conversation.js";
 import { Talk, type View } from "@proactive/widget/talk.js";
 import { troubleOf } from "@proactive/widget/words.js";
 import WebSocket from "ws";
 import { subjectOf, tokenKey } from "./addresses.js";
 import type { ChannelLog } from "./log.js";
-import { BEAT_MS, claimPlace, emptyFreePlaces, isOwnPlaceHeld, keptName, type Place } from "./place.js";
+import { BEAT_MS, claimLeftPlace, claimPlace, emptyFreePlaces, isOwnPlaceHeld, keptName, type Place } from "./place.js";
 import type { ConnectionSettings } from "./settings.js";
 import { FileStorage } from "./storage.js";
 
@@ -46,6 +46,8 @@ export interface ConnectionOptions {
 
 export class Connection {
   private place: Place | undefined;
+  /** Another place of this window, to which it goes with the next start. */
+  private former: Place | undefined;
   private storage = new FileStorage(undefined);
   private client: ProactiveClient | undefined;
   private talk: Talk | undefined;
@@ -73,6 +75,7 @@ export class Connection {
     await this.settled;
     if (this.isOver || start !== this.starts) return;
     this.letGo();
+    this.goBack();
     if (settings.trouble === undefined) this.place?.serve(serverOf(settings));
     const user = settings.user === "" ? this.madeUpName() : settings.user;
     const said = token === undefined ? user : subjectOf(token);
@@ -121,6 +124,7 @@ export class Connection {
     this.letGo();
     this.storage.close();
     this.place?.release();
+    this.former?.release();
   }
 
   /** Nobody is told of it: another takes its place, or the window goes. */
@@ -152,8 +156,12 @@ export class Connection {
     // What has waited since before may have been said by another.
     const chats = new Set(client.queued.flatMap(({ id, event }) => (event.type === "chat_message" ? [id] : [])));
     let hasDropped = false;
+    this.hurryWhileAway(client);
     this.endings.push(
-      client.on("state", (state) => log.state(state)),
+      client.on("state", (state) => {
+        this.hurryWhileAway(client);
+        log.state(state);
+      }),
       client.on("problem", (problem) => log.problem(problem)),
       client.on("settled", ({ id, delivery }) => {
         if (delivery.status !== "dropped") return;
@@ -164,6 +172,11 @@ export class Connection {
         log.warn("some of what waited is not sent: too much was waiting, or it was said in another name");
       }),
     );
+  }
+
+  /** Who is shown that something waits may count on it, whatever becomes of this process. */
+  private hurryWhileAway({ state: { state } }: ProactiveClient): void {
+    this.storage.hurry(state !== "connected" && state !== "fallback");
   }
 
   /** Mark it in the conversation in which it was said, which is not shown now: there it would count as sent. */
@@ -181,27 +194,66 @@ export class Connection {
     const { root, window, log } = this.options;
     for (let waited = 0; isOwnPlaceHeld(root, window) && waited < PATIENCE_MS; waited += LOOK_MS) await sleep(LOOK_MS);
     if (this.isOver) return;
-    const random = (): string => randomBytes(8).toString("hex");
-    this.place = claimPlace(root, window, serverOf(this.options.settings()));
-    this.clientId =
-      this.place === undefined
-        ? `vscode-${random()}`
-        : `vscode-${keptName(root, "device", DEVICE, random)}-${this.place.number}`;
+    this.use(claimPlace(root, window, serverOf(this.options.settings())));
     if (this.place === undefined)
       log.warn("nothing can be kept on this machine: what waits is gone when the window is");
-    this.storage = new FileStorage(this.place?.folder, (cause) =>
-      log.warn(`what waits cannot be kept: ${String(cause)}`),
-    );
+  }
+
+  private use(place: Place | undefined): void {
+    const { root, log } = this.options;
+    const random = (): string => randomBytes(8).toString("hex");
+    this.place = place;
+    this.clientId =
+      place === undefined ? `vscode-${random()}` : `vscode-${keptName(root, "device", DEVICE, random)}-${place.number}`;
+    this.storage = new FileStorage(place?.folder, (cause) => log.warn(`what waits cannot be kept: ${String(cause)}`));
+  }
+
+  private stay(): void {
+    if (this.place === undefined) return;
+    if (this.place.beat()) this.lookBack();
+    else this.moveOut();
   }
 
   /** A window that slept for long may find that another has its place. */
-  private stay(): void {
-    if (this.place === undefined || this.place.beat()) return;
+  private moveOut(): void {
     this.storage.abandon();
     this.letGo();
     this.place = undefined;
     this.settled = this.settle();
     void this.start();
+  }
+
+  /**
+   * Where a former process lived on for longer than anybody waits, this window began in another place. When that process
+   * is gone, what was said and what waits there is this window's again, as soon as nothing is under way here.
+   */
+  private lookBack(): void {
+    const { root, window, settings } = this.options;
+    if (this.former !== undefined || this.isBusy()) return;
+    this.former = claimLeftPlace(root, window, serverOf(settings()));
+    if (this.former !== undefined) void this.start();
+  }
+
+  /** With the conversation. Between two clients. */
+  private goBack(): void {
+    const { former, place, storage } = this;
+    this.former = undefined;
+    if (former === undefined || place === undefined) return;
+    if (this.isBusy()) return former.release();
+    this.use(former);
+    for (const key of storage.keys().filter((one) => one.startsWith(SAID))) {
+      const conversation = new Conversation(this.storage, key);
+      for (const item of new Conversation(storage, key).all()) conversation.put(item);
+    }
+    this.storage.flush();
+    storage.clear();
+    storage.close();
+    place.leave();
+  }
+
+  private isBusy(): boolean {
+    const isWriting = (item: Item): boolean => item.kind === "answer" && item.isWriting;
+    return this.client === undefined || this.client.queued.length > 0 || (this.talk?.items ?? []).some(isWriting);
   }
 
   /** The same in all windows of this machine, so that they are one user's devices. */

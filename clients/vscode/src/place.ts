@@ -17,11 +17,15 @@ export const PLACES_MAX = 20;
 export const BEAT_MS = 30_000;
 /** Who has said nothing for so long is gone, though there be a process of that number: numbers are used again. */
 const LOST_MS = 10 * 60_000;
+/** Where nobody has been for so long, nobody is just about to come back. */
+const LEFT_MS = 60_000;
 /** For a file to be written after it was made, and for a take-over. */
 const WRITTEN_MS = 10_000;
 const LOCK = "lock";
 const WINDOW = "window";
 const SERVER = "server";
+/** How the names of all end that a window keeps. */
+const KEPT = ".json";
 const NUMBERS = Array.from({ length: PLACES_MAX }, (_, number) => number);
 
 export interface Place {
@@ -33,6 +37,8 @@ export interface Place {
   /** What is kept here is for this server from here on: text that names it, and is kept as it is given. */
   serve(server: string): void;
   release(): void;
+  /** Release it for good: the window does not look for it again. */
+  leave(): void;
 }
 
 interface Holder {
@@ -84,6 +90,40 @@ function placesOf(root: string, window: string): readonly number[] {
   return NUMBERS.filter((number) => read(file(number)) === window).sort((a, b) => usedAt(b) - usedAt(a));
 }
 
+/**
+ * Another place of this window with something for this server in it, at which nobody has been for a while: while its
+ * former process lived on, it took another. Undefined where there is none.
+ */
+export function claimLeftPlace(
+  root: string,
+  window: string,
+  server: string,
+  now: () => number = Date.now,
+): Place | undefined {
+  for (const number of placesOf(root, window)) {
+    const folder = join(root, String(number));
+    try {
+      if (!isFor(folder, server) || !isLeft(folder, now())) continue;
+      const place = hold(folder, number, now);
+      if (place === undefined) continue;
+      writeFileSync(join(folder, WINDOW), window, { mode: 0o600 });
+      return place;
+    } catch {
+      // As above.
+    }
+  }
+  return undefined;
+}
+
+function isLeft(folder: string, now: number): boolean {
+  const lock = join(folder, LOCK);
+  return (
+    !isHeld(lock, now) &&
+    [folder, lock].every((one) => isOlder(one, LEFT_MS, now)) &&
+    readdirSync(folder).some((name) => name.endsWith(KEPT))
+  );
+}
+
 function isFor(folder: string, server: string): boolean {
   return [undefined, server].includes(read(join(folder, SERVER)));
 }
@@ -125,6 +165,9 @@ function hold(folder: string, number: number, now: () => number): Place | undefi
   const holder: Holder = { name: randomBytes(8).toString("hex"), pid: process.pid, host: hostname() };
   const text = JSON.stringify(holder);
   const isOurs = (): boolean => holderIn(lock)?.name === holder.name;
+  const release = (): void => {
+    if (isOurs()) rmSync(lock, { force: true });
+  };
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (!create(lock, text) && !takeOver(lock, text, now)) return undefined;
   return {
@@ -152,8 +195,10 @@ function hold(folder: string, number: number, now: () => number): Place | undefi
         // On a disk that takes nothing there is nothing to be kept apart.
       }
     },
-    release: () => {
-      if (isOurs()) rmSync(lock, { force: true });
+    release,
+    leave: () => {
+      if (isOurs()) rmSync(join(folder, WINDOW), { force: true });
+      release();
     },
   };
 }
@@ -192,11 +237,16 @@ function isOlder(file: string, ms: number, now: number): boolean {
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !hasEnded(pid);
   } catch (cause) {
     // It is there, and another user's.
     return (cause as NodeJS.ErrnoException).code === "EPERM";
   }
+}
+
+/** It is over, and is listed until whoever began it hears of it; in a container that may be never. */
+function hasEnded(pid: number): boolean {
+  return /^.*\) [ZX]/s.test(read(`/proc/${pid}/stat`) ?? "");
 }
 
 function holderIn(lock: string): Holder | undefined {

@@ -2,7 +2,8 @@
  * What one window keeps, as files in a folder: what a page has `localStorage` for. It knows nothing of what it keeps.
  *
  * Each value is a file of its own, written beside its place and moved there, so that a file is whole or not there.
- * They are written a moment after the change: most events have got through by then, and cost no write.
+ * They are written a moment after the change: most events have got through by then, and cost no write. While nothing
+ * gets through they are written at once: then a crash costs nothing, and what is shown as waiting waits on the disk.
  */
 
 import { createHash } from "node:crypto";
@@ -22,6 +23,7 @@ export class FileStorage implements KeyValueStorage {
   private characters = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private isInTrouble = false;
+  private isHurried = false;
   private isClosed = false;
 
   /** `folder` undefined keeps in memory alone. `onTrouble`: told when files cannot be written, once until they can again. */
@@ -70,6 +72,12 @@ export class FileStorage implements KeyValueStorage {
     this.flush();
   }
 
+  /** Whether each change is written before anybody hears of it, or with others in a moment. */
+  hurry(isHurried: boolean): void {
+    this.isHurried = isHurried;
+    if (isHurried && !this.isClosed) this.flush();
+  }
+
   /** Write what is not written yet. */
   flush(): void {
     clearTimeout(this.timer);
@@ -105,7 +113,9 @@ export class FileStorage implements KeyValueStorage {
     // Added anew it is written last, in the order of the changes.
     this.changed.delete(key);
     this.changed.add(key);
-    if (!this.isClosed) this.timer ??= setTimeout(() => this.flush(), WRITE_AFTER_MS);
+    if (this.isClosed) return;
+    if (this.isHurried) this.flush();
+    else this.timer ??= setTimeout(() => this.flush(), WRITE_AFTER_MS);
   }
 
   private write(folder: string, key: string): void {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from backend_process import BackendProcess, StartBackend
 from playwright.sync_api import Browser, BrowserContext
 from vscode_window import EXTENSION, OpenWindow, StartVsCode, VsCode, Window, set_folder
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.widget_page import chromium
 
@@ -29,16 +32,33 @@ def version(request: pytest.FixtureRequest) -> str:
     return found
 
 
+class ByVersion(LoadScopeScheduling):
+    """All tests in one version to one worker, so that it starts that VS Code once; the others to whoever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((version for version in VERSIONS if version in nodeid.partition("[")[2]), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByVersion:
+    return ByVersion(config, log)
+
+
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The .vsix, made of what the sources are now; of several workers one makes it at a time."""
+    """The .vsix, made of what the sources are now; of several workers the first makes it."""
     told = json.loads((EXTENSION / "package.json").read_text("utf-8"))
     command = ["npm", "run", "--silent", "package"]
-    with (EXTENSION / "node_modules" / ".packaging.lock").open("w") as lock:
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+    with (EXTENSION / "node_modules" / ".packaging.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(command, cwd=EXTENSION, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        lock.seek(0)
         made = EXTENSION / "dist" / f"proactive-{told['version']}.vsix"
+        if lock.read() != run:
+            done = subprocess.run(command, cwd=EXTENSION, capture_output=True, text=True, timeout=300, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            lock.truncate(0)
+            lock.write(run)
         return Path(shutil.copy(made, tmp_path_factory.mktemp("package")))
 
 

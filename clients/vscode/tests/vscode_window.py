@@ -254,6 +254,11 @@ class Window:
     def toast(self, text: str) -> Locator:
         return self.page.locator(".notifications-toasts .notification-list-item").filter(has_text=text)
 
+    def listed(self, text: str) -> Locator:
+        """As `toast`, but in the list of all that there are, where it stays when its time in the corner is over."""
+        self.command("Notifications: Show Notifications")
+        return self.page.locator(".notifications-center .notification-list-item").filter(has_text=text)
+
     def text(self) -> str:
         """Of the active editor, as far as it is in sight."""
         lines = self.page.locator(".editor-group-container.active .monaco-editor .view-line").evaluate_all(
@@ -297,8 +302,9 @@ class Window:
     def open_file(self, name: str) -> None:
         self._pick("Control+P", name, name)
         self.page.locator(".editor-group-container.active .tab.active").filter(has_text=name).wait_for()
-        # Before it has the focus, keys that move its cursor are lost.
-        self.page.locator(".editor-group-container.active .monaco-editor.focused").first.wait_for()
+        # Before it has the focus, keys that move its cursor are lost, or go to the file that was open before.
+        editor = f".editor-group-container.active .monaco-editor.focused[data-uri$='/{name}']"
+        self.page.locator(editor).first.wait_for()
 
     def open_terminal(self) -> None:
         """Returns when its shell waits for a command; the keyboard is its own then."""
@@ -330,7 +336,8 @@ class Window:
             with suppress(Exception):
                 field.wait_for(timeout=5_000)
                 break
-        self.page.keyboard.type(typed)
+        field.focus()
+        self.page.keyboard.insert_text(typed)
         row = self.page.locator(".quick-input-list .monaco-list-row").filter(has_text=label).first
         row.wait_for()
         row.click()

@@ -1,13 +1,22 @@
 /** Places of windows, on a real disk and with real processes; the clock alone is the test's. */
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { claimPlace, emptyFreePlaces, isOwnPlaceHeld, keptName, PLACES_MAX, type Place } from "../../src/place.js";
+import {
+  claimLeftPlace,
+  claimPlace,
+  emptyFreePlaces,
+  isOwnPlaceHeld,
+  keptName,
+  PLACES_MAX,
+  type Place,
+} from "../../src/place.js";
 import { folderFor } from "./folder.js";
 
 const MINUTE_MS = 60_000;
@@ -111,6 +120,24 @@ for (const [claim, holder, silentMs, isTaken] of [
   });
 }
 
+test(
+  "a process that has ended keeps no place, though nobody has asked how it did",
+  { skip: process.platform !== "linux" },
+  async (t) => {
+    const root = folderFor(t);
+    // Who begins it becomes a program that asks for nothing.
+    const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+    t.after(() => parent.kill());
+    const [said] = (await once(parent.stdout, "data")) as [Buffer];
+    const pid = Number(String(said));
+    const deadline = Date.now() + 10_000;
+    const stat = (): string => readFileSync(`/proc/${pid}/stat`, "utf8");
+    while (!stat().includes(") Z ") && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+    leaveLock(root, { name: "x", pid, host: hostname() });
+    assert.equal(claimPlace(root, "w", "s")?.number, 0);
+  },
+);
+
 test("a take-over that was never finished keeps the place for seconds, not for good", (t) => {
   const root = folderFor(t);
   const guard = `${leaveLock(root, { name: "x", pid: goneProcess(), host: hostname() })}.next`;
@@ -213,4 +240,29 @@ test("a window of the same server finds what another one left", (t) => {
   left.serve("s");
   left.release();
   assert.equal(claim(root, "b").number, 0);
+});
+
+test("another place that a window had is found when something was left there and nobody has been there for long", (t) => {
+  const root = folderFor(t);
+  const [former, latter, other] = [claim(root, "a"), claim(root, "a"), claim(root, "b")];
+  former.serve("s");
+  const left = (server = "s", ms = 2 * MINUTE_MS): number | undefined => {
+    const place = claimLeftPlace(root, "a", server, () => Date.now() + ms);
+    place?.release();
+    return place?.number;
+  };
+  writeFileSync(join(former.folder, "x.json"), "kept");
+  assert.equal(left(), undefined, "its process is there");
+  former.release();
+  assert.equal(left("s", MINUTE_MS / 2), undefined, "it may come back");
+  assert.equal(left("elsewhere"), undefined);
+  assert.equal(left(), former.number);
+  rmSync(join(former.folder, "x.json"));
+  assert.equal(left(), undefined, "nothing is there");
+  writeFileSync(join(other.folder, "x.json"), "kept");
+  other.release();
+  assert.equal(left(), undefined, "it is another's");
+  writeFileSync(join(latter.folder, "x.json"), "kept");
+  latter.leave();
+  assert.equal(left(), undefined, "it was left for good");
 });

@@ -39,6 +39,26 @@ test("nobody has to ask for it to be written", async (t) => {
   assert.equal(new FileStorage(folder).getItem("a"), "1");
 });
 
+test("while nothing gets through each change is on the disk at once, and what was about to be written as well", (t) => {
+  const folder = folderFor(t);
+  const storage = new FileStorage(folder);
+  const kept = (): readonly (string | null)[] => ["a", "b"].map((key) => new FileStorage(folder).getItem(key));
+  storage.setItem("a", "1");
+  assert.deepEqual(kept(), [null, null]);
+  storage.hurry(true);
+  assert.deepEqual(kept(), ["1", null]);
+  storage.setItem("b", "2");
+  storage.removeItem("a");
+  assert.deepEqual(kept(), [null, "2"]);
+  storage.hurry(false);
+  storage.setItem("a", "3");
+  assert.deepEqual(kept(), [null, "2"]);
+  storage.abandon();
+  storage.hurry(true);
+  storage.setItem("b", "4");
+  assert.deepEqual(kept(), [null, "2"]);
+});
+
 test("what comes and goes between two writes costs none", (t) => {
   const folder = folderFor(t);
   const storage = new FileStorage(folder);

@@ -1,0 +1,61 @@
+"""Sessions that are open in the states of their users and at no gateway: a server that had the store alone left them.
+
+Nobody can take them up, for a gateway knows those of gateways alone; so they would stay open for ever. A worker looks
+for them once, when their clients have had the time to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from engine.fleet.cleaning import AGAIN_S, ENDED_AT_ONCE, end_of
+from engine.states import UNREADABLE, restored
+from engine.storage.base import StoreError, partition_of
+from engine.storage.fleet import FleetStore
+
+LOOKED_AT_ONCE = 500  # states that are decoded without giving way
+
+log = structlog.get_logger("worker")
+
+
+async def end_unlisted_once(store: FleetStore, held: Callable[[], Collection[int]], after_s: float) -> None:
+    """When ``after_s`` are over, end those of the partitions that are ``held`` then, however often it takes."""
+    await asyncio.sleep(after_s)
+    while True:
+        try:
+            ended = await end_unlisted(store, held())
+        except StoreError as error:
+            log.warning("! sessions of a former server end later", error=str(error))
+            await asyncio.sleep(AGAIN_S)
+        else:
+            if ended:
+                log.info("= sessions of a former server have ended", sessions=ended)
+            return
+
+
+async def end_unlisted(store: FleetStore, held: Collection[int]) -> int:
+    """How many of these partitions have ended. Raises `StoreError`; to do it again is safe."""
+    open_ones: set[tuple[str, str]] = set()
+    # Before it is asked who is where: a session that begins meanwhile is not among these.
+    for number, (user, encoded) in enumerate(await store.present_users(), 1):
+        if partition_of(user, store.partition_count) in held:
+            try:
+                open_ones.update((user, session) for session in restored(user, encoded).sessions)
+            except UNREADABLE:
+                continue  # who comes to this user next tells of it
+        if number % LOOKED_AT_ONCE == 0:
+            await asyncio.sleep(0)  # there may be many, and others wait
+    if not open_ones:
+        return 0
+    roll = await store.beat("worker", "nobody", 0)
+    for gateway in (*roll.gateways, *roll.lost):
+        for partition in held:
+            for user, sessions in (await store.sessions_at(gateway, partition)).items():
+                open_ones.difference_update((user, session) for session in sessions)
+    ending = sorted(open_ones)
+    for start in range(0, len(ending), ENDED_AT_ONCE):
+        await store.ingest([end_of(user, session) for user, session in ending[start : start + ENDED_AT_ONCE]])
+    return len(ending)
