@@ -1,24 +1,29 @@
 """``proactive`` for the scenarios: ``python -m tests.scale.entry OPTIONS worker --config FILE``.
 
-OPTIONS: ``--no-leases``; ``--batch N``, entries of one partition in a round at most; ``--profile FILE``.
+OPTIONS: ``--no-leases``; ``--freeze``; ``--batch N``, entries of one partition in a round at most; ``--profile FILE``.
 Whatever is asked for before the command is done to the real code; without it nothing differs from ``proactive`` but
 that a worker writes down how many of its commits were refused.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from engine.cli.main import main
 from engine.fleet import rounds, worker
+from engine.storage.base import Commit
+from engine.storage.redis import RedisStore
 
 SAMPLE_S = 0.002
+FREEZE_EVERY = 25  # commits
 
 
 def give_rounds(**more: int) -> None:
@@ -29,6 +34,21 @@ def give_rounds(**more: int) -> None:
         as_it_is(self, *given, **named | more)
 
     rounds.Rounds.__init__ = made  # type: ignore[method-assign]
+
+
+def freeze_before_commits() -> None:
+    """Where it is worst: the worker has evaluated, and stops before it commits; whoever takes the file of that name."""
+    as_it_is = RedisStore.commit
+    commits_made = itertools.count(1)
+
+    async def commit(self: RedisStore, commits: list[Commit]) -> None:
+        if next(commits_made) % FREEZE_EVERY == 0:
+            with suppress(FileNotFoundError):
+                os.unlink("freeze")  # one of them has it
+                os.kill(os.getpid(), signal.SIGSTOP)
+        await as_it_is(self, commits)
+
+    RedisStore.commit = commit  # type: ignore[method-assign]
 
 
 def no_leases() -> None:
@@ -92,6 +112,8 @@ def run() -> None:
         word = words.pop(0)
         if word == "--no-leases":
             no_leases()
+        elif word == "--freeze":
+            freeze_before_commits()
         elif word == "--batch":
             give_rounds(entries_max=int(words.pop(0)))
         elif word == "--profile":
