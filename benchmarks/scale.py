@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import os
 import platform
-import pstats
 import random
 import signal
 import sys
@@ -174,7 +173,7 @@ async def waiting_log(world: Bench, workers: list[Member], events: int, first: i
 async def measure_costs(events: int, rounds: int, profile: Path | None = None) -> Costs:
     """Of each the least of so many rounds: whatever else the machine does makes it more, and nothing makes it less.
 
-    ``profile``: the absolute name of a file in which the worker says where its time went; it is slower then.
+    ``profile``: the absolute name of a file in which the worker says where its time went.
     """
     more = () if profile is None else ("--profile", str(profile))
     plan = Plan(workers=1, stand_ins=0, partitions=PARTITIONS, options=("--batch", str(BATCH), *more))
@@ -299,11 +298,11 @@ async def main() -> None:
         default=5,
         help="of what is measured: the least of processor times is told, the median of others",
     )
-    parser.add_argument("--profile", type=Path, help="only say where a worker's time goes; the file is for pstats")
+    parser.add_argument("--profile", type=Path, help="only say where a worker's time goes, and write it there")
     options = parser.parse_args()
     if options.profile is not None:
         await measure_costs(options.events, 1, options.profile.absolute())
-        pstats.Stats(str(options.profile)).sort_stats("tottime").print_stats(40)
+        print(options.profile.read_text())
         return
     free = os.getloadavg()[0]
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {machine()}; load before: {free:.1f}\n")

@@ -77,6 +77,11 @@ class Member:
         return self.process is not None and self.process.returncode is None
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether it has been stopped by SIGSTOP, by whomever."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    @property
     def log_path(self) -> Path:
         return self.folder / f"{self.name}.log"
 

@@ -89,7 +89,7 @@ def refused_commits(folder: Path) -> int:
 
 async def zombies(plan: Plan, folder: Path) -> Outcome:
     outcome = await on_one_redis(plan, folder, lambda _: storms.freeze_workers, {"SIGSTOP": 2})
-    outcome.figures["commits refused"] = refused_commits(folder)
+    outcome.prove("commits refused", refused_commits(folder))
     return outcome
 
 
@@ -200,7 +200,11 @@ SCENARIOS: dict[str, Scenario] = {
     "workers-killed": simple(
         "kill -9 of a worker every 3 s, and a new one", DIRECT, storms.kill_workers, proofs={"kill -9 of a worker": 1}
     ),
-    "zombies": Scenario("workers are stopped at any point and go on later", DIRECT, zombies),
+    "zombies": Scenario(
+        "workers are stopped between evaluating and committing, and go on later",
+        replace(DIRECT, options=("--freeze",)),
+        zombies,
+    ),
     "no-leases": Scenario(
         "three workers take every partition, whoever has it",
         replace(DIRECT, workers=3, options=("--no-leases",), load=Load(rate=600), users=2000),

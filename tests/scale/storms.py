@@ -51,16 +51,24 @@ async def kill_workers(world: World) -> None:
 
 
 async def freeze_workers(world: World) -> None:
-    """One at a time: what it would do when it thaws has been done by others meanwhile."""
-    while goes_on(world, "SIGSTOP", 2):
-        await calm(world, world.rng.uniform(0.1, 2.0))
-        victim = world.rng.choice(world.alive("worker"))
-        victim.send(signal.SIGSTOP)
-        world.counted["SIGSTOP"] += 1
-        try:
-            await asyncio.sleep(world.rng.choice((0.3, 3.0, 5.0)))  # longer than a lease, as a rule
-        finally:
-            victim.send(signal.SIGCONT)
+    """One at a time freezes by itself between evaluating and committing, see `entry`; here it is thawed, when others
+    have done meanwhile what it was about to do."""
+    wanted = world.folder / "freeze"
+    try:
+        while goes_on(world, "SIGSTOP", 2):
+            wanted.touch()
+            frozen = [member for member in world.alive("worker") if member.is_frozen]
+            if not frozen:
+                await asyncio.sleep(0.1)
+                continue
+            wanted.unlink(missing_ok=True)
+            world.counted["SIGSTOP"] += 1
+            await asyncio.sleep(world.rng.uniform(4.0, 6.0))  # longer than a lease, and until another has noticed
+            frozen[0].send(signal.SIGCONT)
+    finally:
+        wanted.unlink(missing_ok=True)
+        for member in world.alive("worker"):
+            member.send(signal.SIGCONT)
 
 
 async def just_load(world: World) -> None:
