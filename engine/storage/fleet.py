@@ -41,7 +41,8 @@ class Presence(msgspec.Struct, frozen=True):
 class Taken:
     """An entry as it stands in the log: with its moment, and its event with an id.
 
-    ``is_repeated``: what happens once had happened before, so it was not put there again; the entry is as it was given.
+    ``is_repeated``: it was not put there, for it happens once and had happened before, or is the end of a session that
+    goes on elsewhere; the entry is as it was given.
     """
 
     entry: Entry
@@ -119,10 +120,11 @@ class FleetStore(Store, Protocol):
 
         Of each partition all or nothing, presence included; after a `StoreError` nobody knows of which, and to ingest
         the same again is safe for what happens once. The presence of a session ends wherever else it was. A session
-        that is over at ``gateway`` but has been taken up elsewhere stays there; without a ``gateway`` it is over
-        wherever it is. What waits in the outbox for a session that is over waits for it no longer: once nobody is left
-        who has to be reached, what has reached anybody leaves. Raises `ValueError` for what cannot be ingested, an
-        event without an id that happens once among it.
+        that is over at ``gateway`` but has been taken up elsewhere stays there, and events ``session.end`` of it that
+        are among the entries are passed over as if they were known: it has not ended, and may yet. Without a
+        ``gateway`` it is over wherever it is. What waits in the outbox for a session that is over waits for it no
+        longer: once nobody is left who has to be reached, what has reached anybody leaves. Raises `ValueError` for what
+        cannot be ingested, an event without an id that happens once among it.
         """
 
     async def take(

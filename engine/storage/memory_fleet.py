@@ -28,7 +28,7 @@ from engine.storage.fleet import (
 )
 from engine.storage.memory import MemoryStore
 from engine.storage.order import check_partitions
-from engine.storage.stamping import check_given, check_presence, stamped
+from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 Clock = Callable[[], int]
 
@@ -73,8 +73,12 @@ class MemoryFleetStore(MemoryStore):
         check_presence(presence, gateway)
         now = self._clock()
         once = await self.known([(entry.user, entry.once_id) for entry in entries if entry.once])
+        passed_over = self._move(entries, presence, gateway)
         taken: list[Taken] = []
-        for entry in entries:
+        for place, entry in enumerate(entries):
+            if place in passed_over:
+                taken.append(Taken(entry, is_repeated=True))
+                continue
             if entry.once:
                 if (entry.user, entry.once_id) in once:
                     taken.append(Taken(entry, is_repeated=True))
@@ -85,12 +89,21 @@ class MemoryFleetStore(MemoryStore):
             entry = stamped(entry, max(now, partition.last_at), f"{number}-{partition.last_number + 1}")
             partition.put(entry)
             taken.append(Taken(entry))
+        return taken
+
+    def _move(self, entries: Sequence[Entry], presence: Sequence[Presence], gateway: str) -> set[int]:
+        """Note who comes and goes: the places of entries by which sessions end that are at another gateway."""
+        ends = ends_of(entries)
+        passed_over: set[int] = set()
         for each in presence:
+            where = self._sessions.get(each.user, {}).get(each.session)
             if each.is_there:
                 self._arrive(each.user, each.session, gateway)
-            elif gateway in ("", self._sessions.get(each.user, {}).get(each.session)):
+            elif gateway in ("", where):
                 self._depart(each.user, each.session)
-        return taken
+            elif where is not None:
+                passed_over.update(ends.get((each.user, each.session), ()))
+        return passed_over
 
     def _arrive(self, user: str, session: str, gateway: str) -> None:
         sessions = self._sessions.setdefault(user, {})

@@ -116,20 +116,40 @@ local function gateway_of(sessions, session)
   return nil
 end
 
+-- Whether the session stays, for it is at another gateway.
 local function depart(p, user, session, gateway)
   local before = sessions_of(p, user)
   local where = gateway_of(before, session)
-  if where and (gateway == '' or gateway == where) then
-    write_sessions(p, user, before, without(before, session, where, #before))
-  end
+  if not where then return false end
+  if gateway ~= '' and gateway ~= where then return true end
+  write_sessions(p, user, before, without(before, session, where, #before))
+  return false
 end
 
--- Which of the entries are repeated: a set of their places, from 0 on; nothing where none is.
-local function repeated_of(p, args, first, last)
-  local fields, seen, repeated = {}, {}, nil
+-- Note who comes and goes: the places of entries by which sessions end that stay; nothing where there are none.
+local function move(p, args, first, gateway, most)
+  local staying = nil
+  for i = first, #args, 3 do
+    if args[i + 2] == '+' then
+      arrive(p, args[i], args[i + 1], gateway, most)
+    elseif depart(p, args[i], args[i + 1], gateway) then
+      for place in string.gmatch(args[i + 2], '%d+') do
+        staying = staying or {}
+        staying[tonumber(place)] = true
+      end
+    end
+  end
+  return staying
+end
+
+-- Which of the entries are repeated, or among those that are `passed` over: a set of their places, from 0 on; nothing
+-- where none is.
+local function repeated_of(p, args, first, last, passed)
+  local fields, seen, repeated = {}, {}, passed
+  passed = passed or {}
   for i = first, last, 4 do
     local once = args[i + 1]
-    if once ~= '' then
+    if once ~= '' and not passed[(i - first) / 4] then
       if seen[once] then repeated = {} end
       seen[once] = true
       local bucket = string.sub(args[i], 1, 1)
@@ -139,10 +159,10 @@ local function repeated_of(p, args, first, last)
   end
   local known = look_up(p .. 'on:', fields)
   if not repeated and next(known) == nil then return nil end
-  repeated, seen = {}, {}
+  repeated, seen = passed, {}
   for i = first, last, 4 do
     local once = args[i + 1]
-    if once ~= '' then
+    if once ~= '' and not passed[(i - first) / 4] then
       if known[once] or seen[once] then repeated[(i - first) / 4] = true end
       seen[once] = true
     end
@@ -150,14 +170,16 @@ local function repeated_of(p, args, first, last)
   return repeated
 end
 
--- ARGV: gateway, sessions_max, how many arguments entries have; of each what `put_entries` takes; of each presence user, session, whether it is there. Answers with the moment, the first number, and the places of those that
--- are repeated.
+-- ARGV: gateway, sessions_max, how many arguments entries have; of each what `put_entries` takes; of each presence user,
+-- session, and '+' where it is there, otherwise the places of the entries that say that it ends, from 0 on. Answers with
+-- the moment, the first number, and the places of those that are repeated or passed over.
 local function ingest(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local first, last = 4, 3 + tonumber(args[3])
   local answer = {'', 0}
+  local passed = move(p, args, last + 1, args[1], tonumber(args[2]))
   if first <= last then
-    local repeated = repeated_of(p, args, first, last)
+    local repeated = repeated_of(p, args, first, last, passed)
     local entries, from, to = args, first, last
     if repeated then
       entries, from = {}, 1
@@ -177,13 +199,6 @@ local function ingest(keys, args)
       answer[1], answer[2] = at, number + 1
       number = put_entries(p, number, at, entries, from, to)
       redis.call('HSET', key, 'last', whole(number), 'at', at)
-    end
-  end
-  for i = last + 1, #args, 3 do
-    if args[i + 2] == '1' then
-      arrive(p, args[i], args[i + 1], args[1], tonumber(args[2]))
-    else
-      depart(p, args[i], args[i + 1], args[1])
     end
   end
   return answer

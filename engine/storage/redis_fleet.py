@@ -47,7 +47,7 @@ from engine.storage.redis_keys import (
 from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
-from engine.storage.stamping import check_given, check_presence, stamped
+from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
 # How far ahead of the store's clock rules begin to hold; the next where a partition was further than that already.
@@ -71,10 +71,14 @@ class RedisFleetStore(RedisStore):
             partition = partition_of(entry.user, self.partition_count)
             given.setdefault(partition, []).extend(ingested_arguments(entry))
             places.setdefault(partition, []).append(place)
+        ends = ends_of(entries)
         there: dict[int, Arguments] = {}
         for each in presence:
             partition = partition_of(each.user, self.partition_count)
-            told = to_name(each.user), to_bytes(each.session), int(each.is_there)
+            # Of one who goes, which of the partition's entries say so.
+            ending = [places[partition].index(place) for place in ends.get((each.user, each.session), ())]
+            what = "+" if each.is_there else " ".join(map(str, ending))
+            told = to_name(each.user), to_bytes(each.session), what
             there.setdefault(partition, []).extend(told)
         head = to_bytes(gateway), SESSIONS_LISTED_MAX
         calls: list[Command] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from samples_for_fleets import nameless, taken_up, told, until, wake_at
+from samples_for_fleets import end_of, nameless, taken_up, told, until, wake_at
 from samples_for_stores import ANN, BOB, CAT, DAN, PARTITION_COUNT, event, send, users_of, with_states
 
 from engine.core.model import Event, Message
@@ -179,6 +179,45 @@ async def test_of_a_user_so_many_sessions_are_listed_at_one_gateway(store: Fleet
     expected = [f"s{number}" for number in range(max(count - SESSIONS_LISTED_MAX, 0), count)]
     assert await store.sessions_at("g1", 0) == {ANN: expected}
     assert await store.sessions_at("g2", 0) == {ANN: ["elsewhere"]}
+
+
+async def test_a_session_that_goes_on_elsewhere_is_not_said_to_end_by_a_gateway_where_it_was(store: FleetStore) -> None:
+    gone = Presence(ANN, "a", is_there=False)
+    await store.ingest([told(ANN, 1)], [Presence(ANN, "a"), Presence(ANN, "b"), Presence(BOB, "a")], "g1")
+    assert await store.resume("g2", ANN, "a") == ["g1"]
+    others = [Presence(ANN, "b", is_there=False), Presence(BOB, "a", is_there=False)]
+    entries = [told(ANN, 1), end_of(ANN, "b"), end_of(ANN, "a"), told(ANN, 2), end_of(BOB, "a"), end_of(ANN, "a")]
+    taken = await store.ingest(entries, [gone, *others], "g1")
+    assert [each.is_repeated for each in taken] == [True, False, True, False, False, True]
+    assert taken[2].entry == entries[2]
+    assert await store.where([ANN, BOB]) == {ANN: ["g2"]}
+    assert (await store.log(0, 1, 9)) == [taken[1].entry, taken[3].entry, taken[4].entry]
+    # It is not known of it that it has ended, so it may.
+    [alone] = await store.ingest([end_of(ANN, "a")], [gone], "g1")
+    [ended] = await store.ingest([end_of(ANN, "a")], [gone], "g2")
+    [again] = await store.ingest([end_of(ANN, "a")], [gone], "g1")
+    assert (alone.is_repeated, ended.is_repeated, again.is_repeated) == (True, False, True)
+    assert await store.where([ANN]) == {}
+    assert await store.log(0, 4, 9) == [ended.entry]
+
+
+async def test_a_session_ends_where_it_is_and_where_it_is_nowhere_and_for_whoever_is_no_gateway(
+    store: FleetStore,
+) -> None:
+    names = ["a", "b", "c"]
+    await store.ingest([], [Presence(ANN, "a"), Presence(ANN, "c")], "g1")
+    await store.ingest([], [Presence(BOB, "b")], "g2")  # another's, of that name
+    nameless_end = Entry("event", 0, ANN, Event("session.end", ANN, 0, {}))
+    entries = [*(end_of(ANN, name) for name in names[:2]), nameless_end]
+    taken = await store.ingest(entries, [Presence(ANN, name, is_there=False) for name in names[:2]], "g1")
+    taken += await store.ingest([end_of(ANN, "c")], [Presence(ANN, "c", is_there=False)])
+    assert [each.is_repeated for each in taken] == [False] * 4
+    assert await store.where([ANN, BOB]) == {BOB: ["g2"]}
+    # One that begins and ends in one call has been here.
+    begun = [Presence(ANN, "d"), Presence(ANN, "d", is_there=False)]
+    assert not (await store.ingest([end_of(ANN, "d")], begun, "g1"))[0].is_repeated
+    # Who is at a gateway is nothing to what no presence is told of.
+    assert not (await store.ingest([end_of(BOB, "b")], [], "g1"))[0].is_repeated
 
 
 # What is taken

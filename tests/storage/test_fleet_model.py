@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 
 import pytest
-from samples_for_fleets import Clock, taken_up, told
+from samples_for_fleets import Clock, end_of, taken_up, told
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, outgoing
 
 from engine.storage.base import OutboxMessage
@@ -50,6 +50,9 @@ def course(chance: Random, count: int) -> list[tuple[str, list[object]]]:
                 Presence(user, chance.choice(SESSIONS), is_there=chance.random() < 0.6)
                 for _ in range(chance.randint(0, 3))
             ]
+            ending = [each for each in presence if chance.random() < 0.5]
+            entries += [end_of(each.user, each.session, once=chance.random() < 0.2) for each in ending]
+            chance.shuffle(entries)
             calls.append((kind, [entries, presence, gateway]))
         elif kind == "resume":
             calls.append((kind, [gateway, user, session]))
