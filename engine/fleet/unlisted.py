@@ -30,6 +30,10 @@ async def end_unlisted_once(store: FleetStore, held: Callable[[], Collection[int
         except StoreError as error:
             log.warning("! sessions of a former server end later", error=str(error))
             await asyncio.sleep(AGAIN_S)
+        except Exception:
+            # A fault of ours must not end it: these sessions would be open for ever.
+            log.exception("! cleaning failed")
+            await asyncio.sleep(AGAIN_S)
         else:
             if ended:
                 log.info("= sessions of a former server have ended", sessions=ended)
