@@ -56,6 +56,21 @@ class Beating:
         async with self._one_at_a_time:
             await self._beat()
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has not been heard of for so long that others may have taken it for dead."""
+        if self._heard_of is None:
+            return True
+        # A clock that was put back says nothing about how long it was.
+        return abs(self._clock() + self.ahead - self._heard_of) > self._lasts_ms * MILLISECOND
+
+    async def see_to_it(self) -> None:
+        """Beat where it is silent: then ``name`` is one by which others know it. Raises `StoreError`."""
+        if self.is_silent:
+            async with self._one_at_a_time:
+                if self.is_silent:
+                    await self._beat()
+
     async def _beat(self) -> None:
         before = await self._moment()
         if self._was_silent_until(before):
@@ -76,6 +91,8 @@ class Beating:
                 await self.beat()
             except StoreError as error:
                 log.error("! not heard of", error=str(error))
+            except Exception:
+                log.exception("! beating failed")
 
     async def fall_silent(self) -> None:
         """From now on it is lost: its sessions may be taken up elsewhere, and are over if nobody does."""
