@@ -238,7 +238,7 @@ end
 
 -- ARGV: worker, lease_ms, entries_max, due_max. Answers with nothing where another holds it; otherwise with version,
 -- cursor, the number of the last entry that is handed out (they are read one by one, which costs less than here), the
--- moment of the last one of the log, whether it is new, the moment of the tick, and who is due.
+-- moment of the last one of the log, whether it is new, the moment of the tick, whether that is handed out, who is due.
 local function take(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at', 'own', 'till', 'tick', 'tick_at', 'wake')
@@ -248,24 +248,30 @@ local function take(keys, args)
   local version, at = tonumber(stand[1] or '0'), stand[4] or ''
   if is_new and args[2] ~= '0' then version = version + 1 end
   local cursor, last, tick = tonumber(stand[2] or '0'), tonumber(stand[3] or '0'), tonumber(stand[7] or '0')
-  local upto, horizon, due = math.min(last, cursor + tonumber(args[3])), '', {}
+  local upto, most = math.min(last, cursor + tonumber(args[3])), tonumber(args[4])
+  local horizon, complete, due = '', 0, {}
   if tick > cursor and tick <= upto then
-    upto, horizon = tick, stand[8]
-    due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', horizon)
+    horizon = stand[8]
   elseif upto == last then
     if is_due(stand[9], now) and is_due(earliest_wake(p), now) then
-      local moment = tick_of(p, at, now, tonumber(args[4]))
+      local moment = tick_of(p, at, now, most)
       if moment then
         last = put_entries(p, last, moment, {'', '', moment, TICK}, 1, 4)
-        upto, horizon, at = last, moment, moment
+        tick, horizon, at = last, moment, moment
         redis.call('HSET', key, 'last', whole(last), 'at', moment, 'tick', whole(last), 'tick_at', moment)
-        due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', moment)
       else
-        due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', at, 'LIMIT', 0, args[4])
+        due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', at, 'LIMIT', 0, most)
       end
     end
   end
-  return {version, cursor, upto, at, is_new and 1 or 0, horizon, due}
+  if horizon ~= '' then
+    upto, complete = tick, 1
+    due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', horizon, 'LIMIT', 0, most + 1)
+    if #due > most then  -- it is not come to before all who are due by it have run
+      upto, complete, due[#due] = tick - 1, 0, nil
+    end
+  end
+  return {version, cursor, upto, at, is_new and 1 or 0, horizon, complete, due}
 end
 
 -- ARGV: worker.

@@ -355,22 +355,31 @@ async def test_a_tick_that_is_further_on_than_what_is_taken_is_come_to_later(
     assert share.horizon == share.batch.entries[-1].at
 
 
-@pytest.mark.parametrize(("due_max", "named"), [(1, 1), (2, 4), (3, 4), (4, 4), (5, 5), (6, 6), (7, 6)])
-async def test_where_many_are_due_a_tick_stands_where_so_many_are_and_none_of_one_moment_are_parted(
-    store: FleetStore, due_max: int, named: int
+@pytest.mark.parametrize(("due_max", "by"), [(1, 1), (2, 4), (3, 4), (4, 4), (5, 5), (6, 6), (7, 6)])
+async def test_where_many_are_due_a_tick_stands_where_so_many_are_and_comes_when_all_of_its_moment_have_run(
+    store: FleetStore, due_max: int, by: int
 ) -> None:
     now = await store.clock()
     names = users_of(0, 6)
     moments = [now - 5, now - 4, now - 4, now - 4, now - 3, now - 2]
     await wake_at(store, dict(zip(names, moments, strict=True)))
     [share] = await store.take("w1", [0], lease_ms=60_000, due_max=due_max)
-    assert sorted(share.batch.due) == sorted(names[:named])
-    assert share.is_complete
+    tick = Entry("tick", share.horizon)
     if due_max < 6:
-        assert share.horizon == moments[named - 1]
+        assert tick.at == moments[by - 1]
     else:
-        assert share.horizon >= now
-    assert share.batch.entries == [Entry("tick", share.horizon)]
+        assert tick.at >= now
+    assert await store.log(0, 0, 9) == [tick]
+    first = share.batch.due
+    assert (len(first), first[0]) == (min(by, due_max), names[0])
+    if by > due_max:
+        assert (share.is_complete, share.batch.entries) == (False, [])
+        await store.commit([with_states(Commit(0, share.batch.version, 0), dict.fromkeys(first))])
+        [share] = await store.take("w1", [0], lease_ms=60_000, due_max=due_max)
+        assert len(share.batch.due) == by - due_max
+        first += share.batch.due
+    assert sorted(first) == sorted(names[:by])
+    assert (share.is_complete, share.batch.entries) == (True, [tick])
 
 
 async def test_where_more_are_due_by_the_last_entry_some_of_them_come_to_it_without_a_tick(store: FleetStore) -> None:
@@ -386,6 +395,31 @@ async def test_where_more_are_due_by_the_last_entry_some_of_them_come_to_it_with
     [share] = await store.take("w1", [0], lease_ms=60_000, due_max=2)
     assert (share.batch.due, share.is_complete) == (names[2:], True)
     assert share.horizon > taken.entry.at
+
+
+async def test_a_tick_by_which_more_are_due_than_are_wanted_is_not_come_to_before_all_have_run(
+    store: FleetStore,
+) -> None:
+    now = await store.clock()
+    names = users_of(0, 5)
+    await wake_at(store, {name: now - 5 + place for place, name in enumerate(names)})
+    [before] = await store.ingest([told(ANN, 1)])
+    [whole] = await store.take("w1", [0], lease_ms=60_000)
+    tick = whole.batch.entries[-1]
+    assert (whole.batch.due, whole.is_complete) == (names, True)
+    [behind] = await store.ingest([told(ANN, 2)])
+    await store.release("w1", [0])
+    for number, due in enumerate([names[:2], names[2:4], names[4:]]):
+        [share] = await store.take("w2", [0], lease_ms=60_000, due_max=2)
+        is_last = number == 2
+        assert (share.batch.due, share.is_complete, share.horizon) == (due, is_last, tick.at)
+        assert share.batch.entries == [[before.entry], [], [tick]][number]
+        assert share.batch.last_at == behind.entry.at
+        commit = Commit(0, share.batch.version, 2 if is_last else 1)
+        await store.commit([with_states(commit, dict.fromkeys(due))])
+    [share] = await store.take("w2", [0], lease_ms=60_000, due_max=2)
+    assert (share.batch.entries, share.batch.due) == ([behind.entry], [])
+    assert await store.log(0, 0, 9) == [before.entry, tick, behind.entry]
 
 
 @pytest.mark.parametrize("limits", [{"entries_max": 0}, {"due_max": 0}])

@@ -18,6 +18,18 @@ GATEWAYS = ["g1", "g2", "g3"]
 SESSIONS = ["s1", "s2", "s3"]
 
 
+async def test_a_gateway_that_was_lost_long_ago_is_lost_until_somebody_says_farewell_for_it() -> None:
+    clock = Clock()
+    model = MemoryFleetStore(clock, PARTITION_COUNT)
+    await model.beat("gateway", "g1", 10_000)
+    clock.now += 40 * 24 * 3_600_000_000
+    for _ in range(2):
+        assert list((await model.beat("worker", "w1", 10_000)).lost) == ["g1"]
+    await model.leave("gateway", "g1")
+    assert (await model.beat("worker", "w1", 10_000)).lost == {}
+    await model.close()
+
+
 async def look(store: FleetStore) -> object:
     return (
         await store.where(USERS),
