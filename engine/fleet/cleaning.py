@@ -28,10 +28,11 @@ log = structlog.get_logger("worker")
 
 
 class Cleaning:
-    """``resume_within``: microseconds that clients have to take up their sessions elsewhere."""
+    """``resume_within``: microseconds that clients have to take up their sessions elsewhere. ``again_s``: seconds."""
 
-    def __init__(self, store: FleetStore, resume_within: int = GRACE) -> None:
+    def __init__(self, store: FleetStore, resume_within: int = GRACE, again_s: float = AGAIN_S) -> None:
         self._store = store
+        self._again_s = again_s
         self._resume_within = resume_within
         self._lost: dict[str, int] = {}
         self._held: frozenset[int] = frozenset()
@@ -66,11 +67,11 @@ class Cleaning:
                 await self.clean()
             except StoreError as error:
                 log.warning("! sessions of a lost gateway end later", error=str(error))
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(self._again_s)
             except Exception:
                 # A fault of ours must not end it: nobody would end sessions in these partitions.
                 log.exception("! cleaning failed")
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(self._again_s)
 
     async def clean(self) -> None:
         """End what is to end by now. Raises `StoreError`; to do it again is safe."""

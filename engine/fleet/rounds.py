@@ -109,7 +109,7 @@ class Rounds:
         self._places: dict[int, tuple[int, int]] = {}  # version and cursor, as long as nobody else has written
         self._doubts: dict[int, _Doubt] = {}
         self._busy = 0  # partitions that had something to do in the last round, 0 where it did all of it
-        self._left: list[int] = []  # partitions that the last round has taken and did not come to
+        self._turn: list[int] = []  # partitions as the next round is to come to them, where one could not do all
         self._carried = Round()  # what a round that failed has found out nevertheless
         self.adopting = Adopting(store, self.rules, self._evaluation.damage)
 
@@ -141,8 +141,8 @@ class Rounds:
             if piece is not None:
                 pieces.append(piece)
         done = await self._evaluate(self._chunk(pieces), made) if pieces else 0
-        self._left = [piece.commit.partition for piece in pieces[done:]]
-        made.is_behind |= bool(self._left)
+        self._turn = [piece.commit.partition for piece in (*pieces[done:], *pieces[:done])]
+        made.is_behind |= done < len(pieces)
         self._busy = len(pieces) if made.is_behind else 0
         self.rules.turn_over()
         self._carried = Round()
@@ -157,8 +157,8 @@ class Rounds:
     # Inside.
 
     def _in_turn(self, taken: list[Share]) -> list[Share]:
-        """Those first that the last round did not come to, in the order in which it would have."""
-        places = {number: place for place, number in enumerate(self._left)}
+        """Those first that the last round did not come to, and last those that it has done."""
+        places = {number: place for place, number in enumerate(self._turn)}
         return sorted(taken, key=lambda share: places.get(share.batch.partition, len(places)))
 
     def _chunk(self, pieces: list[_Piece]) -> list[_Piece]:
