@@ -37,13 +37,14 @@ class Beating:
 
     def __init__(
         self, store: FleetStore, clock: Callable[[], int], begin_anew: Callable[[str], Awaitable[None]], *,
-        role: Role = "gateway", lasts_ms: int = LASTS_MS,
+        role: Role = "gateway", lasts_ms: int = LASTS_MS, every_s: float = BEAT_S,
     ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
         self._begin_anew = begin_anew
         self._role = role
         self._lasts_ms = lasts_ms
+        self._every_s = every_s
         self._one_at_a_time = asyncio.Lock()
         self._heard_of: int | None = None  # by the store's clock, no later than the last beat
         self._is_told = False
@@ -86,7 +87,7 @@ class Beating:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._every_s)
             try:
                 await self.beat()
             except StoreError as error:
