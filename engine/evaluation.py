@@ -13,7 +13,7 @@ from engine.core.rules import Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.rule_history import RuleHistory
-from engine.states import UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
+from engine.states import READY_MAX, UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
 from engine.storage.base import Commit, Entry, OutboxMessage, Store
 from engine.turn_work import (
     TurnResult,
@@ -35,11 +35,17 @@ class Evaluation:
     evaluation is long; whoever gives it sees to it that nobody else touches the states meanwhile.
     """
 
-    def __init__(self, store: Store, rules: RuleHistory, give_way: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: RuleHistory,
+        give_way: Callable[[], Awaitable[None]] | None = None,
+        ready_max: int = READY_MAX,
+    ) -> None:
         self._store = store
         self._give_way = give_way
         self._rules = rules
-        self.states = StatesAtHand()
+        self.states = StatesAtHand(ready_max)
         self.damage = Damage()
 
     async def load(self, users: Iterable[str]) -> None:

@@ -26,6 +26,9 @@ DUE_MAX, DUE_MIN = 1_000, 10
 # Entries and wake-ups that are committed together, and seconds of evaluation after which no partition is added to them:
 # what came of them is told then, and the leases are renewed. All of one partition's are together, however many.
 TOGETHER, TOGETHER_S = 4_000, 0.5
+# Users whose states are kept ready, 50 MB of them with the example rules: with a fifth, a seventh of the time went into
+# reading states where 4,000 users did something by turns (benchmarks/scale.py --profile).
+READY_MAX = 10_000
 GIVE_UP = 2 * SECOND  # after the moment of rules of which nobody has decided whether they hold: who published is gone
 
 
@@ -105,7 +108,7 @@ class Rounds:
         self._seconds = seconds
         self.rules = rules or RuleHistory(store)
         self._moments: list[tuple[int, str]] = []
-        self._evaluation = Evaluation(store, self.rules, _give_way)
+        self._evaluation = Evaluation(store, self.rules, _give_way, READY_MAX)
         self._places: dict[int, tuple[int, int]] = {}  # version and cursor, as long as nobody else has written
         self._doubts: dict[int, _Doubt] = {}
         self._busy = 0  # partitions that had something to do in the last round, 0 where it did all of it
