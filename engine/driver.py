@@ -53,6 +53,10 @@ class Driver(Protocol):
     async def resume(self, user: str, session: str) -> bool:
         """A client takes up a session that this process does not have: whether it can. Raises `StoreError`."""
 
+    def has_arrived(self, user: str) -> None:
+        """A session that `resume` let a client take up has what waits for its user, or did not come after all."""
+        return
+
     def resumable(self, user: str) -> list[str]:
         """Sessions of the user of which this process knows, though it does not have them, and that may be resumed."""
 

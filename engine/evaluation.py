@@ -6,14 +6,14 @@ It commits nothing and tells nobody: turns and the rounds of a worker do, each w
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 
 from engine.core.rules import Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
 from engine.rule_history import RuleHistory
-from engine.states import UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
+from engine.states import READY_MAX, UNREADABLE, Damage, StatesAtHand, at_hand_once, restored
 from engine.storage.base import Commit, Entry, OutboxMessage, Store
 from engine.turn_work import (
     TurnResult,
@@ -31,13 +31,21 @@ PASTS_TOGETHER = 20  # users whose past is read at once
 class Evaluation:
     """``states`` are those at hand; they move on with each evaluation, and whoever cannot commit it forgets them.
 
-    ``damage``: of whose states cannot be read, an operator is told once.
+    ``damage``: of whose states cannot be read, an operator is told once. ``give_way`` is awaited now and then where an
+    evaluation is long; whoever gives it sees to it that nobody else touches the states meanwhile.
     """
 
-    def __init__(self, store: Store, rules: RuleHistory) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: RuleHistory,
+        give_way: Callable[[], Awaitable[None]] | None = None,
+        ready_max: int = READY_MAX,
+    ) -> None:
         self._store = store
+        self._give_way = give_way
         self._rules = rules
-        self.states = StatesAtHand()
+        self.states = StatesAtHand(ready_max)
         self.damage = Damage()
 
     async def load(self, users: Iterable[str]) -> None:
@@ -86,6 +94,8 @@ class Evaluation:
                 timeline.history = lambda _, moment, past=past: past
                 self._evaluate(timeline, user, entries, until, commit, result)
                 timeline.history = None
+            if self._give_way is not None:
+                await self._give_way()
 
     def _readable(self, users: Iterable[str]) -> Iterator[UserState]:
         for user in users:

@@ -25,7 +25,7 @@ import structlog
 from engine.core.model import Event
 from engine.observer import Trace
 from engine.pending import Pending
-from engine.storage.base import Entry, OutboxMessage
+from engine.storage.base import Entry, OutboxMessage, StoreError
 
 DELIVERED = "message.delivered"  # the type of a receipt
 QUEUE_MAX = 10_000  # inputs that wait for their turn; beyond it clients are refused
@@ -51,6 +51,9 @@ class Request:
     done: Pending[list[Entry]] | None
     trace: Trace = None
     lose: Callable[[int], None] | None = None  # told how many entries there were for which nobody waits
+
+    def has(self, event_type: str) -> bool:
+        return any(entry.event is not None and entry.event.type == event_type for entry in self.entries)
 
     def succeed(self, entries: list[Entry]) -> None:
         if self.done is not None:
@@ -119,6 +122,16 @@ class Inbox:
         """What waits about the user's messages is of nobody any more."""
         self._relayed = {message_id: whose for message_id, whose in self._relayed.items() if whose != user}
         self._receipts = deque(entry for entry in self._receipts if entry.user != user)
+
+    def refuse(self, event_type: str, error: StoreError) -> None:
+        """What waits together with an event of this type is not to happen: whoever waits for it is told why."""
+        refused = [request for request in self._requests if request.has(event_type)]
+        if not refused:
+            return
+        self._requests = deque(request for request in self._requests if not request.has(event_type))
+        self.count -= sum(len(request.entries) for request in refused)
+        for request in refused:
+            request.fail(error)
 
     def note_causes(self, causes: Mapping[str, str]) -> None:
         """Which messages, by id, were caused by the arrival of which other."""

@@ -37,13 +37,14 @@ class Beating:
 
     def __init__(
         self, store: FleetStore, clock: Callable[[], int], begin_anew: Callable[[str], Awaitable[None]], *,
-        role: Role = "gateway", lasts_ms: int = LASTS_MS,
+        role: Role = "gateway", lasts_ms: int = LASTS_MS, every_s: float = BEAT_S,
     ) -> None:  # fmt: skip
         self._store = store
         self._clock = clock
         self._begin_anew = begin_anew
         self._role = role
         self._lasts_ms = lasts_ms
+        self._every_s = every_s
         self._one_at_a_time = asyncio.Lock()
         self._heard_of: int | None = None  # by the store's clock, no later than the last beat
         self._is_told = False
@@ -55,6 +56,21 @@ class Beating:
         """Raises `StoreError`."""
         async with self._one_at_a_time:
             await self._beat()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has not been heard of for so long that others may have taken it for dead."""
+        if self._heard_of is None:
+            return True
+        # A clock that was put back says nothing about how long it was.
+        return abs(self._clock() + self.ahead - self._heard_of) > self._lasts_ms * MILLISECOND
+
+    async def see_to_it(self) -> None:
+        """Beat where it is silent: then ``name`` is one by which others know it. Raises `StoreError`."""
+        if self.is_silent:
+            async with self._one_at_a_time:
+                if self.is_silent:
+                    await self._beat()
 
     async def _beat(self) -> None:
         before = await self._moment()
@@ -71,11 +87,13 @@ class Beating:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(self._every_s)
             try:
                 await self.beat()
             except StoreError as error:
                 log.error("! not heard of", error=str(error))
+            except Exception:
+                log.exception("! beating failed")
 
     async def fall_silent(self) -> None:
         """From now on it is lost: its sessions may be taken up elsewhere, and are over if nobody does."""

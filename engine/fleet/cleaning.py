@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
@@ -19,21 +20,27 @@ from engine.storage.fleet import FleetStore, Presence
 
 ENDED_AT_ONCE = 200
 AGAIN_S = 1.0  # after the store refused it
+# A gateway that was cut off may write a session down that nobody looks for any more, so while it is still on the roll
+# all partitions are looked at again, so often.
+LOOK_AGAIN_MS = 10_000
 
 log = structlog.get_logger("worker")
 
 
 class Cleaning:
-    """``resume_within``: microseconds that clients have to take up their sessions elsewhere."""
+    """``resume_within``: microseconds that clients have to take up their sessions elsewhere. ``again_s``: seconds."""
 
-    def __init__(self, store: FleetStore, resume_within: int = GRACE) -> None:
+    def __init__(self, store: FleetStore, resume_within: int = GRACE, again_s: float = AGAIN_S) -> None:
         self._store = store
+        self._again_s = again_s
         self._resume_within = resume_within
         self._lost: dict[str, int] = {}
         self._held: frozenset[int] = frozenset()
         # Of each lost gateway: partitions whose plain sessions, and those whose sessions of any sort, have been ended.
         self._plain: dict[str, set[int]] = {}
         self._all: dict[str, set[int]] = {}
+        self._looked: dict[str, int] = {}  # for how long it was lost when that began
+        self._open: dict[str, int] = {}  # a partition where somebody was listed there when it was last looked
         self._heard = asyncio.Event()
 
     def heard(self, lost: Mapping[str, int], held: set[int]) -> None:
@@ -42,11 +49,12 @@ class Cleaning:
             log.warning("! a gateway is gone; sessions that cannot be taken up elsewhere end", gateway=name)
         self._lost = dict(lost)
         self._held = frozenset(held)
-        for done in (self._plain, self._all):
-            for name in done.keys() - lost.keys():
-                del done[name]
-            for partitions in done.values():
-                partitions &= held  # another worker may have had it meanwhile
+        known: tuple[dict[str, Any], ...] = (self._plain, self._all, self._looked, self._open)
+        for of_gateways in known:
+            for name in of_gateways.keys() - lost.keys():
+                del of_gateways[name]
+        for partitions in (*self._plain.values(), *self._all.values()):
+            partitions &= held  # another worker may have had it meanwhile
         if lost:
             self._heard.set()
 
@@ -59,13 +67,20 @@ class Cleaning:
                 await self.clean()
             except StoreError as error:
                 log.warning("! sessions of a lost gateway end later", error=str(error))
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(self._again_s)
+            except Exception:
+                # A fault of ours must not end it: nobody would end sessions in these partitions.
+                log.exception("! cleaning failed")
+                await asyncio.sleep(self._again_s)
 
     async def clean(self) -> None:
         """End what is to end by now. Raises `StoreError`; to do it again is safe."""
         for gateway, for_ms in list(self._lost.items()):
             is_over = for_ms * MILLISECOND >= self._resume_within
             done = (self._all if is_over else self._plain).setdefault(gateway, set())
+            if is_over and for_ms - self._looked.setdefault(gateway, for_ms) >= LOOK_AGAIN_MS:
+                self._looked[gateway] = for_ms
+                done.clear()
             for partition in sorted(self._held - done):
                 await self._end(gateway, partition, is_over=is_over)
                 done.add(partition)
@@ -87,8 +102,12 @@ class Cleaning:
 
     async def _strike(self, gateway: str) -> None:
         """The worker of the first partition takes the gateway off the roll once nobody is listed there any more."""
-        for partition in range(self._store.partition_count):
+        count = self._store.partition_count
+        first = self._open.get(gateway, 0)  # nearly always somebody is still there where somebody was
+        for partition in (*range(first, count), *range(first)):
             if await self._store.sessions_at(gateway, partition):
+                self._open[gateway] = partition
+                self._all.get(gateway, set()).discard(partition)
                 return
         await self._store.leave("gateway", gateway)
 

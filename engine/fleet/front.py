@@ -20,11 +20,13 @@ from engine.fleet.beating import LASTS_MS, Beating
 from engine.fleet.here import Here
 from engine.fleet.listening import Listening
 from engine.fleet.taking_in import TakingIn, of_reached
+from engine.fleet.taking_up import TakingUp
+from engine.fleet.waiting import Waiting
 from engine.inbox import Inbox
 from engine.intake import Input, Intake
 from engine.observer import SILENT, Observer, Trace
 from engine.pending import Pending
-from engine.stale import GRACE
+from engine.stale import GRACE, is_resumable
 from engine.states import UNREADABLE, restored
 from engine.storage.base import Entry, OutboxMessage, StoreError, partition_of
 from engine.storage.fleet import FleetStore, Notice, Presence
@@ -32,10 +34,10 @@ from engine.storage.fleet import FleetStore, Notice, Presence
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one call; then what was said is refused
 WAIT_SECONDS_MAX = 60.0
 COMPOSED_WITHIN = 7 * SECOND  # a message that is being written is handed over by whoever has it written
+BEGINS_ANEW = "this gateway was not heard of for so long that it was taken for dead, and begins anew"
 ERASED_LOOK_S = 0.02  # between looks whether other gateways have let go of a user
 ERASED_LOOKS_MAX = 100
 ERASED_FOR_S = 2.0  # for which nothing is taken in of a user whom another gateway erases
-ARRIVING_MAX = 100_000  # users whose sessions are being taken up at this moment
 
 log = structlog.get_logger("gateway")
 
@@ -59,23 +61,30 @@ class Front(Driver):
     ) -> None:
         self._store = store
         self._clock = clock
-        self._composed_within = composed_within
         self.observer = observer
         self._retry_seconds = retry_seconds
         self._inbox = Inbox()
         self._wake_up = asyncio.Event()
         self._intake = Intake(self._inbox, self.now, self._wake_up.set, resume_within)
         self._one_at_a_time = asyncio.Lock()
-        self._taking_in = TakingIn(store, self._inbox, observer, retry_seconds=retry_seconds, began=self._began)
         self._beating = Beating(store, clock, self._begin_anew, lasts_ms=lasts_ms)
+        self._taking_in = TakingIn(
+            store, self._inbox, observer, retry_seconds=retry_seconds, began=self._began,
+            is_silent=lambda: self._beating.is_silent,
+        )  # fmt: skip
+        self._taking_up = TakingUp(
+            store, self._intake.stale, name=lambda: self.name, now=self.now, alive=self._beating.see_to_it,
+            take_back=self._taking_in.take_back, wake=self._wake_up.set,
+        )  # fmt: skip
+        self._waiting = Waiting(
+            store, now=self.now, composed_within=composed_within, is_leaving=self._taking_in.is_leaving,
+            wake=self._wake_up.set,
+        )  # fmt: skip
         self._here: Here | None = None
         self._listening: Listening | None = None
         self._loop: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._erasing: set[asyncio.Task[None]] = set()
-        self._arriving: dict[
-            str, int
-        ] = {}  # users, and how many sessions of theirs come that may lack what others have
         self._trouble = ""
 
     def bind(self, here: Here) -> None:
@@ -84,6 +93,7 @@ class Front(Driver):
             self._store, here, hand_over=self.hand_over, waiting=self.waiting, erased=self._erased_elsewhere,
             settled=lambda user, message_id: self._withdraw([(user, message_id)]),
             caused=lambda message_id, cause: self._inbox.note_causes({message_id: cause}), trouble=self._in_trouble,
+            replaced=self._replaced,
         )  # fmt: skip
 
     def on_abandoned(self, call: Callable[[str, list[str]], None]) -> None:
@@ -119,10 +129,11 @@ class Front(Driver):
         self._wake_up.set()
         if self._loop is not None:
             await self._loop
+        taking_up = self._taking_up.stop()
         for task in (*self._beside, *self._erasing):
             task.cancel()
         if self._beside:
-            await asyncio.wait([*self._beside, *self._erasing])
+            await asyncio.wait([*self._beside, *self._erasing, *taking_up])
             await self._beating.fall_silent()
 
     # What happens.
@@ -148,6 +159,14 @@ class Front(Driver):
     async def turn(self) -> None:
         """Tell the store what waits: for the loop, and for tests. Raises `StoreError`: whoever waited was told."""
         self._intake.end_stale(self.now())
+        if self._listening is not None and (users := self._waiting.due()):
+            self._listening.look_again(users)
+        if self._taking_in:
+            try:
+                await self._beating.see_to_it()
+            except StoreError as error:
+                self._taking_in.refuse(error)
+                raise
         async with self._one_at_a_time:
             await self._taking_in.turn(self.name)
         self.trouble_over()
@@ -170,26 +189,10 @@ class Front(Driver):
     # Sessions.
 
     async def resume(self, user: str, session: str) -> bool:
-        # Whether its end was noted where no answer came, the store knows.
-        was_to_end = self._intake.stale.resume(user, session)
-        if len(self._arriving) >= ARRIVING_MAX:
-            del self._arriving[next(iter(self._arriving))]
-        self._arriving[user] = self._arriving.get(user, 0) + 1
-        try:
-            await self._taking_in.take_back(user)
-            former = await self._store.resume(self.name, user, session)
-        except BaseException:
-            self._has_arrived(user)
-            if was_to_end:
-                self._intake.stale.add({user: [session]}, self.now())
-            raise
-        if former is None:
-            self._has_arrived(user)
-            return False
-        if former:
-            with suppress(StoreError):  # they find out as soon as they look for what they missed
-                await self._store.tell({name: [Notice(user=user, replaced=session)] for name in former})
-        return True
+        return is_resumable(session) and await self._taking_up.take_up(user, session)
+
+    def has_arrived(self, user: str) -> None:
+        self._taking_up.has_arrived(user)
 
     def abandon(self, user: str) -> None:
         self._intake.stale.forget(user)
@@ -200,17 +203,7 @@ class Front(Driver):
     # Messages.
 
     async def waiting(self, user: str) -> list[OutboxMessage]:
-        try:
-            waiting = await self._store.pending(user, self.now())
-        finally:
-            self._has_arrived(user)
-        composed_by = self.now() - self._composed_within
-        return [
-            outgoing
-            for outgoing in waiting
-            if not self._taking_in.is_leaving(outgoing.message.id)
-            and not (outgoing.message.prompt and outgoing.at > composed_by)
-        ]
+        return await self._waiting.of(user)
 
     async def preferences(self, user: str) -> Preferences:
         encoded = (await self._store.load([user])).get(user)
@@ -234,7 +227,7 @@ class Front(Driver):
     def relayed(self, messages: list[OutboxMessage]) -> None:
         if messages:
             # Of those whose session comes at this moment it may be the next that has to have them.
-            self._inbox.put_relayed(outgoing for outgoing in messages if outgoing.user not in self._arriving)
+            self._inbox.put_relayed(outgoing for outgoing in messages if outgoing.user not in self._taking_up)
             if self._listening is not None:
                 self._listening.note_seen(messages)
             self.received(messages)
@@ -307,8 +300,8 @@ class Front(Driver):
 
     async def _sleep(self) -> None:
         self._wake_up.clear()
-        until = self._intake.stale.until
-        seconds = WAIT_SECONDS_MAX if until is None else (until - self.now()) / SECOND
+        moments = [moment for moment in (self._intake.stale.until, self._waiting.until) if moment is not None]
+        seconds = (min(moments) - self.now()) / SECOND if moments else WAIT_SECONDS_MAX
         if seconds > 0 and not self._taking_in and not self._intake.stopping:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(seconds, WAIT_SECONDS_MAX)):
@@ -322,16 +315,18 @@ class Front(Driver):
             await self._store.beat("gateway", name, LASTS_MS)
             await self._listening.begin(name)
             self._here.let_go()
+            # Whoever was about to begin is asked to come back as well, and nobody would say that they are gone.
+            self._inbox.refuse("session.start", StoreError(BEGINS_ANEW))
 
     def _began(self, users: list[str]) -> None:
         """Of plain sessions it was looked for what waits before the store knew that they are here."""
         if self._listening is not None:
             self._listening.look_again(users)
 
-    def _has_arrived(self, user: str) -> None:
-        left = self._arriving.pop(user, 0) - 1
-        if left > 0:
-            self._arriving[user] = left
+    def _replaced(self, user: str, session: str) -> None:
+        """Another gateway has it: its end is no longer for this one to note."""
+        if self._intake.stale.resume(user, session):
+            self._intake.on_abandoned(user, [session])
 
     def _withdraw(self, messages: list[tuple[str, str]]) -> None:
         self._taking_in.withdraw(messages)
@@ -362,6 +357,7 @@ class Front(Driver):
     def _forget(self, user: str) -> None:
         self._intake.stale.forget(user)
         self._taking_in.forget(user)
+        self._taking_up.forget(user)
 
     def _erased_elsewhere(self, user: str) -> None:
         task = asyncio.get_running_loop().create_task(self._let_erase(user))

@@ -29,13 +29,14 @@ class Listening:
     """``hand_over`` brings messages to who is here, ``waiting`` says what the outbox has for a user.
 
     ``settled`` is told ``(user, id)`` of what somebody has settled, ``caused`` which message was caused by which, and
-    ``erased`` who has been erased at another gateway.
+    ``erased`` who has been erased at another gateway, ``replaced`` which session of whom another gateway has.
     """
 
     def __init__(
         self, store: FleetStore, here: Here, *, hand_over: Callable[[list[OutboxMessage]], None],
         waiting: Callable[[str], Awaitable[list[OutboxMessage]]], settled: Callable[[str, str], None],
         caused: Callable[[str, str], None], erased: Callable[[str], None], trouble: Callable[[str], None],
+        replaced: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._here = here
@@ -44,6 +45,7 @@ class Listening:
         self._settled = settled
         self._caused = caused
         self._erased = erased
+        self._replaced = replaced
         self._trouble = trouble
         self._gateway = ""
         self._after: int | None = None
@@ -63,7 +65,12 @@ class Listening:
         looking = asyncio.create_task(self._look(), name="looking again")
         try:
             while True:
-                await self._listen()
+                try:
+                    await self._listen()
+                except Exception as error:
+                    self._trouble(str(error))
+                    log.exception("! listening failed")
+                    await asyncio.sleep(AGAIN_S)
         finally:
             looking.cancel()
             await asyncio.wait([looking])
@@ -176,6 +183,7 @@ class Listening:
             self._here.cancelled(notice.user, notice.cancelled)
         elif notice.replaced:
             self._here.taken_elsewhere(notice.user, notice.replaced)
+            self._replaced(notice.user, notice.replaced)
         elif notice.frame is not None:
             self._here.tell_unnamed(notice.frame)
         elif notice.erased:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import structlog
+
 from engine.core.model import Decision
 from engine.storage.base import Entry, OutboxMessage, partition_of
 from engine.storage.fleet import FleetStore, Notice
@@ -18,10 +20,12 @@ from engine.turn_work import TurnResult, caused_by_receipts
 SETTLING = frozenset({"message.answered", "message.dismissed", "message.muted"})
 TOLD = SETTLING | {"user.preferences"}
 PAGE = 500  # messages of an outbox that are told at once
-WAITING_MAX = 20_000  # notices that wait while the store takes none; the oldest beyond it are lost
+WAITING_MAX = 20_000  # notices that wait while the store takes none
 AT_ONCE = 2_000  # notices that are told at once
 
 Compose = Callable[[list[OutboxMessage]], None]
+
+log = structlog.get_logger("worker")
 
 
 class Relay:
@@ -29,6 +33,8 @@ class Relay:
 
     ``compose_within``: how old, in microseconds, a message may be that is given to it again by another worker.
     ``on_settled`` is called with a user and the id of a message that is not to be shown to them any more.
+    ``waiting_max``: notices that wait; where more would, the messages among them are told from the outbox later, and of
+    the others the newer half is kept.
     """
 
     def __init__(
@@ -38,12 +44,14 @@ class Relay:
         compose: Compose | None = None,
         compose_within: int = 0,
         on_settled: Callable[[str, str], None] = lambda user, message_id: None,
+        waiting_max: int = WAITING_MAX,
     ) -> None:
         self._store = store
         self._compose = compose
         self._compose_within = compose_within
         self._on_settled = on_settled
-        self._waiting: deque[Notice] = deque(maxlen=WAITING_MAX)
+        self._waiting_max = waiting_max
+        self._waiting: deque[Notice] = deque()
         self._anew: dict[int, int] = {}  # partitions whose outboxes are to be told, from which number on
         self._held: set[int] = set()
         self.told = 0  # messages, each time they were
@@ -57,10 +65,9 @@ class Relay:
         for number in self._held - partitions:
             self._anew.pop(number, None)
         if self._held - partitions:
-            kept = [
+            self._waiting = deque(
                 notice for notice in self._waiting if notice.message is None or self.is_held(notice.user, partitions)
-            ]
-            self._waiting = deque(kept, maxlen=WAITING_MAX)
+            )
         self._held = set(partitions)
 
     def is_held(self, user: str, partitions: set[int] | None = None) -> bool:
@@ -76,13 +83,13 @@ class Relay:
         """This has become durable."""
         for entry in result.entries:
             if entry.event is not None and entry.event.type in TOLD:
-                self._waiting.append(Notice(user=entry.user, entry=entry))
+                self._wait(Notice(user=entry.user, entry=entry))
                 self._settle(entry)
         for decision in result.decisions:
             if _is_taken_back(decision):
                 assert decision.message is not None
                 self._on_settled(decision.user, decision.message.id)
-                self._waiting.append(Notice(user=decision.user, cancelled=decision.message.id))
+                self._wait(Notice(user=decision.user, cancelled=decision.message.id))
         causes = caused_by_receipts(result)
         prompted = []
         for outgoing in result.outbox:
@@ -90,13 +97,15 @@ class Relay:
                 prompted.append(outgoing)
             else:
                 cause = causes.get(outgoing.message.id, "")
-                self._waiting.append(Notice(user=outgoing.user, message=outgoing, cause=cause))
+                self._wait(Notice(user=outgoing.user, message=outgoing, cause=cause))
         if self._compose is not None and prompted:
             self._compose(prompted)
 
     def hand_over(self, messages: list[OutboxMessage]) -> None:
         """These have been written, or could not be; they are told with the next round, where they are ours to tell."""
-        self._waiting += [Notice(user=each.user, message=each) for each in messages if self.is_held(each.user)]
+        for each in messages:
+            if self.is_held(each.user):
+                self._wait(Notice(user=each.user, message=each))
 
     async def tell(self) -> None:
         """Tell what waits, once it is as durable as it is to be. Raises `StoreError`: then it goes on waiting."""
@@ -106,17 +115,35 @@ class Relay:
             await self._store.confirm()
         except BaseException:
             # What is not confirmed may yet be undone: the outbox will say what is to be told.
-            self.tell_anew({partition_of(notice.user, self._store.partition_count) for notice in self._waiting})
-            self._waiting = deque((each for each in self._waiting if each.message is None), maxlen=WAITING_MAX)
+            self._leave_to_outbox()
             raise
         await self._tell_anew()
         while self._waiting:
-            notices = [self._waiting[place] for place in range(min(len(self._waiting), AT_ONCE))]
-            await self._send(notices)
-            for _ in notices:
-                self._waiting.popleft()
+            # What is handed over meanwhile may take what waits to the outbox, but not these.
+            notices = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+            try:
+                await self._send(notices)
+            except BaseException:
+                self._waiting.extendleft(reversed(notices))
+                raise
 
     # Inside.
+
+    def _wait(self, notice: Notice) -> None:
+        if len(self._waiting) >= self._waiting_max:
+            messages = self._leave_to_outbox()
+            lost = max(0, len(self._waiting) - self._waiting_max // 2)
+            for _ in range(lost):
+                self._waiting.popleft()
+            log.warning("! more to tell than can wait", told_later=messages, lost=lost)
+        self._waiting.append(notice)
+
+    def _leave_to_outbox(self) -> int:
+        """The messages that wait do so no longer: the outbox will say which are to be told. How many they were."""
+        messages = [notice for notice in self._waiting if notice.message is not None]
+        self.tell_anew({partition_of(notice.user, self._store.partition_count) for notice in messages})
+        self._waiting = deque(notice for notice in self._waiting if notice.message is None)
+        return len(messages)
 
     async def _tell_anew(self) -> None:
         """A page of the outbox of one partition at a time, so that rounds go on meanwhile."""

@@ -1,13 +1,14 @@
 """The rounds of a worker: take what is to be evaluated of its partitions, evaluate it, commit it.
 
-No time is read here but the store's, and nobody is told what came of it: whoever makes the rounds does. Whatever fails,
+No time matters here but the store's, and nobody is told what came of it: whoever makes the rounds does. Whatever fails,
 what is remembered of the partitions concerned is forgotten, and the next round begins with what the store says.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from engine.core.units import SECOND
@@ -20,9 +21,14 @@ from engine.storage.fleet import FleetStore, Share
 from engine.turn_work import TurnResult, Work
 
 LEASE_MS = 2_000  # what a partition waits for another worker when its own is gone
-ENTRIES_MAX, ENTRIES_MIN = 500, 50  # of one partition in a round; fewer where many partitions have any
-DUE_MAX, DUE_MIN = 1_000, 100
-TOGETHER = 4_000  # entries or wake-ups of all partitions that a round is to have, so that it is shorter than a lease
+ENTRIES_MAX, ENTRIES_MIN = 500, 10  # of one partition in a round; fewer where many partitions have any
+DUE_MAX, DUE_MIN = 1_000, 10
+# Entries and wake-ups that are committed together, and seconds of evaluation after which no partition is added to them:
+# what came of them is told then, and the leases are renewed. All of one partition's are together, however many.
+TOGETHER, TOGETHER_S = 4_000, 0.5
+# Users whose states are kept ready, 50 MB of them with the example rules: with a fifth, a seventh of the time went into
+# reading states where 4,000 users did something by turns (benchmarks/scale.py --profile).
+READY_MAX = 10_000
 GIVE_UP = 2 * SECOND  # after the moment of rules of which nobody has decided whether they hold: who published is gone
 
 
@@ -32,7 +38,8 @@ class Round:
 
     ``done``: what became durable, by partition, in the order of the log; ``anew`` are partitions of which others may
     have made something durable that nobody was told. ``held``: those that are this worker's now. ``is_behind``: there
-    was more to do than one round does. ``oldest``: the moment of the first entry that was not evaluated before it.
+    was more to do than one round does. ``entries`` were evaluated in it. ``oldest``: the moment of the first entry that
+    was not evaluated before it.
     """
 
     done: dict[int, list[TurnResult]] = field(default_factory=dict)
@@ -56,20 +63,26 @@ class _Piece:
     horizon: int
     has_rules: bool  # whether rules begin to hold in it
 
+    @property
+    def size(self) -> int:
+        return len(self.work.logged) + len(self.work.due)
+
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """A commit of which nobody knows whether it was made; the place where the partition stands if it was."""
+    """A commit of which nobody knows whether it was made; ``moves``: the cursor would not stand there otherwise."""
 
-    version: int
-    cursor: int
+    commit: Commit
+    moves: bool
     result: TurnResult
 
 
 class Rounds:
     """Makes rounds on a store for the worker of that name, one at a time.
 
-    ``lease_ms`` 0 is for tests: partitions are taken whoever holds them, so that workers contend in every round.
+    A round does about ``together`` entries and wake-ups; what else it has taken is left for the next, which begins with
+    it. ``seconds`` only go forward. ``lease_ms`` 0 is for tests: partitions are taken whoever holds them, so that
+    workers contend in every round.
     """
 
     def __init__(
@@ -80,21 +93,26 @@ class Rounds:
         lease_ms: int = LEASE_MS,
         entries_max: int = ENTRIES_MAX,
         due_max: int = DUE_MAX,
+        together: int = TOGETHER,
         rules: RuleHistory | None = None,
         observer: Observer = SILENT,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._worker = worker
         self._lease_ms = lease_ms
         self._entries_max = entries_max
         self._due_max = due_max
+        self._together = together
         self._observer = observer
+        self._seconds = seconds
         self.rules = rules or RuleHistory(store)
         self._moments: list[tuple[int, str]] = []
-        self._evaluation = Evaluation(store, self.rules)
+        self._evaluation = Evaluation(store, self.rules, _give_way, READY_MAX)
         self._places: dict[int, tuple[int, int]] = {}  # version and cursor, as long as nobody else has written
         self._doubts: dict[int, _Doubt] = {}
-        self._busy = 1  # partitions that had entries in the last round
+        self._busy = 0  # partitions that had something to do in the last round, 0 where it did all of it
+        self._turn: list[int] = []  # partitions as the next round is to come to them, where one could not do all
         self._carried = Round()  # what a round that failed has found out nevertheless
         self.adopting = Adopting(store, self.rules, self._evaluation.damage)
 
@@ -105,8 +123,10 @@ class Rounds:
 
     async def make(self, partitions: list[int]) -> Round:
         """One round of these partitions. Raises `StoreError`: then nothing was committed, or nobody knows what."""
-        entries_max = min(self._entries_max, max(ENTRIES_MIN, TOGETHER // self._busy))
-        due_max = min(self._due_max, max(DUE_MIN, TOGETHER // self._busy))
+        # After a quiet time all of them may have much at once: more is taken of each when it is known how many do.
+        each = TOGETHER // max(1, self._busy or len(partitions))
+        entries_max = min(self._entries_max, max(ENTRIES_MIN, each))
+        due_max = min(self._due_max, max(DUE_MIN, each))
         taken = await self._store.take(
             self._worker, partitions, lease_ms=self._lease_ms, entries_max=entries_max, due_max=due_max
         )
@@ -116,16 +136,17 @@ class Rounds:
         await self._compare(shares, made)
         made.held = set(shares)
         made.oldest = min((share.batch.entries[0].at for share in taken if share.batch.entries), default=None)
-        self._busy = max(1, sum(bool(share.batch.entries or share.batch.due) for share in taken))
-        made.entries, made.is_behind = 0, False
+        made.entries, made.refused, made.is_behind = 0, 0, False
         self.adopting.begin_round()
         pieces = []
-        for share in taken:
+        for share in self._in_turn(taken):
             piece = await self._piece(share, entries_max, due_max, made)
             if piece is not None:
                 pieces.append(piece)
-        if pieces:
-            await self._evaluate(pieces, made)
+        done = await self._evaluate(self._chunk(pieces), made) if pieces else 0
+        self._turn = [piece.commit.partition for piece in (*pieces[done:], *pieces[:done])]
+        made.is_behind |= done < len(pieces)
+        self._busy = len(pieces) if made.is_behind else 0
         self.rules.turn_over()
         self._carried = Round()
         return made
@@ -138,19 +159,46 @@ class Rounds:
 
     # Inside.
 
+    def _in_turn(self, taken: list[Share]) -> list[Share]:
+        """Those first that the last round did not come to, and last those that it has done."""
+        places = {number: place for place, number in enumerate(self._turn)}
+        return sorted(taken, key=lambda share: places.get(share.batch.partition, len(places)))
+
+    def _chunk(self, pieces: list[_Piece]) -> list[_Piece]:
+        """The first of them, as many as are to be committed together."""
+        size = 0
+        for count, piece in enumerate(pieces):
+            if count and size + piece.size > self._together:
+                return pieces[:count]
+            size += piece.size
+        return pieces
+
+    async def _was_made(self, doubt: _Doubt, cursor: int) -> bool:
+        """Whether a commit without an answer was made, nobody else having had the partition since.
+
+        The version does not tell: a store may count it on so that the commit is not made late, and so does an erasure.
+        Nothing but that commit brings the cursor there; where it does not move it, what was to be written says it.
+        """
+        if cursor != doubt.commit.cursor or doubt.moves:
+            return cursor == doubt.commit.cursor
+        for user, encoded in doubt.commit.states.items():
+            return (await self._store.load([user])).get(user) == encoded
+        return False
+
     async def _compare(self, shares: dict[int, Share], made: Round) -> None:
         """Keep what is remembered of those partitions alone which nobody else has touched."""
         strange = set()
         for number, share in shares.items():
             place = (share.batch.version, share.batch.cursor)
-            doubt = self._doubts.pop(number, None)
+            doubt = self._doubts.get(number)
             if share.is_new or self._places.get(number) != place:
                 strange.add(number)
                 made.anew.add(number)
-                if doubt is not None and not share.is_new and place == (doubt.version, doubt.cursor):
+                if doubt is not None and not share.is_new and await self._was_made(doubt, share.batch.cursor):
                     # It was made, and only the answer was lost. Its messages are in the outbox, if they still wait.
                     doubt.result.outbox.clear()
                     made.add(number, doubt.result)
+            self._doubts.pop(number, None)
         if strange:
             self._forget(strange)
             # Rules may have come to hold in entries that others have evaluated.
@@ -189,7 +237,6 @@ class Rounds:
                 commit.cursor += 1
         if not (work.logged or work.appended or work.due):
             return None
-        made.entries += len(entries)
         return _Piece(commit, work, horizon, has_rules)
 
     async def _decided(self, entries: list[Entry]) -> tuple[bool, int]:
@@ -234,18 +281,22 @@ class Rounds:
         if self.rules.timeline is not None:
             self._observer.rules_hold([rule.id for rule in self.rules.timeline.latest.rules])
 
-    async def _evaluate(self, pieces: list[_Piece], made: Round) -> None:
-        """Evaluate all of them and commit them together."""
+    async def _evaluate(self, pieces: list[_Piece], made: Round) -> int:
+        """Evaluate them until it has taken long enough, and commit these together; how many they are."""
         evaluation = self._evaluation
         results: list[TurnResult] = []
         self._observer.turn_taken(sum(len(piece.work.logged) for piece in pieces))
+        began = self._seconds()
         try:
             await evaluation.load([user for piece in pieces for user in piece.work.users()])
             for piece in pieces:
                 result = await evaluation.evaluate(piece.work, piece.commit, piece.horizon)
                 result.entries = piece.work.logged
                 results.append(result)
-                await asyncio.sleep(0)  # a round may be long, and others wait
+                await _give_way()
+                if self._seconds() - began >= TOGETHER_S:
+                    break
+            pieces = pieces[: len(results)]
             self._observer.committing()
             refused = await self._commit(pieces, results)
             self._observer.committed()
@@ -256,6 +307,7 @@ class Rounds:
                 self._observer.commit_failed(again=True)
             raise
         made.refused = len(refused)
+        made.entries = sum(len(piece.work.logged) for piece in pieces)
         for piece, result in zip(pieces, results, strict=True):
             number = piece.commit.partition
             if number in refused:
@@ -266,6 +318,7 @@ class Rounds:
                 self.adopting.look_at([number])
             self.adopting.adopted(number, piece.work)
         evaluation.states.trim()
+        return len(pieces)
 
     async def _commit(self, pieces: list[_Piece], results: list[TurnResult]) -> frozenset[int]:
         """The partitions of which nothing was written, for somebody else has written there."""
@@ -279,8 +332,9 @@ class Rounds:
             self._forget(refused)
             return refused
         except StoreError:
-            for commit, result in zip(commits, results, strict=True):
-                self._doubts[commit.partition] = _Doubt(commit.version + 1, commit.cursor, result)
+            for piece, result in zip(pieces, results, strict=True):
+                moves = bool(piece.work.logged or piece.work.appended)
+                self._doubts[piece.commit.partition] = _Doubt(piece.commit, moves, result)
             raise
         return frozenset()
 
@@ -293,3 +347,8 @@ class Rounds:
         for number in gone:
             self._places.pop(number, None)
         self._evaluation.states.forget_those(lambda user: partition_of(user, count) in gone)
+
+
+async def _give_way() -> None:
+    """A round may be long, and others wait: without a sign of life the worker is taken for dead."""
+    await asyncio.sleep(0)

@@ -20,6 +20,7 @@ from engine.storage.base import Entry, OutboxMessage, StoreError
 from engine.storage.fleet import FleetStore, Presence, Taken
 
 WITHDRAWN_MAX = 10_000  # messages that are to leave the outbox and have not yet; the oldest beyond it expire in it
+SILENT_TOO_LONG = "this gateway was not heard of for too long; it says first that it is alive"
 TOLD_AT_ONCE = 1_000  # messages of which the store is told in one call
 
 log = structlog.get_logger("gateway")
@@ -29,18 +30,19 @@ class TakingIn:
     """``began`` is told the users of whom plain sessions have begun, once they have.
 
     ``retry_seconds``: between the tries of what happens once; anything else is refused at the first failure, for it may
-    have happened.
+    have happened. While ``is_silent`` nothing is told, for the gateway may go by another name by now.
     """
 
     def __init__(
         self, store: FleetStore, inbox: Inbox, observer: Observer, *, retry_seconds: Sequence[float],
-        began: Callable[[list[str]], None],
+        began: Callable[[list[str]], None], is_silent: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._store = store
         self._inbox = inbox
         self._observer = observer
         self._retry_seconds = retry_seconds
         self._began = began
+        self._is_silent = is_silent
         self._withdrawn: dict[str, str] = {}  # by id of the message, its user
         self._reaching: set[str] = set()  # users of whose messages the store is being told at this moment
         self._reached = asyncio.Event()
@@ -70,6 +72,10 @@ class TakingIn:
     def forget(self, user: str) -> None:
         self._inbox.forget(user)
         self._withdrawn = {name: whose for name, whose in self._withdrawn.items() if whose != user}
+
+    def refuse(self, error: StoreError) -> None:
+        """What the next turn would hold is not to be."""
+        _fail(self._inbox.take(), error)
 
     async def turn(self, gateway: str) -> None:
         """Tell the store what waits. Raises `StoreError`: whoever waited has been told."""
@@ -104,15 +110,15 @@ class TakingIn:
         self._observer.turn_taken(sum(len(request.entries) for request in requests))
         for seconds in (*self._retry_seconds, None):
             try:
+                if self._is_silent():
+                    raise StoreError(SILENT_TOO_LONG)
                 await self._put(requests, gateway)
                 return
             except StoreError as error:
                 self.retries += 1
                 self._observer.commit_failed(again=seconds is not None)
                 log.warning("! ingest failed", error=str(error), again=seconds is not None)
-                for request in requests:
-                    if seconds is None or not _is_repeatable(request):
-                        request.fail(error)
+                _fail((each for each in requests if seconds is None or not _is_repeatable(each)), error)
                 if seconds is None:
                     raise
                 requests = [request for request in requests if _is_repeatable(request)]
@@ -120,11 +126,11 @@ class TakingIn:
                     raise
                 await asyncio.sleep(seconds)
             except BaseException as error:
-                for request in requests:
-                    request.fail(StoreError(f"it was given up: {error!r}"))
+                _fail(requests, StoreError(f"it was given up: {error!r}"))
                 raise
 
     async def _put(self, requests: list[Request], gateway: str) -> None:
+        """Where one fails, those before it have left the list."""
         entries = [entry for request in requests for entry in request.entries]
         presence = presence_of(entries)
         self._observer.committing()
@@ -136,8 +142,9 @@ class TakingIn:
                 log.error("! cannot be stored", error=str(error))
                 requests[0].fail(StoreError(f"it cannot be stored: {error}"))
                 return
-            for request in requests:
-                await self._put([request], gateway)
+            while requests:
+                await self._put(requests[:1], gateway)
+                del requests[0]
             return
         self._observer.committed()
         self._succeed(requests, taken)
@@ -192,6 +199,13 @@ def _known(entry: Entry) -> Entry:
     else:
         return entry
     return msgspec.structs.replace(entry, event=msgspec.structs.replace(event, id=event_id), once=True)
+
+
+def _fail(requests: Iterable[Request], error: Exception) -> None:
+    """Whoever knows already what became of theirs is told nothing."""
+    for request in requests:
+        if request.done is None or not request.done.done():
+            request.fail(error)
 
 
 def _is_repeatable(request: Request) -> bool:

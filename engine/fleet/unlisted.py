@@ -21,7 +21,9 @@ LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 log = structlog.get_logger("worker")
 
 
-async def end_unlisted_once(store: FleetStore, held: Callable[[], Collection[int]], after_s: float) -> None:
+async def end_unlisted_once(
+    store: FleetStore, held: Callable[[], Collection[int]], after_s: float, again_s: float = AGAIN_S
+) -> None:
     """When ``after_s`` are over, end those of the partitions that are ``held`` then, however often it takes."""
     await asyncio.sleep(after_s)
     while True:
@@ -29,7 +31,11 @@ async def end_unlisted_once(store: FleetStore, held: Callable[[], Collection[int
             ended = await end_unlisted(store, held())
         except StoreError as error:
             log.warning("! sessions of a former server end later", error=str(error))
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(again_s)
+        except Exception:
+            # A fault of ours must not end it: these sessions would be open for ever.
+            log.exception("! cleaning failed")
+            await asyncio.sleep(again_s)
         else:
             if ended:
                 log.info("= sessions of a former server have ended", sessions=ended)

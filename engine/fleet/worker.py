@@ -73,6 +73,8 @@ class Worker:
         self._seconds = seconds
         self._stop = asyncio.Event()
         self._looking: asyncio.Task[None]
+        self._roll: Roll | None = None  # who is there, where the share has not been seen to since
+        self._is_heard = True
         self._share: list[int] = []
         self._workers: list[str] = []
         self._beaten: float | None = None  # when the store last took a sign of life
@@ -113,6 +115,7 @@ class Worker:
         failed = 0
         idle = TICK_S
         self._is_running = True
+        beating = asyncio.create_task(self._go_on_beating(), name="beats")
         self._looking = asyncio.create_task(self._look(), name="adoption")
         while not self._stop.is_set():
             try:
@@ -131,8 +134,9 @@ class Worker:
             with suppress(TimeoutError):
                 async with asyncio.timeout(idle):
                     await self._stop.wait()
+        beating.cancel()
         self._looking.cancel()
-        await asyncio.wait([self._looking])
+        await asyncio.wait([beating, self._looking])
         await self._leave()
         self._is_running = False
 
@@ -166,8 +170,10 @@ class Worker:
 
     async def step(self) -> Round:
         """One round, and what belongs to it. Raises `StoreError`; the next one goes on where this one failed."""
-        if self._beaten is None or self._seconds() - self._beaten >= self._lease_ms / 3000:
+        # Nearly always the beats of their own have done it.
+        if self._beaten is None or self._seconds() - self._beaten >= self._lease_ms / 2000:
             await self._beat()
+        await self._take_share()
         made = await self.rounds.make(self._share)
         self.relay.hold(made.held)
         self.relay.tell_anew(made.anew)
@@ -183,15 +189,33 @@ class Worker:
 
     # Inside.
 
+    async def _go_on_beating(self) -> None:
+        """Until cancelled. Beside the rounds: whoever is not heard of for a lease loses its partitions to others."""
+        while True:
+            await asyncio.sleep(self._lease_ms / 3000)
+            try:
+                await self._beat()
+                self._is_heard = True
+            except StoreError as error:
+                if self._is_heard:
+                    log.error("! not heard of", error=str(error))
+                self._is_heard = False
+            except Exception:
+                log.exception("! beat failed")
+
     async def _beat(self) -> None:
         before = self._clock()
         roll = await self._store.beat("worker", self.name, self._lease_ms)
         self._beaten = self._seconds()
+        self._roll = roll
         self._compare_clocks(await self._store.clock(), before)
-        await self._take_share(roll)
         self._cleaning.heard(roll.lost, self.rounds.held)
 
-    async def _take_share(self, roll: Roll) -> None:
+    async def _take_share(self) -> None:
+        """Between rounds, for a partition is not to be given up in the middle of one."""
+        roll, self._roll = self._roll, None
+        if roll is None:
+            return
         workers = sorted({*roll.workers, self.name})
         if workers == self._workers:
             return
@@ -226,6 +250,9 @@ class Worker:
             await self.rounds.adopting.look()
         except StoreError as error:
             log.warning("! users adopt rules later", error=str(error))
+            await asyncio.sleep(RETRY_S[-1])
+        except Exception:
+            log.exception("! adoption failed")
             await asyncio.sleep(RETRY_S[-1])
 
     def _finished(self, result: TurnResult) -> None:

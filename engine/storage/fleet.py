@@ -26,7 +26,6 @@ NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, a
 HEARD_MAX = 500  # notices that one `listen` returns
 SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway; the oldest beyond it are listed no longer
 QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was taken for dead
-LOST_FORGOTTEN_MS = 86_400_000  # how long it is known of a gateway that it was lost
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -41,7 +40,8 @@ class Presence(msgspec.Struct, frozen=True):
 class Taken:
     """An entry as it stands in the log: with its moment, and its event with an id.
 
-    ``is_repeated``: what happens once had happened before, so it was not put there again; the entry is as it was given.
+    ``is_repeated``: it was not put there, for it happens once and had happened before, or is the end of a session that
+    goes on elsewhere; the entry is as it was given.
     """
 
     entry: Entry
@@ -53,10 +53,10 @@ class Share:
     """What `take` returns of one partition.
 
     The time of the users of ``batch.due`` comes to ``horizon``, behind all entries of the batch. ``is_complete``: the
-    last of these is a tick at ``horizon``, so time comes there for all users whom the batch names. ``batch.states`` is
-    empty: whoever takes remembers states, and loads those it lacks (`Store.load`). ``is_new``: somebody
-    else had the partition before, or nobody; whatever is remembered of it is void, and its outbox may hold messages
-    that nobody was told of.
+    last of these is a tick at ``horizon``, so time comes there for all users whom the batch names. Where it is not,
+    ``horizon`` may be the moment of a tick that is next in the log. ``batch.states`` is empty: whoever takes remembers
+    states, and loads those it lacks (`Store.load`). ``is_new``: somebody else had the partition before, or nobody;
+    whatever is remembered of it is void, and its outbox may hold messages that nobody was told of.
     """
 
     batch: Batch
@@ -88,7 +88,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """``last`` is what the next `listen` is to begin after. ``has_gap``: notices before these are lost."""
+    """``last`` is what the next `listen` is to begin after. ``has_gap``: some before these or among them are lost."""
 
     notices: list[Notice]
     last: int
@@ -99,7 +99,8 @@ class Heard:
 class Roll:
     """Who has been heard of: workers and gateways that are alive, sorted by name.
 
-    ``lost``: gateways that were taken for dead and did not say farewell, by name, how many milliseconds ago.
+    ``lost``: gateways that were taken for dead and did not say farewell, by name, how many milliseconds ago. However
+    long that is they stay on the roll, for sessions may be listed there, until somebody says farewell for them.
     """
 
     workers: list[str] = field(default_factory=list)
@@ -119,10 +120,11 @@ class FleetStore(Store, Protocol):
 
         Of each partition all or nothing, presence included; after a `StoreError` nobody knows of which, and to ingest
         the same again is safe for what happens once. The presence of a session ends wherever else it was. A session
-        that is over at ``gateway`` but has been taken up elsewhere stays there; without a ``gateway`` it is over
-        wherever it is. What waits in the outbox for a session that is over waits for it no longer: once nobody is left
-        who has to be reached, what has reached anybody leaves. Raises `ValueError` for what cannot be ingested, an
-        event without an id that happens once among it.
+        that is over at ``gateway`` but has been taken up elsewhere stays there, and events ``session.end`` of it that
+        are among the entries are passed over as if they were known: it has not ended, and may yet. Without a
+        ``gateway`` it is over wherever it is. What waits in the outbox for a session that is over waits for it no
+        longer: once nobody is left who has to be reached, what has reached anybody leaves. Raises `ValueError` for what
+        cannot be ingested, an event without an id that happens once among it.
         """
 
     async def take(
@@ -130,12 +132,16 @@ class FleetStore(Store, Protocol):
     ) -> list[Share]:
         """What is to be evaluated of those partitions that nobody else holds; they are held for ``lease_ms`` more.
 
-        Of partitions that are held by another nothing is returned. One that changes hands gets a new version, so that
-        no commit of the former holder is made any more. Where the log is read to its end and wake-ups are due by the
-        clock of the store, a ``tick`` is put behind it: the last of the entries. Where more than ``due_max`` are due,
-        the tick stands at a moment by which so many are; users who are due at one moment are never parted. Where so
-        many are due by the last entry already, ``due_max`` of them are named, and no tick is put. A tick that somebody
-        has put before is the last of the entries as well, with all who are due by it: what is behind it comes next.
+        Of partitions that are held by another nothing is returned, nor of one of which an entry that is to be handed
+        out cannot be read: the log of the process tells of it. One that changes hands gets a new version, so that no
+        commit of the former holder is made any more.
+
+        Where the log is read to its end and wake-ups are due by the clock of the store, a ``tick`` is put behind it.
+        Where more than ``due_max`` are due, the tick stands at a moment by which so many are. It is the last of the
+        entries, and all who are due by it are named. Where more than ``due_max`` are, ``due_max`` of them are named,
+        the earliest, and the entries are those before the tick: it is not come to before all have run. So it is with a
+        tick that somebody has put before; what is behind it comes next. Where more than ``due_max`` are due by the last
+        entry already, so many of them are named, and no tick is put.
 
         ``lease_ms`` 0: whoever holds them, and without a new version.
         """
@@ -158,7 +164,8 @@ class FleetStore(Store, Protocol):
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         """What the gateway was told behind number ``after`` (None: from now on), at most 500 notices.
 
-        Waits up to ``wait_s`` where there is nothing. May be called beside any other call.
+        One that cannot be read is passed over, and is a gap. Waits up to ``wait_s`` where there is nothing. May be
+        called beside any other call.
         """
 
     async def reached(self, gateway: str, messages: Sequence[tuple[str, str]]) -> None:

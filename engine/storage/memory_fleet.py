@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from engine.core.units import MILLISECOND
 from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, OutboxMessage, partition_of
 from engine.storage.fleet import (
     HEARD_MAX,
-    LOST_FORGOTTEN_MS,
     NOTICES_MAX,
     QUEUE_KEPT_MS,
     SESSIONS_LISTED_MAX,
@@ -28,7 +26,7 @@ from engine.storage.fleet import (
 )
 from engine.storage.memory import MemoryStore
 from engine.storage.order import check_partitions
-from engine.storage.stamping import check_given, check_presence, stamped
+from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 Clock = Callable[[], int]
 
@@ -73,8 +71,12 @@ class MemoryFleetStore(MemoryStore):
         check_presence(presence, gateway)
         now = self._clock()
         once = await self.known([(entry.user, entry.once_id) for entry in entries if entry.once])
+        passed_over = self._move(entries, presence, gateway)
         taken: list[Taken] = []
-        for entry in entries:
+        for place, entry in enumerate(entries):
+            if place in passed_over:
+                taken.append(Taken(entry, is_repeated=True))
+                continue
             if entry.once:
                 if (entry.user, entry.once_id) in once:
                     taken.append(Taken(entry, is_repeated=True))
@@ -85,12 +87,21 @@ class MemoryFleetStore(MemoryStore):
             entry = stamped(entry, max(now, partition.last_at), f"{number}-{partition.last_number + 1}")
             partition.put(entry)
             taken.append(Taken(entry))
+        return taken
+
+    def _move(self, entries: Sequence[Entry], presence: Sequence[Presence], gateway: str) -> set[int]:
+        """Note who comes and goes: the places of entries by which sessions end that are at another gateway."""
+        ends = ends_of(entries)
+        passed_over: set[int] = set()
         for each in presence:
+            where = self._sessions.get(each.user, {}).get(each.session)
             if each.is_there:
                 self._arrive(each.user, each.session, gateway)
-            elif gateway in ("", self._sessions.get(each.user, {}).get(each.session)):
+            elif gateway in ("", where):
                 self._depart(each.user, each.session)
-        return taken
+            elif where is not None:
+                passed_over.update(ends.get((each.user, each.session), ()))
+        return passed_over
 
     def _arrive(self, user: str, session: str, gateway: str) -> None:
         sessions = self._sessions.setdefault(user, {})
@@ -148,24 +159,25 @@ class MemoryFleetStore(MemoryStore):
         ticks = [place for place, entry in enumerate(entries, 1) if entry.kind == "tick"]
         is_whole = partition.cursor + len(entries) == partition.last_number
         horizon = entries[-1].at if entries else partition.last_at
-        due: list[str] = []
-        is_complete = False
-        if ticks:
+        due: list[tuple[int, str]] = []
+        has_tick = bool(ticks)
+        if has_tick:
             # Time comes to where somebody has put a tick before; what is behind it is for the next time.
             entries = entries[: ticks[-1]]
-            horizon, is_complete = entries[-1].at, True
-            due = [name for _, name in self._wakes(number, horizon)]
         elif is_whole and self._wakes(number, now):
-            wakes = self._wakes(number, max(now, horizon))
-            if len(wakes) > due_max and wakes[due_max][0] <= horizon:
-                due = [name for _, name in wakes[:due_max]]
-            else:
-                horizon = max(now, horizon) if len(wakes) <= due_max else max(wakes[due_max - 1][0], horizon)
-                due = [name for _, name in takewhile(lambda wake: wake[0] <= horizon, wakes)]
-                entries.append(Entry("tick", horizon))
+            due = self._wakes(number, max(now, horizon))
+            if len(due) <= due_max or due[due_max][0] > horizon:
+                entries.append(Entry("tick", max(now if len(due) <= due_max else due[due_max - 1][0], horizon)))
                 partition.put(entries[-1])
-                is_complete = True
-        batch = Batch(number, partition.version, partition.cursor, partition.last_at, entries, due, {})
+                has_tick = True
+        if has_tick:
+            horizon = entries[-1].at
+            due = self._wakes(number, horizon)
+            if len(due) > due_max:
+                entries.pop()  # it is not come to before all who are due by it have run
+        is_complete = has_tick and len(due) <= due_max
+        names = [name for _, name in due[:due_max]]
+        batch = Batch(number, partition.version, partition.cursor, partition.last_at, entries, names, {})
         return Share(batch, horizon, is_complete, is_new)
 
     def _wakes(self, number: int, by: int) -> list[tuple[int, str]]:
@@ -284,9 +296,8 @@ class MemoryFleetStore(MemoryStore):
         if role == "gateway":
             self._queue(name, lasts_ms + QUEUE_KEPT_MS)
         workers, gateways = self._heard_until["worker"], self._heard_until["gateway"]
-        for heard, kept_ms in ((workers, 0), (gateways, LOST_FORGOTTEN_MS)):
-            for gone in [each for each, until in heard.items() if until + kept_ms * MILLISECOND <= now]:
-                del heard[gone]
+        for gone in [each for each, until in workers.items() if until <= now]:
+            del workers[gone]
         return Roll(
             sorted(workers),
             sorted(each for each, until in gateways.items() if until > now),

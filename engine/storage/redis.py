@@ -380,7 +380,7 @@ class RedisStore:
     def _entry(self, partition: int, number: int, packed: bytes) -> Entry:
         try:
             return entry_of(packed, partition, number)
-        except (msgspec.MsgspecError, Refused, ValueError) as error:
+        except (msgspec.MsgspecError, Refused, ValueError, RecursionError) as error:
             raise StoreError(
                 f"an entry of partition {partition} of {self.address.shown}: {error}", "corrupt"
             ) from error

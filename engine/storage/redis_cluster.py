@@ -48,7 +48,8 @@ class ClusterLink:
         self._links: dict[Node, Link] = {}
         self._owners: list[Node | None] = []  # by slot
         self._is_stale = True
-        self.owes = False  # see `Way`
+        self._failures = 0  # of exchanges that should have been durable
+        self._made_up = 0  # so many of them: all that was written by then is
         self._looking = asyncio.Lock()
         self._turn = 0  # so that the next look begins with another node
 
@@ -84,7 +85,7 @@ class ClusterLink:
                         await asyncio.sleep(pause)
         except BaseException:
             self._is_stale = True
-            self.owes |= durable
+            self._failures += durable
             raise
         return replies
 
@@ -138,17 +139,21 @@ class ClusterLink:
         return min(max(2 * pause, PAUSE_S), PAUSE_MAX_S) if must_pause else pause
 
     async def confirm(self) -> None:
-        if self.promise.level == "local":
-            self.owes = False
-            return
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._look()
-                await _all(self._confirm(node) for node in self._primaries())
-            self.owes = False
-        except BaseException:
-            self._is_stale = self.owes = True
-            raise
+        failures = self._failures
+        if self.promise.level != "local":
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await self._look()
+                    await _all(self._confirm(node) for node in self._primaries())
+            except BaseException:
+                self._is_stale = True
+                self._failures += 1
+                raise
+        self._made_up = max(self._made_up, failures)
+
+    @property
+    def owes(self) -> bool:
+        return self._failures > self._made_up
 
     async def _confirm(self, node: Node) -> None:
         """By a key in one of its slots; in another where that slot moves just now."""

@@ -116,20 +116,40 @@ local function gateway_of(sessions, session)
   return nil
 end
 
+-- Whether the session stays, for it is at another gateway.
 local function depart(p, user, session, gateway)
   local before = sessions_of(p, user)
   local where = gateway_of(before, session)
-  if where and (gateway == '' or gateway == where) then
-    write_sessions(p, user, before, without(before, session, where, #before))
-  end
+  if not where then return false end
+  if gateway ~= '' and gateway ~= where then return true end
+  write_sessions(p, user, before, without(before, session, where, #before))
+  return false
 end
 
--- Which of the entries are repeated: a set of their places, from 0 on; nothing where none is.
-local function repeated_of(p, args, first, last)
-  local fields, seen, repeated = {}, {}, nil
+-- Note who comes and goes: the places of entries by which sessions end that stay; nothing where there are none.
+local function move(p, args, first, gateway, most)
+  local staying = nil
+  for i = first, #args, 3 do
+    if args[i + 2] == '+' then
+      arrive(p, args[i], args[i + 1], gateway, most)
+    elseif depart(p, args[i], args[i + 1], gateway) then
+      for place in string.gmatch(args[i + 2], '%d+') do
+        staying = staying or {}
+        staying[tonumber(place)] = true
+      end
+    end
+  end
+  return staying
+end
+
+-- Which of the entries are repeated, or among those that are `passed` over: a set of their places, from 0 on; nothing
+-- where none is.
+local function repeated_of(p, args, first, last, passed)
+  local fields, seen, repeated = {}, {}, passed
+  passed = passed or {}
   for i = first, last, 4 do
     local once = args[i + 1]
-    if once ~= '' then
+    if once ~= '' and not passed[(i - first) / 4] then
       if seen[once] then repeated = {} end
       seen[once] = true
       local bucket = string.sub(args[i], 1, 1)
@@ -139,10 +159,10 @@ local function repeated_of(p, args, first, last)
   end
   local known = look_up(p .. 'on:', fields)
   if not repeated and next(known) == nil then return nil end
-  repeated, seen = {}, {}
+  repeated, seen = passed, {}
   for i = first, last, 4 do
     local once = args[i + 1]
-    if once ~= '' then
+    if once ~= '' and not passed[(i - first) / 4] then
       if known[once] or seen[once] then repeated[(i - first) / 4] = true end
       seen[once] = true
     end
@@ -150,14 +170,16 @@ local function repeated_of(p, args, first, last)
   return repeated
 end
 
--- ARGV: gateway, sessions_max, how many arguments entries have; of each what `put_entries` takes; of each presence user, session, whether it is there. Answers with the moment, the first number, and the places of those that
--- are repeated.
+-- ARGV: gateway, sessions_max, how many arguments entries have; of each what `put_entries` takes; of each presence user,
+-- session, and '+' where it is there, otherwise the places of the entries that say that it ends, from 0 on. Answers with
+-- the moment, the first number, and the places of those that are repeated or passed over.
 local function ingest(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local first, last = 4, 3 + tonumber(args[3])
   local answer = {'', 0}
+  local passed = move(p, args, last + 1, args[1], tonumber(args[2]))
   if first <= last then
-    local repeated = repeated_of(p, args, first, last)
+    local repeated = repeated_of(p, args, first, last, passed)
     local entries, from, to = args, first, last
     if repeated then
       entries, from = {}, 1
@@ -177,13 +199,6 @@ local function ingest(keys, args)
       answer[1], answer[2] = at, number + 1
       number = put_entries(p, number, at, entries, from, to)
       redis.call('HSET', key, 'last', whole(number), 'at', at)
-    end
-  end
-  for i = last + 1, #args, 3 do
-    if args[i + 2] == '1' then
-      arrive(p, args[i], args[i + 1], args[1], tonumber(args[2]))
-    else
-      depart(p, args[i], args[i + 1], args[1])
     end
   end
   return answer
@@ -223,7 +238,7 @@ end
 
 -- ARGV: worker, lease_ms, entries_max, due_max. Answers with nothing where another holds it; otherwise with version,
 -- cursor, the number of the last entry that is handed out (they are read one by one, which costs less than here), the
--- moment of the last one of the log, whether it is new, the moment of the tick, and who is due.
+-- moment of the last one of the log, whether it is new, the moment of the tick, whether that is handed out, who is due.
 local function take(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at', 'own', 'till', 'tick', 'tick_at', 'wake')
@@ -233,24 +248,30 @@ local function take(keys, args)
   local version, at = tonumber(stand[1] or '0'), stand[4] or ''
   if is_new and args[2] ~= '0' then version = version + 1 end
   local cursor, last, tick = tonumber(stand[2] or '0'), tonumber(stand[3] or '0'), tonumber(stand[7] or '0')
-  local upto, horizon, due = math.min(last, cursor + tonumber(args[3])), '', {}
+  local upto, most = math.min(last, cursor + tonumber(args[3])), tonumber(args[4])
+  local horizon, complete, due = '', 0, {}
   if tick > cursor and tick <= upto then
-    upto, horizon = tick, stand[8]
-    due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', horizon)
+    horizon = stand[8]
   elseif upto == last then
     if is_due(stand[9], now) and is_due(earliest_wake(p), now) then
-      local moment = tick_of(p, at, now, tonumber(args[4]))
+      local moment = tick_of(p, at, now, most)
       if moment then
         last = put_entries(p, last, moment, {'', '', moment, TICK}, 1, 4)
-        upto, horizon, at = last, moment, moment
+        tick, horizon, at = last, moment, moment
         redis.call('HSET', key, 'last', whole(last), 'at', moment, 'tick', whole(last), 'tick_at', moment)
-        due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', moment)
       else
-        due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', at, 'LIMIT', 0, args[4])
+        due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', at, 'LIMIT', 0, most)
       end
     end
   end
-  return {version, cursor, upto, at, is_new and 1 or 0, horizon, due}
+  if horizon ~= '' then
+    upto, complete = tick, 1
+    due = redis.call('ZRANGEBYSCORE', p .. 'wk', '-inf', horizon, 'LIMIT', 0, most + 1)
+    if #due > most then  -- it is not come to before all who are due by it have run
+      upto, complete, due[#due] = tick - 1, 0, nil
+    end
+  end
+  return {version, cursor, upto, at, is_new and 1 or 0, horizon, complete, due}
 end
 
 -- ARGV: worker.

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import structlog
 from redis.exceptions import RedisError
 
 from engine.core.units import MILLISECOND
 from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, partition_of
 from engine.storage.fleet import (
     HEARD_MAX,
-    LOST_FORGOTTEN_MS,
     NOTICES_MAX,
     QUEUE_KEPT_MS,
     SESSIONS_LISTED_MAX,
@@ -47,17 +48,24 @@ from engine.storage.redis_keys import (
 from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
-from engine.storage.stamping import check_given, check_presence, stamped
+from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
 # How far ahead of the store's clock rules begin to hold; the next where a partition was further than that already.
 MARGINS_MS = (100, 400, 1_600, 6_400)
 
 
+log = structlog.get_logger("proactive")
+
+
 class RedisFleetStore(RedisStore):
     """A `RedisStore` that is a `FleetStore` as well. Made by `open`."""
 
     _ear: Way | None = None  # to wait on, so that nothing else waits behind it
+
+    def __init__(self, link: Way, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
+        super().__init__(link, tags, info, read_only=read_only)
+        self._unreadable: dict[int, int] = {}  # of partitions of which that was told, the cursor
 
     async def ingest(
         self, entries: Sequence[Entry], presence: Sequence[Presence] = (), gateway: str = ""
@@ -71,10 +79,14 @@ class RedisFleetStore(RedisStore):
             partition = partition_of(entry.user, self.partition_count)
             given.setdefault(partition, []).extend(ingested_arguments(entry))
             places.setdefault(partition, []).append(place)
+        ends = ends_of(entries)
         there: dict[int, Arguments] = {}
         for each in presence:
             partition = partition_of(each.user, self.partition_count)
-            told = to_name(each.user), to_bytes(each.session), int(each.is_there)
+            # Of one who goes, which of the partition's entries say so.
+            ending = [places[partition].index(place) for place in ends.get((each.user, each.session), ())]
+            what = "+" if each.is_there else " ".join(map(str, ending))
+            told = to_name(each.user), to_bytes(each.session), what
             there.setdefault(partition, []).extend(told)
         head = to_bytes(gateway), SESSIONS_LISTED_MAX
         calls: list[Command] = []
@@ -113,18 +125,30 @@ class RedisFleetStore(RedisStore):
         ]
         logs = iter(await self._ask(calls, again=True))
         shares: list[Share] = []
-        for partition, (version, cursor, upto, at, is_new, tick, due) in held:
+        for partition, (version, cursor, upto, at, is_new, tick, is_complete, due) in held:
             packed = next(logs) if upto > cursor else ()
             if len(packed) != upto - cursor:
                 continue  # somebody else has evaluated it meanwhile, and it is gone
-            entries = [
-                self._entry(partition, number, fields[1]) for number, (_, fields) in enumerate(packed, cursor + 1)
-            ]
+            entries = self._read(partition, cursor, packed)
+            if entries is None:
+                continue
             last_at = int(at or -1)
             horizon = int(tick) if tick else entries[-1].at if entries else last_at
             batch = Batch(partition, version, cursor, last_at, entries, [from_name(name) for name in due], {})
-            shares.append(Share(batch, horizon, bool(tick), bool(is_new)))
+            shares.append(Share(batch, horizon, bool(is_complete), bool(is_new)))
         return shares
+
+    def _read(self, partition: int, cursor: int, packed: Sequence[Any]) -> list[Entry] | None:
+        """The entries behind the cursor; None where one cannot be read, which is told once: others can go on."""
+        try:
+            entries = [self._entry(partition, number, row[1]) for number, (_, row) in enumerate(packed, cursor + 1)]
+        except StoreError as error:
+            if self._unreadable.get(partition) != cursor:
+                self._unreadable[partition] = cursor
+                log.error("! a partition cannot be evaluated", partition=partition, behind=cursor, error=str(error))
+            return None
+        self._unreadable.pop(partition, None)
+        return entries
 
     async def release(self, worker: str, partitions: list[int]) -> None:
         self._check_writable()
@@ -175,7 +199,7 @@ class RedisFleetStore(RedisStore):
         except (RedisError, OSError) as error:
             raise told_of(error, self.address) from error
         self._check_open()
-        return _heard(reply[0][1], heard.last) if reply else heard
+        return self._heard(gateway, reply[0][1], heard.last) if reply else heard
 
     async def _hear(self, gateway: str, after: int | None) -> Heard:
         """What there is already."""
@@ -183,7 +207,7 @@ class RedisFleetStore(RedisStore):
         [(last, rows)] = await self._ask([self._queued(gateway, "hear", asked, HEARD_MAX, QUEUE_KEPT_MS)], again=True)
         if after is None or (not rows and int(last) == after):
             return Heard([], int(last))
-        return _heard(rows, after) if rows else Heard([], int(last), has_gap=True)
+        return self._heard(gateway, rows, after) if rows else Heard([], int(last), has_gap=True)
 
     async def reached(self, gateway: str, messages: Sequence[tuple[str, str]]) -> None:
         self._check_writable()
@@ -232,7 +256,7 @@ class RedisFleetStore(RedisStore):
             calls: list[Command] = [("FCALL", f"{LIBRARY}_roll", *both)]
         else:
             self._check_writable()
-            told = 1 if role == "worker" else 2, to_bytes(name), lasts_ms, LOST_FORGOTTEN_MS
+            told = 1 if role == "worker" else 2, to_bytes(name), lasts_ms
             calls = [("FCALL", f"{LIBRARY}_beat", *both, *told)]
         if role == "gateway":
             calls.append(self._queued(name, "attend", lasts_ms + QUEUE_KEPT_MS))
@@ -301,8 +325,14 @@ class RedisFleetStore(RedisStore):
     def _queued(self, gateway: str, function: str, *arguments: bytes | str | int) -> Command:
         return ("FCALL", f"{LIBRARY}_{function}", 1, queue_of(gateway), *arguments)
 
-
-def _heard(rows: Sequence[Any], after: int) -> Heard:
-    numbered = [(int(name[:-2]), fields[1]) for name, fields in rows]
-    first, last = numbered[0][0], numbered[-1][0]
-    return Heard([notice_of(packed) for _, packed in numbered], last, has_gap=first != after + 1)
+    def _heard(self, gateway: str, rows: Sequence[Any], after: int) -> Heard:
+        numbered = [(int(name[:-2]), fields[1]) for name, fields in rows]
+        first, last = numbered[0][0], numbered[-1][0]
+        heard = Heard([], last, has_gap=first != after + 1)
+        for number, packed in numbered:
+            try:
+                heard.notices.append(notice_of(packed))
+            except StoreError as error:
+                log.error("! a notice is passed over", gateway=gateway, number=number, error=str(error))
+                heard = replace(heard, has_gap=True)
+        return heard

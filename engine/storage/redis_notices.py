@@ -49,5 +49,5 @@ def notice_of(packed: bytes) -> Notice:
             frame=json.loads(frame) if frame else None,
             erased=erased,
         )
-    except (msgspec.MsgspecError, Refused, ValueError) as error:
+    except (msgspec.MsgspecError, Refused, ValueError, RecursionError) as error:
         raise StoreError(f"a notice for a gateway cannot be read: {error}", "corrupt") from error

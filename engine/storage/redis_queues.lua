@@ -64,12 +64,11 @@ local function roll(keys)
   }
 end
 
--- As `roll`. ARGV: which of them, name, how long it lasts and how long the lost are known, both in milliseconds.
+-- As `roll`. ARGV: which of them, name, how long it lasts in milliseconds. The lost stay until they leave.
 local function beat(keys, args)
   local now = now_of()
   redis.call('ZADD', keys[tonumber(args[1])], later(now, args[3]), args[2])
   redis.call('ZREMRANGEBYSCORE', keys[1], '-inf', now)
-  redis.call('ZREMRANGEBYSCORE', keys[2], '-inf', later(now, -tonumber(args[4])))
   return roll(keys)
 end
 

@@ -39,6 +39,16 @@ def check_presence(presence: Sequence[Presence], gateway: str) -> None:
         raise ValueError("a session is there at a gateway: expected its name, got none")
 
 
+def ends_of(entries: Sequence[Entry]) -> dict[tuple[str, str], list[int]]:
+    """The places of those by which a session ends, by user and session."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for place, entry in enumerate(entries):
+        event = entry.event
+        if event is not None and event.type == "session.end" and event.session is not None:
+            found.setdefault((event.user, event.session), []).append(place)
+    return found
+
+
 def stamped(entry: Entry, at: int, number: str) -> Entry:
     """As it stands in the log at that moment. ``number``, "<partition>-<number>", is the id of an event without one."""
     event = entry.event

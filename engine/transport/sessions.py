@@ -256,17 +256,29 @@ class Sessions:
         """A session that this process did not have; of an earlier process where it can be taken up again."""
         self._make_room(user)
         asked = "" if hello.resume is None else hello.resume[0]
+        # One that is here is another's, or it would not be asked for: the driver knows nothing of clients.
+        is_asked = bool(asked) and asked not in self._by_name
         with told_to_client():
-            resumed = bool(asked) and await self._live.resume(user, asked)
-        there = self._by_name.get(asked)
-        if there is not None and there.user == user and there.client == hello.client:
-            # The client has asked twice, and the other hello was the first to have it.
-            there.resumed = True
-            return there
-        name = asked if resumed else RESUMABLE + secrets.token_hex(12)
+            resumed = is_asked and await self._live.resume(user, asked)
+        try:
+            there = self._by_name.get(asked)
+            if there is not None and there.user == user and there.client == hello.client:
+                # The client has asked twice, and the other hello was the first to have it.
+                there.resumed = True
+                return there
+            # Or else another client has asked at the same time, and was the first to have it.
+            return await self._begin_as(user, hello, traits, asked if resumed and there is None else "")
+        finally:
+            if resumed:
+                self._live.has_arrived(user)
+
+    async def _begin_as(self, user: str, hello: Hello, traits: dict[str, Json], name: str) -> Session:
+        """The session of this name, which has been taken up, or a new one."""
+        resumed = bool(name)
+        name = name or RESUMABLE + secrets.token_hex(12)
         session = Session(name, user, hello.client, left_at=self._clock())
         session.resumed = resumed
-        session.comes_from_afar = bool(asked)
+        session.comes_from_afar = hello.resume is not None and bool(hello.resume[0])
         session.attempt = hello.attempt
         former = self._by_user.get(user, {}).get(hello.client)
         # From here on it is owed what is said to its user, so that nothing is missed between this and its beginning.

@@ -12,7 +12,7 @@ from engine.fleet.rounds import Round, Rounds
 from engine.loading.load import load
 from engine.rule_history import RuleHistory
 from engine.storage.base import Commit, Entry, StoreError
-from engine.storage.fleet import Presence
+from engine.storage.fleet import Presence, Role, Roll
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.triggers import KINDS
 
@@ -36,8 +36,18 @@ class StubbornFleetStore(MemoryFleetStore):
     unconfirmed = 0
     untold = 0
     deaf = 0
+    looks = 0  # at who is at a gateway
+    faults = 0  # of ours: what is asked next raises what is no `StoreError`
     unpublished = 0
+    unheard = 0
+    beat_faults = 0
     before_commit: Callable[[], Awaitable[None]] | None = None
+    before_tell: Callable[[], Awaitable[None]] | None = None
+
+    def _fault(self) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise RuntimeError("a fault")
 
     async def commit(self, commits: list[Commit]) -> None:
         if self.refusals:
@@ -56,7 +66,22 @@ class StubbornFleetStore(MemoryFleetStore):
             self.unconfirmed -= 1
             raise StoreError("no replica has it")
 
+    async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
+        if self.unheard:
+            self.unheard -= 1
+            raise StoreError("no answer")
+        if self.beat_faults:
+            self.beat_faults -= 1
+            raise RuntimeError("a fault")
+        return await super().beat(role, name, lasts_ms)
+
+    async def present_users(self) -> list[tuple[str, bytes]]:
+        self._fault()
+        return await super().present_users()
+
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
+        self.looks += 1
+        self._fault()
         if self.deaf:
             self.deaf -= 1
             raise StoreError("no answer")
@@ -73,6 +98,9 @@ class StubbornFleetStore(MemoryFleetStore):
         if self.untold:
             self.untold -= 1
             raise StoreError("no answer")
+        if self.before_tell is not None:
+            before, self.before_tell = self.before_tell, None
+            await before()
         await super().tell(notices)
 
 

@@ -16,7 +16,7 @@ from engine.core.units import SECOND
 from engine.fleet.front import Front
 from engine.intake import Input
 from engine.responders import plain
-from engine.storage.base import Commit, Entry, OutboxMessage
+from engine.storage.base import Commit, Entry, OutboxMessage, StoreError
 from engine.storage.fleet import FleetStore, Notice
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.transport.answers import Answers
@@ -50,6 +50,28 @@ async def until_known(look: Callable[[], Awaitable[object]], expected: object) -
                 await asyncio.sleep(0.001)
     except TimeoutError:
         raise AssertionError(f"expected {expected!r}, found {found!r}") from None
+
+
+class Stubborn:
+    """The store; it refuses what `refusals` names so many times, after doing it where ``done`` is True."""
+
+    def __init__(self, inner: FleetStore) -> None:
+        self.inner = inner
+        self.refusals: dict[str, int] = {}
+        self.done = False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if not self.refusals.get(name):
+            return found
+
+        async def refused(*given: Any, **named: Any) -> Any:
+            self.refusals[name] -= 1
+            if self.done:
+                await found(*given, **named)
+            raise StoreError("no answer")
+
+        return refused
 
 
 @dataclass

@@ -21,7 +21,7 @@ from engine.core.rules import RuleSet
 from engine.core.units import MINUTE, SECOND
 from engine.fleet.cleaning import Cleaning
 from engine.fleet.relay import Relay
-from engine.fleet.rounds import DUE_MAX, Rounds
+from engine.fleet.rounds import DUE_MAX, TOGETHER, Rounds
 from engine.fleet.worker import Worker
 from engine.loading.load import load
 from engine.rule_history import RuleHistory
@@ -229,6 +229,8 @@ class World:
             lease_ms=lease_ms,
             entries_max=self.chance.random.choice((1, 3, 500)),
             due_max=self.due_max,
+            together=self.chance.random.choice((1, 4, TOGETHER)),
+            seconds=lambda: self.now / SECOND,
             rules=RuleHistory(store, known=KNOWN),
         )
         relay = Relay(store)

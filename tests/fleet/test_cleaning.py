@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from fleet_world import FAIL, World
+from structlog.testing import capture_logs
 
 from engine.core.units import MILLISECOND, MINUTE
-from engine.fleet.cleaning import ENDED_AT_ONCE, Cleaning
-from engine.storage.base import StoreError
+from engine.fleet.cleaning import ENDED_AT_ONCE, LOOK_AGAIN_MS, Cleaning
+from engine.storage.base import StoreError, partition_of
 from engine.storage.fleet import Presence
 
 WITHIN = MINUTE
+A_GATEWAY_IS_GONE = "! a gateway is gone; sessions that cannot be taken up elsewhere end"
 
 
 async def lost(world: World) -> Cleaning:
@@ -103,3 +107,73 @@ async def test_what_the_store_refused_is_ended_when_it_is_asked_again() -> None:
     with pytest.raises(StoreError):
         await clean(world, cleaning)
     assert await clean(world, cleaning) == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "line"), [("deaf", "! sessions of a lost gateway end later"), ("faults", "! cleaning failed")]
+)
+async def test_whatever_goes_wrong_what_is_to_end_ends_later(trouble: str, line: str) -> None:
+    world = await World.started(FAIL)
+    await lost(world)
+    cleaning = Cleaning(world.store, WITHIN, again_s=0)
+    setattr(world.store, trouble, 1)
+    with capture_logs() as logs:
+        running = asyncio.create_task(cleaning.run())
+        async with asyncio.timeout(10):
+            while await ended(world) != ["ann"]:
+                cleaning.heard((await world.store.beat("worker", "w1", 2_000)).lost, {0})
+                await asyncio.sleep(0)
+    running.cancel()
+    assert [each["event"] for each in logs if each["event"] != A_GATEWAY_IS_GONE] == [line]
+
+
+async def late(world: World) -> None:
+    """The gateway, which was cut off, has written a session down when its own have ended, and is gone again."""
+    await world.store.ingest([], [Presence("bob", "s_9")], "g1")
+
+
+async def test_a_session_that_was_written_down_late_ends_when_it_is_found() -> None:
+    world = await World.started(FAIL, partition_count=2)
+    cleaning = await lost(world)
+    own = partition_of("bob", 2)
+    world.now += WITHIN
+    assert "bob" in await clean(world, cleaning, {own})
+    await late(world)
+    await clean(world, cleaning, {0, 1})
+    assert (await world.store.beat("worker", "w1", 2_000)).lost.keys() == {"g1"}
+    await clean(world, cleaning, {0, 1})
+    assert await world.store.sessions_at("g1", own) == {}
+    await clean(world, cleaning, {0, 1})
+    assert (await world.store.beat("worker", "w1", 2_000)).lost == {}
+
+
+@pytest.mark.parametrize(("later_ms", "is_over"), [(LOOK_AGAIN_MS - 1, False), (LOOK_AGAIN_MS, True)])
+async def test_a_worker_looks_again_where_another_finds_somebody(later_ms: int, is_over: bool) -> None:
+    """The worker of the first partition strikes the gateway off, and cannot end what is another's."""
+    world = await World.started(FAIL, partition_count=2)
+    await world.store.beat("gateway", "g1", 1)
+    user = next(name for name in ("ann", "bob", "cem", "dan", "eve", "fay") if partition_of(name, 2) == 1)
+    world.now += MILLISECOND + WITHIN
+    other = Cleaning(world.store, WITHIN)
+    assert await clean(world, other, {1}) == []
+    await world.store.ingest([], [Presence(user, "s_9")], "g1")
+    world.now += later_ms * MILLISECOND
+    assert await clean(world, other, {1}) == ([user] if is_over else [])
+
+
+async def test_while_somebody_is_listed_there_the_gateway_is_not_looked_for_in_all_partitions_again() -> None:
+    world = await World.started(FAIL, partition_count=8)
+    await world.store.beat("gateway", "g1", 1)
+    user = next(f"u{number}" for number in range(1_000) if partition_of(f"u{number}", 8) == 7)
+    await world.store.ingest([], [Presence(user, "s_9")], "g1")
+    world.now += MILLISECOND + WITHIN
+    cleaning = Cleaning(world.store, WITHIN)
+    looks = []
+    for _ in range(2):
+        before = world.store.looks
+        await clean(world, cleaning, {0})
+        looks.append(world.store.looks - before)
+    assert looks == [1 + 8, 1]
+    assert await clean(world, Cleaning(world.store, WITHIN), {7}) == [user]
+    await clean(world, cleaning, {0})
+    assert (await world.store.beat("worker", "w1", 2_000)).lost == {}

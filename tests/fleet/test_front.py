@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from gateways import Fleet, Gate, a_fleet, until, until_known
+from gateways import Fleet, Gate, Stubborn, a_fleet, until, until_known
 
 from engine.core.model import Message
 from engine.core.units import SECOND
@@ -21,28 +21,6 @@ from engine.transport.outgoing import GOING_AWAY
 from engine.transport.session import ERASED, REPLACED
 
 ASK = "how is it going?"
-
-
-class Stubborn:
-    """The store; it refuses what `refusals` names so many times, after doing it where ``done`` is True."""
-
-    def __init__(self, inner: MemoryFleetStore) -> None:
-        self.inner = inner
-        self.refusals: dict[str, int] = {}
-        self.done = False
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.inner, name)
-        if not self.refusals.get(name):
-            return found
-
-        async def refused(*given: Any, **named: Any) -> Any:
-            self.refusals[name] -= 1
-            if self.done:
-                await found(*given, **named)
-            raise StoreError("no answer")
-
-        return refused
 
 
 async def ids(gate: Gate, *inputs: Input) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fleet_world import FAIL, World
+from structlog.testing import capture_logs
 
 from engine.core.units import SECOND
 from engine.fleet.relay import PAGE, Relay
@@ -217,3 +218,59 @@ async def test_what_was_written_for_a_user_whom_another_worker_has_by_now_is_tha
     relay.hand_over(composing)
     await relay.tell()
     assert (len(composing), await place.heard()) == (1, [])
+
+
+async def test_a_message_of_a_commit_whose_answer_was_lost_is_told_once() -> None:
+    world, relay, place = await opened(FAIL)
+    await world.say("ann", "fail")
+    world.store.lost_answers = 1
+    with pytest.raises(StoreError):
+        await work(world, relay)
+    await work(world, relay)
+    await work(world, relay)
+    assert said(await place.heard()) == ["1 fail"]
+    assert relay.told == 1
+
+
+@pytest.mark.parametrize(("count", "is_told_of_it"), [(4, False), (5, True)])
+async def test_messages_beyond_what_can_wait_are_told_from_the_outbox(count: int, is_told_of_it: bool) -> None:
+    world, relay, place = await opened(FAIL, waiting_max=4)
+    for _ in range(count):
+        await world.say("ann", "fail")
+    with capture_logs() as logs:
+        await work(world, relay)
+    while relay.is_busy:
+        await relay.tell()
+    assert {*said(await place.heard())} == {f"{number + 1} fail" for number in range(count)}
+    told = [(line["told_later"], line["lost"]) for line in logs if line["event"] == "! more to tell than can wait"]
+    assert told == ([(4, 0)] if is_told_of_it else [])
+
+
+async def test_of_what_no_outbox_has_the_newer_half_is_kept_when_no_more_can_wait() -> None:
+    world, relay, place = await opened(FAIL, waiting_max=4)
+    for number in range(5):
+        await world.say("ann", "message.dismissed", message_id=f"m{number}")
+    with capture_logs() as logs:
+        await work(world, relay)
+    heard = [notice.entry.event.data["message_id"] for notice in await place.heard() if notice.entry is not None]
+    assert heard == ["m2", "m3", "m4"]
+    assert [line["lost"] for line in logs if line["event"] == "! more to tell than can wait"] == [2]
+
+
+async def test_what_is_handed_over_while_others_are_told_takes_nothing_from_them() -> None:
+    world, relay, place = await opened(FAIL, waiting_max=2)
+    for _ in range(2):
+        await world.say("ann", "fail")
+    await world.round()
+    waiting = await world.store.pending("ann", world.now)
+
+    async def more() -> None:
+        relay.hand_over(waiting)
+        relay.hand_over(waiting[:1])  # one more than can wait
+
+    relay.hand_over(waiting)
+    world.store.before_tell = more
+    await relay.tell()
+    while relay.is_busy:
+        await relay.tell()
+    assert said(await place.heard()) == ["1 fail", "2 fail", "1 fail", "1 fail", "2 fail"]

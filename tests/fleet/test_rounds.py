@@ -9,8 +9,8 @@ from fleet_world import FAIL, START, World
 
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND
-from engine.fleet.rounds import GIVE_UP, Rounds
-from engine.storage.base import Commit, StoreError
+from engine.fleet.rounds import GIVE_UP, TOGETHER, TOGETHER_S, Rounds
+from engine.storage.base import Commit, StoreError, partition_of
 
 COUNTING = """
 version: 1
@@ -212,3 +212,147 @@ async def test_users_adopt_when_somebody_asks_for_it_and_not_once_their_partitio
     with pytest.raises(StoreError, match="another worker"):
         await waiting
     await adopting.adopt([], set())
+
+
+async def spoken(world: World, kind: str = "fail") -> list[str]:
+    """A user of each partition, who has said something."""
+    users: dict[int, str] = {}
+    number = 0
+    while len(users) < len(world.partitions):
+        users.setdefault(partition_of(f"u{number}", len(world.partitions)), f"u{number}")
+        number += 1
+    for partition in world.partitions:
+        await world.say(users[partition], kind)
+    return [users[partition] for partition in world.partitions]
+
+
+async def test_what_is_too_much_for_one_commit_is_committed_in_parts_and_each_is_told_by_itself() -> None:
+    world = await World.started(FAIL, partition_count=5)
+    world.rounds = Rounds(world.store, "w1", together=2)
+    await world.round()
+    await spoken(world)
+    parts = []
+    for _ in range(4):
+        made = await world.round()
+        parts.append((sorted(made.done), made.entries, made.is_behind))
+    assert parts == [([0, 1], 2, True), ([2, 3], 2, True), ([4], 1, False), ([], 0, False)]
+
+
+async def test_a_partition_that_has_more_than_one_commit_is_to_have_is_committed_alone() -> None:
+    world = await World.started(FAIL, partition_count=2)
+    world.rounds = Rounds(world.store, "w1", together=2)
+    await world.round()
+    users = await spoken(world)
+    for _ in range(3):
+        await world.say(users[1], "fail")
+    assert [list((await world.round()).done) for _ in range(3)] == [[0], [1], []]
+
+
+async def test_once_evaluation_has_taken_long_enough_the_rest_is_for_the_next_round() -> None:
+    world = await World.started(FAIL, partition_count=3)
+    moments = iter(range(1_000))
+    world.rounds = Rounds(world.store, "w1", seconds=lambda: next(moments) * TOGETHER_S)
+    await world.round()
+    await spoken(world)
+    assert [list((await world.round()).done) for _ in range(4)] == [[0], [1], [2], []]
+
+
+async def test_however_much_there_is_always_no_partition_waits_for_ever() -> None:
+    world = await World.started(FAIL, partition_count=5)
+    world.rounds = Rounds(world.store, "w1", together=2, entries_max=1)
+    await world.round()
+    served: list[int] = []
+    for _ in range(5):
+        await spoken(world)
+        served += (await world.round()).done
+    assert sorted(served) == sorted([*world.partitions, *world.partitions])
+
+
+async def test_after_a_quiet_time_little_is_taken_of_each_partition_until_it_is_known_how_many_have_much() -> None:
+    world = await World.started(FAIL, partition_count=64)
+    await world.round()
+    for _ in range(100):
+        await world.say("ann", "fail")
+    made = [await world.round() for _ in range(3)]
+    first = TOGETHER // 64
+    assert [(each.entries, each.is_behind) for each in made] == [(first, True), (100 - first, False), (0, False)]
+
+
+async def test_others_run_while_one_partition_has_much_to_evaluate() -> None:
+    world = await World.started(IDLE)
+    for number in range(200):
+        await world.say(f"u{number}", "edit")
+    await world.round()
+    world.now += MINUTE
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    made = await world.round()
+    beside.cancel()
+    assert len(made.done[0][0].decisions) == 200
+    assert turns >= 10
+
+
+async def test_a_commit_that_a_store_counted_on_since_was_made_where_its_cursor_stands() -> None:
+    """Redis does so after a lost answer, lest the commit be made late."""
+    world = await World.started(FAIL)
+    await world.say("ann", "fail")
+    world.store.lost_answers = 1
+    with pytest.raises(StoreError):
+        await world.round()
+    world.store._partitions[0].version += 1
+    made = await world.round()
+    [result] = made.done[0]
+    assert len(result.decisions) == 1
+    assert result.outbox == []  # it waits in the outbox of the partition, all of which is told anew
+
+
+async def many_due() -> World:
+    """Three are due by the last entry, of whom one is evaluated in a round, the first with the entry."""
+    world = await World.started(IDLE)
+    for user in ("ann", "bob", "cem"):
+        await world.say(user, "edit")
+    await world.round()
+    world.now += 2 * MINUTE
+    await world.say("dan", "edit")
+    world.rounds = Rounds(world.store, "w1", due_max=1)
+    assert (await world.round()).entries == 1
+    return world
+
+
+@pytest.mark.parametrize("counted_on", [0, 1])
+@pytest.mark.parametrize("is_made", [True, False])
+async def test_of_a_commit_that_moves_no_cursor_the_states_say_whether_it_was_made(
+    is_made: bool, counted_on: int
+) -> None:
+    world = await many_due()
+    if is_made:
+        world.store.lost_answers = 1
+    else:
+        world.store.refusals = 1
+    with pytest.raises(StoreError):
+        await world.round()
+    world.store._partitions[0].version += counted_on
+    made = await world.round()
+    assert [[decision.user for decision in result.decisions] for result in made.done[0]] == (
+        [["bob"], ["cem"]] if is_made else [["bob"]]
+    )
+
+
+async def test_of_a_commit_without_an_answer_nothing_is_told_once_another_had_the_partition() -> None:
+    world = await World.started(FAIL)
+    await world.say("ann", "fail")
+    world.store.lost_answers = 1
+    with pytest.raises(StoreError):
+        await world.round()
+    world.now += 3 * SECOND
+    await Rounds(world.store, "w2").make([0])
+    world.now += 3 * SECOND
+    made = await world.round()
+    assert (made.done, made.anew) == ({}, {0})

@@ -12,7 +12,7 @@ import os
 import pytest
 from simulated_fleet import World
 
-SCHEDULES = int(os.environ.get("FLEET_SCHEDULES", "2400"))
+SCHEDULES = int(os.environ.get("FLEET_SCHEDULES", "1200"))
 PIECES = 8
 
 

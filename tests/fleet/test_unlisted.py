@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import pytest
 from fleet_world import FAIL, World
 
 from engine.core.model import Event
@@ -60,10 +61,11 @@ async def test_a_state_that_cannot_be_read_keeps_no_other_from_its_end() -> None
     assert await ends(world) == ["dan"]
 
 
-async def test_the_store_is_asked_again_until_it_can_say() -> None:
+@pytest.mark.parametrize("trouble", ["deaf", "faults"])
+async def test_the_store_is_asked_again_until_it_can_say(trouble: str) -> None:
     world = await left_open()
-    world.store.deaf = 1
-    await end_unlisted_once(world.store, lambda: {0}, 0)
+    setattr(world.store, trouble, 1)
+    await end_unlisted_once(world.store, lambda: {0}, 0, again_s=0)
     assert await ends(world) == ["ann", "dan"]
 
 

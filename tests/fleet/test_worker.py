@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from fleet_world import FAIL, World
@@ -12,12 +13,12 @@ from structlog.testing import capture_logs
 from engine.core.units import SECOND
 from engine.fleet.cleaning import Cleaning
 from engine.fleet.relay import Relay
-from engine.fleet.rounds import Rounds
+from engine.fleet.rounds import LEASE_MS, Rounds
 from engine.fleet.worker import CLOCK_OFF_MAX, Worker
 from engine.storage.base import StoreError
 
 
-def worker_of(world: World, name: str = "w1", off: int = 0) -> Worker:
+def worker_of(world: World, name: str = "w1", off: int = 0, lease_ms: int = LEASE_MS) -> Worker:
     return Worker(
         world.store,
         name,
@@ -25,8 +26,29 @@ def worker_of(world: World, name: str = "w1", off: int = 0) -> Worker:
         relay=Relay(world.store),
         cleaning=Cleaning(world.store),
         clock=lambda: world.now + off,
+        lease_ms=lease_ms,
         seconds=lambda: world.now / SECOND,
     )
+
+
+@asynccontextmanager
+async def in_a_long_round(world: World, worker: Worker) -> AsyncIterator[asyncio.Event]:
+    """Until the event is set."""
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def long() -> None:
+        begun.set()
+        await over.wait()
+
+    world.store.before_commit = long
+    await world.say("ann", "fail")
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(20):
+        await begun.wait()
+        yield over
+        over.set()
+        worker.stop()
+        await running
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -153,3 +175,58 @@ async def test_users_of_another_workers_partitions_cannot_be_let_adopt() -> None
     world = await World.started(FAIL)
     with pytest.raises(StoreError, match="another worker"):
         await worker_of(world).adopt(["ann"])
+
+
+async def test_a_worker_in_a_long_round_is_not_taken_for_dead() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world, lease_ms=30)
+    async with in_a_long_round(world, worker):
+        world.now += SECOND
+        assert (await world.store.beat("worker", "w2", 10_000)).workers == ["w2"]
+        while (await world.store.beat("worker", "w2", 10_000)).workers != ["w1", "w2"]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_what_is_a_newcomers_is_given_up_between_rounds() -> None:
+    world = World(partition_count=8)
+    await world.publish(FAIL)
+    worker = worker_of(world, lease_ms=30)
+    while not (await worker.step()).done:
+        pass
+    async with in_a_long_round(world, worker) as over:
+        await world.store.beat("worker", "w2", 10_000)
+        await until(lambda: worker._roll and "w2" in worker._roll.workers)
+        assert len(worker.rounds.held) == len(worker.share) == 8
+        over.set()
+        await until(lambda: len(worker.rounds.held) == 4)
+    assert worker.done.refused == 0
+
+
+async def test_that_a_worker_is_not_heard_of_is_told_once_until_it_is() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world, lease_ms=30)
+    with capture_logs() as logs:
+        async with in_a_long_round(world, worker):
+            for _ in range(2):
+                world.store.unheard = 3
+                await until(lambda: not world.store.unheard)
+                world.now += SECOND
+                while "w1" not in (await world.store.beat("worker", "w2", 10_000)).workers:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["! not heard of"] * 2
+
+
+async def test_a_fault_of_ours_ends_neither_the_beats_nor_the_look_at_who_is_to_adopt_rules() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world, lease_ms=30)
+    with capture_logs() as logs:
+        async with in_a_long_round(world, worker):
+            world.store.beat_faults = 1
+            await until(lambda: not world.store.beat_faults)
+            world.now += SECOND
+            while "w1" not in (await world.store.beat("worker", "w2", 10_000)).workers:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            world.store.faults = 1
+            worker._looking = asyncio.create_task(worker._look())
+            await until(lambda: not world.store.faults)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["! beat failed", "! adoption failed"]

@@ -41,6 +41,10 @@ def nameless(user: str) -> Entry:
     return Entry("event", 0, user, Event("edit", user, 0, {}))
 
 
+def end_of(user: str, session: str, *, once: bool = True) -> Entry:
+    return Entry("event", 0, user, Event("session.end", user, 0, {}, f"end/{session}", session), once=once)
+
+
 async def taken_up(store: FleetStore, worker: str = "w1", partition: int = 0, **limits: int) -> Commit:
     """The commit of all that a take hands out, with nothing in it yet."""
     [share] = await store.take(worker, [partition], lease_ms=60_000, **limits)

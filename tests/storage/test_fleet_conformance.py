@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from samples_for_fleets import nameless, taken_up, told, until, wake_at
+from samples_for_fleets import end_of, nameless, taken_up, told, until, wake_at
 from samples_for_stores import ANN, BOB, CAT, DAN, PARTITION_COUNT, event, send, users_of, with_states
 
 from engine.core.model import Event, Message
@@ -181,6 +181,45 @@ async def test_of_a_user_so_many_sessions_are_listed_at_one_gateway(store: Fleet
     assert await store.sessions_at("g2", 0) == {ANN: ["elsewhere"]}
 
 
+async def test_a_session_that_goes_on_elsewhere_is_not_said_to_end_by_a_gateway_where_it_was(store: FleetStore) -> None:
+    gone = Presence(ANN, "a", is_there=False)
+    await store.ingest([told(ANN, 1)], [Presence(ANN, "a"), Presence(ANN, "b"), Presence(BOB, "a")], "g1")
+    assert await store.resume("g2", ANN, "a") == ["g1"]
+    others = [Presence(ANN, "b", is_there=False), Presence(BOB, "a", is_there=False)]
+    entries = [told(ANN, 1), end_of(ANN, "b"), end_of(ANN, "a"), told(ANN, 2), end_of(BOB, "a"), end_of(ANN, "a")]
+    taken = await store.ingest(entries, [gone, *others], "g1")
+    assert [each.is_repeated for each in taken] == [True, False, True, False, False, True]
+    assert taken[2].entry == entries[2]
+    assert await store.where([ANN, BOB]) == {ANN: ["g2"]}
+    assert (await store.log(0, 1, 9)) == [taken[1].entry, taken[3].entry, taken[4].entry]
+    # It is not known of it that it has ended, so it may.
+    [alone] = await store.ingest([end_of(ANN, "a")], [gone], "g1")
+    [ended] = await store.ingest([end_of(ANN, "a")], [gone], "g2")
+    [again] = await store.ingest([end_of(ANN, "a")], [gone], "g1")
+    assert (alone.is_repeated, ended.is_repeated, again.is_repeated) == (True, False, True)
+    assert await store.where([ANN]) == {}
+    assert await store.log(0, 4, 9) == [ended.entry]
+
+
+async def test_a_session_ends_where_it_is_and_where_it_is_nowhere_and_for_whoever_is_no_gateway(
+    store: FleetStore,
+) -> None:
+    names = ["a", "b", "c"]
+    await store.ingest([], [Presence(ANN, "a"), Presence(ANN, "c")], "g1")
+    await store.ingest([], [Presence(BOB, "b")], "g2")  # another's, of that name
+    nameless_end = Entry("event", 0, ANN, Event("session.end", ANN, 0, {}))
+    entries = [*(end_of(ANN, name) for name in names[:2]), nameless_end]
+    taken = await store.ingest(entries, [Presence(ANN, name, is_there=False) for name in names[:2]], "g1")
+    taken += await store.ingest([end_of(ANN, "c")], [Presence(ANN, "c", is_there=False)])
+    assert [each.is_repeated for each in taken] == [False] * 4
+    assert await store.where([ANN, BOB]) == {BOB: ["g2"]}
+    # One that begins and ends in one call has been here.
+    begun = [Presence(ANN, "d"), Presence(ANN, "d", is_there=False)]
+    assert not (await store.ingest([end_of(ANN, "d")], begun, "g1"))[0].is_repeated
+    # Who is at a gateway is nothing to what no presence is told of.
+    assert not (await store.ingest([end_of(BOB, "b")], [], "g1"))[0].is_repeated
+
+
 # What is taken
 
 
@@ -316,22 +355,31 @@ async def test_a_tick_that_is_further_on_than_what_is_taken_is_come_to_later(
     assert share.horizon == share.batch.entries[-1].at
 
 
-@pytest.mark.parametrize(("due_max", "named"), [(1, 1), (2, 4), (3, 4), (4, 4), (5, 5), (6, 6), (7, 6)])
-async def test_where_many_are_due_a_tick_stands_where_so_many_are_and_none_of_one_moment_are_parted(
-    store: FleetStore, due_max: int, named: int
+@pytest.mark.parametrize(("due_max", "by"), [(1, 1), (2, 4), (3, 4), (4, 4), (5, 5), (6, 6), (7, 6)])
+async def test_where_many_are_due_a_tick_stands_where_so_many_are_and_comes_when_all_of_its_moment_have_run(
+    store: FleetStore, due_max: int, by: int
 ) -> None:
     now = await store.clock()
     names = users_of(0, 6)
     moments = [now - 5, now - 4, now - 4, now - 4, now - 3, now - 2]
     await wake_at(store, dict(zip(names, moments, strict=True)))
     [share] = await store.take("w1", [0], lease_ms=60_000, due_max=due_max)
-    assert sorted(share.batch.due) == sorted(names[:named])
-    assert share.is_complete
+    tick = Entry("tick", share.horizon)
     if due_max < 6:
-        assert share.horizon == moments[named - 1]
+        assert tick.at == moments[by - 1]
     else:
-        assert share.horizon >= now
-    assert share.batch.entries == [Entry("tick", share.horizon)]
+        assert tick.at >= now
+    assert await store.log(0, 0, 9) == [tick]
+    first = share.batch.due
+    assert (len(first), first[0]) == (min(by, due_max), names[0])
+    if by > due_max:
+        assert (share.is_complete, share.batch.entries) == (False, [])
+        await store.commit([with_states(Commit(0, share.batch.version, 0), dict.fromkeys(first))])
+        [share] = await store.take("w1", [0], lease_ms=60_000, due_max=due_max)
+        assert len(share.batch.due) == by - due_max
+        first += share.batch.due
+    assert sorted(first) == sorted(names[:by])
+    assert (share.is_complete, share.batch.entries) == (True, [tick])
 
 
 async def test_where_more_are_due_by_the_last_entry_some_of_them_come_to_it_without_a_tick(store: FleetStore) -> None:
@@ -347,6 +395,31 @@ async def test_where_more_are_due_by_the_last_entry_some_of_them_come_to_it_with
     [share] = await store.take("w1", [0], lease_ms=60_000, due_max=2)
     assert (share.batch.due, share.is_complete) == (names[2:], True)
     assert share.horizon > taken.entry.at
+
+
+async def test_a_tick_by_which_more_are_due_than_are_wanted_is_not_come_to_before_all_have_run(
+    store: FleetStore,
+) -> None:
+    now = await store.clock()
+    names = users_of(0, 5)
+    await wake_at(store, {name: now - 5 + place for place, name in enumerate(names)})
+    [before] = await store.ingest([told(ANN, 1)])
+    [whole] = await store.take("w1", [0], lease_ms=60_000)
+    tick = whole.batch.entries[-1]
+    assert (whole.batch.due, whole.is_complete) == (names, True)
+    [behind] = await store.ingest([told(ANN, 2)])
+    await store.release("w1", [0])
+    for number, due in enumerate([names[:2], names[2:4], names[4:]]):
+        [share] = await store.take("w2", [0], lease_ms=60_000, due_max=2)
+        is_last = number == 2
+        assert (share.batch.due, share.is_complete, share.horizon) == (due, is_last, tick.at)
+        assert share.batch.entries == [[before.entry], [], [tick]][number]
+        assert share.batch.last_at == behind.entry.at
+        commit = Commit(0, share.batch.version, 2 if is_last else 1)
+        await store.commit([with_states(commit, dict.fromkeys(due))])
+    [share] = await store.take("w2", [0], lease_ms=60_000, due_max=2)
+    assert (share.batch.entries, share.batch.due) == ([behind.entry], [])
+    assert await store.log(0, 0, 9) == [before.entry, tick, behind.entry]
 
 
 @pytest.mark.parametrize("limits", [{"entries_max": 0}, {"due_max": 0}])

@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 
 import pytest
-from samples_for_fleets import Clock, taken_up, told
+from samples_for_fleets import Clock, end_of, taken_up, told
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, outgoing
 
 from engine.storage.base import OutboxMessage
@@ -16,6 +16,18 @@ from engine.storage.memory_fleet import MemoryFleetStore
 USERS = [ANN, BOB, DAN]
 GATEWAYS = ["g1", "g2", "g3"]
 SESSIONS = ["s1", "s2", "s3"]
+
+
+async def test_a_gateway_that_was_lost_long_ago_is_lost_until_somebody_says_farewell_for_it() -> None:
+    clock = Clock()
+    model = MemoryFleetStore(clock, PARTITION_COUNT)
+    await model.beat("gateway", "g1", 10_000)
+    clock.now += 40 * 24 * 3_600_000_000
+    for _ in range(2):
+        assert list((await model.beat("worker", "w1", 10_000)).lost) == ["g1"]
+    await model.leave("gateway", "g1")
+    assert (await model.beat("worker", "w1", 10_000)).lost == {}
+    await model.close()
 
 
 async def look(store: FleetStore) -> object:
@@ -50,6 +62,9 @@ def course(chance: Random, count: int) -> list[tuple[str, list[object]]]:
                 Presence(user, chance.choice(SESSIONS), is_there=chance.random() < 0.6)
                 for _ in range(chance.randint(0, 3))
             ]
+            ending = [each for each in presence if chance.random() < 0.5]
+            entries += [end_of(each.user, each.session, once=chance.random() < 0.2) for each in ending]
+            chance.shuffle(entries)
             calls.append((kind, [entries, presence, gateway]))
         elif kind == "resume":
             calls.append((kind, [gateway, user, session]))

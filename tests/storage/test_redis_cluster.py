@@ -24,6 +24,7 @@ from engine.storage.redis_keys import META, slot_of, slot_of_key, spread_tags
 from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import Command
 from engine.storage.redis_opening import LIBRARY, address_of, ask
+from engine.storage.redis_replicas import Promise
 from engine.triggers import KINDS
 from engine.turn import Turns
 
@@ -93,6 +94,23 @@ async def test_one_node_that_answers_is_enough_to_find_the_others(three: RedisCl
     await reader.close()
     with pytest.raises(StoreUnusable, match="cannot be reached"):
         await open_store("redis+cluster://127.0.0.1:1")
+
+
+async def test_what_fails_while_something_is_confirmed_is_confirmed_anew(three: RedisCluster) -> None:
+    link = ClusterLink(three.address, promise=Promise("replicated", "degrade", patience_ms=50))
+    await link.primaries()
+    confirming = asyncio.create_task(link.confirm())
+    failing = asyncio.create_task(link.exchange([("SET", "a", "b")], durable=True))
+    await asyncio.sleep(0)  # both are under way
+    failing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await failing
+    assert not confirming.done()
+    await confirming
+    assert link.owes
+    await link.confirm()
+    assert not link.owes
+    await link.close()
 
 
 # Where commands go

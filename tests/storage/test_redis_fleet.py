@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from redis_server import RedisServer, running
 from samples_for_fleets import put, taken_up, told, until, wake_at
-from samples_for_stores import ANN, BOB, PARTITION_COUNT, outgoing, with_states
+from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, outgoing, with_states
+from structlog.testing import capture_logs
 
 from engine.storage.base import Commit, Entry, StoreError
 from engine.storage.fleet import Notice, Presence
 from engine.storage.opening import open_store
 from engine.storage.redis_entries import ingested_arguments
 from engine.storage.redis_fleet import MARGINS_MS, RedisFleetStore
-from engine.storage.redis_keys import spread_tags
+from engine.storage.redis_keys import GATEWAYS, queue_of, spread_tags
 
 STAND = f"proactive:{{{spread_tags(PARTITION_COUNT)[0]}}}:m"
 
@@ -53,6 +54,63 @@ async def test_a_lease_is_written_when_less_than_half_of_it_is_left_and_not_befo
     assert server.ask("HGET", STAND, "till") == written
     await store.take("w", [0], lease_ms=122_000)
     assert server.ask("HGET", STAND, "till") > written
+    await store.close()
+
+
+async def test_a_gateway_that_was_lost_long_ago_is_lost_until_somebody_says_farewell_for_it(
+    server: RedisServer,
+) -> None:
+    store = await opened(server)
+    await store.beat("gateway", "g1", 10_000)
+    server.ask("ZADD", GATEWAYS, str(await store.clock() - 40 * 24 * 3_600_000_000), "g1")
+    for _ in range(2):
+        roll = await store.beat("worker", "w1", 10_000)
+        assert (list(roll.lost), roll.gateways) == (["g1"], [])
+    await store.leave("gateway", "g1")
+    assert (await store.beat("worker", "w1", 10_000)).lost == {}
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "rubbish", ["", "?", "\x98\xc0", "[" * 100_000], ids=["nothing", "text", "another type", "deep"]
+)
+async def test_a_notice_that_cannot_be_read_is_a_gap_and_makes_no_gateway_deaf(
+    server: RedisServer, rubbish: str
+) -> None:
+    store = await opened(server)
+    begun = await store.listen("g", None, 0)
+    await store.tell({"g": [Notice(user=ANN)]})
+    server.ask("FCALL", "proactive_v1_tell", "1", queue_of("g").decode(), "9", rubbish)
+    await store.tell({"g": [Notice(user=BOB)]})
+    with capture_logs() as logs:
+        heard = await store.listen("g", begun.last, 0)
+    assert (heard.notices, heard.last) == ([Notice(user=ANN), Notice(user=BOB)], begun.last + 3)
+    assert heard.has_gap
+    assert [(line["event"], line["number"]) for line in logs] == [("! a notice is passed over", begun.last + 2)]
+    assert (await store.listen("g", begun.last + 2, 0)).has_gap is False
+    alone = asyncio.create_task(store.listen("g", heard.last, 30))
+    await until_blocked(server, 1)
+    server.ask("FCALL", "proactive_v1_tell", "1", queue_of("g").decode(), "9", rubbish)
+    waited = await alone
+    assert (waited.notices, waited.last, waited.has_gap) == ([], heard.last + 1, True)
+    await store.close()
+
+
+async def test_a_partition_with_an_entry_that_cannot_be_read_holds_up_no_other_and_is_told_of_once(
+    server: RedisServer,
+) -> None:
+    store = await opened(server)
+    await store.ingest([told(ANN, 1), told(DAN, 2)])
+    log = f"{STAND[:-1]}in"
+    assert server.ask("DEL", log) == ":1\r\n"
+    server.ask("XADD", log, "1-0", "e", "rubbish")
+    with capture_logs() as logs:
+        for _ in range(3):
+            [share] = await store.take("w", [0, 1], lease_ms=60_000)
+            assert (share.batch.partition, len(share.batch.entries)) == (1, 1)
+    [line] = logs
+    assert (line["event"], line["partition"], line["log_level"]) == ("! a partition cannot be evaluated", 0, "error")
+    assert "an entry of partition 0" in line["error"]
     await store.close()
 
 
