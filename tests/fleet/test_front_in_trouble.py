@@ -170,6 +170,7 @@ async def test_nothing_of_an_erased_user_is_to_end_though_a_session_of_theirs_wa
         hello = asyncio.ensure_future(two.open("phone", resume=(phone.session.name, 0)))
         await store.asked.wait()
         await cut_off(hello)
+        await until(lambda: fleet.worker.types() == ["session.start"])
         await two.desk.erase("ann")
         store.go_on.set()
         await until(lambda: "ann" not in two.front._taking_up)
@@ -194,12 +195,16 @@ async def test_the_end_of_a_session_that_another_gateway_has_is_not_to_be_noted(
 
 
 async def test_a_session_that_a_client_has_is_not_taken_up_by_another_client_of_the_user() -> None:
-    async with a_fleet(1) as (_, [gate]):
+    async with a_fleet(0) as (fleet, _):
+        store = Stubborn(fleet.store)
+        gate = await fleet.gate(store)
         phone = await gate.open("phone")
+        store.refusals = {"resume": 1}
         tablet = await gate.open("tablet", resume=(phone.session.name, 0))
         assert not tablet.session.resumed
         assert tablet.session.name != phone.session.name
         assert gate.sessions.find(phone.session.name) is phone.session
+        assert store.refusals == {"resume": 1}, "which is not asked"
 
 
 async def test_of_two_clients_that_name_one_session_at_once_one_has_it() -> None:
