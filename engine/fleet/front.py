@@ -67,6 +67,7 @@ class Front(Driver):
         self._wake_up = asyncio.Event()
         self._intake = Intake(self._inbox, self.now, self._wake_up.set, resume_within)
         self._one_at_a_time = asyncio.Lock()
+        self._lasts_ms = lasts_ms
         self._beating = Beating(store, clock, self._begin_anew, lasts_ms=lasts_ms)
         self._taking_in = TakingIn(
             store, self._inbox, observer, retry_seconds=retry_seconds, began=self._began,
@@ -312,7 +313,7 @@ class Front(Driver):
         assert self._here is not None
         assert self._listening is not None
         async with self._one_at_a_time:
-            await self._store.beat("gateway", name, LASTS_MS)
+            await self._store.beat("gateway", name, self._lasts_ms)
             await self._listening.begin(name)
             self._here.let_go()
             # Whoever was about to begin is asked to come back as well, and nobody would say that they are gone.
