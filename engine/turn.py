@@ -62,6 +62,8 @@ class Turns:
             work = {batch.partition: Work([], False, batch.entries) for batch in batches if batch.entries}
             await self._commit(Settled([]), work, TurnResult(), horizon=0)
             batches = await self._poll(-1)
+            for partition, batch in zip(self._partitions, batches, strict=True):
+                partition.last_at = max(partition.last_at, batch.last_at)  # others may have put entries there meanwhile
 
     async def open_sessions(self) -> list[tuple[str, list[str]]]:
         """Every user with open sessions, and their names: implicit ones, which end by themselves, not among them."""

@@ -11,7 +11,7 @@ from engine.core.model import Event, Message
 from engine.core.rules import RuleSet
 from engine.core.state import STATE_BYTES_MAX, UserState
 from engine.core.units import MINUTE
-from engine.storage.base import Conflict, Entry, StoreError, partition_of
+from engine.storage.base import Commit, Conflict, Entry, StoreError, partition_of
 from engine.storage.memory import MemoryStore
 from engine.turn import CATCH_UP, CATCH_UP_WITH_PAST, DUE_MAX, Turns
 
@@ -430,3 +430,31 @@ async def test_a_turn_of_nothing_writes_nothing() -> None:
     before = await store.describe()
     result = await turns.make([], START, due=True)
     assert (result.entries, result.decisions, await store.describe()) == ([], [], before)
+
+
+class BusyStore(MemoryStore):
+    """While a commit is made somebody puts an entry behind it, ``later`` ones in all."""
+
+    def __init__(self, later: list[Entry]) -> None:
+        super().__init__(1)
+        self.later = later
+
+    async def commit(self, commits: list[Commit]) -> None:
+        await super().commit(commits)
+        if self.later:
+            await self.append([self.later.pop(0)])
+
+
+async def test_time_goes_on_behind_what_others_put_into_the_log_while_it_is_taken_up() -> None:
+    store = BusyStore([])
+    rules = compiled()
+    turns = Turns(store)
+    await store.save_rules(rules.hash, rules.sources)
+    await turns.change_rules(rules, START)
+    await store.append([entry(at=START + MINUTE)])
+    store.later = [entry(at=START + 2 * MINUTE)]
+    turns = Turns(store)
+    await turns.recover()
+    assert turns.latest == START + 2 * MINUTE
+    await turns.make([], START + MINUTE, due=True, tick=True)
+    assert [(each.kind, each.at) for each in await store.log(0, 3, 9)] == [("tick", START + 2 * MINUTE)]
