@@ -107,7 +107,7 @@ async def goes_on_like_it(
     counts=st.sampled_from([(4, 6), (1, 4), (4, 1), (8, 2), (3, 3)]),
     erased=st.sampled_from(["", "ann", "dan"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_store_with_other_partitions_goes_on_like_the_one_it_was_made_from(
     steps: list[Any], cuts: list[int], later: list[Any], counts: tuple[int, int], erased: str
 ) -> None:
