@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.app import Gateway
-from engine.cli.serve import check_ports, loop_factory, spare_the_collector
-from engine.logs import configure_logs
-from engine.parts import StartError
-from engine.storage.base import StoreError
+from engine.cli.foreground import check_ports, run_in_foreground
 
 
 def gateway(
@@ -28,27 +23,13 @@ def gateway(
     variables of the environment (PROACTIVE_WS_PORT, …), and those before the settings file. Ctrl-C stops it: its
     clients go on at the others.
     """
-    try:
+
+    def make() -> Gateway:
         server = Gateway.from_config(config, store=store, ws_port=ws_port, http_port=http_port)
         check_ports(server.settings)
-        configure_logs(server.settings.log, server.settings.secrets)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(server))
-    except (StartError, StoreError) as error:
-        typer.echo(f"proactive gateway: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        return server
 
-
-async def _serve(server: Gateway) -> None:
-    def announce() -> None:
-        spare_the_collector()
-        for line in announcement(server):
-            typer.echo(line)
-        sys.stdout.flush()
-
-    await server.serve_forever(announce)
+    run_in_foreground("gateway", make, announcement)
 
 
 def announcement(server: Gateway) -> list[str]:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.app import Server
-from engine.cli.stopping import stop_refused
+from engine.cli.foreground import check_ports, run_in_foreground
 from engine.folder import shipped_rules
-from engine.loading.diagnostic import RuleErrors, counted
-from engine.logs import configure_logs
-from engine.parts import StartError
+from engine.loading.diagnostic import counted
 from engine.settings import Settings
 from engine.settings_file import DEFAULT_PATH
 from engine.settings_shape import PREFIX
-from engine.storage.base import StoreError
-
-# Of the cyclic garbage collector: new containers, and how often the older ones are looked at (see `gc`).
-GC_THRESHOLDS = (50_000, 20, 20)
 
 
 def serve(
@@ -44,60 +34,19 @@ def serve(
     """
     if config is None and rules is None and _nothing_here():
         rules = shipped_rules()
-    try:
+
+    def make() -> Server:
         server = Server.from_config(config, rules=rules, store=store, ws_port=ws_port, http_port=http_port)
         check_ports(server.settings)
-        configure_logs(server.settings.log, server.settings.secrets)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(server))
-    except RuleErrors as errors:
-        stop_refused(errors)
-    except (StartError, StoreError) as error:
-        typer.echo(f"proactive serve: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        return server
 
-
-def check_ports(settings: Settings) -> None:
-    """Raises `StartError`: listening would fail too, but blame another program for it."""
-    if settings.ws_port == settings.http_port != 0:
-        raise StartError("ws_port and http_port are the same; each needs a port of its own")
+    run_in_foreground("serve", make, announcement)
 
 
 def _nothing_here() -> bool:
     """Whether nobody has said which rules to serve, and there are none where they would be looked for."""
     named = f"{PREFIX}RULES" in os.environ
     return not named and not Path(DEFAULT_PATH).exists() and not Settings().rules.exists()
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:  # there is none for Windows
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
-
-
-async def _serve(server: Server) -> None:
-    def announce() -> None:
-        spare_the_collector()
-        for line in announcement(server):
-            typer.echo(line)
-        sys.stdout.flush()
-
-    await server.serve_forever(announce)
-
-
-def spare_the_collector() -> None:
-    """What is there once the server has started stays: nothing of it need be looked through again.
-
-    Values come and go by the hundred in each turn and hardly any are circles, so it is enough to look now and then.
-    With the interpreter's own thresholds a third of the time that events took was the collector's.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def announcement(server: Server) -> list[str]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.serve import loop_factory, spare_the_collector
-from engine.cli.stopping import stop_refused
-from engine.loading.diagnostic import RuleErrors, counted
-from engine.logs import configure_logs
-from engine.parts import StartError
-from engine.storage.base import StoreError
+from engine.cli.foreground import run_in_foreground
+from engine.loading.diagnostic import counted
 from engine.worker_app import WorkerProcess
 
 
@@ -33,28 +27,11 @@ def worker(
     variables of the environment (PROACTIVE_STORE, …), and those before the settings file. Ctrl-C stops it: the others
     go on with its partitions.
     """
-    try:
-        process = WorkerProcess.from_config(config, rules=rules, store=store, http_port=http_port)
-        configure_logs(process.settings.log, process.settings.secrets)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_work(process))
-    except RuleErrors as errors:
-        stop_refused(errors)
-    except (StartError, StoreError) as error:
-        typer.echo(f"proactive worker: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
+    def make() -> WorkerProcess:
+        return WorkerProcess.from_config(config, rules=rules, store=store, http_port=http_port)
 
-async def _work(process: WorkerProcess) -> None:
-    def announce() -> None:
-        spare_the_collector()
-        for line in announcement(process):
-            typer.echo(line)
-        sys.stdout.flush()
-
-    await process.serve_forever(announce)
+    run_in_foreground("worker", make, announcement)
 
 
 def announcement(process: WorkerProcess) -> list[str]:
