@@ -5,8 +5,9 @@ Of users who do something now the state is kept ready, of the others as bytes, w
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import structlog
 
@@ -14,6 +15,7 @@ from engine.core.state import StateUnreadable, StateVersionUnknown, UserState
 
 READY_MAX = 2_000  # users whose states are kept ready, the latest
 ENCODED_MAX = 100_000  # users of whom anything is kept; some 500 bytes each
+LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 UNREADABLE = (StateUnreadable, StateVersionUnknown)  # what `restored` raises where the store is damaged
 TOLD_MAX = 1_000  # users whose damage is not told again; beyond them the oldest may be
 
@@ -97,6 +99,21 @@ class Damage:
 def restored(user: str, encoded: bytes) -> UserState:
     """The state of these bytes, or of a user of whom nothing is known where there are none. Raises `UNREADABLE`."""
     return UserState.decode(encoded) if encoded else UserState(user)
+
+
+async def readable(
+    states: Iterable[tuple[str, bytes]], on_unreadable: Callable[[str, Exception], None]
+) -> AsyncIterator[UserState]:
+    """Those of many users' states that can be read, to be looked at; it gives way now and then, for others wait."""
+    for number, (user, encoded) in enumerate(states, 1):
+        try:
+            state = restored(user, encoded)
+        except UNREADABLE as error:
+            on_unreadable(user, error)
+            continue
+        yield state
+        if number % LOOKED_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def at_hand_once(state: UserState, user: str, encoded: bytes) -> Callable[[], UserState]:

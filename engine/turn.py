@@ -5,7 +5,6 @@ No time is read here: the caller says what time it is.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -17,11 +16,10 @@ from engine.evaluation import Evaluation
 from engine.observer import SILENT, Observer
 from engine.pace import Pace
 from engine.rule_history import RuleHistory
-from engine.states import UNREADABLE, restored
+from engine.states import UNREADABLE, readable, restored
 from engine.storage.base import Batch, Commit, Conflict, Entry, Store, StoreError, partition_of
 from engine.turn_work import NOTHING_RELAYED, PartitionAt, TurnResult, Work
 
-LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 DUE_MAX = 1_000  # users of one partition whose wake-ups run in one turn
 # Users who adopt new rules in one turn; fewer where thousands of events of each are run once more for it.
 CATCH_UP, CATCH_UP_WITH_PAST = 100, 10
@@ -154,15 +152,8 @@ class Turns:
 
     async def present_users(self) -> AsyncIterator[UserState]:
         """The state of every present user, to be looked at; of those whose state can be read."""
-        for number, (user, encoded) in enumerate(await self._store.present_users(), 1):
-            try:
-                state = restored(user, encoded)
-            except UNREADABLE as error:
-                self._damage.tell(user, error)
-                continue
+        async for state in readable(await self._store.present_users(), self._damage.tell):
             yield state
-            if number % LOOKED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # there may be many, and others wait
 
     def catch_up_pace(self) -> Pace:
         """How many users `catch_up` should be given at once, so that inputs do not wait long behind them."""

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.rule_history import RuleHistory
-from engine.states import UNREADABLE, Damage, restored
+from engine.states import Damage, readable
 from engine.storage.base import Store, StoreError, partition_of
 from engine.turn_work import Work
 
-LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 # Users who adopt new rules in one round; fewer where thousands of events of each are run once more for it.
 CATCH_UP, CATCH_UP_WITH_PAST = 200, 20
 
@@ -63,12 +62,12 @@ class Adopting:
             if timeline is None:
                 return
             latest = timeline.moments[-1]
-            for number, (user, encoded) in enumerate(await self._store.present_users(), 1):
-                partition = partition_of(user, self._store.partition_count)
-                if partition in partitions and self._is_behind(user, encoded, latest):
-                    self._users.setdefault(partition, {})[user] = None
-                if number % LOOKED_AT_ONCE == 0:
-                    await asyncio.sleep(0)  # there may be many, and others wait
+            present = await self._store.present_users()
+            count = self._store.partition_count
+            theirs = (pair for pair in present if partition_of(pair[0], count) in partitions)
+            async for state in readable(theirs, self._damage.tell):
+                if state.rules_since < latest:
+                    self._users.setdefault(partition_of(state.user, count), {})[state.user] = None
         except BaseException:
             self._to_look |= partitions
             raise
@@ -133,10 +132,3 @@ class Adopting:
         for wish in self._wishes:
             wish.is_lost |= bool(wish.partitions & gone)
         self._turned.set()
-
-    def _is_behind(self, user: str, encoded: bytes, latest: int) -> bool:
-        try:
-            return restored(user, encoded).rules_since < latest
-        except UNREADABLE as error:
-            self._damage.tell(user, error)
-            return False

@@ -6,7 +6,6 @@ for somebody to edit them. It compiles nothing itself and watches no files.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import structlog
@@ -14,11 +13,9 @@ import structlog
 from engine.core.rules import RuleSet
 from engine.core.state import UserState
 from engine.core.units import format_at
-from engine.states import UNREADABLE, restored
+from engine.states import readable
 from engine.storage.base import StoreError
 from engine.storage.fleet import FleetStore
-
-LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 
 log = structlog.get_logger("worker")
 
@@ -56,14 +53,9 @@ class Publishing:
 
     async def present_users(self) -> AsyncIterator[UserState]:
         """The state of every present user of the store, of those whose state can be read. Raises `StoreError`."""
-        for number, (user, encoded) in enumerate(await self._store.present_users(), 1):
-            try:
-                state = restored(user, encoded)
-            except UNREADABLE:
-                continue  # the worker of the user's partition tells it
+        # Of those that cannot be read the worker of the user's partition tells.
+        async for state in readable(await self._store.present_users(), lambda user, error: None):
             yield state
-            if number % LOOKED_AT_ONCE == 0:
-                await asyncio.sleep(0)
 
     async def change_rules(self, rules: RuleSet) -> int:
         """Let these hold for everybody, unless they do already: several workers may see one edit."""

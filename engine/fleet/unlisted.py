@@ -12,11 +12,9 @@ from collections.abc import Callable, Collection
 import structlog
 
 from engine.fleet.cleaning import AGAIN_S, ENDED_AT_ONCE, end_of
-from engine.states import UNREADABLE, restored
+from engine.states import readable
 from engine.storage.base import StoreError, partition_of
 from engine.storage.fleet import FleetStore
-
-LOOKED_AT_ONCE = 500  # states that are decoded without giving way
 
 log = structlog.get_logger("worker")
 
@@ -46,14 +44,11 @@ async def end_unlisted(store: FleetStore, held: Collection[int]) -> int:
     """How many of these partitions have ended. Raises `StoreError`; to do it again is safe."""
     open_ones: set[tuple[str, str]] = set()
     # Before it is asked who is where: a session that begins meanwhile is not among these.
-    for number, (user, encoded) in enumerate(await store.present_users(), 1):
-        if partition_of(user, store.partition_count) in held:
-            try:
-                open_ones.update((user, session) for session in restored(user, encoded).sessions)
-            except UNREADABLE:
-                continue  # who comes to this user next tells of it
-        if number % LOOKED_AT_ONCE == 0:
-            await asyncio.sleep(0)  # there may be many, and others wait
+    present = await store.present_users()
+    theirs = (pair for pair in present if partition_of(pair[0], store.partition_count) in held)
+    # Whoever comes next to a user whose state cannot be read tells of it.
+    async for state in readable(theirs, lambda user, error: None):
+        open_ones.update((state.user, session) for session in state.sessions)
     if not open_ones:
         return 0
     roll = await store.beat("worker", "nobody", 0)
