@@ -59,8 +59,11 @@ class Counters:
 
 def tell(result: TurnResult) -> None:
     """A line for each decision and for each entry that was set aside."""
+    if not (result.decisions or result.faults):
+        return
+    bound = log.bind()  # once for all of them: it looks up how lines are to be written
     for decision in result.decisions:
-        log.info(
+        bound.info(
             "> message" if decision.outcome == "sent" else "= decision",
             user_id=decision.user,
             rule_id=decision.rule,
@@ -71,8 +74,8 @@ def tell(result: TurnResult) -> None:
     for fault in result.faults:
         # An error may quote what the user wrote; the store keeps all of it, beside the entry.
         if not fault.trace.startswith(STATE_UNREADABLE):  # that is told once, and not for each of the user's inputs
-            log.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=places_of(fault.trace))
-        log.debug("! set aside", user_id=fault.user, trace=fault.trace)
+            bound.error("! set aside", user_id=fault.user, at=format_at(fault.at), trace=places_of(fault.trace))
+        bound.debug("! set aside", user_id=fault.user, trace=fault.trace)
 
 
 def tell_if_behind(now: int, recorded: int) -> None:

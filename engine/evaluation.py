@@ -6,9 +6,10 @@ It commits nothing and tells nobody: turns and the rounds of a worker do, each w
 from __future__ import annotations
 
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 
+from engine.core.model import Event
 from engine.core.rules import Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
@@ -50,7 +51,7 @@ class Evaluation:
 
     async def load(self, users: Iterable[str]) -> None:
         """Have the states of these at hand. Raises `StoreError`."""
-        missing = [user for user in users if user not in self.states]
+        missing = self.states.missing(users)
         if missing:
             loaded = await self._store.load(missing)
             for user in missing:
@@ -75,38 +76,47 @@ class Evaluation:
     async def _evaluate_part(self, part: Work, commit: Commit, result: TurnResult, horizon: int) -> None:
         due = frozenset(part.due)
         users = list(part.users().items())
+        note_composed(chain(part.logged, part.appended), commit)
         # A few at a time: the pasts of all whom a change of rules concerns would be too much at once.
         for start in range(0, len(users), PASTS_TOGETHER):
             some = users[start : start + PASTS_TOGETHER]
-            pasts = await self._rules.pasts(list(self._readable(user for user, _ in some)))
-            for user, entries in some:
+            states = [self._state(user) for user, _ in some]
+            pasts = await self._pasts([state for state in states if isinstance(state, UserState)])
+            for (user, entries), state in zip(some, states, strict=True):
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
                 until = horizon if part.complete or user in due else None
-                note_composed(entries, commit)
-                try:
-                    timeline = await self._held(user, entries)
-                except UNREADABLE as error:
-                    self.damage.tell(user, error)
+                if not isinstance(state, UserState):
+                    self.damage.tell(user, state)
                     encoded, time_at = self.states.encoded(user), horizon if user in due else None
-                    note_unreadable(user, entries, encoded, time_at, str(error), commit, result)
+                    note_unreadable(user, entries, encoded, time_at, str(state), commit, result)
                     continue
+                timeline = await self._held(state, entries)
                 past = pasts.get(user, ())
                 timeline.history = lambda _, moment, past=past: past
-                self._evaluate(timeline, user, entries, until, commit, result)
+                self._evaluate(timeline, state, entries, until, commit, result)
                 timeline.history = None
             if self._give_way is not None:
                 await self._give_way()
 
-    def _readable(self, users: Iterable[str]) -> Iterator[UserState]:
-        for user in users:
-            with suppress(*UNREADABLE):
-                yield self.states.get(user)[0]
+    def _state(self, user: str) -> UserState | Exception:
+        """The state, or why it cannot be read."""
+        try:
+            return self.states.get(user)[0]
+        except UNREADABLE as error:
+            return error
 
-    async def _held(self, user: str, entries: list[Entry]) -> Timeline:
+    async def _pasts(self, states: list[UserState]) -> dict[str, list[Event]]:
+        """What those want to know of the past who have yet to adopt the latest rules: nearly always nobody."""
+        timeline = self._rules.timeline
+        assert timeline is not None
+        since = timeline.since
+        behind = [state for state in states if state.rules_since < since]
+        return await self._rules.pasts(behind) if behind else {}
+
+    async def _held(self, state: UserState, entries: list[Entry]) -> Timeline:
         """The rules that the user has adopted and those to come."""
         timeline = self._rules.timeline
         assert timeline is not None
-        state, _ = self.states.get(user)
         if state.now < 0:  # of whom nothing is known adopts what holds at their first event
             return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since))
         # Nearly always the latest rules are adopted, and then nothing has to be looked up.
@@ -115,13 +125,14 @@ class Evaluation:
     def _evaluate(
         self,
         timeline: Timeline,
-        user: str,
+        state: UserState,
         entries: list[Entry],
         until: int | None,
         commit: Commit,
         result: TurnResult,
     ) -> None:
-        state, before = self.states.get(user)
+        user = state.user
+        before = self.states.encoded(user)
         events = [entry.event for entry in entries if entry.event is not None]
         evaluated = evaluate_user(timeline, at_hand_once(state, user, before), events, until)
         try:
@@ -134,5 +145,7 @@ class Evaluation:
             after = before
         self.states.put(user, after, evaluated.state)
         note_user(evaluated, before, after, commit)
-        note_decisions(user, evaluated.decisions, commit, result)
-        note_faults(user, entries, evaluated, until, after, commit, result)
+        if evaluated.decisions:
+            note_decisions(user, evaluated.decisions, commit, result)
+        if evaluated.faults:
+            note_faults(user, entries, evaluated, until, after, commit, result)

@@ -37,6 +37,11 @@ class StatesAtHand:
     def __len__(self) -> int:
         return len(self._encoded)
 
+    def missing(self, users: Iterable[str]) -> list[str]:
+        """Those of them of whom there is nothing here."""
+        encoded = self._encoded
+        return [user for user in users if user not in encoded]
+
     def get(self, user: str) -> tuple[UserState, bytes]:
         """The state, to be changed and put back, and its bytes before that. Raises KeyError and `UNREADABLE`."""
         encoded = self._encoded[user]

@@ -214,7 +214,7 @@ class Turns:
             result.entries.append(entry)
 
     async def _commit(self, settled: Settled, work: dict[int, Work], result: TurnResult, horizon: int) -> None:
-        await self._evaluation.load([user for part in work.values() for user in part.users()])
+        await self._evaluation.load([user for part in work.values() for user in part.named()])
         parts: list[tuple[Commit, TurnResult]] = []
         try:
             parts = await self._evaluate_all(work, horizon)

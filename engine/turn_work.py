@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from engine.core.model import COMPOSED, Decision
@@ -53,6 +53,11 @@ class Work:
     logged: list[Entry] = field(default_factory=list)
     appended: list[Entry] = field(default_factory=list)
     relayed: list[str] = field(default_factory=list)
+
+    def named(self) -> dict[str, None]:
+        """Whose states it takes: the same users as `users`, without their entries."""
+        happened = [entry.user for entry in (*self.logged, *self.appended) if entry.kind == "event"]
+        return dict.fromkeys((*happened, *self.due))
 
     def users(self) -> dict[str, list[Entry]]:
         """The entries that belong to a user, by user; users who are only due have none."""
@@ -122,7 +127,7 @@ def note_decisions(user: str, decisions: list[Decision], commit: Commit, result:
     result.decisions.extend(decisions)
 
 
-def note_composed(entries: list[Entry], commit: Commit) -> None:
+def note_composed(entries: Iterable[Entry], commit: Commit) -> None:
     """What a responder has made of messages: these say that from now on."""
     for entry in entries:
         if entry.event is None or entry.event.type != COMPOSED:
@@ -134,6 +139,8 @@ def note_composed(entries: list[Entry], commit: Commit) -> None:
 
 def caused_by_receipts(result: TurnResult) -> dict[str, str]:
     """Of the messages of the turn that the arrival of another caused, by id, the id of that other."""
+    if not result.decisions:
+        return {}
     events = [entry.event for entry in result.entries if entry.event is not None]
     receipts = {event.id: event.data["message_id"] for event in events if event.type == DELIVERED}
     caused = [made for made in result.decisions if made.message is not None and made.event_id in receipts]

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.log_lines import SAME_MAX, WINDOW_S, Redaction, Repeats, escape_controls
+from engine.log_lines import SAME_MAX, STRUCK_OUT, WINDOW_S, Redaction, Repeats, escape_controls
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
 
@@ -153,3 +155,15 @@ def test_what_is_named_like_a_secret_is_struck_out(name: str) -> None:
 )
 def test_no_terminal_is_written_to_by_what_somebody_sends(text: str, shown: str) -> None:
     assert escape_controls(None, "info", {"why": text, "n": 1}) == {"why": shown, "n": 1}
+
+
+SCRAPS = (
+    "eyJ", "EYJ", "abcdef.abcdef.x", "sk_", "PK-", "live_12345678", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=",
+    "access_token=", "://", "ann:secret@", " ", "\\n", "ä", "\u212aey=", "hunter22", "x",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SCRAPS), max_size=6).map("".join))
+def test_what_looks_like_a_secret_is_found_in_lines_that_are_only_glanced_at(line: str) -> None:
+    redaction = Redaction(["hunter22"])
+    assert redaction.by_looks(None, "info", line) == redaction._struck_out.sub(STRUCK_OUT, line)

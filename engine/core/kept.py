@@ -27,7 +27,7 @@ def keep(event: Event, bytes_max: int = KEPT_EVENT_BYTES_MAX) -> Event:
 
     Cutting twice is the same as cutting once.
     """
-    if size_of(event.data) <= bytes_max:
+    if not event.data or size_of(event.data) <= bytes_max:
         return event
     kept: dict[str, Json] = {}
     room = bytes_max - 2

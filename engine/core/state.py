@@ -8,7 +8,7 @@ elsewhere can. A state with one is encoded all the same: see `_as_bytes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -188,8 +188,8 @@ class UserState:
             STATE_VERSION, self.user, self.now, self.rules_since, self.wake, self.attributes, self.sessions,
             self.implicit_since, self.present_since, self.presence, self.session_events, kept_event(self.last_activity),
             self.idle_since, self.activity_count,
-            {rule: sent.fields() for rule, sent in sorted(self.sent.items())},
-            dict(sorted(self.memory.items())),
+            {rule: self.sent[rule].fields() for rule in _in_order(self.sent)},
+            self.memory if len(self.memory) < 2 else dict(sorted(self.memory.items())),
             self._rest(),
         )  # fmt: skip
         try:
@@ -204,18 +204,22 @@ class UserState:
 
     def _rest(self) -> dict[str, Any]:
         """What most users have none of, by a short name each; what is not there takes no room."""
-        opened_by = "same" if self.opened_by is self.last_activity else kept_event(self.opened_by)
-        preferences = None if self.preferences is None else self.preferences.fields()
-        rest: dict[str, Any] = {
-            "opened": None if self.opened_by is None else opened_by,
-            "left": self.left_at,
-            "prefs": preferences,
-            "spent": {name: spent.fields() for name, spent in sorted(self.spent.items())} or None,
-            "messages": {name: message.fields() for name, message in self.messages.items()} or None,
-            "finished": self.finished or None,
-            "held": [held.fields() for held in self.held] or None,
-        }
-        return {name: value for name, value in rest.items() if value is not None}
+        rest: dict[str, Any] = {}
+        if self.opened_by is not None:
+            rest["opened"] = "same" if self.opened_by is self.last_activity else kept_event(self.opened_by)
+        if self.left_at is not None:
+            rest["left"] = self.left_at
+        if self.preferences is not None:
+            rest["prefs"] = self.preferences.fields()
+        if self.spent:
+            rest["spent"] = {name: self.spent[name].fields() for name in _in_order(self.spent)}
+        if self.messages:
+            rest["messages"] = {name: message.fields() for name, message in self.messages.items()}
+        if self.finished:
+            rest["finished"] = self.finished
+        if self.held:
+            rest["held"] = [held.fields() for held in self.held]
+        return rest
 
     @classmethod
     def decode(cls, encoded: bytes) -> UserState:
@@ -258,6 +262,11 @@ class UserState:
         state.finished = rest.get("finished", _NOTHING)
         state.held = tuple([Held.restored(user, parts) for parts in rest.get("held", ())])
         return state
+
+
+def _in_order(named: Mapping[str, Any]) -> Iterable[str]:
+    """The names as they are written. Nearly always there is one at most, and nothing to bring in order."""
+    return named if len(named) < 2 else sorted(named)
 
 
 def session_name(event: Event) -> str:

@@ -288,7 +288,7 @@ class Rounds:
         self._observer.turn_taken(sum(len(piece.work.logged) for piece in pieces))
         began = self._seconds()
         try:
-            await evaluation.load([user for piece in pieces for user in piece.work.users()])
+            await evaluation.load([user for piece in pieces for user in piece.work.named()])
             for piece in pieces:
                 result = await evaluation.evaluate(piece.work, piece.commit, piece.horizon)
                 result.entries = piece.work.logged
