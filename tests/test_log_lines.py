@@ -158,8 +158,9 @@ def test_no_terminal_is_written_to_by_what_somebody_sends(text: str, shown: str)
 
 
 SCRAPS = (
-    "eyJ", "EYJ", "abcdef.abcdef.x", "sk_", "PK-", "live_12345678", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=",
-    "access_token=", "://", "ann:secret@", " ", "\\n", "ä", "\u212aey=", "hunter22", "x",
+    "eyJ", "EYJ", "abcdef.abcdef.x", "sk_", "PK-", "live_12345678",
+    "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=",
+    "access_token=", "://", "ann:secret@", " ", "\\n", "ä", "&\u212aey=", "hunter22", "x",
 )  # fmt: skip
 
 
