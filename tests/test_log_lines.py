@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.log_lines import SAME_MAX, STRUCK_OUT, WINDOW_S, Redaction, Repeats, escape_controls
 
@@ -157,14 +156,15 @@ def test_no_terminal_is_written_to_by_what_somebody_sends(text: str, shown: str)
     assert escape_controls(None, "info", {"why": text, "n": 1}) == {"why": shown, "n": 1}
 
 
-SCRAPS = (
-    "eyJ", "EYJ", "abcdef.abcdef.x", "sk_", "PK-", "live_12345678",
-    "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=",
-    "access_token=", "://", "ann:secret@", " ", "\\n", "ä", "&\u212aey=", "hunter22", "x",
+SIGNS = (
+    "eyJ", "sk_", "PK-", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=", "&\u212aey=", "access_token=",
+    "redis://", "hunter22", "x",
 )  # fmt: skip
 
 
-@given(st.lists(st.sampled_from(SCRAPS), max_size=6).map("".join))
-def test_what_looks_like_a_secret_is_found_in_lines_that_are_only_glanced_at(line: str) -> None:
+@pytest.mark.parametrize("sign", SIGNS, ids=ascii)
+def test_what_looks_like_a_secret_is_found_in_lines_that_are_only_glanced_at(sign: str) -> None:
     redaction = Redaction(["hunter22"])
-    assert redaction.by_looks(None, "info", line) == redaction._struck_out.sub(STRUCK_OUT, line)
+    for before, after in itertools.product(("", "a", " ", "\\n", '"'), ("", "abcdef.abcdef.x", "ann:secret@", " x")):
+        line = before + sign + after
+        assert redaction.by_looks(None, "info", line) == redaction._struck_out.sub(STRUCK_OUT, line)
