@@ -157,7 +157,7 @@ def test_no_terminal_is_written_to_by_what_somebody_sends(text: str, shown: str)
 
 
 SIGNS = (
-    "eyJ", "sk_", "PK-", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=", "&\u212aey=", "access_token=",
+    "eyJ", "sk_", "sk-", "pk_", "pk-", "PK-", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=", "&\u212aey=", "access_token=",
     "redis://", "hunter22", "x",
 )  # fmt: skip
 
@@ -165,6 +165,8 @@ SIGNS = (
 @pytest.mark.parametrize("sign", SIGNS, ids=ascii)
 def test_what_looks_like_a_secret_is_found_in_lines_that_are_only_glanced_at(sign: str) -> None:
     redaction = Redaction(["hunter22"])
-    for before, after in itertools.product(("", "a", " ", "\\n", '"'), ("", "abcdef.abcdef.x", "ann:secret@", " x")):
+    for before, after in itertools.product(
+        ("", "a", " ", "\\n", '"'), ("", "abcdef.abcdef.x", "ann:secret@", "live_12345678", " x")
+    ):
         line = before + sign + after
         assert redaction.by_looks(None, "info", line) == redaction._struck_out.sub(STRUCK_OUT, line)
