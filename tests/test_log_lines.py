@@ -157,8 +157,8 @@ def test_no_terminal_is_written_to_by_what_somebody_sends(text: str, shown: str)
 
 
 SIGNS = (
-    "eyJ", "sk_", "sk-", "pk_", "pk-", "PK-", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=", "&\u212aey=", "access_token=",
-    "redis://", "hunter22", "x",
+    "eyJ", "sk_", "sk-", "pk_", "pk-", "PK-", "Bearer ", "bAsIc ", "ba\u017fic ", "?token=", "&KEY=", "&\u212aey=",
+    "access_token=", "redis://", "hunter22", "x",
 )  # fmt: skip
 
 
