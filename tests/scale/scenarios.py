@@ -17,6 +17,7 @@ from tests.scale.fleet import Seating
 from tests.scale.load import Load
 from tests.scale.network import Proxy, Way, a_way
 from tests.scale.places import ANYWHERE, Cluster, a_server, follow
+from tests.scale.soak import FOLD_EVERY_S, soak
 from tests.scale.timers import timers
 from tests.scale.world import Outcome, Plan, World
 from tests.storage.redis_server import RedisServer
@@ -257,4 +258,18 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "hot": Scenario("a user who does a third of everything; users of one partition alone", DIRECT, hot),
     "redis-full": Scenario("Redis takes nothing more for a while (maxmemory, noeviction)", DIRECT, redis_full),
+    "soak": Scenario(
+        "an hour in which processes come and go, after which nothing may have grown",
+        replace(
+            MIXED,
+            seconds=3600,
+            workers=3,
+            users=3000,
+            devices=60,
+            pause_s=3.0,
+            load=Load(rate=120),
+            options=("--fold-every", str(FOLD_EVERY_S)),
+        ),
+        soak,
+    ),
 }

@@ -22,7 +22,7 @@ from tests.scale.crowd import Crowd, Doors
 from tests.scale.fleet import RULES, Member, Role, Seating, settings
 from tests.scale.journal import Journal
 from tests.scale.load import Load, StandIn
-from tests.scale.oracle import judge, read_history
+from tests.scale.oracle import History, judge, read_history
 from tests.scale.stores import a_store, make_store
 
 CALM_S = 300.0  # for what waits to be done when the storm is over, at most
@@ -240,12 +240,12 @@ class World:
                 if code:
                     self.unexpected.append(f"{member.name} ended with {code} after SIGTERM")
 
-    async def outcome(self) -> Outcome:
-        """What the oracle says, by a look of its own at the store."""
+    async def outcome(self, whole: Callable[[History], History] = lambda left: left) -> Outcome:
+        """What the oracle says, by a look of its own at the store; ``whole`` adds what the store has let go."""
         store = await open_store(self.url, read_only=True)
         try:
             self.history = await read_history(store)
-            verdict = judge(self.history, self.journal, over_at=self.over_at)
+            verdict = judge(whole(self.history), self.journal, over_at=self.over_at)
         finally:
             await store.close()
         for what in self.unexpected:
