@@ -18,7 +18,8 @@ from engine.cli.progress import progress_bar
 from engine.cli.stopping import stop
 from engine.loading.diagnostic import counted
 from engine.migrated import NotAlike, compare
-from engine.migration import Moved, Side, check_at_rest, check_empty, copy
+from engine.migration import check_at_rest, check_empty, copy
+from engine.regrouping import Moved, Side
 from engine.storage.base import Store, StoreError, StoreUnusable
 from engine.storage.loading import Contents, Loading
 from engine.storage.lock import FileLock
