@@ -106,7 +106,7 @@ class World:
             await self.add("worker", Seating(options=self.plan.options))
         await self.wait_for("rules that hold", self._have_rules)
         for number in range(self.plan.stand_ins):
-            store = await self._stack.enter_async_context(a_store(self.url, self.plan.settings))
+            store = await self._stack.enter_async_context(a_store(self.url_of(number), self.plan.settings))
             share = self.plan.users // self.plan.stand_ins
             users = self.users()[number * share : (number + 1) * share]
             name = f"stand-in-{number + 1}"
@@ -122,6 +122,10 @@ class World:
             self.crowd = Crowd(self.plan.devices, self.journal, doors, self.rng)
             self.crowd.open()
             await self.wait_for("connections of all devices", self.are_connected)
+
+    def url_of(self, _: int) -> str:
+        """By which way that stand-in goes to the store."""
+        return self.url
 
     def users(self) -> list[str]:
         """Names of as many as are wanted; all of one partition where the load is to be."""

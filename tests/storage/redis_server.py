@@ -32,6 +32,8 @@ class RedisServer:
         self.folder = folder
         self.program = program
         self.options = options
+        self.before: tuple[str, ...] = ()  # words by which it is run: in a network of its own, say
+        self.host = "127.0.0.1"  # where it is reached from here
         self.port = free_port()
         self.bus_port = 0  # of a node of a cluster
         self.tls_port = 0  # of one that speaks TLS to the others
@@ -42,7 +44,7 @@ class RedisServer:
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         words += ["--appendonly", "yes", "--databases", "4", *self.options]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([self.program, *words], stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.before, self.program, *words], stdout=log, stderr=log)
         for _ in range(TRIES):
             if self._answers():
                 return
@@ -52,7 +54,7 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked:
+            with socket.create_connection((self.host, self.port), timeout=1) as asked:
                 asked.settimeout(1)
                 asked.sendall(b"PING\r\n")
                 if asked.recv(64).startswith(b"-LOADING"):
@@ -75,7 +77,7 @@ class RedisServer:
 
     def ask_all(self, commands: list[list[str]]) -> str:
         """What it answers to the last of them."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as asked:
+        with socket.create_connection((self.host, self.port), timeout=5) as asked:
             for words in commands:
                 asked.sendall(b"*%d\r\n" % len(words))
                 asked.sendall(b"".join([b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words]))
@@ -102,7 +104,7 @@ class RedisServer:
 
     def speak(self) -> Redis:
         """A client of its own, for who wants its answers parsed."""
-        return Redis(port=self.port, decode_responses=True)
+        return Redis(self.host, self.port, decode_responses=True)
 
     def waits_for(self, section: str, text: str) -> None:
         """Until that section of INFO says so."""
