@@ -49,7 +49,7 @@ class Listening:
         self._trouble = trouble
         self._gateway = ""
         self._after: int | None = None
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()  # user and message
         self._to_look: dict[str, None] = {}
         self._wake = asyncio.Event()
         self.notices = 0  # since the start
@@ -83,8 +83,12 @@ class Listening:
     def note_seen(self, messages: Iterable[OutboxMessage]) -> None:
         """Whoever is here and is to have these has them, or is owed them."""
         for outgoing in messages:
-            self._seen[outgoing.message.id] = None
-            self._seen.move_to_end(outgoing.message.id)
+            self._see(outgoing.user, outgoing.message.id)
+
+    def _see(self, user: str, message_id: str) -> None:
+        """The user has this message, or is not to have it any more."""
+        self._seen[user, message_id] = None
+        self._seen.move_to_end((user, message_id))
         while len(self._seen) > SEEN_MAX:
             self._seen.popitem(last=False)
 
@@ -94,7 +98,7 @@ class Listening:
         for notice in notices:
             self.notices += 1
             if notice.message is not None:
-                if notice.message.message.id not in self._seen:
+                if (notice.message.user, notice.message.message.id) not in self._seen:
                     if notice.cause:
                         self._caused(notice.message.message.id, notice.cause)
                     messages.append(notice.message)
@@ -180,6 +184,7 @@ class Listening:
             self._here.after_turn(TurnResult(entries=[notice.entry]))
             self._settle(notice.entry)
         elif notice.cancelled:
+            self._see(notice.user, notice.cancelled)
             self._here.cancelled(notice.user, notice.cancelled)
         elif notice.replaced:
             self._here.taken_elsewhere(notice.user, notice.replaced)
@@ -195,6 +200,7 @@ class Listening:
         if event is not None and event.type.startswith(LIFECYCLE_PREFIX):
             message_id = event.data.get("message_id")
             if isinstance(message_id, str):
+                self._see(event.user, message_id)
                 self._settled(event.user, message_id)
 
     async def _look(self) -> None:
@@ -210,7 +216,7 @@ class Listening:
             unseen: list[OutboxMessage] = []
             for waiting in found:
                 if not isinstance(waiting, BaseException):
-                    unseen += [outgoing for outgoing in waiting if outgoing.message.id not in self._seen]
+                    unseen += [each for each in waiting if (each.user, each.message.id) not in self._seen]
             self.note_seen(unseen)
             self._hand_all(unseen)
             if failed:

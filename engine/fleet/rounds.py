@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from engine.core.units import SECOND
@@ -121,8 +121,11 @@ class Rounds:
         """The partitions that were this worker's when it last asked."""
         return set(self._places)
 
-    async def make(self, partitions: list[int]) -> Round:
-        """One round of these partitions. Raises `StoreError`: then nothing was committed, or nobody knows what."""
+    async def make(self, partitions: list[int], untold: Collection[int] = ()) -> Round:
+        """One round of these partitions. Raises `StoreError`: then nothing was committed, or nobody knows what.
+
+        ``untold``: of these not all is told yet that former rounds came to, so no commit is to say it is.
+        """
         # After a quiet time all of them may have much at once: more is taken of each when it is known how many do.
         each = TOGETHER // max(1, self._busy or len(partitions))
         entries_max = min(self._entries_max, max(ENTRIES_MIN, each))
@@ -142,6 +145,8 @@ class Rounds:
         for share in self._in_turn(taken):
             piece = await self._piece(share, entries_max, due_max, made)
             if piece is not None:
+                number = piece.commit.partition
+                piece.commit.told = number not in untold and number not in made.anew
                 pieces.append(piece)
         done = await self._evaluate(self._chunk(pieces), made) if pieces else 0
         self._turn = [piece.commit.partition for piece in (*pieces[done:], *pieces[:done])]

@@ -174,7 +174,7 @@ class Worker:
         if self._beaten is None or self._seconds() - self._beaten >= self._lease_ms / 2000:
             await self._beat()
         await self._take_share()
-        made = await self.rounds.make(self._share)
+        made = await self.rounds.make(self._share, self.relay.untold)
         self.relay.hold(made.held)
         self.relay.tell_anew(made.anew)
         for number in sorted(made.done):

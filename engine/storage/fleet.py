@@ -65,6 +65,18 @@ class Share:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """``entries`` were evaluated, ``taken_back`` are ``(user, id)`` of messages that were sent and then cancelled.
+
+    ``next``: where the page after this one begins, None where this is the last.
+    """
+
+    entries: list[Entry]
+    taken_back: list[tuple[str, str]]
+    next: tuple[int, int] | None = None
+
+
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """What a gateway is told; of ``message``, ``entry``, ``cancelled``, ``replaced``, ``frame``, ``erased`` one is set.
 
@@ -190,6 +202,13 @@ class FleetStore(Store, Protocol):
 
     async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
         """What waits in a partition's outbox and has not expired, as it was put there: numbers above ``after``."""
+
+    async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
+        """What each partition has come to since the last commit that said that all before it was told (`Commit.told`).
+
+        Of each at most ``entries_max`` entries and as many decisions, in their order, from where ``after`` says:
+        ``(0, 0)``, and then the ``next`` of the page before. What cannot be read is passed over.
+        """
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.core.units import MILLISECOND
 from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, OutboxMessage, partition_of
+from engine.storage.codec import taken_back
 from engine.storage.fleet import (
     HEARD_MAX,
     NOTICES_MAX,
@@ -23,6 +24,7 @@ from engine.storage.fleet import (
     Roll,
     Share,
     Taken,
+    Untold,
 )
 from engine.storage.memory import MemoryStore
 from engine.storage.order import check_partitions
@@ -288,6 +290,21 @@ class MemoryFleetStore(MemoryStore):
             if partition_of(outgoing.user, self.partition_count) == partition
         ]
         return [pair for pair in found if pair[0] > after][:messages_max]
+
+    async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
+        self._check_open()
+        check_partitions(list(after), self.partition_count)
+        return {number: self._untold(number, place, entries_max) for number, place in after.items()}
+
+    def _untold(self, number: int, place: tuple[int, int], entries_max: int) -> Untold:
+        partition = self._partitions[number]
+        start, decided = max(place[0], partition.told[0]), max(place[1], partition.told[1])
+        entries = [pair for pair in partition.after(start) if pair[0] <= partition.cursor][:entries_max]
+        lines = [(each, line) for each, _, _, line in partition.decisions if each > decided][:entries_max]
+        is_whole = len(entries) < entries_max and len(lines) < entries_max
+        following = (entries[-1][0] if entries else start, lines[-1][0] if lines else decided)
+        gone = [pair for _, line in lines if (pair := taken_back(line)) is not None]
+        return Untold([entry for _, entry in entries], gone, None if is_whole else following)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         self._check_open()

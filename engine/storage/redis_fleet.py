@@ -28,6 +28,7 @@ from engine.storage.fleet import (
     Roll,
     Share,
     Taken,
+    Untold,
 )
 from engine.storage.order import UNEVALUATED, check_partitions
 from engine.storage.redis import RedisStore
@@ -48,6 +49,7 @@ from engine.storage.redis_keys import (
 from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
+from engine.storage.redis_untold import untold_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
@@ -247,6 +249,10 @@ class RedisFleetStore(RedisStore):
             (int(number), message_of(from_name(name), record, words))
             for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
         ]
+
+    async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
+        check_partitions(list(after), self.partition_count)
+        return await untold_of(self, after, entries_max)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """Whoever only looks at the store may ask who else there is."""

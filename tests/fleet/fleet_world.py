@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from engine.core.model import Event
@@ -34,7 +34,7 @@ class StubbornFleetStore(MemoryFleetStore):
     refusals = 0
     lost_answers = 0
     unconfirmed = 0
-    untold = 0
+    tells_refused = 0
     deaf = 0
     looks = 0  # at who is at a gateway
     faults = 0  # of ours: what is asked next raises what is no `StoreError`
@@ -95,8 +95,8 @@ class StubbornFleetStore(MemoryFleetStore):
         return moment
 
     async def tell(self, notices: Any) -> None:
-        if self.untold:
-            self.untold -= 1
+        if self.tells_refused:
+            self.tells_refused -= 1
             raise StoreError("no answer")
         if self.before_tell is not None:
             before, self.before_tell = self.before_tell, None
@@ -142,5 +142,5 @@ class World:
         event = Event(kind, user, 0, data, session=session)
         await self.store.ingest([Entry("event", 0, user, event)], presence, "g1")
 
-    async def round(self) -> Round:
-        return await self.rounds.make(self.partitions)
+    async def round(self, untold: Collection[int] = ()) -> Round:
+        return await self.rounds.make(self.partitions, untold)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -205,7 +204,8 @@ class World:
     names: int = 0
     takeovers: int = 0
     refused: int = 0
-    settled: Counter[str] = field(default_factory=Counter)
+    taken_back: set[str] = field(default_factory=set)  # ids of messages of which a gateway was told that
+    settled: set[int] = field(default_factory=set)  # serials of what users did with messages, where one was told it
 
     def __post_init__(self) -> None:
         self.chance = Chance(self.seed)
@@ -306,7 +306,7 @@ class World:
             here = [user for user in USERS if self.where[user] == name]
             if here:
                 user = chance.choice(here)
-                kind = chance.choice(("edit", "fail", "fail", "chat_message", "seen", "leave", "send"))
+                kind = chance.choice(("edit", "fail", "fail", "chat_message", "seen", "leave", "send", "settle"))
                 if kind == "leave" and user != ALWAYS:
                     await self.say(store, name, user, "session.end", {}, session=self.session(name, user))
                     self.where[user] = chance.choice(("g0", "g1"))
@@ -319,6 +319,9 @@ class World:
                         await store_until(lambda m=message_id, u=user: store.reached(name, [(u, m)]))  # type: ignore[misc]
                 elif kind == "send":
                     await self.send(store, user)
+                elif kind == "settle":
+                    what = chance.choice(("message.dismissed", "message.answered", "user.preferences"))
+                    await self.say(store, name, user, what, {"message_id": min(self.told[user], default="none")})
                 else:
                     await self.say(store, name, user, "edit" if kind == "leave" else kind, {"n": chance.randrange(4)})
             await self.hear(store, name)
@@ -365,7 +368,10 @@ class World:
             if notice.message is not None:
                 self.told[notice.user].add(notice.message.message.id)
                 self.heard.add(notice.message.message.id)
-            self.settled["cancelled"] += bool(notice.cancelled)
+            if notice.cancelled:
+                self.taken_back.add(notice.cancelled)
+            if notice.entry is not None and notice.entry.event is not None:
+                self.settled.add(notice.entry.event.data["serial"])
 
     # The schedule.
 
