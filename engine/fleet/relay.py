@@ -59,17 +59,18 @@ class Relay:
         # this order, so that nobody is shown a message after it was settled.
         self._outboxes: dict[int, int] = {}
         self._rests: dict[int, tuple[int, int]] = {}
+        self._missed: dict[str, set[int]] = {}  # gateways that could not be told, and of which partitions
         self._held: set[int] = set()
         self.told = 0  # messages, each time they were
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._waiting or self._outboxes or self._rests)
+        return bool(self._waiting or self._outboxes or self._rests or self._missed)
 
     @property
     def untold(self) -> set[int]:
         """Partitions of which not all is told that was noted, or that is to be told anew."""
-        return self._waiting_of.union(self._outboxes, self._rests)
+        return self._waiting_of.union(self._outboxes, self._rests, *self._missed.values())
 
     def hold(self, partitions: set[int]) -> None:
         """These are the worker's now. What waits of others is for others to tell: they find it in the store."""
@@ -80,6 +81,8 @@ class Relay:
         if lost & self._waiting_of:
             self._waiting = deque(notice for notice in self._waiting if self.is_held(notice.user, partitions))
             self._waiting_of -= lost
+        for missed in self._missed.values():
+            missed -= lost
         self._held = set(partitions)
 
     def is_held(self, user: str, partitions: set[int] | None = None) -> bool:
@@ -123,8 +126,9 @@ class Relay:
         """Tell what waits, once it is as durable as it is to be. Raises `StoreError`: then it goes on waiting."""
         if not self.is_busy:
             return
+        self._try_missed()
         try:
-            await self._store.confirm()
+            await self._store.confirm(self._waiting_of.union(self._outboxes, self._rests))
         except BaseException:
             # What is not confirmed may yet be undone: the store will say what is to be told.
             self._leave_to_store()
@@ -142,6 +146,11 @@ class Relay:
         self._waiting_of.clear()
 
     # Inside.
+
+    def _try_missed(self) -> None:
+        """Gateways that can be told again are told all that they may have missed."""
+        for name in self._missed.keys() - self._store.cannot_be_told(self._missed):
+            self.tell_anew(self._missed.pop(name) & self._held)
 
     def _wait(self, notice: Notice) -> None:
         if len(self._waiting) >= self._waiting_max:
@@ -221,6 +230,9 @@ class Relay:
         for notice in notices:
             for gateway in where.get(notice.user, ()):
                 by_gateway.setdefault(gateway, []).append(notice)
+        for gateway in self._store.cannot_be_told(by_gateway):
+            missed = {partition_of(notice.user, self._store.partition_count) for notice in by_gateway.pop(gateway)}
+            self._missed.setdefault(gateway, set()).update(missed)
         if by_gateway:
             await self._store.tell(by_gateway)
             self.told += sum(1 for each in by_gateway.values() for notice in each if notice.message is not None)

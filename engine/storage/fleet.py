@@ -11,7 +11,7 @@ Every store that keeps it is held to these words by `tests/storage/test_fleet_co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -145,7 +145,8 @@ class FleetStore(Store, Protocol):
         """What is to be evaluated of those partitions that nobody else holds; they are held for ``lease_ms`` more.
 
         Of partitions that are held by another nothing is returned, nor of one of which an entry that is to be handed
-        out cannot be read: the log of the process tells of it. One that changes hands gets a new version, so that no
+        out cannot be read, nor of those that cannot be asked while others can (`held_up`): the log of the process tells
+        of it. One that changes hands gets a new version, so that no
         commit of the former holder is made any more.
 
         Where the log is read to its end and wake-ups are due by the clock of the store, a ``tick`` is put behind it.
@@ -219,10 +220,26 @@ class FleetStore(Store, Protocol):
     async def leave(self, role: Role, name: str) -> None:
         """Say farewell: a gateway that has left is not lost, and what waits for it is gone."""
 
-    async def confirm(self) -> None:
+    async def confirm(self, partitions: Collection[int] | None = None) -> None:
         """Returns when all that was written before is as durable as the setting ``durability`` asks for.
 
-        Raises `StoreError` where it is not, or not in time.
+        With ``partitions``, what was written to these. Raises `StoreError` where it is not, or not in time.
+        """
+
+    def out_of_reach(self) -> frozenset[int]:
+        """Partitions of which nothing can be had at this moment, for the primary of a cluster that has them is gone.
+
+        Others can be had; a call in which one of these is named fails at once. `take` passes them over.
+        """
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        """Which of these cannot be told anything at this moment, for the same reason; nor can they listen."""
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        """Of the partitions that were last asked for (`take`) those of which nothing can be handed out, and why.
+
+        An entry of them cannot be read, or where they are cannot be asked. Who else has them is none of it.
         """
 
     async def clock(self) -> int:

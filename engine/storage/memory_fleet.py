@@ -6,7 +6,7 @@ It must stay the simplest thing that keeps the contract. All who share it are in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.units import MILLISECOND
@@ -327,8 +327,18 @@ class MemoryFleetStore(MemoryStore):
         if role == "gateway":
             self._queues.pop(name, None)
 
-    async def confirm(self) -> None:
+    async def confirm(self, partitions: Collection[int] | None = None) -> None:
         self._check_open()
+
+    def out_of_reach(self) -> frozenset[int]:
+        return frozenset()
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        return {}
 
     async def clock(self) -> int:
         self._check_open()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -98,8 +98,14 @@ class Way(Protocol):
         `NotReplicated` where it is not durable: then nobody knows which of the commands were carried out, or will be.
         """
 
-    async def confirm(self) -> None:
-        """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above."""
+    async def confirm(self, keys: Collection[bytes] | None = None) -> None:
+        """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above.
+
+        Of a cluster, with ``keys``, what was written to the primaries that have these.
+        """
+
+    async def make_up(self, commands: Sequence[Command]) -> None:
+        """Confirm what is owed where these commands go. Raises as above."""
 
     @property
     def owes(self) -> bool:
@@ -108,8 +114,15 @@ class Way(Protocol):
         What is read then may be lost yet: whoever takes it for certain confirms first.
         """
 
+    @property
+    def lacks_some(self) -> bool:
+        """Whether a primary of a cluster is left out, for it does not answer: what is for it fails at once."""
+
+    def lacks(self, key: bytes) -> bool:
+        """Whether that one has this key."""
+
     async def primaries(self) -> list[Link]:
-        """Each by itself, as they are now."""
+        """Each by itself, as they are now; without those that are left out."""
 
     @property
     def without_replicas(self) -> list[str]:
@@ -159,7 +172,7 @@ class Link:
             raise
         return replies
 
-    async def confirm(self) -> None:
+    async def confirm(self, keys: Collection[bytes] | None = None) -> None:
         failures = self._failures
         if self.promise.level != "local" and self._mark is not None:
             try:
@@ -192,9 +205,20 @@ class Link:
                     replies.append(error)
             return replies
 
+    async def make_up(self, commands: Sequence[Command]) -> None:
+        if self.owes:
+            await self.confirm()
+
     @property
     def owes(self) -> bool:
         return self._failures > self._made_up
+
+    @property
+    def lacks_some(self) -> bool:
+        return False
+
+    def lacks(self, key: bytes) -> bool:
+        return False
 
     async def primaries(self) -> list[Link]:
         return [self]

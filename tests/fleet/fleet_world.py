@@ -61,7 +61,7 @@ class StubbornFleetStore(MemoryFleetStore):
             self.lost_answers -= 1
             raise StoreError("no answer")
 
-    async def confirm(self) -> None:
+    async def confirm(self, partitions: Collection[int] | None = None) -> None:
         if self.unconfirmed:
             self.unconfirmed -= 1
             raise StoreError("no replica has it")
