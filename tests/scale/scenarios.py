@@ -13,6 +13,8 @@ from pathlib import Path
 
 from engine.storage.redis_keys import SLOTS, slot_of, spread_tags
 from tests.scale import storms
+from tests.scale.big import big_events
+from tests.scale.clocks import BEHIND_S, clock_back
 from tests.scale.fleet import Seating
 from tests.scale.load import Load
 from tests.scale.network import Proxy, Way, a_way
@@ -276,6 +278,16 @@ SCENARIOS: dict[str, Scenario] = {
         "the replica alone is cut off; on_replica_loss: stop", replace(MIXED, settings=STOPS), replica_cut
     ),
     "replica-cut-degrade": Scenario("the same with degrade", replace(MIXED, settings=DEGRADES), replica_cut),
+    "big-events": Scenario(
+        "events of 1 MiB, and a byte more; 150 of one user wait while no worker is there",
+        replace(MIXED, gateways=1, devices=30, load=Load(rate=300)),
+        big_events,
+    ),
+    "clock-back": Scenario(
+        f"the primary and a worker are lost, and the clock of the replica is {BEHIND_S} s behind",
+        replace(DIRECT, workers=3, settings=STOPS, load=Load(rate=500)),
+        clock_back,
+    ),
     "soak": Scenario(
         "an hour in which processes come and go, after which nothing may have grown",
         replace(

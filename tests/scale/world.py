@@ -119,9 +119,12 @@ class World:
             await self.add(role, seating)
         if self.plan.devices:
             doors = Doors(lambda: self.alive("gateway"), self.plan.pause_s, random.Random(self.rng.random()))
-            self.crowd = Crowd(self.plan.devices, self.journal, doors, self.rng)
+            self.crowd = self.make_crowd(doors)
             self.crowd.open()
             await self.wait_for("connections of all devices", self.are_connected)
+
+    def make_crowd(self, doors: Doors) -> Crowd:
+        return Crowd(self.plan.devices, self.journal, doors, self.rng)
 
     def url_of(self, _: int) -> str:
         """By which way that stand-in goes to the store."""

@@ -20,6 +20,8 @@ from engine.storage.redis_keys import SLOTS
 from engine.storage.redis_link import Address
 from engine.storage.redis_opening import address_of
 
+# The program of the scenarios: a Valkey, or another Redis, where this variable names one.
+SERVER = os.environ.get("REDIS_TEST_SERVER") or "redis-server"
 SERVERS = [name for name in ("redis-server", "valkey-server") if shutil.which(name)]
 TRIES = 500  # connections, with `PAUSE_S` of patience each, until the server answers
 PAUSE_S = 0.02
