@@ -8,8 +8,8 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from fleet_world import compiled
@@ -23,6 +23,7 @@ from engine.fleet.worker import Worker
 from engine.storage.base import StoreError, partition_of
 from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_keys import META, queue_of, slot_of_key
+from engine.storage.redis_replicas import LOCAL, Promise
 
 PARTITIONS = 12
 EACH = 2  # users of each primary
@@ -109,14 +110,23 @@ class Trio:
             except StoreError:
                 await asyncio.sleep(0.01)
 
+    async def is_whole(self, saying: list[asyncio.Task[None]]) -> None:
+        """After trouble: whoever was there, or was not, is shown all they are owed, and nothing twice."""
+        await asyncio.gather(*saying)
+        for user in self.people:
+            await self.say(user, f"after {len(self.said[user])}")
+        await self.shows([*self.people])
+        for user, person in self.people.items():
+            assert sorted(person.shown()) == sorted(self.said[user])
+
     async def shows(self, users: list[str], within_s: float = 30.0) -> None:
         await until(lambda: all(set(self.said[user]) <= set(self.people[user].shown()) for user in users), within_s)
 
 
 @asynccontextmanager
-async def a_trio(nodes: RedisCluster) -> AsyncIterator[Trio]:
+async def a_trio(nodes: RedisCluster, promise: Promise = LOCAL) -> AsyncIterator[Trio]:
     await asyncio.to_thread(nodes.ask, "FLUSHALL")
-    stores = [await RedisFleetStore.open(nodes.address, partition_count=PARTITIONS) for _ in range(2)]
+    stores = [await RedisFleetStore.open(nodes.address, partition_count=PARTITIONS, promise=promise) for _ in range(2)]
     rules = compiled(RULES)
     await stores[0].save_rules(rules.hash, rules.sources)
     await stores[0].publish_rules(rules.hash)
@@ -177,10 +187,32 @@ async def test_while_a_primary_is_gone_the_users_of_the_others_are_told_and_its_
             assert not any(task.done() for task in saying)
         finally:
             await asyncio.to_thread(bring_back, lost, how)
-        await asyncio.gather(*saying)
-        for user in trio.people:
-            await trio.say(user, "after")
-        await trio.shows([*trio.people])
-        for user, person in trio.people.items():
-            shown: list[Any] = person.shown()
-            assert sorted(shown) == sorted(trio.said[user])  # nothing twice either
+        await trio.is_whole(saying)
+
+
+async def test_the_users_of_a_primary_whose_replica_is_lost_wait_alone_and_go_on_when_it_is_lost_and_replaced(
+    tmp_path: Path,
+) -> None:
+    options = ("--appendfsync", "no", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
+    with cluster(tmp_path, *options, "--cluster-require-full-coverage", "no", with_replicas=True) as six:
+        async with a_trio(six, Promise("replicated", "stop", patience_ms=500)) as trio:
+            lost = trio.which("partitions alone")
+            there = trio.there(lost)
+            gone = [user for user in trio.people if user not in there]
+            replica = six.replicas[six.servers.index(lost)]
+            replica.kill()
+            saying = [asyncio.create_task(trio.say(user, "meanwhile")) for user in gone]
+            for number in range(5):
+                await asyncio.gather(*(trio.say(user, f"n{number}") for user in there))
+                await trio.shows(there)
+            assert not any(task.done() for task in saying)
+            await asyncio.to_thread(replica.start)
+            await trio.is_whole(saying)
+            lost.kill()
+            saying = [asyncio.create_task(trio.say(user, "again")) for user in gone]
+            for number in range(5, 10):
+                await asyncio.gather(*(trio.say(user, f"n{number}") for user in there))
+                await trio.shows(there)
+            replica.waits_for("replication", "role:master")
+            await asyncio.to_thread(lost.start)  # as the replica of what was its own
+            await trio.is_whole(saying)
