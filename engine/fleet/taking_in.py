@@ -40,7 +40,7 @@ class TakingIn:
     def __init__(
         self, store: FleetStore, inbox: Inbox, observer: Observer, *, retry_seconds: Sequence[float],
         began: Callable[[list[str]], None], is_silent: Callable[[], bool] = lambda: False,
-        seconds: Callable[[], float] = time.monotonic,
+        seconds: Callable[[], float] = time.monotonic, kept_back_max: int = KEPT_BACK_MAX,
     ) -> None:  # fmt: skip
         self._store = store
         self._inbox = inbox
@@ -49,6 +49,7 @@ class TakingIn:
         self._began = began
         self._is_silent = is_silent
         self._seconds = seconds
+        self._kept_back_max = kept_back_max
         # What is for primaries of a cluster that are gone, in its order, and until when it waits for them.
         self._kept_back: list[tuple[float, Request]] = []
         self._withdrawn: dict[str, str] = {}  # by id of the message, its user
@@ -161,7 +162,7 @@ class TakingIn:
             else:
                 waiting = users
             count += len(request.entries)
-            if count > KEPT_BACK_MAX or self._seconds() >= until:
+            if count > self._kept_back_max or self._seconds() >= until:
                 _fail([request], StoreError(OUT_OF_REACH, "io"))
                 continue
             behind |= waiting

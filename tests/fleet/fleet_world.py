@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from engine.core.model import Event
@@ -11,7 +11,7 @@ from engine.core.units import SECOND
 from engine.fleet.rounds import Round, Rounds
 from engine.loading.load import load
 from engine.rule_history import RuleHistory
-from engine.storage.base import Commit, Entry, StoreError
+from engine.storage.base import Commit, Entry, StoreError, partition_of
 from engine.storage.fleet import Presence, Role, Roll
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.triggers import KINDS
@@ -41,6 +41,9 @@ class StubbornFleetStore(MemoryFleetStore):
     unpublished = 0
     unheard = 0
     beat_faults = 0
+    gone: frozenset[int] = frozenset()  # partitions out of reach
+    deaf_gateways: frozenset[str] = frozenset()
+    rules_are_gone = False
     before_commit: Callable[[], Awaitable[None]] | None = None
     before_tell: Callable[[], Awaitable[None]] | None = None
 
@@ -48,6 +51,28 @@ class StubbornFleetStore(MemoryFleetStore):
         if self.faults:
             self.faults -= 1
             raise RuntimeError("a fault")
+
+    def out_of_reach(self) -> frozenset[int]:
+        return self.gone
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return self.deaf_gateways.intersection(gateways)
+
+    def _reach(self, partitions: Iterable[int]) -> None:
+        if self.gone.intersection(partitions):
+            raise StoreError("its primary is gone")
+
+    async def take(self, worker: str, partitions: list[int], **limits: Any) -> Any:
+        return await super().take(worker, [number for number in partitions if number not in self.gone], **limits)
+
+    async def ingest(self, entries: Any, presence: Any = (), gateway: str = "") -> Any:
+        self._reach(partition_of(entry.user, self.partition_count) for entry in entries)
+        return await super().ingest(entries, presence, gateway)
+
+    async def rule_moments(self) -> list[tuple[int, str]]:
+        if self.rules_are_gone:
+            raise StoreError("its primary is gone")
+        return await super().rule_moments()
 
     async def commit(self, commits: list[Commit]) -> None:
         if self.refusals:
@@ -101,6 +126,8 @@ class StubbornFleetStore(MemoryFleetStore):
         if self.before_tell is not None:
             before, self.before_tell = self.before_tell, None
             await before()
+        if self.deaf_gateways.intersection(notices):
+            raise StoreError("its primary is gone")
         await super().tell(notices)
 
 

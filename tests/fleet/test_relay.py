@@ -338,3 +338,26 @@ async def test_what_is_handed_over_while_others_are_told_takes_nothing_from_them
     while relay.is_busy:
         await relay.tell()
     assert said(await place.heard()) == ["1 fail", "2 fail", "1 fail", "1 fail", "2 fail"]
+
+
+async def test_a_gateway_that_cannot_be_told_holds_up_no_other_and_is_told_all_when_it_can_be() -> None:
+    world, relay, place = await opened(FAIL)
+    other = Place(world, "g2")
+    await other.open()
+    await world.say("bob", "session.start", session="s2")
+    await world.store.ingest([], [Presence("bob", "s3")], "g2")
+    await work(world, relay)
+    world.store.deaf_gateways = frozenset({"g1"})
+    for user in ("ann", "bob"):
+        await world.say(user, "fail")
+        await work(world, relay)
+    await world.say("ann", "message.answered", message_id="m1")
+    await work(world, relay)
+    assert said(await other.heard()) == ["1 fail"]
+    assert await place.heard() == []
+    world.store.deaf_gateways = frozenset()
+    while relay.is_busy:
+        await work(world, relay)
+    heard = await place.heard()
+    assert sorted(said(heard)) == ["1 fail", "1 fail"]
+    assert [notice.entry.user for notice in heard if notice.entry is not None] == ["ann"]
