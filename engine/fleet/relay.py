@@ -15,16 +15,18 @@ import structlog
 
 from engine.core.model import Decision
 from engine.storage.base import Entry, OutboxMessage, partition_of
-from engine.storage.fleet import FleetStore, Notice
+from engine.storage.fleet import NOTICES_MAX, FleetStore, Notice
 from engine.turn_work import TurnResult, caused_by_receipts
 
 # After these, other devices of the user have something to learn.
 SETTLING = frozenset({"message.answered", "message.dismissed", "message.muted"})
 TOLD = SETTLING | {"user.preferences"}
-PAGE = 500  # messages of outboxes, or entries of one log, that are told at once
-PARTITIONS_AT_ONCE = 32  # whose outboxes or logs are read at once
 WAITING_MAX = 20_000  # notices that wait while the store takes none
 AT_ONCE = 2_000  # notices that are told at once
+ANEW_MAX = 4_000  # messages that are told anew, or entries that are read for it, before the next round
+ANEW_CROWDED = 8  # only the eighth part where a gateway does not hear them as fast as it is told
+PARTITIONS_AT_ONCE = 32  # whose outboxes or logs are read at once
+CROWDED = NOTICES_MAX // 2  # notices that wait for a gateway
 
 Compose = Callable[[list[OutboxMessage]], None]
 
@@ -37,6 +39,7 @@ class Relay:
     ``compose_within``: how old, in microseconds, a message may be that is given to it again by another worker.
     ``on_settled`` is called with a user and the id of a message that is not to be shown to them any more.
     ``waiting_max``: notices that wait; where more would, they are read again from the store later.
+    ``anew_max``: messages that are told anew, or entries that are read for it, in one call of `tell`.
     """
 
     def __init__(
@@ -47,12 +50,14 @@ class Relay:
         compose_within: int = 0,
         on_settled: Callable[[str, str], None] = lambda user, message_id: None,
         waiting_max: int = WAITING_MAX,
+        anew_max: int = ANEW_MAX,
     ) -> None:
         self._store = store
         self._compose = compose
         self._compose_within = compose_within
         self._on_settled = on_settled
         self._waiting_max = waiting_max
+        self._anew_max = anew_max
         self._waiting: deque[Notice] = deque()
         self._waiting_of: set[int] = set()  # partitions, among them all of those of which something waits
         # Partitions that are told anew: the outbox from which number on, and after it the rest from which place on. In
@@ -60,6 +65,7 @@ class Relay:
         self._outboxes: dict[int, int] = {}
         self._rests: dict[int, tuple[int, int]] = {}
         self._missed: dict[str, set[int]] = {}  # gateways that could not be told, and of which partitions
+        self._is_crowded = False  # whether much waits yet for a gateway of those that were told last
         self._held: set[int] = set()
         self.told = 0  # messages, each time they were
 
@@ -133,7 +139,7 @@ class Relay:
             # What is not confirmed may yet be undone: the store will say what is to be told.
             self._leave_to_store()
             raise
-        await self._tell_outbox()
+        await self._tell_outboxes()
         await self._tell_rests()
         while self._waiting:
             # What is handed over meanwhile may leave what waits to the store, but not these.
@@ -165,24 +171,33 @@ class Relay:
         self._waiting.clear()
         self._waiting_of.clear()
 
-    async def _tell_outbox(self) -> None:
-        """A page of the outbox of one partition at a time, so that rounds go on meanwhile."""
-        if not self._outboxes:
-            return
-        number, after = next(iter(self._outboxes.items()))
-        del self._outboxes[number]
-        try:
-            page = await self._store.unsent(number, after, PAGE)
-            await self._send_outbox([outgoing for _, outgoing in page])
-        except BaseException:
-            self._outboxes.setdefault(number, after)
-            raise
-        if number in self._outboxes:
-            return  # it is to be told anew from its beginning: more has been left to it meanwhile
-        if len(page) == PAGE:
-            self._outboxes[number] = page[-1][0]
-        else:
-            self._rests[number] = (0, 0)
+    async def _tell_outboxes(self) -> None:
+        """As fast as gateways hear it; only so much at a time, so that rounds go on meanwhile."""
+        room = self._room()
+        while self._outboxes and room > 0:
+            places = dict(islice(self._outboxes.items(), PARTITIONS_AT_ONCE))
+            most = max(1, min(room, AT_ONCE) // len(places))
+            for number in places:
+                del self._outboxes[number]
+            try:
+                pages = await self._store.unsent(places, most)
+                await self._send_outbox([outgoing for page in pages.values() for _, outgoing in page])
+            except BaseException:
+                self._outboxes = {**places, **self._outboxes}
+                raise
+            for number, page in pages.items():
+                room -= max(1, len(page))
+                if number in self._outboxes:
+                    continue  # it is to be told from its beginning: more has been left to it meanwhile
+                if len(page) == most:
+                    self._outboxes[number] = page[-1][0]
+                else:
+                    self._rests[number] = (0, 0)
+            if self._is_crowded:
+                return
+
+    def _room(self) -> int:
+        return max(1, self._anew_max // ANEW_CROWDED) if self._is_crowded else self._anew_max
 
     async def _send_outbox(self, page: list[OutboxMessage]) -> None:
         now = await self._store.clock()
@@ -196,19 +211,22 @@ class Relay:
             self._compose(young)
 
     async def _tell_rests(self) -> None:
-        """A page of some partitions at a time."""
-        places = dict(islice(self._rests.items(), PARTITIONS_AT_ONCE))
-        if not places:
-            return
-        pages = await self._store.untold(places, max(1, PAGE // len(places)))
-        notices = []
-        for page in pages.values():
-            notices += [notice for entry in page.entries if (notice := self._of_entry(entry)) is not None]
-            notices += [self._of_taken_back(user, message_id) for user, message_id in page.taken_back]
-        await self._send(notices)
-        for number, page in pages.items():
-            if self._rests.pop(number, None) is not None and page.next is not None:
-                self._rests[number] = page.next
+        """As `_tell_outboxes`."""
+        room = self._room()
+        while self._rests and room > 0:
+            places = dict(islice(self._rests.items(), PARTITIONS_AT_ONCE))
+            pages = await self._store.untold(places, max(1, min(room, AT_ONCE) // len(places)))
+            notices = []
+            for page in pages.values():
+                room -= max(1, len(page.entries))
+                notices += [notice for entry in page.entries if (notice := self._of_entry(entry)) is not None]
+                notices += [self._of_taken_back(user, message_id) for user, message_id in page.taken_back]
+            await self._send(notices)
+            for number, page in pages.items():
+                if self._rests.pop(number, None) is not None and page.next is not None:
+                    self._rests[number] = page.next
+            if self._is_crowded:
+                return
 
     def _of_entry(self, entry: Entry) -> Notice | None:
         """What other devices have to learn of it."""
@@ -227,6 +245,7 @@ class Relay:
     async def _send(self, notices: list[Notice]) -> None:
         where = await self._store.where(list(dict.fromkeys(notice.user for notice in notices)))
         by_gateway: dict[str, list[Notice]] = {}
+        self._is_crowded = False
         for notice in notices:
             for gateway in where.get(notice.user, ()):
                 by_gateway.setdefault(gateway, []).append(notice)
@@ -234,7 +253,8 @@ class Relay:
             missed = {partition_of(notice.user, self._store.partition_count) for notice in by_gateway.pop(gateway)}
             self._missed.setdefault(gateway, set()).update(missed)
         if by_gateway:
-            await self._store.tell(by_gateway)
+            waiting = await self._store.tell(by_gateway)
+            self._is_crowded = max(waiting.values()) >= CROWDED
             self.told += sum(1 for each in by_gateway.values() for notice in each if notice.message is not None)
 
 

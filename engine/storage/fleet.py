@@ -168,14 +168,18 @@ class FleetStore(Store, Protocol):
     async def connected(self) -> list[str]:
         """All users who are at any gateway."""
 
-    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
-        """By gateway. One that nobody has heard of for long is told nothing, without an error.
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
+        """By gateway: how many wait for it then that it has not heard, and up to a hundred more.
+
+        One that nobody has heard of for long is told nothing, without an error, and nothing waits for it.
 
         Raises `StoreError`: then nobody knows which were told; to tell them again is safe.
         """
 
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         """What the gateway was told behind number ``after`` (None: from now on), at most 500 notices.
+
+        What it was told up to there it has heard, and cannot hear again.
 
         One that cannot be read is passed over, and is a gap. Waits up to ``wait_s`` where there is nothing. May be
         called beside any other call.
@@ -201,8 +205,11 @@ class FleetStore(Store, Protocol):
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         """By user."""
 
-    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
-        """What waits in a partition's outbox and has not expired, as it was put there: numbers above ``after``."""
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+        """What waits in partitions' outboxes and has not expired, as it was put there: above the numbers of ``after``.
+
+        Of each at most ``messages_max``.
+        """
 
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
         """What each partition has come to since the last commit that said that all before it was told (`Commit.told`).

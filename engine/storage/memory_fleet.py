@@ -201,9 +201,10 @@ class MemoryFleetStore(MemoryStore):
         self._check_open()
         return list(self._sessions)
 
-    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
         self._check_open()
         now = self._clock()
+        waiting = dict.fromkeys(notices, 0)
         for gateway, told in notices.items():
             queue = self._queues.get(gateway)
             if queue is None or queue.until <= now or not told:
@@ -212,6 +213,8 @@ class MemoryFleetStore(MemoryStore):
             queue.last += len(told)
             del queue.notices[:-NOTICES_MAX]
             queue.told.set()
+            waiting[gateway] = len(queue.notices)
+        return waiting
 
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         self._check_open()
@@ -227,6 +230,7 @@ class MemoryFleetStore(MemoryStore):
                 return Heard([], after)
             self._check_open()
         heard = [(number, notice) for number, notice in queue.notices if number > after or after > queue.last]
+        queue.notices = list(heard)
         last = heard[min(len(heard), HEARD_MAX) - 1][0] if heard else queue.last
         has_gap = not heard or heard[0][0] != after + 1
         return Heard([notice for _, notice in heard[:HEARD_MAX]], last, has_gap)
@@ -275,21 +279,21 @@ class MemoryFleetStore(MemoryStore):
         await super().commit(commits)
         self._reached = {name: gateways for name, gateways in self._reached.items() if name in self._outbox}
 
-    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
         self._check_open()
-        check_partitions([partition], self.partition_count)
+        check_partitions(list(after), self.partition_count)
         self._drop_expired(self._clock())
         self._places = {name: place for name, place in self._places.items() if name in self._outbox}
         for message_id in self._outbox:
             if message_id not in self._places:
                 self._place += 1
                 self._places[message_id] = self._place
-        found = [
-            (self._places[message_id], outgoing)
-            for message_id, outgoing in self._outbox.items()
-            if partition_of(outgoing.user, self.partition_count) == partition
-        ]
-        return [pair for pair in found if pair[0] > after][:messages_max]
+        found: dict[int, list[tuple[int, OutboxMessage]]] = {number: [] for number in after}
+        for message_id, outgoing in self._outbox.items():
+            number = partition_of(outgoing.user, self.partition_count)
+            if number in after and self._places[message_id] > after[number]:
+                found[number].append((self._places[message_id], outgoing))
+        return {number: waiting[:messages_max] for number, waiting in found.items()}
 
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
         self._check_open()

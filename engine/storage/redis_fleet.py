@@ -195,15 +195,15 @@ class RedisFleetStore(RedisStore):
         calls: list[Command] = [("HKEYS", self._keys.of(number, b"gu")) for number in range(self.partition_count)]
         return [from_name(name) for reply in await self._ask(calls, again=True) for name in reply]
 
-    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
         self._check_writable()
-        await self._ask(
-            [
-                self._queued(gateway, "tell", NOTICES_MAX, *map(pack_notice, some))
-                for gateway, some in notices.items()
-                if some
-            ]
-        )
+        calls = [
+            self._queued(gateway, "tell", NOTICES_MAX, *map(pack_notice, some))
+            for gateway, some in notices.items()
+            if some
+        ]
+        waiting = iter(await self._ask(calls))
+        return {gateway: next(waiting) if some else 0 for gateway, some in notices.items()}
 
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         self._check_writable()
@@ -264,14 +264,17 @@ class RedisFleetStore(RedisStore):
         [reply] = await self._ask([self._call(partition, "sessions_at", to_bytes(gateway))], again=True)
         return {from_name(name): [to_text(session) for session in sessions] for name, sessions in pairs(reply)}
 
-    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
-        check_partitions([partition], self.partition_count)
-        [reply] = await self._ask([self._call(partition, "unsent", after, messages_max)], again=True)
-        flat = iter(reply)
-        return [
-            (int(number), message_of(from_name(name), record, words))
-            for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
-        ]
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+        check_partitions(list(after), self.partition_count)
+        calls = [self._call(partition, "unsent", number, messages_max) for partition, number in after.items()]
+        found: dict[int, list[tuple[int, OutboxMessage]]] = {}
+        for partition, reply in zip(after, await self._ask(calls, again=True), strict=True):
+            flat = iter(reply)
+            found[partition] = [
+                (int(number), message_of(from_name(name), record, words))
+                for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
+            ]
+        return found
 
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
         check_partitions(list(after), self.partition_count)

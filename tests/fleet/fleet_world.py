@@ -119,7 +119,7 @@ class StubbornFleetStore(MemoryFleetStore):
             raise StoreError("no answer")
         return moment
 
-    async def tell(self, notices: Any) -> None:
+    async def tell(self, notices: Any) -> dict[str, int]:
         if self.tells_refused:
             self.tells_refused -= 1
             raise StoreError("no answer")
@@ -128,7 +128,7 @@ class StubbornFleetStore(MemoryFleetStore):
             await before()
         if self.deaf_gateways.intersection(notices):
             raise StoreError("its primary is gone")
-        await super().tell(notices)
+        return await super().tell(notices)
 
 
 class World:

@@ -181,9 +181,9 @@ class Flaky:
         self._reach(partition_of(user, self.partition_count) for user in users)
         return await self._done(lambda: self.inner.load(users))
 
-    async def tell(self, notices: Mapping[str, Any]) -> None:
+    async def tell(self, notices: Mapping[str, Any]) -> Any:
         self._reach(partition_of(name, self.partition_count) for name in notices)
-        await self._done(lambda: self.inner.tell(notices))
+        return await self._done(lambda: self.inner.tell(notices))
 
     async def commit(self, commits: list[Commit]) -> None:
         """Of each partition all or nothing, in any order, and the answer may be lost at any place."""

@@ -7,7 +7,7 @@ from fleet_world import FAIL, World
 from structlog.testing import capture_logs
 
 from engine.core.units import SECOND
-from engine.fleet.relay import PAGE, Relay
+from engine.fleet.relay import AT_ONCE, CROWDED, Relay
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.fleet import Notice, Presence
 
@@ -155,19 +155,57 @@ async def test_of_what_was_never_told_a_new_worker_finds_all_in_the_outbox() -> 
     assert said(await place.heard()) == ["1 fail", "2 fail", "3 fail"]
 
 
-async def test_an_outbox_of_many_pages_is_told_a_page_at_a_time() -> None:
-    world, relay, place = await opened(FAIL)
-    for number in range(PAGE + 1):
+async def with_an_outbox(count: int, partition_count: int = 1) -> tuple[World, Relay, Place]:
+    """So many users have a message each that waits, of which nobody was told."""
+    world = await World.started(FAIL, partition_count)
+    place = Place(world, "g1")
+    await place.open()
+    relay = Relay(world.store, anew_max=80)
+    for number in range(count):
         await world.say(f"u{number}", "fail")
-    for _ in range(3):
-        await work(world, relay)
-    await world.store.ingest([], [Presence(f"u{number}", f"s{number}") for number in range(PAGE + 1)], "g1")
-    relay.tell_anew([0])
+    await world.round()
+    await world.round()
+    await world.store.ingest([], [Presence(f"u{number}", f"s{number}") for number in range(count)], "g1")
+    relay.tell_anew(range(partition_count))
+    return world, relay, place
+
+
+async def everything(place: Place) -> list[Notice]:
+    heard = []
+    while some := await place.heard():
+        heard += some
+    return heard
+
+
+@pytest.mark.parametrize("partition_count", [1, 40])
+async def test_outboxes_are_told_together_and_only_so_much_at_a_time(partition_count: int) -> None:
+    _, relay, place = await with_an_outbox(160, partition_count)
     await relay.tell()
     assert relay.is_busy
+    assert relay.told in range(64, 120)
+    while relay.is_busy:
+        await relay.tell()
+    assert sorted(said(await everything(place))) == ["1 fail"] * 160
+
+
+@pytest.mark.parametrize(("before", "rounds"), [(CROWDED - 12, 1), (CROWDED - 11, 2)])
+async def test_a_gateway_that_does_not_hear_as_fast_as_it_is_told_is_told_less_at_a_time(
+    before: int, rounds: int
+) -> None:
+    world, relay, place = await with_an_outbox(11)
+    await world.store.tell({"g1": [Notice(user="ann", cancelled="x")] * before})
     await relay.tell()
+    relay.tell_anew([0])
+    await world.store.tell({"g1": [Notice(user="ann", cancelled="x")] * 12})
+    for number in range(rounds):
+        assert relay.is_busy, number
+        await relay.tell()
+    assert relay.told == 22
+    await everything(place)
+    relay.tell_anew([0])
+    for _ in range(2):
+        await relay.tell()
     assert not relay.is_busy
-    assert len([*await place.heard(), *await place.heard()]) == PAGE + 1
 
 
 async def test_messages_of_a_partition_that_is_gone_are_its_new_workers_to_tell() -> None:
@@ -306,19 +344,16 @@ async def test_what_waits_to_be_told_is_not_said_to_be_told_by_the_commits_after
     assert dismissed(await place.heard()) == ["m0", "m1"]
 
 
-async def test_a_log_of_many_pages_is_told_a_page_at_a_time() -> None:
+async def test_a_log_of_many_pages_is_told_in_order() -> None:
     world, relay, place = await opened(FAIL)
-    for number in range(PAGE + 1):
+    for number in range(AT_ONCE + 1):
         await world.say("ann", "message.dismissed", message_id=f"m{number}")
-    for _ in range(3):
+    for _ in range(5):
         await world.round(relay.untold | {0})
     relay.tell_anew([0])
     await relay.tell()
-    assert relay.is_busy
-    await relay.tell()
     assert not relay.is_busy
-    heard = [*await place.heard(), *await place.heard()]
-    assert dismissed(heard) == [f"m{number}" for number in range(PAGE + 1)]
+    assert dismissed(await everything(place)) == [f"m{number}" for number in range(AT_ONCE + 1)]
 
 
 async def test_what_is_handed_over_while_others_are_told_takes_nothing_from_them() -> None:

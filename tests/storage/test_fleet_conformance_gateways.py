@@ -147,13 +147,27 @@ async def test_what_waits_in_the_outbox_of_a_partition_is_paged_in_the_order_it_
     await put(store, outgoing(BOB, 1, at=5), outgoing(ANN, 1, at=3), outgoing(BOB, 2, expires_at=now - 1))
     await put(store, outgoing(ANN, 2, expires_at=now + 3_600_000_000), outgoing(ANN, 3))
     await store.withdraw([(ANN, f"{ANN}-3")])
-    first = await store.unsent(0, 0, 2)
+    first = (await store.unsent({0: 0}, 2))[0]
     assert [outgoing.message.id for _, outgoing in first] == [f"{BOB}-1", f"{ANN}-1"]
-    rest = await store.unsent(0, first[-1][0], 2)
-    assert [outgoing for _, outgoing in rest] == [outgoing(ANN, 2, expires_at=now + 3_600_000_000)]
-    assert await store.unsent(0, rest[-1][0], 2) == []
-    assert await store.unsent(1, 0, 2) == []
-    assert (await store.unsent(0, 0, 9))[0][1] == outgoing(BOB, 1, at=5)
+    rest = await store.unsent({0: first[-1][0], 1: 0}, 2)
+    assert [outgoing for _, outgoing in rest[0]] == [outgoing(ANN, 2, expires_at=now + 3_600_000_000)]
+    assert rest[1] == []
+    assert await store.unsent({0: rest[0][-1][0]}, 2) == {0: []}
+    assert (await store.unsent({0: 0}, 9))[0][0][1] == outgoing(BOB, 1, at=5)
+
+
+async def test_whoever_tells_learns_how_much_a_gateway_has_yet_to_hear(store: FleetStore) -> None:
+    begun = await store.listen("g1", None, 0)
+    some = [Notice(user=ANN, cancelled=str(number)) for number in range(500)]
+    assert await store.tell({"g1": some, "nobody": some, "other": []}) == {"g1": 500, "nobody": 0, "other": 0}
+    assert await store.tell({"g1": some}) == {"g1": 1000}
+    heard = await store.listen("g1", begun.last, 0)
+    assert [notice.cancelled for notice in heard.notices] == [notice.cancelled for notice in some]
+    rest = await store.listen("g1", heard.last, 0)
+    assert (len(rest.notices), rest.has_gap) == (500, False)
+    assert (await store.tell({"g1": some}))["g1"] in range(1000, 1101)
+    assert (await store.listen("g1", rest.last, 0)).notices == some
+    assert not (await store.listen("g1", rest.last, 0)).has_gap
 
 
 # What was told
