@@ -32,7 +32,7 @@ from redis.exceptions import (
 
 from engine.storage.base import StoreError, Trouble
 from engine.storage.redis_keys import CONFIRMED
-from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Replicas
+from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Question, Replicas, asked, is_enough
 
 CONNECTIONS_MAX = 8  # of one store to one Redis
 TIMEOUT_S = 5.0  # of all the commands that go together, the wait for a connection included
@@ -162,7 +162,7 @@ class Link:
         if question is None:
             return await self._send(commands)
         try:
-            *replies, answer = await self._send([*commands, question])
+            *replies, answer = await self._send(commands, question)
             if isinstance(answer, ResponseError) and any(isinstance(reply, ResponseError) for reply in replies):
                 self._failures += 1
                 return replies  # what is the matter with the commands says more, as where this is a replica by now
@@ -188,21 +188,20 @@ class Link:
         question = self._replicas.question(seconds())
         if question is None:
             return
-        written, answer = await self._send([("SET", mark, b""), question])
+        written, answer = await self._send([("SET", mark, b"")], question)
         if isinstance(written, Exception):
             raise written
         self._replicas.heard(answer, seconds())
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+    async def _send(self, commands: Sequence[Command], question: Question | None = None) -> list[Any]:
+        """The replies; behind them the answer to the question, where there is one."""
+        at_once, later = ([], []) if question is None else asked(question)
         async with asyncio.timeout(self._timeout_s), self._connection() as connection:
-            await connection.send_packed_command(packed, check_health=False)
-            replies: list[Any] = []
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except ResponseError as error:
-                    replies.append(error)
+            replies = await _replies(connection, [*commands, *at_once])
+            for place, part in enumerate(later, 1):
+                [answer] = await _replies(connection, [part])
+                if place == len(later) or is_enough(answer) or isinstance(answer, ResponseError):
+                    return [*replies, answer]
             return replies
 
     async def make_up(self, commands: Sequence[Command]) -> None:
@@ -276,6 +275,18 @@ class Link:
         self._closed = True
         while self._idle:
             await self._idle.pop().disconnect()
+
+
+async def _replies(connection: Connection, commands: Sequence[Command]) -> list[Any]:
+    packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+    await connection.send_packed_command(packed, check_health=False)
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except ResponseError as error:
+            replies.append(error)
+    return replies
 
 
 def told_of(error: BaseException, address: Address) -> StoreError:

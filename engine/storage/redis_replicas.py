@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import structlog
 
+Question = tuple[str | int, ...]
 Level = Literal["local", "replicated", "strict"]
 OnLoss = Literal["stop", "degrade"]
 
@@ -20,6 +21,7 @@ PATIENCE_MS = {"replicated": 2_000, "strict": 3_500}
 # with `strict`, as long as files take that are synced each second, or it would never find them.
 LOOK_MS = {"replicated": 100, "strict": 2_000}
 LOOK_EVERY = 10  # times as long passes between looks
+FIRST_MS, LAST_MS = 8, 512  # of the parts of a question
 
 log = structlog.get_logger("proactive")
 
@@ -55,7 +57,7 @@ class Replicas:
         self._shown = shown
         self._look_at = 0.0
 
-    def question(self, seconds: float) -> tuple[str | int, ...] | None:
+    def question(self, seconds: float) -> Question | None:
         """What to send behind writes, None for nothing. ``seconds`` only go forward."""
         level = self._promise.level
         if level == "local":
@@ -70,8 +72,7 @@ class Replicas:
 
     def heard(self, answer: Any, seconds: float) -> None:
         """What was answered to the question. Raises `NotReplicated` where nothing is to be acknowledged."""
-        is_there = all(count >= 1 for count in answer) if isinstance(answer, list) else _is_one(answer)
-        if is_there:
+        if is_enough(answer):
             if self.are_lost:
                 log.warning("= replicas have what is written again", store=self._shown, durability=self._promise.level)
             self.are_lost = False
@@ -101,5 +102,26 @@ class Replicas:
         return said
 
 
-def _is_one(answer: Any) -> bool:
-    return isinstance(answer, int) and answer >= 1
+def is_enough(answer: Any) -> bool:
+    """Whether it says that all have it who have to."""
+    counts = answer if isinstance(answer, list) else [answer]
+    return all(isinstance(count, int) and count >= 1 for count in counts)
+
+
+def asked(question: Question) -> tuple[list[Question], list[Question]]:
+    """What of it goes along with the writes; and what is asked when they are answered, until an answer is enough.
+
+    A question for disks has the primary ask its replica once, which answers at once, and says more by itself only a
+    second later. Along with the write it would be asked too early, before it has synced anything: so that is asked
+    behind it, and again, in parts that take as long as the whole.
+    """
+    *words, left = question
+    if words[0] != "WAITAOF" or not isinstance(left, int):
+        return [question], []
+    parts: list[Question] = []
+    part = FIRST_MS
+    while left > 0:
+        parts.append((*words, min(part, left)))
+        left -= part
+        part = min(2 * part, LAST_MS)
+    return [], parts

@@ -155,6 +155,13 @@ async def test_who_goes_on_without_the_disk_of_a_replica_says_so_until_it_is_bac
     await store.close()
 
 
+async def test_files_that_are_always_synced_are_not_waited_for_until_a_replica_speaks_by_itself(pair: Pair) -> None:
+    store = await opened(pair[0], Promise("strict", patience_ms=900))  # it does so each second
+    for at in (1, 2, 3):
+        await store.append([event(ANN, at)])
+    await store.close()
+
+
 async def test_files_that_are_synced_each_second_are_waited_for_that_long(tmp_path: Path) -> None:
     with replicated(tmp_path, "--appendfsync", "everysec", program=LATER_SERVER) as (primary, _):
         primary.waits_for_disks()
@@ -222,7 +229,7 @@ async def test_the_disks_of_both_are_waited_for_where_that_is_asked(tmp_path: Pa
         async with later_redis(primary) as (port, asked):
             store = await open_store(f"redis://127.0.0.1:{port}", durability="strict")
             await store.append([event(ANN, 1)])
-            assert asked[-1] == [b"WAITAOF", b"1", b"1", b"3500"]
+            assert asked[-1] == [b"WAITAOF", b"1", b"1", b"8"]
             assert (await store.describe())["durability"] == "strict"
             freeze(replica)
             with pytest.raises(StoreError, match="not on the disks of the primary and a replica within 3"):

@@ -21,7 +21,7 @@ from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_keys import slot_of, spread_tags
 from engine.storage.redis_link import Address, told_of
 from engine.storage.redis_opening import check_replicas
-from engine.storage.redis_replicas import Level, NotReplicated, OnLoss, Promise, Replicas
+from engine.storage.redis_replicas import Level, NotReplicated, OnLoss, Promise, Replicas, asked
 
 STOP = Promise("replicated", "stop", patience_ms=800)
 DEGRADE = Promise("replicated", "degrade", patience_ms=800)
@@ -317,6 +317,18 @@ def test_an_answer_is_enough_where_all_have_it_who_have_to(level: Level, answer:
 )
 def test_what_is_asked_is_what_was_promised(level: Level, question: Any) -> None:
     assert Replicas(Promise(level), "it").question(0.0) == question
+
+
+@pytest.mark.parametrize("patience", [1, 7, 8, 9, 900, 3500])
+def test_for_disks_is_asked_in_parts_behind_the_writes_and_as_long_in_all(patience: int) -> None:
+    assert asked(("WAIT", 1, patience)) == ([("WAIT", 1, patience)], [])
+    at_once, later = asked(("WAITAOF", 1, 1, patience))
+    assert at_once == []
+    assert {part[:-1] for part in later} == {("WAITAOF", 1, 1)}
+    lengths = [int(part[-1]) for part in later]
+    assert lengths[0] == min(8, patience)
+    assert sum(lengths) == patience
+    assert all(0 < length <= 512 for length in lengths)
 
 
 @pytest.mark.parametrize("on_loss", ["stop", "degrade"])
