@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
+# Bytecode is kept, also where the machine's own settings say otherwise: without it every process that the tests start
+# compiles the engine again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
 
@@ -21,7 +24,8 @@ JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 test-engine: $(VENV)/installed-dev browser redis  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@# While the type checker has one core, the tests are compiled on another, once for all workers.
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null & $(BIN)/mypy; failed=$$?; wait; exit $$failed
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
 
 browser:  ## Install Chromium where there is no browser to look at reports with.

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from engine.migration import EntriesOf, Group, Item, Moved, Progress, Side, groups_of, routed
-from engine.storage.base import Entry, partition_of
+from engine.migration import Progress
+from engine.regrouping import EntriesOf, Group, Item, Moved, Side, groups_of, routed
+from engine.storage.base import Entry, OutboxMessage, partition_of
 from engine.storage.codec import encode_entry
-from engine.storage.loading import PAGE, Decided
+from engine.storage.loading import USERS, Decided
 
 DIGEST_BYTES = 16
-SEEN_MAX = 100_000  # users whose messages are not compared again; beyond it some are
-ASKED_AT_ONCE = 16
 
 
 class NotAlike(Exception):
@@ -60,19 +57,18 @@ class _Written:
     def __init__(self, target: Side, partition: int) -> None:
         self.entries = EntriesOf(target.store, partition)
         self.decisions = 0
-        self._decided = self._all_decided(target, partition)
-
-    async def _all_decided(self, target: Side, partition: int) -> AsyncIterator[Decided]:
-        async for page in target.contents.decisions(partition):
-            for one in page:
-                yield one
+        self._pages = target.contents.decisions(partition)
+        self._page: list[Decided] = []
 
     async def next(self, like: type[Item]) -> Item | None:
         if like is Entry:
-            return await self.entries.next()
-        decided = await anext(self._decided, None)
-        self.decisions += decided is not None
-        return decided
+            if not self.entries.is_filled:
+                await self.entries.filled()
+            return self.entries.pop()
+        if not self._page:
+            self._page = (await anext(self._pages, []))[::-1]
+        self.decisions += bool(self._page)
+        return self._page.pop() if self._page else None
 
 
 async def _compare_group(
@@ -81,13 +77,13 @@ async def _compare_group(
     """Entries and decisions, one after the other."""
     found = {number: _Written(target, number) for number in group.targets}
     moments = frozenset(await source.store.rule_moments())
-    untold = 0
-    async for partition, item in routed(source, group, target.store.partition_count, moments, read):
-        _alike(f"partition {partition}", _shown(item), _shown(await found[partition].next(type(item))))
-        untold += 1
-        if progress is not None and untold == PAGE:
-            progress(untold)
-            untold = 0
+    async for items in routed(source, group, target.store.partition_count, moments, read):
+        for partition, item in items:
+            before, after = _shown(item), _shown(await found[partition].next(type(item)))
+            if before != after:
+                _alike(f"partition {partition}", before, after)
+        if progress is not None:
+            progress(len(items))
     for partition, there in found.items():
         for kind in (Entry, Decided):
             _alike(f"partition {partition}", None, _shown(await there.next(kind)))
@@ -146,16 +142,19 @@ async def _compare_bases(source: Side, target: Side) -> None:
 
 
 async def _compare_outbox(source: Side, target: Side) -> None:
-    seen: set[str] = set()
+    held: dict[str, list[OutboxMessage]] = {}
     async for page in source.contents.outbox():
-        users = [user for user in dict.fromkeys(message.user for message in page) if user not in seen]
-        if len(seen) > SEEN_MAX:
-            seen.clear()
-        seen.update(users)
-        for start in range(0, len(users), ASKED_AT_ONCE):
-            some = users[start : start + ASKED_AT_ONCE]
-            before, after = [
-                await asyncio.gather(*[side.store.pending(user, 0) for user in some]) for side in (source, target)
-            ]
-            for user, *waiting in zip(some, before, after, strict=True):
-                _alike(f"what waits for user {user!r}", *waiting)
+        for message in page:
+            held.setdefault(message.user, []).append(message)
+        *whole, last = held  # of the last there may be more
+        await _compare_waiting(target, {user: held[user] for user in whole})
+        held = {last: held[last]}
+    await _compare_waiting(target, held)
+
+
+async def _compare_waiting(target: Side, waiting: dict[str, list[OutboxMessage]]) -> None:
+    users = list(waiting)
+    for start in range(0, len(users), USERS):
+        some = users[start : start + USERS]
+        for user, after in zip(some, await target.contents.pending(some), strict=True):
+            _alike(f"what waits for user {user!r}", waiting[user], after)

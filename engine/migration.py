@@ -3,73 +3,27 @@
 It evaluates nothing, and whoever opens the stores sees to it that nobody else has them. A user's entries, decisions and
 messages keep their order. Where partitions come together, what happened at different users is put in order of moments.
 Numbers begin behind all that there were, so that no id that is made of them comes again. The source is only read;
-`migrated` compares.
-
-A tick says that time has come to its moment for all users of its partition. Where partitions come together it stands
-only if that is so of all of them.
+`regrouping` has the order, `migrated` compares.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass
-from heapq import heappop, heappush
-from math import gcd
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 
-import msgspec
+from engine.regrouping import Group, Item, Moved, Side, groups_of, routed
+from engine.storage.base import FAULTS_MAX, Base, Commit, Entry, Fault, Store, StoreError, partition_of
+from engine.storage.loading import PAGE, Kept, Loading
 
-from engine.replay.sorting import SortedLines
-from engine.storage.base import FAULTS_MAX, Base, Commit, Entry, Fault, Folded, Store, StoreError, partition_of
-from engine.storage.loading import PAGE, Contents, Decided, Kept, Loading, Stand
+TOGETHER = 2_000  # rows that are committed at once, or
+TOGETHER_BYTES = 4 << 20  # of states
 
-SORTED_BYTES = 64 << 20  # of decisions that are put in order at once; what is more waits in files
-TOGETHER = 2_000  # entries and decisions that are committed at once
-
-Item = Entry | Decided
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A store, and all that it has."""
-
-    store: Store
-    contents: Contents
-
-
-@dataclass(slots=True)
-class Moved:
-    """How much there was of each."""
-
-    entries: int = 0
-    users: int = 0
-    decisions: int = 0
-    bases: int = 0
-    outbox: int = 0
-    faults: int = 0
-    rule_sets: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Partitions of the source, and those of the target to which their users and no others belong.
-
-    ``folded`` is how far the log of the target's partitions is folded, ``came_to`` up to where time has come for all
-    users, ``last_at`` the latest moment of any of the logs.
-    """
-
-    sources: tuple[int, ...]
-    targets: tuple[int, ...]
-    folded: Folded
-    came_to: int | None
-    last_at: int
 
 
 async def check_at_rest(source: Side) -> None:
     """Raises `StoreError` where entries wait to be evaluated: what they come to is for a server to say."""
-    stands = [await source.contents.stand(number) for number in range(source.store.partition_count)]
-    waiting = sum(stand.last - stand.cursor for stand in stands)
+    waiting = sum(stand.last - stand.cursor for stand in await source.contents.stands())
     if waiting:
         entries = "1 entry waits" if waiting == 1 else f"{waiting:,} entries wait"
         raise StoreError(f"{entries} to be evaluated: start the server (or a worker) on it, stop it, and try again")
@@ -100,9 +54,8 @@ async def copy(source: Side, target: Store, loading: Loading, progress: Progress
     for group in await groups_of(source, target.partition_count):
         await _copy_bases(source, group, loading, target.partition_count, moved)
         writing.begin(group)
-        async for partition, item in routed(source, group, target.partition_count, frozenset(moments)):
-            await writing.add(partition, item)
-        await writing.flush()
+        async for items in routed(source, group, target.partition_count, frozenset(moments)):
+            await writing.add(items)
         for number in group.sources:
             async for page in source.contents.states(number):
                 await writing.add_states(page)
@@ -139,149 +92,6 @@ async def _copy_bases(source: Side, group: Group, loading: Loading, count: int, 
                 await loading.put_bases(target, group.folded, bases)
 
 
-async def groups_of(source: Side, count: int) -> list[Group]:
-    """The partitions that have users in common, for a target of ``count``."""
-    own = source.store.partition_count
-    step = gcd(own, count)
-    moments = [at for at, _ in await source.store.rule_moments()]
-    every = [await source.contents.stand(number) for number in range(own)]
-    behind = max(stand.last for stand in every)
-    groups = []
-    for first in range(step):
-        sources = tuple(range(first, own, step))
-        targets = tuple(range(first, count, step))
-        begins: list[int] = []
-        ends: list[int] = []
-        for number in sources:
-            folded = await source.store.folded(number)
-            begin = await _begin_of(source, number, folded)
-            if begin is not None or await _has_states(source, number):
-                ends += _came_to(every[number], folded, moments)
-            begins += [] if begin is None else [begin]
-        is_folded = any([(await source.store.folded(number)).at >= 0 for number in sources])
-        begun = Folded(behind, min(begins)) if is_folded and begins else Folded(behind)
-        last_at = max(every[number].last_at for number in sources)
-        groups.append(Group(sources, targets, begun, min(ends, default=None), last_at))
-    return groups
-
-
-async def _begin_of(source: Side, number: int, folded: Folded) -> int | None:
-    """The moment behind which there is all that happened to the users of a partition; None where nothing did."""
-    async for _ in source.contents.bases(number):
-        return folded.at
-    log = EntriesOf(source.store, number)
-    while (entry := await log.next()) is not None:
-        if entry.user:
-            return entry.at - 1
-    return None
-
-
-async def _has_states(source: Side, number: int) -> bool:
-    async for _ in source.contents.states(number):
-        return True
-    return False
-
-
-def _came_to(stand: Stand, folded: Folded, moments: list[int]) -> list[int]:
-    """Up to where time has come for the users of a partition; nothing where it may go on without anything happening.
-
-    It was let run to the last tick. Nothing would come of letting it run on to the earliest wake-up, nor to the next
-    change of rules.
-    """
-    reached = max(stand.last_tick, folded.at)
-    later = [moment - 1 for moment in moments if moment > reached]
-    if stand.wake is not None:
-        later.append(stand.wake - 1)
-    return [max(reached, min(later))] if later else []
-
-
-async def routed(
-    source: Side, group: Group, count: int, moments: frozenset[tuple[int, str]], read: Moved | None = None
-) -> AsyncIterator[tuple[int, Item]]:
-    """Entries and decisions of a group in order of their moments, each with its partition in the target.
-
-    What was decided at a moment comes before an entry of that moment. Of ticks between which nothing happens the last
-    is left; rules that hold begin once in each partition, others nowhere. ``read`` is told how many entries of users
-    and decisions there were.
-    """
-    ticks: dict[int, int] = {}
-    begun: set[tuple[int, str]] = set()
-    with SortedLines(SORTED_BYTES) as lines:
-        for number in group.sources:
-            async for page in source.contents.decisions(number):
-                if read is not None:
-                    read.decisions += len(page)
-                for one in page:
-                    lines.add(one.at, _packed.encode((one.at, one.user.encode("utf-8", "surrogatepass"), one.line)))
-        logs = [EntriesOf(source.store, number) for number in group.sources]
-        async for item in _merged(logs, map(_decision_of, lines)):
-            if isinstance(item, Entry) and not item.user and item.at <= group.folded.at:
-                continue  # of a partition without users, which may have been folded less far
-            if isinstance(item, Entry) and item.kind == "tick":
-                if group.came_to is None or item.at <= group.came_to:
-                    ticks.update(dict.fromkeys(group.targets, item.at))
-                continue
-            if isinstance(item, Entry) and item.kind == "rules":
-                named = (item.at, item.rules_hash)
-                if named in begun or named not in moments:
-                    continue
-                begun.add(named)
-                receivers: Iterable[int] = group.targets
-            else:
-                receivers = (partition_of(item.user, count),)
-            for target in receivers:
-                tick = ticks.pop(target, None) if isinstance(item, Entry) else None
-                if tick is not None:
-                    yield target, Entry("tick", tick)
-                yield target, item
-        if read is not None:
-            read.entries += sum(log.of_users for log in logs)
-    for target in group.targets:
-        if target in ticks:
-            yield target, Entry("tick", ticks[target])
-
-
-class EntriesOf:
-    """The entries of a partition, one after the other."""
-
-    def __init__(self, store: Store, partition: int) -> None:
-        self._store = store
-        self._partition = partition
-        self._last = 0
-        self._page: list[tuple[int, Entry]] = []
-        self.of_users = 0  # events and sends that were handed out
-
-    async def next(self) -> Entry | None:
-        if not self._page:
-            self._page = (await self._store.numbered(self._partition, self._last, PAGE))[::-1]
-            if not self._page:
-                return None
-        self._last, entry = self._page.pop()
-        self.of_users += entry.kind in ("event", "send")
-        return entry
-
-
-async def _merged(logs: list[EntriesOf], decisions: Iterator[Decided]) -> AsyncIterator[Item]:
-    heads: list[tuple[int, int, Entry]] = []  # no two of one log, so entries are never compared
-
-    async def push(place: int) -> None:
-        entry = await logs[place].next()
-        if entry is not None:
-            heappush(heads, (entry.at, place, entry))
-
-    for place in range(len(logs)):
-        await push(place)
-    decided = next(decisions, None)
-    while heads or decided is not None:
-        if decided is not None and (not heads or decided.at <= heads[0][0]):
-            yield decided
-            decided = next(decisions, None)
-        else:
-            _, place, entry = heappop(heads)
-            yield entry
-            await push(place)
-
-
 class _Writing:
     """Commits to a store that nobody else knows of; what it does not commit yet is little."""
 
@@ -293,23 +103,23 @@ class _Writing:
         self._cursors = [0] * store.partition_count
         self._open: dict[int, Commit] = {}
         self._held = 0
+        self._size = 0  # of states, in bytes
 
     def begin(self, group: Group) -> None:
         for number in group.targets:
             self._cursors[number] = group.folded.number
 
-    async def add(self, partition: int, item: Item) -> None:
-        commit = self._commit(partition)
-        if isinstance(item, Entry):
-            commit.appended.append(item)
-            commit.cursor += 1
-            self._moved.entries += 1
-        else:
-            commit.decisions.append((item.user, item.at, item.line))
-            self._moved.decisions += 1
-        self._held += 1
-        if self._held >= TOGETHER:
-            await self.flush()
+    async def add(self, items: list[tuple[int, Item]]) -> None:
+        for partition, item in items:
+            commit = self._commit(partition)
+            if isinstance(item, Entry):
+                commit.appended.append(item)
+                commit.cursor += 1
+                self._moved.entries += 1
+            else:
+                commit.decisions.append((item.user, item.at, item.line))
+                self._moved.decisions += 1
+        await self._held_more(len(items), 0)
 
     async def add_states(self, page: list[Kept]) -> None:
         for kept in page:
@@ -318,15 +128,18 @@ class _Writing:
             commit.wakes[kept.user] = kept.wake
             commit.present[kept.user] = kept.present
         self._moved.users += len(page)
-        self._held += len(page)
-        await self.flush()
+        await self._held_more(len(page), sum(len(kept.state) for kept in page))
 
     async def commit_for(self, things: list[tuple[str, str, object]]) -> None:
         """Messages and faults, each for its user, under the name that they have in a commit."""
         for user, name, thing in things:
             getattr(self._commit(partition_of(user, self._store.partition_count)), name).append(thing)
-        self._held += len(things)
-        if self._held >= TOGETHER:
+        await self._held_more(len(things), 0)
+
+    async def _held_more(self, count: int, size: int) -> None:
+        self._held += count
+        self._size += size
+        if self._held >= TOGETHER or self._size >= TOGETHER_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
@@ -338,7 +151,7 @@ class _Writing:
             self._cursors[commit.partition] = commit.cursor
         if self._progress is not None:
             self._progress(self._held)
-        self._held = 0
+        self._held = self._size = 0
 
     def _commit(self, partition: int) -> Commit:
         commit = self._open.get(partition)
@@ -353,12 +166,3 @@ def _by_partition(bases: list[Base], count: int) -> dict[int, list[Base]]:
     for base in bases:
         found.setdefault(partition_of(base.user, count), []).append(base)
     return found
-
-
-_packed = msgspec.msgpack.Encoder()
-_unpacked = msgspec.msgpack.Decoder(tuple[int, bytes, bytes])
-
-
-def _decision_of(packed: bytes) -> Decided:
-    at, user, line = _unpacked.decode(packed)
-    return Decided(user.decode("utf-8", "surrogatepass"), at, line)

@@ -17,7 +17,8 @@ from test_retention import steps as steps_with
 from engine.core.model import Event
 from engine.core.units import HOUR, MINUTE
 from engine.migrated import NotAlike, compare
-from engine.migration import Side, check_at_rest, check_empty, copy
+from engine.migration import check_at_rest, check_empty, copy
+from engine.regrouping import Side
 from engine.replay.recording import recording_of
 from engine.retention import Retention, Trimmed
 from engine.storage.base import Commit, Entry, Fault, Store, StoreError, partition_of

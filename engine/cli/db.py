@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli.db_trim import trim
+from engine.cli.db_trim import archive_of, trim
 from engine.cli.stopping import stop
 from engine.loading.diagnostic import counted
 from engine.replay.driver import run_users
@@ -37,6 +37,15 @@ def db(
     keep: Annotated[
         str | None, typer.Option(metavar="SPAN", help="With trim: how much of the log is kept, such as 90d.")
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With trim: where it goes before.  [default: of the settings]")
+    ] = None,
+    no_archive: Annotated[
+        bool, typer.Option("--no-archive", help="With trim: what is folded is kept nowhere, whatever the settings say.")
+    ] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="With trim: the settings with this store and its archive.")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="With check: replay the log and compare every decision.")
     ] = False,
@@ -45,12 +54,13 @@ def db(
     """Check, pack, copy and trim the file of a store; all but trim also while a server runs on it.
 
     check looks for damage; vacuum gives free room back to the disk; backup makes a copy as of one moment; trim folds
-    what is older than is kept, as a server with the setting "keep" does by itself every hour. Exit codes: 0 all is
-    well, 1 damage was found or it could not be done.
+    what is older than is kept, as a server with the setting "keep" does by itself every hour, and as such a one puts
+    it into the archive first. Exit codes: 0 all is well, 1 damage was found or it could not be done.
     """
     if str(path).startswith(("redis:/", "rediss:/")):
         stop(f"a store on Redis is no file: {_ON_REDIS[action]}", 1)
-    _refuse_given(action, {"to": to, "keep": keep, "verify": verify or None, "full": full or None})
+    of_trim = {"keep": keep, "archive": archive, "no-archive": no_archive or None, "config": config}
+    _refuse_given(action, {"to": to, "verify": verify or None, "full": full or None, **of_trim})
     try:
         if action is Action.CHECK:
             _check(path, verify=verify)
@@ -61,12 +71,14 @@ def db(
         else:
             if keep is None:
                 stop("expected how much is kept: proactive db trim PATH --keep 90d")
-            trim(path, keep)
+            if sum([archive is not None, no_archive, config is not None]) > 1:
+                stop("expected one of --archive, --no-archive and --config, got several")
+            trim(path, keep, archive if archive or no_archive else archive_of(path, config))
     except (StoreError, RecordingUnusable, OSError) as error:
         stop(str(error), 1)
 
 
-TAKES = {Action.CHECK: "verify", Action.VACUUM: "full", Action.BACKUP: "to", Action.TRIM: "keep"}
+_FOR = {"verify": Action.CHECK, "full": Action.VACUUM, "to": Action.BACKUP}  # the others are for trim
 
 
 _ON_REDIS = {
@@ -79,8 +91,8 @@ _ON_REDIS = {
 
 def _refuse_given(action: Action, given: dict[str, object]) -> None:
     for name, value in given.items():
-        if value is not None and TAKES[action] != name:
-            whose = next(other for other, takes in TAKES.items() if takes == name)
+        whose = _FOR.get(name, Action.TRIM)
+        if value is not None and whose is not action:
             stop(f'--{name} is for "{whose}"; leave it out')
 
 

@@ -18,7 +18,8 @@ from engine.cli.progress import progress_bar
 from engine.cli.stopping import stop
 from engine.loading.diagnostic import counted
 from engine.migrated import NotAlike, compare
-from engine.migration import Moved, Side, check_at_rest, check_empty, copy
+from engine.migration import check_at_rest, check_empty, copy
+from engine.regrouping import Moved, Side
 from engine.storage.base import Store, StoreError, StoreUnusable
 from engine.storage.loading import Contents, Loading
 from engine.storage.lock import FileLock
@@ -42,7 +43,7 @@ def migrate(source: str, target: str, partitions: int | None, password: str | No
         left = (
             "nothing of it is left"
             if path is not None
-            else f"what was written into {shown} is not whole: empty that database (FLUSHDB) before you migrate again"
+            else f"what was written into {shown} is not whole: {_emptied(target)} before you migrate again"
         )
         why = str(broken.__cause__) or "interrupted"
         stop(f"{why}\n{without_password(source)} is as it was; {left}", 1)
@@ -64,6 +65,12 @@ def migrate(source: str, target: str, partitions: int | None, password: str | No
     if moved.faults:
         figures.append(f"{counted(moved.faults, 'event')} set aside")
     typer.echo(f"{shown} has all of {without_password(source)}, compared: {', '.join(figures)}")
+
+
+def _emptied(target: str) -> str:
+    from engine.storage.redis_opening import address_of, emptied
+
+    return emptied(address_of(target))
 
 
 class _Broken(Exception):
@@ -94,7 +101,8 @@ async def _migrate(source: str, target: str, partitions: int | None, password: s
         held.push_async_callback(before.close)
         if sqlite_path(source) is None:
             # Who has a Redis is found out by writing there; a file is not even brought to the layout of this version.
-            before = await open_store(source, password=password)
+            # That is all that is written, and of use only meanwhile: so no replica is needed, and none is waited for.
+            before = await open_store(source, durability="local", password=password)
             held.push_async_callback(before.close)
         await serve_alone(before, held)
         side = Side(before, contents_of(before))
@@ -146,7 +154,10 @@ async def _file(path: Path, partitions: int | None, held: AsyncExitStack) -> Asy
 async def _redis(
     target: str, partitions: int | None, password: str | None, held: AsyncExitStack
 ) -> AsyncIterator[tuple[Store, Loading]]:
-    """A store that is empty, or a database in which there is none."""
+    """A store that is empty, or a database in which there is none.
+
+    No replica is waited for: meanwhile the source has all of it, and a server that promises one waits when it starts.
+    """
     if not target.startswith(("redis", "valkey", "unix")):
         await open_store(target)  # says what is expected
     try:

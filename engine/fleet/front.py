@@ -33,6 +33,7 @@ from engine.storage.fleet import FleetStore, Notice, Presence
 
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one call; then what was said is refused
 WAIT_SECONDS_MAX = 60.0
+KEPT_BACK_S = 0.1  # between tries of what is for a primary that is gone
 COMPOSED_WITHIN = 7 * SECOND  # a message that is being written is handed over by whoever has it written
 BEGINS_ANEW = "this gateway was not heard of for so long that it was taken for dead, and begins anew"
 ERASED_LOOK_S = 0.02  # between looks whether other gateways have let go of a user
@@ -282,7 +283,7 @@ class Front(Driver):
     # Inside.
 
     async def _run(self) -> None:
-        while self._taking_in or not self._intake.stopping:
+        while self._taking_in or self._taking_in.keeps_back or not self._intake.stopping:
             if not self._taking_in:
                 await self._sleep()
             try:
@@ -294,7 +295,7 @@ class Front(Driver):
                     log.error("! store", error=str(error))
                 else:
                     log.exception("! taking in failed")
-                if not self._intake.stopping:
+                if not self._intake.stopping and not self._store.out_of_reach():  # else the others are to go on
                     await asyncio.sleep(self._retry_seconds[-1])
                 elif not self._inbox.has_requests and not self._inbox.receipts:
                     return
@@ -303,7 +304,9 @@ class Front(Driver):
         self._wake_up.clear()
         moments = [moment for moment in (self._intake.stale.until, self._waiting.until) if moment is not None]
         seconds = (min(moments) - self.now()) / SECOND if moments else WAIT_SECONDS_MAX
-        if seconds > 0 and not self._taking_in and not self._intake.stopping:
+        if self._taking_in.keeps_back:
+            seconds = min(seconds, KEPT_BACK_S)
+        if seconds > 0 and not self._taking_in and (self._taking_in.keeps_back or not self._intake.stopping):
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(seconds, WAIT_SECONDS_MAX)):
                     await self._wake_up.wait()
@@ -317,7 +320,7 @@ class Front(Driver):
             await self._listening.begin(name)
             self._here.let_go()
             # Whoever was about to begin is asked to come back as well, and nobody would say that they are gone.
-            self._inbox.refuse("session.start", StoreError(BEGINS_ANEW))
+            self._taking_in.refuse_starts(StoreError(BEGINS_ANEW))
 
     def _began(self, users: list[str]) -> None:
         """Of plain sessions it was looked for what waits before the store knew that they are here."""

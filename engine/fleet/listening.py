@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import islice
 
 import structlog
 
 from engine.core.model import LIFECYCLE_PREFIX
 from engine.fleet.here import Here
-from engine.storage.base import Entry, OutboxMessage, StoreError
+from engine.storage.base import Entry, OutboxMessage, StoreError, partition_of
 from engine.storage.fleet import FleetStore, Notice
 from engine.turn_work import TurnResult
 
@@ -21,6 +22,7 @@ WAIT_S = 5.0  # for which one call listens where nothing is said
 SEEN_MAX = 20_000  # messages by which one that is told twice is recognised
 LOOKED_AT_ONCE = 20  # users for whom it is looked again at the same time
 AGAIN_S = 0.5  # after a look that failed
+DEAF_S = 1.0  # between looks into the outbox while what the gateway is told is at a primary that is gone
 
 log = structlog.get_logger("gateway")
 
@@ -49,7 +51,7 @@ class Listening:
         self._trouble = trouble
         self._gateway = ""
         self._after: int | None = None
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()  # user and message
         self._to_look: dict[str, None] = {}
         self._wake = asyncio.Event()
         self.notices = 0  # since the start
@@ -63,6 +65,7 @@ class Listening:
     async def run(self) -> None:
         """Until cancelled."""
         looking = asyncio.create_task(self._look(), name="looking again")
+        deaf = asyncio.create_task(self._look_while_deaf(), name="looking while deaf")
         try:
             while True:
                 try:
@@ -73,7 +76,8 @@ class Listening:
                     await asyncio.sleep(AGAIN_S)
         finally:
             looking.cancel()
-            await asyncio.wait([looking])
+            deaf.cancel()
+            await asyncio.wait([looking, deaf])
 
     def look_again(self, users: Iterable[str]) -> None:
         """Something may wait for these that they were not told of."""
@@ -83,8 +87,12 @@ class Listening:
     def note_seen(self, messages: Iterable[OutboxMessage]) -> None:
         """Whoever is here and is to have these has them, or is owed them."""
         for outgoing in messages:
-            self._seen[outgoing.message.id] = None
-            self._seen.move_to_end(outgoing.message.id)
+            self._see(outgoing.user, outgoing.message.id)
+
+    def _see(self, user: str, message_id: str) -> None:
+        """The user has this message, or is not to have it any more."""
+        self._seen[user, message_id] = None
+        self._seen.move_to_end((user, message_id))
         while len(self._seen) > SEEN_MAX:
             self._seen.popitem(last=False)
 
@@ -94,7 +102,7 @@ class Listening:
         for notice in notices:
             self.notices += 1
             if notice.message is not None:
-                if notice.message.message.id not in self._seen:
+                if (notice.message.user, notice.message.message.id) not in self._seen:
                     if notice.cause:
                         self._caused(notice.message.message.id, notice.cause)
                     messages.append(notice.message)
@@ -159,8 +167,10 @@ class Listening:
         """Sessions that others have taken up or ended, of which this gateway was not told."""
         here = self._here.sessions()
         listed: dict[str, list[str]] = {}
+        gone = self._store.out_of_reach()
+        here = {user: names for user, names in here.items() if not self._is_of(user, gone)}
         if here:
-            for partition in range(self._store.partition_count):
+            for partition in sorted(set(range(self._store.partition_count)) - gone):
                 listed.update(await self._store.sessions_at(gateway, partition))
         lost = [name for user, names in here.items() for name in names if name not in listed.get(user, ())]
         if lost and gateway == self._gateway:
@@ -180,6 +190,7 @@ class Listening:
             self._here.after_turn(TurnResult(entries=[notice.entry]))
             self._settle(notice.entry)
         elif notice.cancelled:
+            self._see(notice.user, notice.cancelled)
             self._here.cancelled(notice.user, notice.cancelled)
         elif notice.replaced:
             self._here.taken_elsewhere(notice.user, notice.replaced)
@@ -195,14 +206,31 @@ class Listening:
         if event is not None and event.type.startswith(LIFECYCLE_PREFIX):
             message_id = event.data.get("message_id")
             if isinstance(message_id, str):
+                self._see(event.user, message_id)
                 self._settled(event.user, message_id)
+
+    def _is_of(self, user: str, partitions: frozenset[int]) -> bool:
+        return bool(partitions) and partition_of(user, self._store.partition_count) in partitions
+
+    async def _look_while_deaf(self) -> None:
+        """So that those at other primaries of a cluster have what is for them, a moment later than usual."""
+        while True:
+            await asyncio.sleep(DEAF_S)
+            if self._store.cannot_be_told([self._gateway]):
+                gone = self._store.out_of_reach()
+                if all(self._is_of(user, gone) for user in self._to_look):
+                    self.look_again(user for user in self._here.users() if not self._is_of(user, gone))
 
     async def _look(self) -> None:
         while True:
             if not self._to_look:
                 self._wake.clear()
                 await self._wake.wait()
-            some = list(self._to_look)[:LOOKED_AT_ONCE]
+            gone = self._store.out_of_reach()
+            some = list(islice((user for user in self._to_look if not self._is_of(user, gone)), LOOKED_AT_ONCE))
+            if not some:
+                await asyncio.sleep(AGAIN_S)
+                continue
             for user in some:
                 del self._to_look[user]
             found = await asyncio.gather(*map(self._waiting, some), return_exceptions=True)
@@ -210,7 +238,7 @@ class Listening:
             unseen: list[OutboxMessage] = []
             for waiting in found:
                 if not isinstance(waiting, BaseException):
-                    unseen += [outgoing for outgoing in waiting if outgoing.message.id not in self._seen]
+                    unseen += [each for each in waiting if (each.user, each.message.id) not in self._seen]
             self.note_seen(unseen)
             self._hand_all(unseen)
             if failed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from engine.core.units import SECOND
@@ -111,6 +111,10 @@ class Rounds:
         self._evaluation = Evaluation(store, self.rules, _give_way, READY_MAX)
         self._places: dict[int, tuple[int, int]] = {}  # version and cursor, as long as nobody else has written
         self._doubts: dict[int, _Doubt] = {}
+        # By partition, the cursor up to which all rules are known that have come to hold there; and those where others
+        # have gone on since, so that rules may hold which could not be looked up yet.
+        self._known_to: dict[int, int] = {}
+        self._unsure: set[int] = set()
         self._busy = 0  # partitions that had something to do in the last round, 0 where it did all of it
         self._turn: list[int] = []  # partitions as the next round is to come to them, where one could not do all
         self._carried = Round()  # what a round that failed has found out nevertheless
@@ -121,8 +125,11 @@ class Rounds:
         """The partitions that were this worker's when it last asked."""
         return set(self._places)
 
-    async def make(self, partitions: list[int]) -> Round:
-        """One round of these partitions. Raises `StoreError`: then nothing was committed, or nobody knows what."""
+    async def make(self, partitions: list[int], untold: Collection[int] = ()) -> Round:
+        """One round of these partitions. Raises `StoreError`: then nothing was committed, or nobody knows what.
+
+        ``untold``: of these not all is told yet that former rounds came to, so no commit is to say it is.
+        """
         # After a quiet time all of them may have much at once: more is taken of each when it is known how many do.
         each = TOGETHER // max(1, self._busy or len(partitions))
         entries_max = min(self._entries_max, max(ENTRIES_MIN, each))
@@ -134,6 +141,7 @@ class Rounds:
         made = self._carried
         self.drop(set(self._places) - shares.keys())
         await self._compare(shares, made)
+        taken = [share for share in taken if share.batch.partition not in self._unsure]
         made.held = set(shares)
         made.oldest = min((share.batch.entries[0].at for share in taken if share.batch.entries), default=None)
         made.entries, made.refused, made.is_behind = 0, 0, False
@@ -142,6 +150,8 @@ class Rounds:
         for share in self._in_turn(taken):
             piece = await self._piece(share, entries_max, due_max, made)
             if piece is not None:
+                number = piece.commit.partition
+                piece.commit.told = number not in untold and number not in made.anew
                 pieces.append(piece)
         done = await self._evaluate(self._chunk(pieces), made) if pieces else 0
         self._turn = [piece.commit.partition for piece in (*pieces[done:], *pieces[:done])]
@@ -191,6 +201,8 @@ class Rounds:
         for number, share in shares.items():
             place = (share.batch.version, share.batch.cursor)
             doubt = self._doubts.get(number)
+            if share.batch.cursor not in (self._known_to.get(number), doubt and doubt.commit.cursor):
+                self._unsure.add(number)
             if share.is_new or self._places.get(number) != place:
                 strange.add(number)
                 made.anew.add(number)
@@ -202,10 +214,11 @@ class Rounds:
         if strange:
             self._forget(strange)
             # Rules may have come to hold in entries that others have evaluated.
-            await self._look_up_rules()
             self.adopting.look_at(strange)
-        elif self.rules.timeline is None:
-            await self._look_up_rules()
+        self._unsure &= shares.keys()
+        if strange or self._unsure or self.rules.timeline is None:
+            await self._look_up_rules_if_possible()
+        self._known_to |= {n: share.batch.cursor for n, share in shares.items() if n not in self._unsure}
         self._places |= {number: (share.batch.version, share.batch.cursor) for number, share in shares.items()}
         for number in shares:
             for user, encoded in shares[number].batch.states.items():
@@ -248,12 +261,20 @@ class Rounds:
         has_rules = has_events = False
         for count, entry in enumerate(entries):
             if entry.kind == "rules":
-                holds = await self._hold(entry.at)
+                holds = await self._hold_if_possible(entry.at)
                 if holds is None or (holds and has_events):
                     return has_rules, count
                 has_rules |= holds
             has_events |= entry.kind == "event"
         return has_rules, len(entries)
+
+    async def _hold_if_possible(self, at: int) -> bool | None:
+        try:
+            return await self._hold(at)
+        except StoreError:
+            if not self._store.out_of_reach():
+                raise
+            return None  # the primary that knows is gone: what is behind them waits, the others go on
 
     async def _hold(self, at: int) -> bool | None:
         """Whether the rules whose entry stands at that moment hold; None while that is open."""
@@ -271,6 +292,16 @@ class Rounds:
 
     def _is_known(self, at: int) -> bool:
         return any(moment == at for moment, _ in self._moments)
+
+    async def _look_up_rules_if_possible(self) -> None:
+        """Where the primary is gone that has them, what nobody else has evaluated goes on by those that are known."""
+        try:
+            await self._look_up_rules()
+        except StoreError:
+            if self.rules.timeline is None or not self._store.out_of_reach():
+                raise
+        else:
+            self._unsure.clear()
 
     async def _look_up_rules(self) -> None:
         moments = await self._store.rule_moments()
@@ -313,6 +344,7 @@ class Rounds:
             if number in refused:
                 continue
             self._places[number] = (piece.commit.version + 1, piece.commit.cursor)
+            self._known_to[number] = piece.commit.cursor
             made.add(number, result)
             if piece.has_rules:
                 self.adopting.look_at([number])

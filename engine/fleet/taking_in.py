@@ -7,7 +7,9 @@ needs to be shown any more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 import structlog
@@ -16,12 +18,14 @@ from engine.core.model import derive_id
 from engine.inbox import DELIVERED, Inbox, Request
 from engine.observer import Observer, Trace, TurnTold
 from engine.stale import is_resumable
-from engine.storage.base import Entry, OutboxMessage, StoreError
+from engine.storage.base import Entry, OutboxMessage, StoreError, partition_of
 from engine.storage.fleet import FleetStore, Presence, Taken
 
 WITHDRAWN_MAX = 10_000  # messages that are to leave the outbox and have not yet; the oldest beyond it expire in it
 SILENT_TOO_LONG = "this gateway was not heard of for too long; it says first that it is alive"
 TOLD_AT_ONCE = 1_000  # messages of which the store is told in one call
+KEPT_BACK_MAX = 10_000  # entries that wait for a primary that does not answer; what is beyond it is refused at once
+OUT_OF_REACH = "the primary of the cluster that has this user does not answer"
 
 log = structlog.get_logger("gateway")
 
@@ -36,6 +40,7 @@ class TakingIn:
     def __init__(
         self, store: FleetStore, inbox: Inbox, observer: Observer, *, retry_seconds: Sequence[float],
         began: Callable[[list[str]], None], is_silent: Callable[[], bool] = lambda: False,
+        seconds: Callable[[], float] = time.monotonic, kept_back_max: int = KEPT_BACK_MAX,
     ) -> None:  # fmt: skip
         self._store = store
         self._inbox = inbox
@@ -43,6 +48,10 @@ class TakingIn:
         self._retry_seconds = retry_seconds
         self._began = began
         self._is_silent = is_silent
+        self._seconds = seconds
+        self._kept_back_max = kept_back_max
+        # What is for primaries of a cluster that are gone, in its order, and until when it waits for them.
+        self._kept_back: list[tuple[float, Request]] = []
         self._withdrawn: dict[str, str] = {}  # by id of the message, its user
         self._reaching: set[str] = set()  # users of whose messages the store is being told at this moment
         self._reached = asyncio.Event()
@@ -50,8 +59,18 @@ class TakingIn:
         self.retries = 0
 
     def __bool__(self) -> bool:
-        """Whether anything waits."""
-        return bool(self._inbox or self._withdrawn)
+        """Whether anything waits that the store can be told."""
+        if not (self._inbox or self._withdrawn):
+            return False
+        gone = self._store.out_of_reach()
+        if not gone or self._inbox.has_requests or self._inbox.receipts:
+            return True
+        return any(self._is_there(user, gone) for user in (*self._inbox.relayed.values(), *self._withdrawn.values()))
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether something waits for a primary that is gone: it is tried again with each turn, for a while."""
+        return bool(self._kept_back)
 
     def is_leaving(self, message_id: str) -> bool:
         """Whether the message is about to leave the outbox as far as this gateway is concerned."""
@@ -75,23 +94,33 @@ class TakingIn:
 
     def refuse(self, error: StoreError) -> None:
         """What the next turn would hold is not to be."""
-        _fail(self._inbox.take(), error)
+        kept_back, self._kept_back = self._kept_back, []
+        _fail([*(request for _, request in kept_back), *self._inbox.take()], error)
+
+    def refuse_starts(self, error: StoreError) -> None:
+        """No session that waits to begin is to."""
+        starting = [request for _, request in self._kept_back if request.has("session.start")]
+        self._kept_back = [(until, request) for until, request in self._kept_back if request not in starting]
+        _fail(starting, error)
+        self._inbox.refuse("session.start", error)
 
     async def turn(self, gateway: str) -> None:
         """Tell the store what waits. Raises `StoreError`: whoever waited has been told."""
-        taken = self._inbox.take()
+        kept_back, self._kept_back = self._kept_back, []
+        until = self._seconds() + sum(self._retry_seconds)
+        taken = self._within_reach([*kept_back, *((until, request) for request in self._inbox.take())])
         if taken:
             await self._ingest(taken, gateway)
         # After it: what a client says stands in the log before its message is gone.
         await self._tell_reached(gateway)
-        if self._withdrawn:
-            some = list(self._withdrawn.items())[:TOLD_AT_ONCE]
+        some = self._some(self._withdrawn)
+        if some:
             await self._store.withdraw([(user, message_id) for message_id, user in some])
             for message_id, _ in some:
                 self._withdrawn.pop(message_id, None)
 
     async def _tell_reached(self, gateway: str) -> None:
-        some = list(self._inbox.relayed.items())[:TOLD_AT_ONCE]
+        some = self._some(self._inbox.relayed)
         if not some:
             return
         self._reaching = {user for _, user in some}
@@ -102,6 +131,43 @@ class TakingIn:
             self._reaching = set()
             self._reached.set()
         self._inbox.drop_relayed(message_id for message_id, _ in some)
+
+    def _some(self, messages: Mapping[str, str]) -> list[tuple[str, str]]:
+        gone = self._store.out_of_reach()
+        there = (pair for pair in messages.items() if not gone or self._is_there(pair[1], gone))
+        return list(islice(there, TOLD_AT_ONCE))
+
+    def _is_there(self, user: str, gone: frozenset[int]) -> bool:
+        return partition_of(user, self._store.partition_count) not in gone
+
+    def _within_reach(self, requests: Sequence[tuple[float, Request]]) -> list[Request]:
+        """Those that can be told now. Others are kept back until their moment; nobody's entries change their order."""
+        gone = self._store.out_of_reach()
+        if not gone:
+            return [request for _, request in requests]
+        there: list[Request] = []
+        behind: set[str] = set()  # users of whom something is kept back
+        count = 0
+        for until, request in requests:
+            users = {entry.user for entry in request.entries}
+            waiting = {user for user in users if user in behind or not self._is_there(user, gone)}
+            if not waiting:
+                there.append(request)
+                continue
+            if request.done is None:
+                # Receipts of many users, for which nobody waits.
+                fine = [entry for entry in request.entries if entry.user not in waiting]
+                there += [Request(fine, None, request.trace, request.lose)] if fine else []
+                request.entries = [entry for entry in request.entries if entry.user in waiting]
+            else:
+                waiting = users
+            count += len(request.entries)
+            if count > self._kept_back_max or self._seconds() >= until:
+                _fail([request], StoreError(OUT_OF_REACH, "io"))
+                continue
+            behind |= waiting
+            self._kept_back.append((until, request))
+        return there
 
     async def _ingest(self, requests: list[Request], gateway: str) -> None:
         """All of them, or each is told why not. Raises the last `StoreError`, where there was one."""
@@ -124,6 +190,10 @@ class TakingIn:
                 requests = [request for request in requests if _is_repeatable(request)]
                 if not requests:
                     raise
+                until = self._seconds() + sum(self._retry_seconds)
+                requests = self._within_reach([(until, request) for request in requests])
+                if not requests:
+                    return
                 await asyncio.sleep(seconds)
             except BaseException as error:
                 _fail(requests, StoreError(f"it was given up: {error!r}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from engine.storage.base import OutboxMessage
+from engine.storage.base import OutboxMessage, partition_of
 from engine.storage.fleet import FleetStore
 
 KEPT_BACK_MAX = 100_000  # users for whom it is looked again; those beyond it find what waits when they come again
@@ -57,7 +57,7 @@ class Waiting:
                 found.append(outgoing)
         if not found:
             return []
-        await self._store.confirm()
+        await self._store.confirm([partition_of(user, self._store.partition_count)])
         return [outgoing for outgoing in found if not self._is_leaving(outgoing.message.id)]
 
     def _keep_back(self, user: str, moment: int) -> None:

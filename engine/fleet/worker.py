@@ -172,9 +172,14 @@ class Worker:
         """One round, and what belongs to it. Raises `StoreError`; the next one goes on where this one failed."""
         # Nearly always the beats of their own have done it.
         if self._beaten is None or self._seconds() - self._beaten >= self._lease_ms / 2000:
-            await self._beat()
+            try:
+                await self._beat()
+            except StoreError:
+                # Leases are renewed where the partitions are: where these can be had, they are worked on.
+                if self._beaten is None or not self._store.out_of_reach():
+                    raise
         await self._take_share()
-        made = await self.rounds.make(self._share)
+        made = await self.rounds.make(self._share, self.relay.untold)
         self.relay.hold(made.held)
         self.relay.tell_anew(made.anew)
         for number in sorted(made.done):

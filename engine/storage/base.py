@@ -123,6 +123,8 @@ class Commit:
     ``withdrawn`` are ids of messages that leave the outbox, those that this commit puts there included.
     ``reworded``: ``(id, text)`` of messages in the outbox that say this from now on and have no prompt any more, those
     that this commit puts there included; one that is not there is nothing to it.
+    ``told``: whoever has to learn of it was told all that the commits of the partition before this one came to; see
+    `FleetStore.untold`.
     The store reads a commit until `Store.commit` returns; nothing in it may change meanwhile.
     """
 
@@ -138,6 +140,7 @@ class Commit:
     withdrawn: list[str] = field(default_factory=list)
     reworded: list[tuple[str, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

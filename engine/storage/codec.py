@@ -51,8 +51,19 @@ class _EntryLine(msgspec.Struct, omit_defaults=True):
     client: str = ""
 
 
+class _TakingBackLine(msgspec.Struct):
+    """What `taken_back` wants to know of a decision."""
+
+    user: str
+    outcome: str
+    was: str = ""
+    message: _MessageLine | None = None
+
+
+_TAKES_BACK = b'"outcome":"cancelled","was":"sent"'  # nearly all lines are without it, and need not be read for that
 _encoder = msgspec.json.Encoder()
 _entry_decoder: msgspec.json.Decoder[_EntryLine] = msgspec.json.Decoder(_EntryLine)
+_taking_back_decoder: msgspec.json.Decoder[_TakingBackLine] = msgspec.json.Decoder(_TakingBackLine)
 _message_decoder: msgspec.json.Decoder[_MessageLine] = msgspec.json.Decoder(_MessageLine)
 
 
@@ -145,6 +156,16 @@ def encode_decision(decision: Decision) -> bytes:
     if decision.probability is not None:
         fields["probability"] = decision.probability
     return _encode(fields)
+
+
+def taken_back(line: bytes) -> tuple[str, str] | None:
+    """Of a recorded decision by which a message that was sent is cancelled, its user and id; None of any other."""
+    if _TAKES_BACK not in line:
+        return None
+    decision = _decode(_taking_back_decoder, _TakingBackLine, line)
+    if (decision.outcome, decision.was) != ("cancelled", "sent") or decision.message is None:
+        return None
+    return decision.user, decision.message.id
 
 
 def _message_line(message: Message) -> _MessageLine:

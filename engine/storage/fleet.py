@@ -11,7 +11,7 @@ Every store that keeps it is held to these words by `tests/storage/test_fleet_co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -63,6 +63,18 @@ class Share:
     horizon: int
     is_complete: bool
     is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """``entries`` were evaluated, ``taken_back`` are ``(user, id)`` of messages that were sent and then cancelled.
+
+    ``next``: where the page after this one begins, None where this is the last.
+    """
+
+    entries: list[Entry]
+    taken_back: list[tuple[str, str]]
+    next: tuple[int, int] | None = None
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +145,8 @@ class FleetStore(Store, Protocol):
         """What is to be evaluated of those partitions that nobody else holds; they are held for ``lease_ms`` more.
 
         Of partitions that are held by another nothing is returned, nor of one of which an entry that is to be handed
-        out cannot be read: the log of the process tells of it. One that changes hands gets a new version, so that no
+        out cannot be read, nor of those that cannot be asked while others can (`held_up`): the log of the process tells
+        of it. One that changes hands gets a new version, so that no
         commit of the former holder is made any more.
 
         Where the log is read to its end and wake-ups are due by the clock of the store, a ``tick`` is put behind it.
@@ -155,14 +168,18 @@ class FleetStore(Store, Protocol):
     async def connected(self) -> list[str]:
         """All users who are at any gateway."""
 
-    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
-        """By gateway. One that nobody has heard of for long is told nothing, without an error.
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
+        """By gateway: how many wait for it then that it has not heard, and up to a hundred more.
+
+        One that nobody has heard of for long is told nothing, without an error, and nothing waits for it.
 
         Raises `StoreError`: then nobody knows which were told; to tell them again is safe.
         """
 
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         """What the gateway was told behind number ``after`` (None: from now on), at most 500 notices.
+
+        What it was told up to there it has heard, and cannot hear again.
 
         One that cannot be read is passed over, and is a gap. Waits up to ``wait_s`` where there is nothing. May be
         called beside any other call.
@@ -188,8 +205,18 @@ class FleetStore(Store, Protocol):
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         """By user."""
 
-    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
-        """What waits in a partition's outbox and has not expired, as it was put there: numbers above ``after``."""
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+        """What waits in partitions' outboxes and has not expired, as it was put there: above the numbers of ``after``.
+
+        Of each at most ``messages_max``.
+        """
+
+    async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
+        """What each partition has come to since the last commit that said that all before it was told (`Commit.told`).
+
+        Of each at most ``entries_max`` entries and as many decisions, in their order, from where ``after`` says:
+        ``(0, 0)``, and then the ``next`` of the page before. What cannot be read is passed over.
+        """
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.
@@ -200,10 +227,26 @@ class FleetStore(Store, Protocol):
     async def leave(self, role: Role, name: str) -> None:
         """Say farewell: a gateway that has left is not lost, and what waits for it is gone."""
 
-    async def confirm(self) -> None:
+    async def confirm(self, partitions: Collection[int] | None = None) -> None:
         """Returns when all that was written before is as durable as the setting ``durability`` asks for.
 
-        Raises `StoreError` where it is not, or not in time.
+        With ``partitions``, what was written to these. Raises `StoreError` where it is not, or not in time.
+        """
+
+    def out_of_reach(self) -> frozenset[int]:
+        """Partitions of which nothing can be had at this moment, for the primary of a cluster that has them is gone.
+
+        Others can be had; a call in which one of these is named fails at once. `take` passes them over.
+        """
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        """Which of these cannot be told anything at this moment, for the same reason; nor can they listen."""
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        """Of the partitions that were last asked for (`take`) those of which nothing can be handed out, and why.
+
+        An entry of them cannot be read, or where they are cannot be asked. Who else has them is none of it.
         """
 
     async def clock(self) -> int:

@@ -13,13 +13,14 @@ from typing import Protocol
 from engine.storage.base import Base, Fault, Folded, OutboxMessage
 
 PAGE = 500  # rows that are read at once
+USERS = 100  # whose messages are, for one may have some hundred
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
     """Where a partition stands. ``last_tick``: of the last tick of its log, -1 where there is none.
 
-    ``wake``: the earliest of its users' wake-ups, None where there is none.
+    ``wake``: the earliest of its users' wake-ups, None where there is none. ``has_states``, ``has_bases``: of any user.
     """
 
     cursor: int
@@ -27,6 +28,9 @@ class Stand:
     last_at: int
     last_tick: int
     wake: int | None
+    folded: Folded
+    has_states: bool
+    has_bases: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Decided:
 class Contents(Protocol):
     """All that a store has and its contract does not hand out page by page. Raises `StoreError`."""
 
-    async def stand(self, partition: int) -> Stand: ...
+    async def stands(self) -> list[Stand]:
+        """Of every partition, in order."""
 
     def decisions(self, partition: int) -> AsyncIterator[list[Decided]]:
         """In the order in which they were made."""
@@ -59,7 +64,10 @@ class Contents(Protocol):
     def bases(self, partition: int) -> AsyncIterator[list[Base]]: ...
 
     def outbox(self) -> AsyncIterator[list[OutboxMessage]]:
-        """Each with the words that it says now; those of a user in the order in which they are `pending`."""
+        """Each with the words that it says now; all of a user's follow on each other, in the order of `pending`."""
+
+    async def pending(self, users: list[str]) -> list[list[OutboxMessage]]:
+        """As `Store.pending` of each, what has expired among them; asked together, so of `USERS` at most."""
 
     def faults(self) -> AsyncIterator[list[Fault]]:
         """Those of a partition, or of all, from the oldest on."""

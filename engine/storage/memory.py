@@ -53,6 +53,8 @@ class _Partition:
     folded: int = 0
     folded_at: int = -1
     bases: dict[str, Base] = field(default_factory=dict)
+    decided: int = 0  # the number of the last decision, whether it is still there or not
+    told: tuple[int, int] = (0, 0)  # entry and decision up to which all has been told to whom it concerns
 
     def put(self, entry: Entry) -> None:
         self.last_number += 1
@@ -63,7 +65,8 @@ class _Partition:
         return self.log[bisect_right(self.log, number, key=itemgetter(0)) :]
 
     def decide(self, user: str, at: int, line: bytes) -> None:
-        self.decisions.append((self.decisions[-1][0] + 1 if self.decisions else 1, user, at, line))
+        self.decided += 1
+        self.decisions.append((self.decided, user, at, line))
 
 
 class MemoryStore:
@@ -130,6 +133,8 @@ class MemoryStore:
             self._apply(commit, self._partitions[commit.partition])
 
     def _apply(self, commit: Commit, partition: _Partition) -> None:
+        if commit.told:
+            partition.told = partition.cursor, partition.decided
         partition.version += 1
         partition.cursor = commit.cursor
         for entry in commit.appended:

@@ -6,11 +6,12 @@ It must stay the simplest thing that keeps the contract. All who share it are in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.units import MILLISECOND
 from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, OutboxMessage, partition_of
+from engine.storage.codec import taken_back
 from engine.storage.fleet import (
     HEARD_MAX,
     NOTICES_MAX,
@@ -23,6 +24,7 @@ from engine.storage.fleet import (
     Roll,
     Share,
     Taken,
+    Untold,
 )
 from engine.storage.memory import MemoryStore
 from engine.storage.order import check_partitions
@@ -199,9 +201,10 @@ class MemoryFleetStore(MemoryStore):
         self._check_open()
         return list(self._sessions)
 
-    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
         self._check_open()
         now = self._clock()
+        waiting = dict.fromkeys(notices, 0)
         for gateway, told in notices.items():
             queue = self._queues.get(gateway)
             if queue is None or queue.until <= now or not told:
@@ -210,6 +213,8 @@ class MemoryFleetStore(MemoryStore):
             queue.last += len(told)
             del queue.notices[:-NOTICES_MAX]
             queue.told.set()
+            waiting[gateway] = len(queue.notices)
+        return waiting
 
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         self._check_open()
@@ -225,6 +230,7 @@ class MemoryFleetStore(MemoryStore):
                 return Heard([], after)
             self._check_open()
         heard = [(number, notice) for number, notice in queue.notices if number > after or after > queue.last]
+        queue.notices = list(heard)
         last = heard[min(len(heard), HEARD_MAX) - 1][0] if heard else queue.last
         has_gap = not heard or heard[0][0] != after + 1
         return Heard([notice for _, notice in heard[:HEARD_MAX]], last, has_gap)
@@ -273,21 +279,36 @@ class MemoryFleetStore(MemoryStore):
         await super().commit(commits)
         self._reached = {name: gateways for name, gateways in self._reached.items() if name in self._outbox}
 
-    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
         self._check_open()
-        check_partitions([partition], self.partition_count)
+        check_partitions(list(after), self.partition_count)
         self._drop_expired(self._clock())
         self._places = {name: place for name, place in self._places.items() if name in self._outbox}
         for message_id in self._outbox:
             if message_id not in self._places:
                 self._place += 1
                 self._places[message_id] = self._place
-        found = [
-            (self._places[message_id], outgoing)
-            for message_id, outgoing in self._outbox.items()
-            if partition_of(outgoing.user, self.partition_count) == partition
-        ]
-        return [pair for pair in found if pair[0] > after][:messages_max]
+        found: dict[int, list[tuple[int, OutboxMessage]]] = {number: [] for number in after}
+        for message_id, outgoing in self._outbox.items():
+            number = partition_of(outgoing.user, self.partition_count)
+            if number in after and self._places[message_id] > after[number]:
+                found[number].append((self._places[message_id], outgoing))
+        return {number: waiting[:messages_max] for number, waiting in found.items()}
+
+    async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
+        self._check_open()
+        check_partitions(list(after), self.partition_count)
+        return {number: self._untold(number, place, entries_max) for number, place in after.items()}
+
+    def _untold(self, number: int, place: tuple[int, int], entries_max: int) -> Untold:
+        partition = self._partitions[number]
+        start, decided = max(place[0], partition.told[0]), max(place[1], partition.told[1])
+        entries = [pair for pair in partition.after(start) if pair[0] <= partition.cursor][:entries_max]
+        lines = [(each, line) for each, _, _, line in partition.decisions if each > decided][:entries_max]
+        is_whole = len(entries) < entries_max and len(lines) < entries_max
+        following = (entries[-1][0] if entries else start, lines[-1][0] if lines else decided)
+        gone = [pair for _, line in lines if (pair := taken_back(line)) is not None]
+        return Untold([entry for _, entry in entries], gone, None if is_whole else following)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         self._check_open()
@@ -310,8 +331,18 @@ class MemoryFleetStore(MemoryStore):
         if role == "gateway":
             self._queues.pop(name, None)
 
-    async def confirm(self) -> None:
+    async def confirm(self, partitions: Collection[int] | None = None) -> None:
         self._check_open()
+
+    def out_of_reach(self) -> frozenset[int]:
+        return frozenset()
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        return {}
 
     async def clock(self) -> int:
         self._check_open()

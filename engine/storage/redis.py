@@ -1,20 +1,16 @@
 """The store for more than one machine: Redis 7 or later, or Valkey; each call of a partition is one function there.
 
 It decides nothing. Several stores, in any number of processes, may have one Redis open: who commits to a partition
-without knowing its version is refused, and nothing else is needed to keep them apart.
-
-What has failed is not tried again here where it may have been done. A commit without an answer may be on its way yet;
-so before anything is read of its partitions their versions are moved, after which it cannot be made any more.
+without knowing its version is refused, and nothing else is needed to keep them apart. What is done about answers that
+are lost, see `redis_asking`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
-from redis.exceptions import RedisError
 
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
@@ -32,6 +28,7 @@ from engine.storage.base import (
     partition_of,
 )
 from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
+from engine.storage.redis_asking import Asking
 from engine.storage.redis_cluster import way_to
 from engine.storage.redis_entries import (
     commit_arguments,
@@ -43,29 +40,22 @@ from engine.storage.redis_entries import (
     pairs,
     past_of,
 )
-from engine.storage.redis_keys import DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
+from engine.storage.redis_keys import DECIDED, RULES, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
-from engine.storage.redis_opening import LIBRARY, call, prepare
+from engine.storage.redis_opening import prepare
 from engine.storage.redis_replicas import LOCAL, Promise
 from engine.storage.redis_upkeep import Upkeep
 
 WAKES_FRESH_S = 1.0  # how long what is known of wake-ups is believed, for others may commit as well
 
 
-class RedisStore:
+class RedisStore(Asking):
     """Made by `open`, ended by `close`."""
 
-    partition_count: int
-
     def __init__(self, link: Way, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
-        self.partition_count = len(tags)
-        self.address = link.address
-        self.read_only = read_only
-        self._link = link
-        self._keys = Keys(tags)
-        self._closed = False
-        self._unsure: set[int] = set()  # partitions of which a commit may be on its way yet
+        super().__init__(link, tags, read_only=read_only)
+        self._lines: dict[int, list[bytes]] = {}  # of each partition the rule sets that began to hold, at the last look
         self._wakes: dict[int, int | None] = {}  # the earliest of each partition, as of the last look
         self._wakes_until = 0.0
         self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link)
@@ -138,8 +128,8 @@ class RedisStore:
     async def commit(self, commits: list[Commit]) -> None:
         self._check_writable()
         check_commits(commits, self.partition_count)
-        await self._settle()
         calls = [self._call(commit.partition, "commit", *commit_arguments(commit)) for commit in commits]
+        await self._settle(calls)
         try:
             replies = await self._exchange(calls, durable=True)
         except BaseException:
@@ -235,9 +225,13 @@ class RedisStore:
         return {to_text(name): to_text(text) for name, text in found}
 
     async def rule_moments(self) -> list[tuple[int, str]]:
-        calls: list[Command] = [("LRANGE", self._keys.of(n, b"rm"), 0, -1) for n in range(self.partition_count)]
+        """Of partitions out of reach what they had at the last look: nothing can have been written there since."""
+        gone = self.out_of_reach() & self._lines.keys()
+        asked = [number for number in range(self.partition_count) if number not in gone]
+        calls: list[Command] = [("LRANGE", self._keys.of(number, b"rm"), 0, -1) for number in asked]
         *replies, decided = await self._ask([*calls, ("HGETALL", DECIDED)], again=True)
-        lines = [line for reply in replies for line in reply]
+        self._lines.update(zip(asked, replies, strict=True))
+        lines = [line for number in range(self.partition_count) for line in self._lines[number]]
         lines += [b"%b %b" % (at, rules_hash) for at, rules_hash in pairs(decided) if rules_hash]
         return sorted(map(moment_of, dict.fromkeys(lines)), key=lambda moment: moment[0])
 
@@ -310,15 +304,9 @@ class RedisStore:
 
     async def probe(self) -> None:
         self._check_writable()
-        await self._ask([self._call(0, "probe", b"\0" * 16_384)], durable=True)
-
-    async def confirm(self) -> None:
-        """See `FleetStore.confirm`."""
-        self._check_writable()
-        try:
-            await self._link.confirm()
-        except (RedisError, OSError) as error:
-            raise told_of(error, self.address) from error
+        gone = self.out_of_reach()
+        partition = next((number for number in range(self.partition_count) if number not in gone), 0)
+        await self._ask([self._call(partition, "probe", b"\0" * 16_384)], durable=True)
 
     async def describe(self) -> dict[str, Json]:
         return await self._upkeep.describe()
@@ -333,50 +321,6 @@ class RedisStore:
 
     # Inside.
 
-    def _call(self, partition: int, function: str, *arguments: bytes | str | int) -> Command:
-        return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stand[partition], *arguments)
-
-    async def _ask(self, calls: Sequence[Command], *, again: bool = False, durable: bool = False) -> list[Any]:
-        """The replies to calls that are all answered. ``again``: they only read, so a lost answer is asked for anew.
-
-        ``durable``: what they write is as durable as was promised. Raises `StoreError`.
-        """
-        await self._settle()
-        try:
-            replies = await self._exchange(calls, durable=durable)
-        except StoreError as error:
-            if not again or self._closed or error.state != "io":
-                raise
-            replies = await self._exchange(calls)
-        return self._answered(replies)
-
-    def _answered(self, replies: list[Any]) -> list[Any]:
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise told_of(reply, self.address) from reply
-        return replies
-
-    async def _settle(self) -> None:
-        """See to it that no commit without an answer is made from now on, and that what was written is to stay."""
-        self._check_open()
-        if self._unsure:
-            fenced = frozenset(self._unsure)
-            fences = [self._call(partition, "fence") for partition in fenced]
-            self._answered(await self._exchange(fences, durable=True))
-            self._unsure -= fenced
-        if self._link.owes:
-            await self.confirm()
-
-    async def _exchange(self, calls: Sequence[Command], *, durable: bool = False) -> list[Any]:
-        """Replies, errors that Redis answered with among them. Raises `StoreError` where answers are missing."""
-        self._check_open()
-        if not calls:
-            return []
-        try:
-            return await call(self._link, calls, durable=durable, may_load=not self.read_only)
-        except (RedisError, OSError) as error:
-            raise told_of(error, self.address) from error
-
     def _entry(self, partition: int, number: int, packed: bytes) -> Entry:
         try:
             return entry_of(packed, partition, number)
@@ -384,15 +328,6 @@ class RedisStore:
             raise StoreError(
                 f"an entry of partition {partition} of {self.address.shown}: {error}", "corrupt"
             ) from error
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError("the store is closed")
-
-    def _check_writable(self) -> None:
-        self._check_open()
-        if self.read_only:
-            raise StoreError(f"the store {self.address.shown} was opened to be read only", "read_only")
 
 
 def _wake_of(score: bytes) -> int | None:

@@ -6,7 +6,7 @@ It knows of a command where its key is, and nothing else. It sends again only wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -15,6 +15,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError,
 
 from engine.storage.redis_keys import SLOTS, confirmed_of, slot_of, slot_of_key
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Link, Way
+from engine.storage.redis_nodes import Node, Nodes
 from engine.storage.redis_replicas import LOCAL, Promise
 
 PATIENCE = 0.6  # of the time of an exchange: so long commands are sent again that a node refuses while a slot moves
@@ -24,8 +25,7 @@ LOOK_S = 1.0  # for one node to say which node has which slot, before another is
 ASKED_MAX = 5  # nodes that are asked for it, one after the other
 
 MARKS_MAX = 10  # keys that are tried to have one written by a node
-
-Node = tuple[str, int]
+THERE_S = 1.0  # for a node that was gone to say that it is there
 
 # At the end of a key: never there. See `guarded`.
 NEVER = b"!"
@@ -38,7 +38,8 @@ def way_to(address: Address, timeout_s: float = TIMEOUT_S, promise: Promise = LO
 class ClusterLink:
     """A `Link` to each primary; which those are is asked of the cluster, again whenever a node says that it was wrong.
 
-    Of one exchange two commands of one slot are carried out in order, unless the slot moves at that moment.
+    Of one exchange two commands of one slot are carried out in order, unless the slot moves at that moment. Where one
+    is for a node that is gone (`redis_nodes`) the exchange fails at once, and nothing of it is sent.
     """
 
     def __init__(self, address: Address, timeout_s: float = TIMEOUT_S, promise: Promise = LOCAL) -> None:
@@ -49,7 +50,10 @@ class ClusterLink:
         self._owners: list[Node | None] = []  # by slot
         self._is_stale = True
         self._failures = 0  # of exchanges that should have been durable
-        self._made_up = 0  # so many of them: all that was written by then is
+        self._owed: dict[int, int] = {}  # slots of which something has failed, and the number of that failure
+        self._nodes = Nodes(
+            is_there=self._is_there, is_back=self._is_back, shown=lambda node: f"{node[0]}:{node[1]} of {address.shown}"
+        )
         self._looking = asyncio.Lock()
         self._turn = 0  # so that the next look begins with another node
 
@@ -70,6 +74,7 @@ class ClusterLink:
                     await self._look()
                     grouped: dict[Node, list[int]] = {}
                     for place in left:
+                        replies[place] = None
                         node = asking.get(place) or moved.get(slots[place]) or self._owners[slots[place]]
                         if node is None:
                             replies[place] = ClusterDownError(f"no node has slot {slots[place]}")
@@ -85,7 +90,8 @@ class ClusterLink:
                         await asyncio.sleep(pause)
         except BaseException:
             self._is_stale = True
-            self._failures += durable
+            if durable:
+                self._owe(slot for slot, reply in zip(slots, replies, strict=True) if reply is None)
             raise
         return replies
 
@@ -98,6 +104,7 @@ class ClusterLink:
         durable: bool,
     ) -> None:
         """To all nodes at once; when all have answered or failed, the first failure is raised."""
+        self._nodes.check(grouped)
 
         async def to(node: Node, places: list[int]) -> None:
             commands: list[Command] = []
@@ -107,7 +114,8 @@ class ClusterLink:
                     commands.append(("ASKING",))
                 wanted.append(len(commands))
                 commands.append(sent[place])
-            answers = await self._link(node).exchange(commands, durable=durable)
+            async with self._nodes.talking(node):
+                answers = await self._link(node).exchange(commands, durable=durable)
             for place, number in zip(places, wanted, strict=True):
                 replies[place] = _with_host(answers[number], node)
 
@@ -138,25 +146,48 @@ class ClusterLink:
                 self._is_stale |= isinstance(reply, ClusterDownError)
         return min(max(2 * pause, PAUSE_S), PAUSE_MAX_S) if must_pause else pause
 
-    async def confirm(self) -> None:
+    async def confirm(self, keys: Collection[bytes] | None = None) -> None:
+        if self.promise.level == "local":
+            self._owed.clear()
+            return
         failures = self._failures
-        if self.promise.level != "local":
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    await self._look()
-                    await _all(self._confirm(node) for node in self._primaries())
-            except BaseException:
-                self._is_stale = True
-                self._failures += 1
-                raise
-        self._made_up = max(self._made_up, failures)
+        nodes: set[Node | None] = set()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._look()
+                owners = self._owners if keys is None else [self._owners[slot_of_key(key)] for key in keys]
+                nodes = set(owners)
+                known = [node for node in dict.fromkeys(owners) if node is not None]
+                self._nodes.check(known)
+                await _all(self._confirm(node) for node in known)
+        except BaseException:
+            self._is_stale = True
+            self._owe(range(SLOTS) if keys is None else map(slot_of_key, keys))
+            raise
+        owners = self._owners
+        self._owed = {slot: at for slot, at in self._owed.items() if at > failures or owners[slot] not in nodes}
+
+    async def make_up(self, commands: Sequence[Command]) -> None:
+        if self._owed:
+            keys = {key_of(command) for command in commands}
+            owed = [key for key in keys if slot_of_key(key) in self._owed]
+            if owed:
+                await self.confirm(owed)
 
     @property
     def owes(self) -> bool:
-        return self._failures > self._made_up
+        return bool(self._owed)
+
+    def _owe(self, slots: Iterable[int]) -> None:
+        self._failures += 1
+        self._owed.update(dict.fromkeys(slots, self._failures))
 
     async def _confirm(self, node: Node) -> None:
         """By a key in one of its slots; in another where that slot moves just now."""
+        async with self._nodes.talking(node):
+            await self._mark(node)
+
+    async def _mark(self, node: Node) -> None:
         refused: Exception = ClusterDownError(f"{node[0]}:{node[1]} has no slot")
         tags = (str(number) for number in range(SLOTS) if self._owners[slot_of(str(number))] == node)
         for tag in islice(tags, MARKS_MAX):
@@ -167,17 +198,46 @@ class ClusterLink:
                 refused = error
         raise refused
 
+    @property
+    def lacks_some(self) -> bool:
+        return bool(self._nodes.gone)
+
+    def lacks(self, key: bytes) -> bool:
+        return bool(self._owners) and self._owners[slot_of_key(key)] in self._nodes.gone
+
+    async def _is_there(self, node: Node) -> None:
+        """On a connection of its own: the others may all be waiting for it."""
+        link = Link(self._link(node).address, THERE_S)
+        try:
+            [said] = await link.exchange([("PING",)])
+        finally:
+            await link.close()
+        if isinstance(said, Exception):
+            raise said
+
+    async def _is_back(self, node: Node) -> None:
+        """Where its slots are another's by now it is not missed any more."""
+        self._is_stale = True
+        await self._look()
+        if node not in self._primaries():
+            return
+        await self._is_there(node)
+        if self.promise.level != "local":
+            await self._mark(node)
+
     async def primaries(self) -> list[Link]:
         self._is_stale = True
         async with asyncio.timeout(self._timeout_s):
             await self._look()
-        return [self._link(node) for node in self._primaries()]
+        gone = self._nodes.gone
+        return [self._link(node) for node in self._primaries() if node not in gone]
 
     @property
     def without_replicas(self) -> list[str]:
         return [name for link in self._links.values() for name in link.without_replicas]
 
     async def close(self) -> None:
+        await self._nodes.close()
         for link in self._links.values():
             await link.close()
 
@@ -197,6 +257,8 @@ class ClusterLink:
             if not self._is_stale:
                 return
             known = list(dict.fromkeys([*self._primaries(), *self.address.seeds]))
+            gone = self._nodes.gone
+            known = [node for node in known if node not in gone] or known
             self._turn += 1
             trouble: BaseException | None = None
             for number in range(min(len(known), ASKED_MAX)):

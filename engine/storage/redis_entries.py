@@ -79,6 +79,7 @@ def commit_arguments(commit: Commit) -> Arguments:
         FAULTS_MAX,
         appended[0].at if appended else "",
         appended[-1].at if appended else "",
+        int(commit.told),
     ]
     _section(arguments, [value for entry in appended for value in entry_arguments(entry)])
     _add_states(arguments, commit)

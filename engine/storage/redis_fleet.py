@@ -7,7 +7,7 @@ partition and what is no partition's, so a cluster is as good as one Redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from engine.storage.fleet import (
     Roll,
     Share,
     Taken,
+    Untold,
 )
 from engine.storage.order import UNEVALUATED, check_partitions
 from engine.storage.redis import RedisStore
@@ -48,11 +49,13 @@ from engine.storage.redis_keys import (
 from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
+from engine.storage.redis_untold import untold_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
 # How far ahead of the store's clock rules begin to hold; the next where a partition was further than that already.
 MARGINS_MS = (100, 400, 1_600, 6_400)
+OUT_OF_REACH = "the primary of the cluster that has it does not answer"
 
 
 log = structlog.get_logger("proactive")
@@ -66,6 +69,7 @@ class RedisFleetStore(RedisStore):
     def __init__(self, link: Way, tags: list[str], info: dict[str, str], *, read_only: bool) -> None:
         super().__init__(link, tags, info, read_only=read_only)
         self._unreadable: dict[int, int] = {}  # of partitions of which that was told, the cursor
+        self._held_up: dict[int, str] = {}
 
     async def ingest(
         self, entries: Sequence[Entry], presence: Sequence[Presence] = (), gateway: str = ""
@@ -105,7 +109,10 @@ class RedisFleetStore(RedisStore):
             for number, place in enumerate(kept, first):
                 taken[place] = Taken(stamped(entries[place], int(at), f"{partition}-{number}"))
         if any(each.is_repeated for each in taken):
-            await self.confirm()  # for those nothing was written, so nothing has been waited for
+            # For those nothing was written, so nothing has been waited for.
+            await self.confirm(
+                {partition_of(each.entry.user, self.partition_count) for each in taken if each.is_repeated}
+            )
         return taken
 
     async def take(
@@ -116,8 +123,16 @@ class RedisFleetStore(RedisStore):
         if entries_max < 1 or due_max < 1:
             raise ValueError(f"expected at least one entry and one user, got {entries_max} and {due_max}")
         limits = to_bytes(worker), lease_ms, entries_max, due_max
-        replies = await self._ask([self._call(partition, "take", *limits) for partition in partitions])
-        held = [(partition, reply) for partition, reply in zip(partitions, replies, strict=True) if reply]
+        gone = self.out_of_reach()
+        self._held_up = {partition: OUT_OF_REACH for partition in partitions if partition in gone}
+        partitions = [partition for partition in partitions if partition not in gone]
+        replies = await self._ask_each([self._call(partition, "take", *limits) for partition in partitions])
+        held = []
+        for partition, reply in zip(partitions, replies, strict=True):
+            if isinstance(reply, StoreError):
+                self._held_up[partition] = str(reply)
+            elif reply:
+                held.append((partition, reply))
         calls: list[Command] = [
             ("XRANGE", self._keys.of(partition, b"in"), f"({cursor}-0", f"{upto}-0")
             for partition, (_, cursor, upto, *_) in held
@@ -138,11 +153,21 @@ class RedisFleetStore(RedisStore):
             shares.append(Share(batch, horizon, bool(is_complete), bool(is_new)))
         return shares
 
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        if not self._link.lacks_some:
+            return frozenset()
+        return frozenset(name for name in gateways if self._link.lacks(queue_of(name)))
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        return self._held_up
+
     def _read(self, partition: int, cursor: int, packed: Sequence[Any]) -> list[Entry] | None:
         """The entries behind the cursor; None where one cannot be read, which is told once: others can go on."""
         try:
             entries = [self._entry(partition, number, row[1]) for number, (_, row) in enumerate(packed, cursor + 1)]
         except StoreError as error:
+            self._held_up[partition] = str(error)
             if self._unreadable.get(partition) != cursor:
                 self._unreadable[partition] = cursor
                 log.error("! a partition cannot be evaluated", partition=partition, behind=cursor, error=str(error))
@@ -170,15 +195,15 @@ class RedisFleetStore(RedisStore):
         calls: list[Command] = [("HKEYS", self._keys.of(number, b"gu")) for number in range(self.partition_count)]
         return [from_name(name) for reply in await self._ask(calls, again=True) for name in reply]
 
-    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> None:
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
         self._check_writable()
-        await self._ask(
-            [
-                self._queued(gateway, "tell", NOTICES_MAX, *map(pack_notice, some))
-                for gateway, some in notices.items()
-                if some
-            ]
-        )
+        calls = [
+            self._queued(gateway, "tell", NOTICES_MAX, *map(pack_notice, some))
+            for gateway, some in notices.items()
+            if some
+        ]
+        waiting = iter(await self._ask(calls))
+        return {gateway: next(waiting) if some else 0 for gateway, some in notices.items()}
 
     async def listen(self, gateway: str, after: int | None, wait_s: float) -> Heard:
         self._check_writable()
@@ -239,14 +264,21 @@ class RedisFleetStore(RedisStore):
         [reply] = await self._ask([self._call(partition, "sessions_at", to_bytes(gateway))], again=True)
         return {from_name(name): [to_text(session) for session in sessions] for name, sessions in pairs(reply)}
 
-    async def unsent(self, partition: int, after: int, messages_max: int) -> list[tuple[int, OutboxMessage]]:
-        check_partitions([partition], self.partition_count)
-        [reply] = await self._ask([self._call(partition, "unsent", after, messages_max)], again=True)
-        flat = iter(reply)
-        return [
-            (int(number), message_of(from_name(name), record, words))
-            for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
-        ]
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+        check_partitions(list(after), self.partition_count)
+        calls = [self._call(partition, "unsent", number, messages_max) for partition, number in after.items()]
+        found: dict[int, list[tuple[int, OutboxMessage]]] = {}
+        for partition, reply in zip(after, await self._ask(calls, again=True), strict=True):
+            flat = iter(reply)
+            found[partition] = [
+                (int(number), message_of(from_name(name), record, words))
+                for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
+            ]
+        return found
+
+    async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
+        check_partitions(list(after), self.partition_count)
+        return await untold_of(self, after, entries_max)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """Whoever only looks at the store may ask who else there is."""
@@ -279,7 +311,11 @@ class RedisFleetStore(RedisStore):
         await self._ask(calls)
 
     async def clock(self) -> int:
-        [now] = await self._ask([("FCALL", f"{LIBRARY}_clock", 1, META)], again=True)
+        """Where the primary that has it is gone, that of another, so that the others can go on."""
+        key: str | bytes = META
+        if self._link.lacks_some and self._link.lacks(META.encode()):
+            key = next((stand for stand in self._keys.stand if not self._link.lacks(stand)), key)
+        [now] = await self._ask([("FCALL", f"{LIBRARY}_clock", 1, key)], again=True)
         return int(now)
 
     async def publish_rules(self, rules_hash: str) -> int:

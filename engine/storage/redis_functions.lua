@@ -26,10 +26,10 @@ local function whole(number)
   return string.format('%d', number)
 end
 
--- Version, cursor, number of the log's last entry, and its moment.
+-- Version, cursor, number of the log's last entry, its moment, and the number of the last decision.
 local function stand_of(key)
-  local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at')
-  return stand[1] or '0', stand[2] or '0', stand[3] or '0', stand[4] or ''
+  local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at', 'dseq')
+  return stand[1] or '0', stand[2] or '0', stand[3] or '0', stand[4] or '', stand[5] or '0'
 end
 
 -- The arguments from `first` to `last` given to a command, in as many pieces as it takes.
@@ -282,9 +282,9 @@ local function write_states(p, args, states, wakes, awake, present, absent)
   give('SREM', p .. 'pr', args, absent[1], absent[2])
 end
 
-local function write_decisions(p, key, args, section, cursor)
+local function write_decisions(p, key, args, section, cursor, decided)
   if section[1] > section[2] then return end
-  local number = tonumber(redis.call('HGET', key, 'dseq') or '0')
+  local number = tonumber(decided)
   for i = section[1], section[2], 3 do
     number = number + 1
     local n = whole(number)
@@ -307,13 +307,14 @@ local function write_messages(p, key, args, outbox, reworded, withdrawn, most)
   for user in pairs(users) do trim_messages(p, user, most) end
 end
 
--- ARGV: version, cursor, outbox_max, faults_max, the moments of the first and the last that is appended; then the
--- sections. Answers with the earliest wake-up, or with where the partition stands if the commit does not follow on it:
--- as `order.check_follows` has it.
+-- ARGV: version, cursor, outbox_max, faults_max, the moments of the first and the last that is appended, 1 where all
+-- before it was told (the stand has in `told` and `told_d` up to which entry and decision); then the sections. Answers
+-- with the earliest wake-up, or with where the partition stands if the commit does not follow on it: as
+-- `order.check_follows` has it.
 local function commit(keys, args)
   local p, key = prefix_of(keys), keys[1]
-  local version, cursor, last, at = stand_of(key)
-  local s = sections_of(args, 7)
+  local version, cursor, last, at, decided = stand_of(key)
+  local s = sections_of(args, 8)
   local appended = (s[1][2] - s[1][1] + 1) / 4
   local evaluated = tonumber(args[2]) - appended
   if args[1] ~= version or evaluated < tonumber(cursor) or evaluated > tonumber(last)
@@ -323,7 +324,7 @@ local function commit(keys, args)
   local number = put_entries(p, tonumber(last), at, args, s[1][1], s[1][2])
   if appended > 0 then redis.call('HSET', key, 'at', args[6]) end
   write_states(p, args, s[2], s[3], s[4], s[5], s[6])
-  write_decisions(p, key, args, s[7], cursor)
+  write_decisions(p, key, args, s[7], cursor, decided)
   write_messages(p, key, args, s[8], s[9], s[10], tonumber(args[3]))
   for i = s[11][1], s[11][2] do
     if not redis.call('LPOS', p .. 'rm', args[i]) then redis.call('RPUSH', p .. 'rm', args[i]) end
@@ -331,6 +332,8 @@ local function commit(keys, args)
   for i = s[12][1], s[12][2], 2 do put_fault(p, key, args[i], args[i + 1], tonumber(args[4])) end
   -- Nothing but a commit brings a wake-up nearer, so none is before the one that is noted.
   local wake = earliest_wake(p)
-  redis.call('HSET', key, 'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number), 'wake', wake)
+  local stand = {'ver', whole(tonumber(version) + 1), 'cur', args[2], 'last', whole(number), 'wake', wake}
+  if args[7] == '1' then stand[9], stand[10], stand[11], stand[12] = 'told', cursor, 'told_d', decided end
+  redis.call('HSET', key, unpack(stand))
   return {1, wake}
 end

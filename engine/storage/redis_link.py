@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ from redis.exceptions import (
 
 from engine.storage.base import StoreError, Trouble
 from engine.storage.redis_keys import CONFIRMED
-from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Replicas
+from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Question, Replicas, asked, is_enough
 
 CONNECTIONS_MAX = 8  # of one store to one Redis
 TIMEOUT_S = 5.0  # of all the commands that go together, the wait for a connection included
@@ -98,8 +98,14 @@ class Way(Protocol):
         `NotReplicated` where it is not durable: then nobody knows which of the commands were carried out, or will be.
         """
 
-    async def confirm(self) -> None:
-        """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above."""
+    async def confirm(self, keys: Collection[bytes] | None = None) -> None:
+        """Returns when all that was written before, by whomever, is as durable as ``promise`` says. Raises as above.
+
+        Of a cluster, with ``keys``, what was written to the primaries that have these.
+        """
+
+    async def make_up(self, commands: Sequence[Command]) -> None:
+        """Confirm what is owed where these commands go. Raises as above."""
 
     @property
     def owes(self) -> bool:
@@ -108,8 +114,15 @@ class Way(Protocol):
         What is read then may be lost yet: whoever takes it for certain confirms first.
         """
 
+    @property
+    def lacks_some(self) -> bool:
+        """Whether a primary of a cluster is left out, for it does not answer: what is for it fails at once."""
+
+    def lacks(self, key: bytes) -> bool:
+        """Whether that one has this key."""
+
     async def primaries(self) -> list[Link]:
-        """Each by itself, as they are now."""
+        """Each by itself, as they are now; without those that are left out."""
 
     @property
     def without_replicas(self) -> list[str]:
@@ -149,7 +162,7 @@ class Link:
         if question is None:
             return await self._send(commands)
         try:
-            *replies, answer = await self._send([*commands, question])
+            *replies, answer = await self._send(commands, question)
             if isinstance(answer, ResponseError) and any(isinstance(reply, ResponseError) for reply in replies):
                 self._failures += 1
                 return replies  # what is the matter with the commands says more, as where this is a replica by now
@@ -159,7 +172,7 @@ class Link:
             raise
         return replies
 
-    async def confirm(self) -> None:
+    async def confirm(self, keys: Collection[bytes] | None = None) -> None:
         failures = self._failures
         if self.promise.level != "local" and self._mark is not None:
             try:
@@ -175,26 +188,36 @@ class Link:
         question = self._replicas.question(seconds())
         if question is None:
             return
-        written, answer = await self._send([("SET", mark, b""), question])
+        written, answer = await self._send([("SET", mark, b"")], question)
         if isinstance(written, Exception):
             raise written
         self._replicas.heard(answer, seconds())
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
-        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+    async def _send(self, commands: Sequence[Command], question: Question | None = None) -> list[Any]:
+        """The replies; behind them the answer to the question, where there is one."""
+        at_once, later = ([], []) if question is None else asked(question)
         async with asyncio.timeout(self._timeout_s), self._connection() as connection:
-            await connection.send_packed_command(packed, check_health=False)
-            replies: list[Any] = []
-            for _ in commands:
-                try:
-                    replies.append(await connection.read_response())
-                except ResponseError as error:
-                    replies.append(error)
+            replies = await _replies(connection, [*commands, *at_once])
+            for place, part in enumerate(later, 1):
+                [answer] = await _replies(connection, [part])
+                if place == len(later) or is_enough(answer) or isinstance(answer, ResponseError):
+                    return [*replies, answer]
             return replies
+
+    async def make_up(self, commands: Sequence[Command]) -> None:
+        if self.owes:
+            await self.confirm()
 
     @property
     def owes(self) -> bool:
         return self._failures > self._made_up
+
+    @property
+    def lacks_some(self) -> bool:
+        return False
+
+    def lacks(self, key: bytes) -> bool:
+        return False
 
     async def primaries(self) -> list[Link]:
         return [self]
@@ -252,6 +275,18 @@ class Link:
         self._closed = True
         while self._idle:
             await self._idle.pop().disconnect()
+
+
+async def _replies(connection: Connection, commands: Sequence[Command]) -> list[Any]:
+    packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+    await connection.send_packed_command(packed, check_health=False)
+    replies: list[Any] = []
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except ResponseError as error:
+            replies.append(error)
+    return replies
 
 
 def told_of(error: BaseException, address: Address) -> StoreError:

@@ -5,17 +5,18 @@ While it is filled its mark says so, and nobody opens it: what was broken off is
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from typing import Any
 
 import msgspec
 
-from engine.storage.base import Base, Fault, Folded, OutboxMessage
+from engine.storage.base import Base, Fault, Folded, OutboxMessage, partition_of
 from engine.storage.codec import decode_entry
-from engine.storage.loading import PAGE, Decided, Kept, Stand
+from engine.storage.loading import PAGE, USERS, Decided, Kept, Stand
 from engine.storage.redis import RedisStore
-from engine.storage.redis_entries import base_arguments, base_of, tick_at
-from engine.storage.redis_keys import BUCKETS, META, from_name, to_bytes
+from engine.storage.redis_entries import base_arguments, base_of, message_of, pairs, tick_at
+from engine.storage.redis_keys import BUCKETS, META, from_name, to_bytes, to_name
 from engine.storage.redis_link import Command
 from engine.storage.redis_opening import FORMAT, LOADING
 
@@ -29,7 +30,9 @@ end
 return users
 """
 
-ASKED_AT_ONCE = 16  # users whose messages are read at once
+PARTITIONS_AT_ONCE = 256  # of which is asked where they stand
+NEWEST = 5  # entries of a log, among which most often there is a tick
+KINDS = (b"st", b"ba")  # of sub-hashes that users have
 
 _fault = msgspec.msgpack.Decoder(tuple[int, bytes, bytes])
 
@@ -41,28 +44,41 @@ class RedisContents:
         self._keys = store._keys
         self._ask = store._ask
 
-    async def stand(self, partition: int) -> Stand:
-        [(cursor, last, at), first] = await self._ask(
-            [
-                ("HMGET", self._keys.stand[partition], "cur", "last", "at"),
-                ("ZRANGE", self._keys.of(partition, b"wk"), 0, 0, "WITHSCORES"),
-            ],
-            again=True,
-        )
-        wake = int(float(first[1])) if first else None
-        return Stand(int(cursor or 0), int(last or 0), int(at or -1), await self._last_tick(partition), wake)
+    async def stands(self) -> list[Stand]:
+        found = []
+        for start in range(0, self._store.partition_count, PARTITIONS_AT_ONCE):
+            some = range(start, min(start + PARTITIONS_AT_ONCE, self._store.partition_count))
+            calls = [command for number in some for command in self._stand_calls(number)]
+            replies = iter(await self._ask(calls, again=True))
+            for number, known, first, newest, *having in zip(some, *[replies] * 5, strict=True):
+                cursor, last, at, fold, fold_at, erasures = known
+                tick = await self._last_tick(number, newest)
+                wake = int(float(first[1])) if first else None
+                folded = Folded(int(fold or 0), int(fold_at or -1), int(erasures or 0))
+                stand = Stand(int(cursor or 0), int(last or 0), int(at or -1), tick, wake, folded, *map(bool, having))
+                found.append(stand)
+        return found
 
-    async def _last_tick(self, partition: int) -> int:
-        end = b"+"
-        while True:
-            call: Command = ("XREVRANGE", self._keys.of(partition, b"in"), end, "-", "COUNT", PAGE)
-            [rows] = await self._ask([call], again=True)
-            for name, fields in rows or ():
+    def _stand_calls(self, partition: int) -> list[Command]:
+        keys = self._keys
+        calls: list[Command] = [
+            ("HMGET", keys.stand[partition], "cur", "last", "at", "fold", "fold_at", "era"),
+            ("ZRANGE", keys.of(partition, b"wk"), 0, 0, "WITHSCORES"),
+            ("XREVRANGE", keys.of(partition, b"in"), "+", "-", "COUNT", NEWEST),
+        ]
+        users = [[keys.bucketed(partition, kind, letter.encode()) for letter in BUCKETS] for kind in KINDS]
+        calls += [("EXISTS", *some) for some in users]
+        return calls
+
+    async def _last_tick(self, partition: int, rows: list[Any]) -> int:
+        """``rows`` are the newest of its log."""
+        while rows:
+            for _, fields in rows:
                 if (at := tick_at(fields[1])) is not None:
                     return at
-                end = b"(" + name
-            if not rows:
-                return -1
+            key, end = self._keys.of(partition, b"in"), b"(" + rows[-1][0]
+            [rows] = await self._ask([("XREVRANGE", key, end, "-", "COUNT", PAGE)], again=True)
+        return -1
 
     async def decisions(self, partition: int) -> AsyncIterator[list[Decided]]:
         after = b"-"
@@ -70,35 +86,34 @@ class RedisContents:
             [rows] = await self._ask(
                 [("XRANGE", self._keys.of(partition, b"de"), after, "+", "COUNT", PAGE)], again=True
             )
-            if not rows:
+            if rows:
+                yield [Decided(from_name(fields[1]), int(fields[3]), fields[7]) for _, fields in rows]
+            if len(rows) < PAGE:
                 return
-            yield [Decided(from_name(fields[1]), int(fields[3]), fields[7]) for _, fields in rows]
             after = b"(" + rows[-1][0]
 
     async def states(self, partition: int) -> AsyncIterator[list[Kept]]:
         wakes, present = self._keys.of(partition, b"wk"), self._keys.of(partition, b"pr")
         for names in _pages(await self._names(partition, b"st")):
-            calls: list[Command] = []
-            for name in names:
-                state = self._keys.bucketed(partition, b"st", name[:1])
-                calls += [("HGET", state, name), ("ZSCORE", wakes, name), ("SISMEMBER", present, name)]
-            replies = iter(await self._ask(calls, again=True))
-            rows = zip(names, replies, replies, replies, strict=True)
+            calls: list[Command] = self._fields(partition, b"st", names)
+            calls += [("ZMSCORE", wakes, *names), ("SMISMEMBER", present, *names)]
+            *states, scores, are_there = await self._ask(calls, again=True)
             yield [
                 Kept(from_name(name), state, None if wake is None else int(float(wake)), bool(is_there))
-                for name, state, wake, is_there in rows
+                for name, state, wake, is_there in zip(names, chain(*states), scores, are_there, strict=True)
             ]
 
     async def bases(self, partition: int) -> AsyncIterator[list[Base]]:
         for names in _pages(await self._names(partition, b"ba")):
-            keys = (b"ba", b"bp")
-            calls: list[Command] = [
-                ("HGET", self._keys.bucketed(partition, key, name[:1]), name) for name in names for key in keys
-            ]
-            replies = iter(await self._ask(calls, again=True))
-            yield [
-                base_of(from_name(name), base, past) for name, base, past in zip(names, replies, replies, strict=True)
-            ]
+            calls = self._fields(partition, b"ba", names)
+            replies = await self._ask([*calls, *self._fields(partition, b"bp", names)], again=True)
+            bases, pasts = chain(*replies[: len(calls)]), chain(*replies[len(calls) :])
+            yield [base_of(from_name(name), *each) for name, *each in zip(names, bases, pasts, strict=True)]
+
+    def _fields(self, partition: int, kind: bytes, names: list[bytes]) -> list[Command]:
+        """What asks for the fields of users, who are sorted by their sub-hashes."""
+        buckets = groupby(names, key=lambda name: name[:1])
+        return [("HMGET", self._keys.bucketed(partition, kind, bucket), *some) for bucket, some in buckets]
 
     async def _names(self, partition: int, kind: bytes) -> list[bytes]:
         calls: list[Command] = [("HKEYS", self._keys.bucketed(partition, kind, letter.encode())) for letter in BUCKETS]
@@ -112,10 +127,19 @@ class RedisContents:
             for some in _pages(names):
                 [found] = await self._ask([("EVAL", _USERS, 1, key, *some)], again=True)
                 users.update(dict.fromkeys(found))
-            for some in _pages(user for user in users if user):
-                for start in range(0, len(some), ASKED_AT_ONCE):
-                    asked = [self._store.pending(from_name(user), 0) for user in some[start : start + ASKED_AT_ONCE]]
-                    yield [message for waiting in await asyncio.gather(*asked) for message in waiting]
+            for some in _pages((user for user in users if user), USERS):
+                yield [message for waiting in await self.pending(list(map(from_name, some))) for message in waiting]
+
+    async def pending(self, users: list[str]) -> list[list[OutboxMessage]]:
+        calls = [self._store._call(self._partition_of(user), "pending", to_name(user)) for user in users]
+        replies = await self._ask(calls, again=True)
+        return [
+            [message_of(user, record, words) for record, words in pairs(reply)]
+            for user, reply in zip(users, replies, strict=True)
+        ]
+
+    def _partition_of(self, user: str) -> int:
+        return partition_of(user, self._store.partition_count)
 
     async def faults(self) -> AsyncIterator[list[Fault]]:
         for partition in range(self._store.partition_count):
@@ -169,6 +193,6 @@ class RedisLoading:
         await self._ask([("HSET", META, "format", FORMAT)], durable=True)
 
 
-def _pages(names: Iterable[bytes]) -> Iterator[list[bytes]]:
+def _pages(names: Iterable[bytes], size: int = PAGE) -> Iterator[list[bytes]]:
     every = list(names)
-    return (every[start : start + PAGE] for start in range(0, len(every), PAGE))
+    return (every[start : start + size] for start in range(0, len(every), size))

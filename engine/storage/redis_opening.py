@@ -204,6 +204,12 @@ def check_replicas(info: dict[str, str], shown: str, promise: Promise) -> None:
             f"{shown} is Redis {info.get('redis_version')}, which cannot be asked whether a disk has what was written "
             "(WAITAOF): durability strict needs Redis 7.2 or later, or Valkey; take durability replicated here"
         )
+    if level == "strict" and info.get("appendfsync") == "no":
+        raise StoreUnusable(
+            f"{shown} never says that its disk has what was written (appendfsync no), so with durability strict nothing "
+            "could be acknowledged: CONFIG SET appendfsync always, or everysec, at its replicas too, and in redis.conf "
+            "as well"
+        )
     is_stopping = promise.on_loss == "stop"
     if not any(name.startswith("slave") and "state=online" in value for name, value in info.items()):
         if is_stopping:
@@ -238,7 +244,7 @@ async def _tags(link: Way, *, partition_count: int | None, read_only: bool) -> l
     if form == LOADING:
         raise StoreUnusable(
             f"the store in {shown} is being filled by proactive store migrate, or that was broken off: wait for it, or "
-            "empty the database (FLUSHDB) and migrate again"
+            f"{emptied(link.address)} and migrate again"
         )
     if form != str(FORMAT):
         raise StoreUnusable(
@@ -267,6 +273,16 @@ async def _make(link: Way, partition_count: int) -> None:
     mark = "if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end"
     made: Command = ("EVAL", mark, 1, META, "partitions", partition_count, "tags", tags, "format", FORMAT)
     await ask(link, *made)
+
+
+def emptied(address: Address) -> str:
+    """What to do so that nothing is there any more; whoever does it knows a name and a password."""
+    tls = "--tls " if address.tls else ""
+    if not address.seeds:
+        place = f"-h {address.host} -p {address.port} -n {address.db}"
+        return f"empty that database (redis-cli {tls}{place} FLUSHDB)"
+    host, port = address.seeds[0]
+    return f"empty the cluster (redis-cli {tls}--cluster call {host}:{port} FLUSHALL --cluster-only-masters)"
 
 
 def _elsewhere(address: Address) -> str:

@@ -28,16 +28,21 @@ local function attend(keys, args)
 end
 
 -- ARGV: a number or '', how many, how long in milliseconds. Answers with the last number, and notices behind the given
--- one; all there are where that is of another queue.
+-- one; all there are where that is of another queue. What is before has been heard, and leaves in pieces of a hundred.
 local function hear(keys, args)
   local last = keep_queue(keys[1], args[3])
-  if args[1] == '' or args[1] == last then return {last, {}} end
+  if args[1] == '' then return {last, {}} end
   local from = '(' .. args[1] .. '-0'
-  if less(last, args[1]) then from = '-' end
+  if less(last, args[1]) then
+    from = '-'
+  else
+    redis.call('XTRIM', queue_of(keys), 'MINID', '~', args[1] .. '-1')
+    if args[1] == last then return {last, {}} end
+  end
   return {last, redis.call('XRANGE', queue_of(keys), from, '+', 'COUNT', args[2])}
 end
 
--- ARGV: notices_max, and notices. A gateway that was not heard of for long is told nothing.
+-- ARGV: notices_max, and notices. A gateway that was not heard of for long is told nothing. Answers with how many wait.
 local function tell(keys, args)
   local left, queue = redis.call('PTTL', keys[1]), queue_of(keys)
   if left <= 0 then return 0 end
@@ -46,7 +51,7 @@ local function tell(keys, args)
     redis.call('XADD', queue, 'MAXLEN', '~', args[1], whole(number + i - 1) .. '-0', 'e', args[i])
   end
   redis.call('PEXPIRE', queue, left)
-  return 1
+  return redis.call('XLEN', queue)
 end
 
 local function forget_queue(keys)

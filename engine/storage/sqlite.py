@@ -33,10 +33,10 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
-from engine.storage.codec import decode_entry, decode_message
+from engine.storage.codec import decode_entry
 from engine.storage.order import check_commits, check_partitions, moved_up
 from engine.storage.sqlite_commit import stand_of, write_commits
-from engine.storage.sqlite_rows import Name, entry_row, from_name, to_name
+from engine.storage.sqlite_rows import Name, entry_row, from_name, message_of, to_name
 from engine.storage.sqlite_schema import Durability, connect
 from engine.storage.sqlite_thread import SqliteThread
 
@@ -341,11 +341,7 @@ class SqliteStore:
         return None if wake is None else int(wake)
 
     def _pending(self, user: str, now: int) -> list[OutboxMessage]:
-        rows = self._db.execute(queries.PENDING, (to_name(user),)).fetchall()
-        waiting = [
-            OutboxMessage(user, decode_message(line), at, from_name(rule), from_name(client))
-            for line, at, rule, client in rows
-        ]
+        waiting = [message_of(user, *row) for row in self._db.execute(queries.PENDING, (to_name(user),)).fetchall()]
         fresh = [each for each in waiting if each.message.expires_at is None or now < each.message.expires_at]
         if len(fresh) < len(waiting) and not self.read_only:
             with self._thread.writing() as db:

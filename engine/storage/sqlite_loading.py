@@ -8,16 +8,18 @@ from typing import Any
 
 from engine.storage import sqlite_queries as queries
 from engine.storage.base import Base, Fault, Folded, OutboxMessage
-from engine.storage.codec import decode_entry, decode_message
+from engine.storage.codec import decode_entry
 from engine.storage.loading import PAGE, Decided, Kept, Stand
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_commit import stand_of
-from engine.storage.sqlite_rows import from_name, to_name
-from engine.storage.sqlite_upkeep import decoded_past, encoded_past
+from engine.storage.sqlite_rows import Name, from_name, message_of, to_name
+from engine.storage.sqlite_upkeep import decoded_past, encoded_past, folded
 
-# The last tick of a partition, and the earliest wake-up of its users.
+# The last tick of a partition, the earliest wake-up of its users, and of what it has any.
 LAST_TICK = "SELECT coalesce(max(at), -1) FROM log WHERE partition = ? AND kind = 'tick'"
 FIRST_WAKE = "SELECT min(wake) FROM states WHERE partition = ? AND wake IS NOT NULL"
+HAS_STATES = "SELECT DISTINCT partition FROM states"
+HAS_BASES = "SELECT DISTINCT partition FROM bases"
 
 # Pages of rows behind a number, which is the first column.
 DECISIONS = """
@@ -29,7 +31,7 @@ SELECT rowid, user, state, wake, present FROM states WHERE partition = ? AND row
 BASES = "SELECT rowid, user, state, wake, past FROM bases WHERE partition = ? AND rowid > ? ORDER BY rowid LIMIT ?"
 OUTBOX = """
 SELECT number, user, CAST(line AS BLOB), at, rule, client FROM outbox
-WHERE ? IS NULL AND number > ? ORDER BY number LIMIT ?
+WHERE (user, at, number) > (?, ?, ?) ORDER BY user, at, number LIMIT ?
 """
 FAULTS = """
 SELECT number, user, at, CAST(line AS BLOB), trace FROM faults WHERE ? IS NULL AND number > ? ORDER BY number LIMIT ?
@@ -44,12 +46,17 @@ class SqliteContents:
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
 
-    async def stand(self, partition: int) -> Stand:
-        def look(db: sqlite3.Connection) -> Stand:
-            _, cursor, last_at, last = stand_of(db, partition)
-            (tick,) = db.execute(LAST_TICK, (partition,)).fetchone()
-            (wake,) = db.execute(FIRST_WAKE, (partition,)).fetchone()
-            return Stand(cursor, last, last_at, tick, wake)
+    async def stands(self) -> list[Stand]:
+        def look(db: sqlite3.Connection) -> list[Stand]:
+            having = [{number for (number,) in db.execute(query)} for query in (HAS_STATES, HAS_BASES)]
+            found = []
+            for number in range(self._store.partition_count):
+                _, cursor, last_at, last = stand_of(db, number)
+                (tick,) = db.execute(LAST_TICK, (number,)).fetchone()
+                (wake,) = db.execute(FIRST_WAKE, (number,)).fetchone()
+                has_states, has_bases = [number in some for some in having]
+                found.append(Stand(cursor, last, last_at, tick, wake, folded(db, number), has_states, has_bases))
+            return found
 
         return await self._store.on_thread(look)
 
@@ -66,11 +73,17 @@ class SqliteContents:
             yield [Base(from_name(user), state, wake, decoded_past(past)) for _, user, state, wake, past in rows]
 
     async def outbox(self) -> AsyncIterator[list[OutboxMessage]]:
-        async for rows in self._pages(OUTBOX, None):
-            yield [
-                OutboxMessage(from_name(user), decode_message(line), at, from_name(rule), from_name(client))
-                for _, user, line, at, rule, client in rows
-            ]
+        def read(db: sqlite3.Connection) -> list[Any]:
+            return db.execute(OUTBOX, (*last, PAGE)).fetchall()
+
+        last: tuple[Name, int, int] = "", -1, 0  # "" is before every name
+        while rows := await self._store.on_thread(read):
+            yield [message_of(from_name(user), *row) for _, user, *row in rows]
+            number, name, _, at, *_ = rows[-1]
+            last = name, at, number
+
+    async def pending(self, users: list[str]) -> list[list[OutboxMessage]]:
+        return await self._store.on_thread(lambda db: [waiting_of(db, user) for user in users])
 
     async def faults(self) -> AsyncIterator[list[Fault]]:
         async for rows in self._pages(FAULTS, None):
@@ -83,10 +96,15 @@ class SqliteContents:
         last = 0
         while True:
             rows = await self._store.on_thread(read)
-            if not rows:
+            if rows:
+                yield rows
+            if len(rows) < PAGE:
                 return
-            yield rows
             last = rows[-1][0]
+
+
+def waiting_of(db: sqlite3.Connection, user: str) -> list[OutboxMessage]:
+    return [message_of(user, *row) for row in db.execute(queries.PENDING, (to_name(user),))]
 
 
 class SqliteLoading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.storage.base import Entry, Fault, OutboxMessage
-from engine.storage.codec import encode_entry, encode_message
+from engine.storage.codec import decode_message, encode_entry, encode_message
 
 TRACE_LENGTH_MAX = 16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
 
@@ -44,6 +44,10 @@ def outgoing_row(outgoing: OutboxMessage) -> tuple[Name, Name, int, Name, Name, 
         message.expires_at,
         encode_message(message),
     )
+
+
+def message_of(user: str, line: bytes, at: int, rule: Name, client: Name) -> OutboxMessage:
+    return OutboxMessage(user, decode_message(line), at, from_name(rule), from_name(client))
 
 
 def fault_row(fault: Fault) -> tuple[int, Name, bytes, str]:

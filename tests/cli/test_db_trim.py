@@ -18,6 +18,7 @@ from engine.cli.main import app_for
 from engine.core.model import Event
 from engine.core.units import DAY, HOUR, MINUTE
 from engine.loading.load import load
+from engine.replay.blocks import read_blocks
 from engine.storage.base import Entry
 from engine.storage.lock import FileLock
 from engine.storage.sqlite import SqliteStore
@@ -92,7 +93,7 @@ def rows(path: Path, query: str) -> int:
 
 def test_it_says_what_went_and_where_the_log_begins(whole: Path) -> None:
     before = rows(whole, "select count(*) from log")
-    result = run("db", "trim", whole, "--keep", "36h")
+    result = run("db", "trim", whole, "--keep", "36h", "--no-archive")
     assert result.exit_code == 0, result.output
     out = result.stdout
     gone = before - rows(whole, "select count(*) from log")
@@ -137,6 +138,81 @@ def test_what_cannot_be_trimmed_is_said(
     assert stopped.value.exit_code == 2
     assert why in capsys.readouterr().err
     assert not whole.with_name("none.db").exists()
+
+
+def happened(path: Path) -> list[str]:
+    with sqlite3.connect(path) as db:
+        lines = [line for (line,) in db.execute("select line from log where kind in ('event', 'send')")]
+    db.close()
+    return lines
+
+
+def archived(folder: Path) -> list[str]:
+    return [line.decode() for path in folder.rglob("*.zst") for line in b"".join(read_blocks(str(path))).splitlines()]
+
+
+@pytest.mark.parametrize("by", ["option", "settings", "variable"])
+def test_what_is_folded_is_in_the_archive_before(
+    by: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, folder, config = happened(whole), tmp_path / "archive", tmp_path / "config.yaml"
+    config.write_text("store: sqlite:proactive.db\n" + "keep: 90d\narchive: archive\n" * (by == "settings"))
+    if by == "variable":
+        monkeypatch.setenv("PROACTIVE_ARCHIVE", str(folder))
+    words = ["--archive", folder] if by == "option" else ["--config", config]
+    result = run("db", "trim", whole, "--keep", "36h", *words)
+    assert result.exit_code == 0, result.output
+    assert f"Z, what was before it is in {folder}\n" in result.stdout
+    left = happened(whole)
+    assert min(json.loads(line)["at"] for line in left)[11:] < "01"  # whole days
+    assert len(left) < len(before)
+    assert sorted(left + archived(folder)) == sorted(before)
+    again = run("db", "trim", whole, "--keep", "36h", *words)
+    assert again.stdout.startswith("nothing to fold")
+    assert sorted(left + archived(folder)) == sorted(before)
+
+
+def test_nothing_is_folded_that_the_archive_cannot_have(whole: Path, tmp_path: Path) -> None:
+    before = happened(whole)
+    (tmp_path / "archive").write_text("a file")
+    result = run("db", "trim", whole, "--keep", "36h", "--archive", tmp_path / "archive")
+    assert result.exit_code == 1
+    assert f'the archive "{tmp_path / "archive"}" cannot be written' in result.stderr
+    assert happened(whole) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "code", "said"),
+    [
+        ("store: sqlite:other.db", ["--config", "{config}"], 2, "is not the store of the settings"),
+        ("store: redis://127.0.0.1:1/0", ["--config", "{config}"], 2, "name its settings with --config"),
+        ("archive: [a]", ["--config", "{config}"], 1, "archive"),
+        ("archive: a", ["--config", "{config}", "--no-archive"], 2, "expected one of --archive, --no-archive and"),
+        ("", ["--config", "{config}"], 2, "name its settings with --config"),
+        ("", [], 2, "name its settings with --config"),
+    ],
+)
+def test_where_nobody_says_whether_it_is_archived_nothing_is_folded(
+    settings: str, words: list[str], code: int, said: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    before, config = happened(whole), elsewhere / "config.yaml"
+    config.write_text(settings)
+    result = run("db", "trim", whole, "--keep", "36h", *[word.format(config=config) for word in words])
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert happened(whole) == before
+
+
+def test_the_store_of_the_settings_that_name_no_archive_is_folded_without_one(
+    whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(whole.parent)
+    result = run("db", "trim", whole, "--keep", "36h")
+    assert result.exit_code == 0, result.output
+    assert "is in" not in result.stdout
 
 
 def test_what_is_left_is_verified(trimmed: Path) -> None:

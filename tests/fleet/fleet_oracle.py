@@ -12,6 +12,7 @@ from engine.core.evaluate import advance, run
 from engine.core.model import Decision, Event
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import UserState
+from engine.fleet.relay import TOLD
 from engine.fleet.rounds import DUE_MAX
 from engine.recorded import recorded_timeline
 from engine.storage.base import partition_of
@@ -42,6 +43,8 @@ async def check(world: World, known: dict[str, RuleSet], always: str) -> None:
         assert state.encode() == caught_up(timeline, states[user], until[user]), (world.seed, user)
         check_adopted(world, timeline, UserState.decode(states[user]), decisions, happened[-1].at)
         check_told(world, user, decisions, sends.get(user, []), is_always=user == always)
+        if user == always:
+            check_settled(world, decisions, happened)
     assert not lines
 
 
@@ -104,6 +107,14 @@ def check_told(world: World, user: str, decisions: list[Decision], sends: list[s
         if is_always:
             assert message_id in world.heard or is_expired, (world.seed, message_id)
         assert message_id in world.told[user] | waiting or is_expired, (world.seed, message_id)
+
+
+def check_settled(world: World, decisions: list[Decision], happened: list[Event]) -> None:
+    """Whoever sat somewhere all the time was told of all that was taken back, and of what they did with messages."""
+    gone = {each.message.id for each in decisions if each.message is not None and each.was == "sent"}
+    assert gone <= world.taken_back, (world.seed, gone - world.taken_back)
+    did = {event.data["serial"] for event in happened if event.type in TOLD}
+    assert did <= world.settled, (world.seed, did - world.settled)
 
 
 def caught_up(timeline: Timeline, encoded: bytes, until: int) -> bytes:

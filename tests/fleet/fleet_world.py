@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from engine.core.model import Event
@@ -11,7 +11,7 @@ from engine.core.units import SECOND
 from engine.fleet.rounds import Round, Rounds
 from engine.loading.load import load
 from engine.rule_history import RuleHistory
-from engine.storage.base import Commit, Entry, StoreError
+from engine.storage.base import Commit, Entry, StoreError, partition_of
 from engine.storage.fleet import Presence, Role, Roll
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.triggers import KINDS
@@ -34,13 +34,16 @@ class StubbornFleetStore(MemoryFleetStore):
     refusals = 0
     lost_answers = 0
     unconfirmed = 0
-    untold = 0
+    tells_refused = 0
     deaf = 0
     looks = 0  # at who is at a gateway
     faults = 0  # of ours: what is asked next raises what is no `StoreError`
     unpublished = 0
     unheard = 0
     beat_faults = 0
+    gone: frozenset[int] = frozenset()  # partitions out of reach
+    deaf_gateways: frozenset[str] = frozenset()
+    rules_are_gone = False
     before_commit: Callable[[], Awaitable[None]] | None = None
     before_tell: Callable[[], Awaitable[None]] | None = None
 
@@ -48,6 +51,28 @@ class StubbornFleetStore(MemoryFleetStore):
         if self.faults:
             self.faults -= 1
             raise RuntimeError("a fault")
+
+    def out_of_reach(self) -> frozenset[int]:
+        return self.gone
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return self.deaf_gateways.intersection(gateways)
+
+    def _reach(self, partitions: Iterable[int]) -> None:
+        if self.gone.intersection(partitions):
+            raise StoreError("its primary is gone")
+
+    async def take(self, worker: str, partitions: list[int], **limits: Any) -> Any:
+        return await super().take(worker, [number for number in partitions if number not in self.gone], **limits)
+
+    async def ingest(self, entries: Any, presence: Any = (), gateway: str = "") -> Any:
+        self._reach(partition_of(entry.user, self.partition_count) for entry in entries)
+        return await super().ingest(entries, presence, gateway)
+
+    async def rule_moments(self) -> list[tuple[int, str]]:
+        if self.rules_are_gone:
+            raise StoreError("its primary is gone")
+        return await super().rule_moments()
 
     async def commit(self, commits: list[Commit]) -> None:
         if self.refusals:
@@ -61,7 +86,7 @@ class StubbornFleetStore(MemoryFleetStore):
             self.lost_answers -= 1
             raise StoreError("no answer")
 
-    async def confirm(self) -> None:
+    async def confirm(self, partitions: Collection[int] | None = None) -> None:
         if self.unconfirmed:
             self.unconfirmed -= 1
             raise StoreError("no replica has it")
@@ -94,14 +119,16 @@ class StubbornFleetStore(MemoryFleetStore):
             raise StoreError("no answer")
         return moment
 
-    async def tell(self, notices: Any) -> None:
-        if self.untold:
-            self.untold -= 1
+    async def tell(self, notices: Any) -> dict[str, int]:
+        if self.tells_refused:
+            self.tells_refused -= 1
             raise StoreError("no answer")
         if self.before_tell is not None:
             before, self.before_tell = self.before_tell, None
             await before()
-        await super().tell(notices)
+        if self.deaf_gateways.intersection(notices):
+            raise StoreError("its primary is gone")
+        return await super().tell(notices)
 
 
 class World:
@@ -142,5 +169,5 @@ class World:
         event = Event(kind, user, 0, data, session=session)
         await self.store.ingest([Entry("event", 0, user, event)], presence, "g1")
 
-    async def round(self) -> Round:
-        return await self.rounds.make(self.partitions)
+    async def round(self, untold: Collection[int] = ()) -> Round:
+        return await self.rounds.make(self.partitions, untold)

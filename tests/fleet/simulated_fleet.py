@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -145,20 +144,53 @@ class Flaky:
         self.inner = inner
         self._chance = chance
         self._may_crash = may_crash
+        self._gone: frozenset[int] = frozenset()  # partitions of which nothing can be had; with the first, nor of rules
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.inner, name)
 
         async def call(*args: Any, **named: Any) -> Any:
+            self._reach([0] if name in ("beat", "rule_moments", "are_decided", "load_rules") else ())
             return await self._done(lambda: method(*args, **named))
 
         return call
+
+    def out_of_reach(self) -> frozenset[int]:
+        return self._gone
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return frozenset(name for name in gateways if partition_of(name, self.partition_count) in self._gone)
+
+    def _reach(self, partitions: Iterable[int]) -> None:
+        if self._gone.intersection(partitions):
+            raise StoreError("its primary is gone")
+
+    async def take(self, worker: str, partitions: list[int], **limits: Any) -> Any:
+        """Now and then a primary goes, or comes back."""
+        if self._chance.calm or self._chance.happens(self._chance.badness / 4):
+            several = [] if self._chance.calm else self._chance.random.choices(range(self.partition_count), k=2)
+            self._gone = frozenset(self._chance.random.choice([several, several[:1], []]))
+        some = [number for number in partitions if number not in self._gone]
+        return await self._done(lambda: self.inner.take(worker, some, **limits))
+
+    async def where(self, users: Sequence[str]) -> Any:
+        self._reach(partition_of(user, self.partition_count) for user in users)
+        return await self._done(lambda: self.inner.where(users))
+
+    async def load(self, users: list[str]) -> Any:
+        self._reach(partition_of(user, self.partition_count) for user in users)
+        return await self._done(lambda: self.inner.load(users))
+
+    async def tell(self, notices: Mapping[str, Any]) -> Any:
+        self._reach(partition_of(name, self.partition_count) for name in notices)
+        return await self._done(lambda: self.inner.tell(notices))
 
     async def commit(self, commits: list[Commit]) -> None:
         """Of each partition all or nothing, in any order, and the answer may be lost at any place."""
         await self._chance.pause()
         refused = set()
         for commit in self._chance.random.sample(commits, len(commits)):
+            self._reach([commit.partition])
             self._chance.fails(may_crash=self._may_crash)
             try:
                 await self.inner.commit([commit])
@@ -205,7 +237,8 @@ class World:
     names: int = 0
     takeovers: int = 0
     refused: int = 0
-    settled: Counter[str] = field(default_factory=Counter)
+    taken_back: set[str] = field(default_factory=set)  # ids of messages of which a gateway was told that
+    settled: set[int] = field(default_factory=set)  # serials of what users did with messages, where one was told it
 
     def __post_init__(self) -> None:
         self.chance = Chance(self.seed)
@@ -306,7 +339,7 @@ class World:
             here = [user for user in USERS if self.where[user] == name]
             if here:
                 user = chance.choice(here)
-                kind = chance.choice(("edit", "fail", "fail", "chat_message", "seen", "leave", "send"))
+                kind = chance.choice(("edit", "fail", "fail", "chat_message", "seen", "leave", "send", "settle"))
                 if kind == "leave" and user != ALWAYS:
                     await self.say(store, name, user, "session.end", {}, session=self.session(name, user))
                     self.where[user] = chance.choice(("g0", "g1"))
@@ -319,6 +352,9 @@ class World:
                         await store_until(lambda m=message_id, u=user: store.reached(name, [(u, m)]))  # type: ignore[misc]
                 elif kind == "send":
                     await self.send(store, user)
+                elif kind == "settle":
+                    what = chance.choice(("message.dismissed", "message.answered", "user.preferences"))
+                    await self.say(store, name, user, what, {"message_id": min(self.told[user], default="none")})
                 else:
                     await self.say(store, name, user, "edit" if kind == "leave" else kind, {"n": chance.randrange(4)})
             await self.hear(store, name)
@@ -365,7 +401,10 @@ class World:
             if notice.message is not None:
                 self.told[notice.user].add(notice.message.message.id)
                 self.heard.add(notice.message.message.id)
-            self.settled["cancelled"] += bool(notice.cancelled)
+            if notice.cancelled:
+                self.taken_back.add(notice.cancelled)
+            if notice.entry is not None and notice.entry.event is not None:
+                self.settled.add(notice.entry.event.data["serial"])
 
     # The schedule.
 

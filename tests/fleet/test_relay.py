@@ -7,7 +7,7 @@ from fleet_world import FAIL, World
 from structlog.testing import capture_logs
 
 from engine.core.units import SECOND
-from engine.fleet.relay import PAGE, Relay
+from engine.fleet.relay import AT_ONCE, CROWDED, Relay
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.fleet import Notice, Presence
 
@@ -47,7 +47,7 @@ class Place:
 
 async def work(world: World, relay: Relay) -> None:
     """One round, and what comes of it told."""
-    made = await world.round()
+    made = await world.round(relay.untold)
     relay.hold(made.held)
     relay.tell_anew(made.anew)
     for results in made.done.values():
@@ -127,7 +127,7 @@ async def test_what_is_taken_back_is_told_after_what_it_takes_back() -> None:
     assert (first.message.message.text, second.cancelled) == ("bye", first.message.message.id)
 
 
-@pytest.mark.parametrize("trouble", ["unconfirmed", "untold"])
+@pytest.mark.parametrize("trouble", ["unconfirmed", "tells_refused"])
 async def test_what_could_not_be_told_is_told_later_and_once(trouble: str) -> None:
     world, relay, place = await opened(FAIL)
     await world.say("ann", "fail")
@@ -155,25 +155,63 @@ async def test_of_what_was_never_told_a_new_worker_finds_all_in_the_outbox() -> 
     assert said(await place.heard()) == ["1 fail", "2 fail", "3 fail"]
 
 
-async def test_an_outbox_of_many_pages_is_told_a_page_at_a_time() -> None:
-    world, relay, place = await opened(FAIL)
-    for number in range(PAGE + 1):
+async def with_an_outbox(count: int, partition_count: int = 1) -> tuple[World, Relay, Place]:
+    """So many users have a message each that waits, of which nobody was told."""
+    world = await World.started(FAIL, partition_count)
+    place = Place(world, "g1")
+    await place.open()
+    relay = Relay(world.store, anew_max=80)
+    for number in range(count):
         await world.say(f"u{number}", "fail")
-    for _ in range(3):
-        await work(world, relay)
-    await world.store.ingest([], [Presence(f"u{number}", f"s{number}") for number in range(PAGE + 1)], "g1")
-    relay.tell_anew([0])
+    await world.round()
+    await world.round()
+    await world.store.ingest([], [Presence(f"u{number}", f"s{number}") for number in range(count)], "g1")
+    relay.tell_anew(range(partition_count))
+    return world, relay, place
+
+
+async def everything(place: Place) -> list[Notice]:
+    heard = []
+    while some := await place.heard():
+        heard += some
+    return heard
+
+
+@pytest.mark.parametrize("partition_count", [1, 40])
+async def test_outboxes_are_told_together_and_only_so_much_at_a_time(partition_count: int) -> None:
+    _, relay, place = await with_an_outbox(160, partition_count)
     await relay.tell()
     assert relay.is_busy
+    assert relay.told in range(64, 120)
+    while relay.is_busy:
+        await relay.tell()
+    assert sorted(said(await everything(place))) == ["1 fail"] * 160
+
+
+@pytest.mark.parametrize(("before", "rounds"), [(CROWDED - 12, 1), (CROWDED - 11, 2)])
+async def test_a_gateway_that_does_not_hear_as_fast_as_it_is_told_is_told_less_at_a_time(
+    before: int, rounds: int
+) -> None:
+    world, relay, place = await with_an_outbox(11)
+    await world.store.tell({"g1": [Notice(user="ann", cancelled="x")] * before})
     await relay.tell()
+    relay.tell_anew([0])
+    await world.store.tell({"g1": [Notice(user="ann", cancelled="x")] * 12})
+    for number in range(rounds):
+        assert relay.is_busy, number
+        await relay.tell()
+    assert relay.told == 22
+    await everything(place)
+    relay.tell_anew([0])
+    for _ in range(2):
+        await relay.tell()
     assert not relay.is_busy
-    assert len([*await place.heard(), *await place.heard()]) == PAGE + 1
 
 
 async def test_messages_of_a_partition_that_is_gone_are_its_new_workers_to_tell() -> None:
     world, relay, place = await opened(FAIL)
     await world.say("ann", "fail")
-    world.store.untold = 1
+    world.store.tells_refused = 1
     with pytest.raises(StoreError):
         await work(world, relay)
     relay.hold(set())
@@ -242,19 +280,80 @@ async def test_messages_beyond_what_can_wait_are_told_from_the_outbox(count: int
     while relay.is_busy:
         await relay.tell()
     assert {*said(await place.heard())} == {f"{number + 1} fail" for number in range(count)}
-    told = [(line["told_later"], line["lost"]) for line in logs if line["event"] == "! more to tell than can wait"]
-    assert told == ([(4, 0)] if is_told_of_it else [])
+    told = [line["told_later"] for line in logs if line["event"] == "! more to tell than can wait"]
+    assert told == ([4] if is_told_of_it else [])
 
 
-async def test_of_what_no_outbox_has_the_newer_half_is_kept_when_no_more_can_wait() -> None:
+async def test_what_users_did_beyond_what_can_wait_is_told_from_the_log() -> None:
     world, relay, place = await opened(FAIL, waiting_max=4)
-    for number in range(5):
+    for number in range(9):
         await world.say("ann", "message.dismissed", message_id=f"m{number}")
-    with capture_logs() as logs:
+    await work(world, relay)
+    while relay.is_busy:
+        await relay.tell()
+    assert {*dismissed(await place.heard())} == {f"m{number}" for number in range(9)}
+
+
+def dismissed(notices: list[Notice]) -> list[str]:
+    events = [notice.entry.event for notice in notices if notice.entry is not None]
+    return [str(event.data["message_id"]) for event in events if event is not None]
+
+
+async def test_what_a_worker_made_durable_and_never_told_the_next_one_tells() -> None:
+    world, relay, place = await opened(TAKEN_BACK)
+    await world.say("ann", "session.end", session="s1")
+    await world.store.ingest([], [Presence("ann", "s1")], "g1")
+    await work(world, relay)
+    assert said(await place.heard()) == ["bye"]
+    await world.say("ann", "message.dismissed", message_id="m1")
+    await world.say("ann", "edit")
+    await world.round()  # and there it is killed
+    world.now += 3 * SECOND
+    settled: list[tuple[str, str]] = []
+    successor = Relay(world.store, on_settled=lambda user, message_id: settled.append((user, message_id)))
+    world.rounds = type(world.rounds)(world.store, "w2")
+    await work(world, successor)
+    heard = await place.heard()
+    [bye] = [notice.cancelled for notice in heard if notice.cancelled]
+    assert dismissed(heard) == ["m1"]
+    assert settled == [("ann", "m1"), ("ann", bye)]
+
+
+async def test_of_what_was_told_the_next_worker_tells_again_what_the_last_commit_made_alone() -> None:
+    world, relay, place = await opened(FAIL)
+    for number in range(3):
+        await world.say("ann", "message.dismissed", message_id=f"m{number}")
         await work(world, relay)
-    heard = [notice.entry.event.data["message_id"] for notice in await place.heard() if notice.entry is not None]
-    assert heard == ["m2", "m3", "m4"]
-    assert [line["lost"] for line in logs if line["event"] == "! more to tell than can wait"] == [2]
+    assert dismissed(await place.heard()) == ["m0", "m1", "m2"]
+    world.now += 3 * SECOND
+    world.rounds = type(world.rounds)(world.store, "w2")
+    await work(world, Relay(world.store))
+    assert dismissed(await place.heard()) == ["m2"]
+
+
+async def test_what_waits_to_be_told_is_not_said_to_be_told_by_the_commits_after_it() -> None:
+    world, relay, place = await opened(FAIL)
+    world.store.tells_refused = 2
+    for number in range(2):
+        await world.say("ann", "message.dismissed", message_id=f"m{number}")
+        with pytest.raises(StoreError):
+            await work(world, relay)
+    world.now += 3 * SECOND
+    world.rounds = type(world.rounds)(world.store, "w2")
+    await work(world, Relay(world.store))
+    assert dismissed(await place.heard()) == ["m0", "m1"]
+
+
+async def test_a_log_of_many_pages_is_told_in_order() -> None:
+    world, relay, place = await opened(FAIL)
+    for number in range(AT_ONCE + 1):
+        await world.say("ann", "message.dismissed", message_id=f"m{number}")
+    for _ in range(5):
+        await world.round(relay.untold | {0})
+    relay.tell_anew([0])
+    await relay.tell()
+    assert not relay.is_busy
+    assert dismissed(await everything(place)) == [f"m{number}" for number in range(AT_ONCE + 1)]
 
 
 async def test_what_is_handed_over_while_others_are_told_takes_nothing_from_them() -> None:
@@ -274,3 +373,26 @@ async def test_what_is_handed_over_while_others_are_told_takes_nothing_from_them
     while relay.is_busy:
         await relay.tell()
     assert said(await place.heard()) == ["1 fail", "2 fail", "1 fail", "1 fail", "2 fail"]
+
+
+async def test_a_gateway_that_cannot_be_told_holds_up_no_other_and_is_told_all_when_it_can_be() -> None:
+    world, relay, place = await opened(FAIL)
+    other = Place(world, "g2")
+    await other.open()
+    await world.say("bob", "session.start", session="s2")
+    await world.store.ingest([], [Presence("bob", "s3")], "g2")
+    await work(world, relay)
+    world.store.deaf_gateways = frozenset({"g1"})
+    for user in ("ann", "bob"):
+        await world.say(user, "fail")
+        await work(world, relay)
+    await world.say("ann", "message.answered", message_id="m1")
+    await work(world, relay)
+    assert said(await other.heard()) == ["1 fail"]
+    assert await place.heard() == []
+    world.store.deaf_gateways = frozenset()
+    while relay.is_busy:
+        await work(world, relay)
+    heard = await place.heard()
+    assert sorted(said(heard)) == ["1 fail", "1 fail"]
+    assert [notice.entry.user for notice in heard if notice.entry is not None] == ["ann"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fleet_world import FAIL, START, World
+from fleet_world import FAIL, START, World, compiled
 
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND
@@ -356,3 +356,52 @@ async def test_of_a_commit_without_an_answer_nothing_is_told_once_another_had_th
     world.now += 3 * SECOND
     made = await world.round()
     assert (made.done, made.anew) == ({}, {0})
+
+
+async def test_where_rules_cannot_be_looked_up_partitions_go_on_that_nobody_else_had() -> None:
+    world = await World.started(FAIL, partition_count=2)
+    world.store.gone = frozenset({0})
+    world.store.rules_are_gone = True
+    ann, bob = "ann", "dan"
+    assert [partition_of(user, 2) for user in (ann, bob)] == [1, 1]
+    await world.say(ann, "fail")
+    world.store.lost_answers = 1  # what is remembered is void, as where the primary goes in the middle of a round
+    with pytest.raises(StoreError):
+        await world.round()
+    await world.say(bob, "fail")
+    made = await world.round()
+    assert sorted(each.user for result in made.done[1] for each in result.decisions) == [ann, bob]
+    assert made.held == {1}
+
+
+async def test_where_rules_cannot_be_looked_up_nothing_is_evaluated_behind_what_others_have_evaluated() -> None:
+    """By rules that came to hold there, and that nobody here knows of."""
+    world = await World.started(FAIL, partition_count=2)
+    world.store.gone = frozenset({0})
+    rules = compiled(FAIL.replace("{{ session.events }} fail", "new"))
+    await world.store.save_rules(rules.hash, rules.sources)
+    world.now = await world.store.publish_rules(rules.hash)
+    await world.say("ann", "fail")
+    other = Rounds(world.store, "w2", lease_ms=0)
+    assert (await other.make([1])).entries == 2
+    world.store.rules_are_gone = True
+    await world.say("ann", "fail")
+    for _ in range(2):  # also once what others did is known
+        made = await world.round()
+        assert (made.done, made.held) == ({}, {1})
+    world.store.rules_are_gone = False
+    made = await world.round()
+    assert [sent.message.text for result in made.done[1] for sent in result.outbox] == ["new"]
+
+
+async def test_rules_that_cannot_be_looked_up_hold_up_their_own_partition_alone() -> None:
+    world = await World.started(FAIL, partition_count=2)
+    rules = compiled(FAIL.replace("{{ session.events }} fail", "new"))
+    await world.store.save_rules(rules.hash, rules.sources)
+    world.now = await world.store.publish_rules(rules.hash)
+    world.store.gone, world.store.rules_are_gone = frozenset({0}), True
+    await world.say("ann", "fail")
+    assert (await world.round()).done == {}
+    world.store.rules_are_gone = False
+    made = await world.round()
+    assert [sent.message.text for result in made.done[1] for sent in result.outbox] == ["new"]

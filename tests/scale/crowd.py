@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from tests.chaos.people import Course, Device
-from tests.level1_client import Frame
+from tests.level1_client import Frame, Gone
 from tests.scale.fleet import Member
 from tests.scale.journal import Journal
 
@@ -55,6 +55,9 @@ class JournaledDevice(Device):
             self._journal.say(self.user, self._logged_as(frame["id"]))
             if kind == "asked":
                 self._asked_at.setdefault(f"asked {frame['n']}", time.monotonic())
+        elif direction == "<" and kind == "error" and not self.client.is_welcome:
+            # A `hello` that could not be stored: nobody is welcome until it is said again, by whichever door.
+            raise Gone(0, str(frame))
         elif direction == "<" and kind == "ack":
             for event_id in frame["ids"]:
                 self._journal.acknowledge(self.user, self._logged_as(event_id))

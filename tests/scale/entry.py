@@ -1,6 +1,7 @@
 """``proactive`` for the scenarios: ``python -m tests.scale.entry OPTIONS worker --config FILE``.
 
-OPTIONS: ``--no-leases``; ``--freeze``; ``--batch N``, entries of one partition in a round at most; ``--profile FILE``.
+OPTIONS: ``--no-leases``; ``--freeze``; ``--batch N``, entries of one partition in a round at most; ``--profile FILE``;
+``--fold-every SECONDS``, where else an hour goes by between.
 Whatever is asked for before the command is done to the real code; without it nothing differs from ``proactive`` but
 that a worker writes down how many of its commits were refused.
 """
@@ -17,7 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from engine import retention
 from engine.cli.main import main
+from engine.core.units import SECOND
 from engine.fleet import rounds, worker
 from engine.storage.base import Commit
 from engine.storage.redis import RedisStore
@@ -116,6 +119,8 @@ def run() -> None:
             freeze_before_commits()
         elif word == "--batch":
             give_rounds(entries_max=int(words.pop(0)))
+        elif word == "--fold-every":
+            retention.EVERY = int(words.pop(0)) * SECOND
         elif word == "--profile":
             profile = Path(words.pop(0))
         else:

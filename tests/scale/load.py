@@ -57,6 +57,7 @@ class StandIn:
         self.users = users
         self.gaps = 0
         self.ingests = 0
+        self.acknowledged = 0
         self.troubles: dict[str, int] = {}
         self._store = store
         self._journal = journal
@@ -194,6 +195,7 @@ class StandIn:
             except StoreError as error:
                 self._trouble(error)
                 await asyncio.sleep(AGAIN_S)
+        self.acknowledged += len(entries)
         for entry in entries:
             if entry.event is not None:
                 self._journal.acknowledge(entry.user, entry.event.id)
@@ -207,14 +209,18 @@ class StandIn:
     # What is heard.
 
     async def _hear(self) -> None:
+        was_deaf = False
         while True:
             try:
-                heard = await self._store.listen(self.name, self._after, 1.0)
-                if heard.has_gap:
-                    self.gaps += 1
+                heard = await self._store.listen(self.name, self._after, 0.0 if was_deaf else 1.0)
+                if heard.has_gap or was_deaf:
+                    # As `engine.fleet.listening` does it: a store that was away may have forgotten what it told.
+                    self.gaps += heard.has_gap
                     await self._look_for_all()
+                was_deaf = False
             except StoreError as error:
                 self._trouble(error)
+                was_deaf = True
                 await asyncio.sleep(AGAIN_S)
                 continue
             self._after = heard.last

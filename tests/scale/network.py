@@ -38,22 +38,28 @@ def _ip(*words: str) -> None:
 
 
 class Cable:
-    """Raises OSError or `CalledProcessError` where there can be none."""
+    """Raises OSError or `CalledProcessError` where there can be none.
+
+    ``beside``: another cable, whose network is to have this one as well.
+    """
 
     kind = "network namespace"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, beside: Cable | None = None) -> None:
         if os.name != "posix" or os.geteuid() or shutil.which("ip") is None:
             raise OSError("a network of its own needs root and ip")
         number = next(_numbers)
-        self._net = f"scale{os.getpid()}-{number}"
+        self._is_mine = beside is None
+        self._net = f"scale{os.getpid()}-{number}" if beside is None else beside._net
         self._here, there = f"sc{os.getpid() % 100_000}h{number}", f"sc{os.getpid() % 100_000}t{number}"
         base = f"10.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}.{number * 4}"
         stem, _, last = base.rpartition(".")
         mine, its = f"{stem}.{int(last) + 1}", f"{stem}.{int(last) + 2}"
         self.store_host, self.store_port = mine, port
+        self.host_inside = its
         self.seating = Seating(words=("ip", "netns", "exec", self._net))
-        _ip("netns", "add", self._net)
+        if self._is_mine:
+            _ip("netns", "add", self._net)
         try:
             _ip("link", "add", self._here, "type", "veth", "peer", "name", there, "netns", self._net)
             _ip("addr", "add", f"{mine}/30", "dev", self._here)
@@ -75,7 +81,7 @@ class Cable:
         self._remove()
 
     def _remove(self) -> None:
-        for words in (("link", "del", self._here), ("netns", "del", self._net)):
+        for words in (("link", "del", self._here), ("netns", "del", self._net))[: 1 + self._is_mine]:
             with suppress(subprocess.CalledProcessError):
                 _ip(*words)
 
@@ -83,10 +89,10 @@ class Cable:
 class Proxy:
     kind = "proxy"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.seating = Seating()
         self.store_host, self.store_port = "127.0.0.1", 0
-        self._port = port
+        self._host, self._port = host, port
         self._open = asyncio.Event()
         self._open.set()
         self._server: asyncio.Server | None = None
@@ -103,9 +109,9 @@ class Proxy:
     def mend(self) -> None:
         self._open.set()
 
-    def lead_to(self, port: int) -> None:
+    def lead_to(self, port: int, host: str = "127.0.0.1") -> None:
         """Connections that are there are ended, and new ones lead there."""
-        self._port = port
+        self._host, self._port = host, port
         self.drop()
 
     def drop(self) -> None:
@@ -131,7 +137,7 @@ class Proxy:
     async def _handle(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         await self._open.wait()
         try:
-            server, to_server = await asyncio.open_connection("127.0.0.1", self._port, limit=CHUNK)
+            server, to_server = await asyncio.open_connection(self._host, self._port, limit=CHUNK)
         except OSError:
             to_client.transport.abort()
             self._writers.discard(to_client)

@@ -99,12 +99,18 @@ async def read_history(store: Store) -> History:
 
 def judge(history: History, journal: Journal, *, over_at: int) -> Verdict:
     """``over_at``: microseconds, when nobody listened any more; what expired before is owed to nobody."""
+    verdict = judge_store(history)
+    _judge_inputs(history, journal, verdict)
+    _judge_shown(history, journal, over_at, verdict)
+    return verdict
+
+
+def judge_store(history: History) -> Verdict:
+    """As far as nobody outside needs to be asked."""
     verdict = Verdict()
     _judge_log(history, verdict)
     _judge_rules(history, verdict)
-    _judge_inputs(history, journal, verdict)
     _judge_replay(history, verdict)
-    _judge_shown(history, journal, over_at, verdict)
     if history.faults:
         verdict.blame("faults", f"{history.faults} entries were set aside")
     return verdict

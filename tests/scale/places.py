@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.storage.redis_keys import SLOTS
-from tests.storage.redis_server import RedisServer
+from tests.storage.redis_server import SERVER, RedisServer
 
 WAIT_S = 60.0
 LOOK_S = 0.05
@@ -24,7 +24,7 @@ ANYWHERE = ("--bind", "0.0.0.0", "--protected-mode", "no")
 def a_server(folder: Path, name: str, *options: str) -> RedisServer:
     """Not started yet."""
     (folder / name).mkdir(parents=True)
-    return RedisServer(folder / name, "redis-server", *options)
+    return RedisServer(folder / name, SERVER, *options)
 
 
 async def until(what: str, holds: Callable[[], bool], wait_s: float = WAIT_S) -> None:
@@ -44,9 +44,9 @@ def info(server: RedisServer, section: str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in lines}
 
 
-async def follow(replica: RedisServer, primary: RedisServer, by_port: int = 0) -> None:
+async def follow(replica: RedisServer, primary: RedisServer, by_port: int = 0, by_host: str = "127.0.0.1") -> None:
     """``replica`` becomes that of ``primary``, by a way of its own where one is named; returns when it has all."""
-    replica.ask("REPLICAOF", "127.0.0.1", str(by_port or primary.port))
+    replica.ask("REPLICAOF", by_host, str(by_port or primary.port))
     await until("replication", lambda: info(replica, "replication").get("master_link_status") == "up")
 
 

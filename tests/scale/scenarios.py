@@ -13,10 +13,14 @@ from pathlib import Path
 
 from engine.storage.redis_keys import SLOTS, slot_of, spread_tags
 from tests.scale import storms
+from tests.scale.big import big_events
+from tests.scale.clocks import BEHIND_S, clock_back
 from tests.scale.fleet import Seating
 from tests.scale.load import Load
 from tests.scale.network import Proxy, Way, a_way
 from tests.scale.places import ANYWHERE, Cluster, a_server, follow
+from tests.scale.sides import replica_cut, split_brain
+from tests.scale.soak import FOLD_EVERY_S, soak
 from tests.scale.timers import timers
 from tests.scale.world import Outcome, Plan, World
 from tests.storage.redis_server import RedisServer
@@ -194,6 +198,9 @@ async def redis_full(plan: Plan, folder: Path) -> Outcome:
 
 
 DIRECT = Plan()
+STOPS = {"durability": "replicated", "on_replica_loss": "stop"}
+DEGRADES = {"durability": "replicated", "on_replica_loss": "degrade"}
+SPLIT = Plan(workers=1, gateways=1, stand_ins=2, users=1000, devices=60, load=Load(rate=300))
 MIXED = Plan(workers=2, gateways=2, stand_ins=1, users=1000, devices=100, load=Load(rate=500))
 
 SCENARIOS: dict[str, Scenario] = {
@@ -214,7 +221,7 @@ SCENARIOS: dict[str, Scenario] = {
     "redis-killed-always": redis_killed("always"),
     "primary-lost-with-wait": Scenario(
         "the primary is lost while its replica lags behind; durability: replicated",
-        replace(DIRECT, settings={"durability": "replicated", "on_replica_loss": "stop"}),
+        replace(DIRECT, settings=STOPS),
         primary_lost,
     ),
     "primary-lost-without": Scenario(
@@ -257,4 +264,42 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "hot": Scenario("a user who does a third of everything; users of one partition alone", DIRECT, hot),
     "redis-full": Scenario("Redis takes nothing more for a while (maxmemory, noeviction)", DIRECT, redis_full),
+    "split-brain": Scenario(
+        "the primary is cut off with a worker and a gateway, and a replica takes its place; durability: replicated",
+        replace(SPLIT, settings=STOPS),
+        split_brain,
+    ),
+    "split-brain-local": Scenario(
+        "the same with durability: local, which has to show the loss",
+        replace(SPLIT, settings={"durability": "local"}),
+        split_brain,
+    ),
+    "replica-cut-stop": Scenario(
+        "the replica alone is cut off; on_replica_loss: stop", replace(MIXED, settings=STOPS), replica_cut
+    ),
+    "replica-cut-degrade": Scenario("the same with degrade", replace(MIXED, settings=DEGRADES), replica_cut),
+    "big-events": Scenario(
+        "events of 1 MiB, and a byte more; 150 of one user wait while no worker is there",
+        replace(MIXED, gateways=1, devices=30, load=Load(rate=300)),
+        big_events,
+    ),
+    "clock-back": Scenario(
+        f"the primary and a worker are lost, and the clock of the replica is {BEHIND_S} s behind",
+        replace(DIRECT, workers=3, settings=STOPS, load=Load(rate=500)),
+        clock_back,
+    ),
+    "soak": Scenario(
+        "an hour in which processes come and go, after which nothing may have grown",
+        replace(
+            MIXED,
+            seconds=3600,
+            workers=3,
+            users=3000,
+            devices=60,
+            pause_s=3.0,
+            load=Load(rate=120),
+            options=("--fold-every", str(FOLD_EVERY_S)),
+        ),
+        soak,
+    ),
 }

@@ -14,14 +14,15 @@ import pytest
 from tests.scale.run import table
 from tests.scale.scenarios import SCENARIOS
 from tests.scale.world import Outcome, Plan
+from tests.storage.redis_server import SERVER
 
 SECONDS = 5.0
 USERS = 200
 
 
 async def short(name: str, folder: Path, **changes: object) -> Outcome:
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server: make redis")
+    if shutil.which(SERVER) is None:
+        pytest.skip(f"there is no {SERVER}: make redis")
     scenario = SCENARIOS[name]
     plan: Plan = replace(scenario.plan, seed=7, seconds=SECONDS, partitions=8, **changes)  # type: ignore[arg-type]
     if plan.stand_ins:

@@ -22,7 +22,7 @@ from tests.scale.crowd import Crowd, Doors
 from tests.scale.fleet import RULES, Member, Role, Seating, settings
 from tests.scale.journal import Journal
 from tests.scale.load import Load, StandIn
-from tests.scale.oracle import judge, read_history
+from tests.scale.oracle import History, judge, read_history
 from tests.scale.stores import a_store, make_store
 
 CALM_S = 300.0  # for what waits to be done when the storm is over, at most
@@ -106,7 +106,7 @@ class World:
             await self.add("worker", Seating(options=self.plan.options))
         await self.wait_for("rules that hold", self._have_rules)
         for number in range(self.plan.stand_ins):
-            store = await self._stack.enter_async_context(a_store(self.url, self.plan.settings))
+            store = await self._stack.enter_async_context(a_store(self.url_of(number), self.plan.settings))
             share = self.plan.users // self.plan.stand_ins
             users = self.users()[number * share : (number + 1) * share]
             name = f"stand-in-{number + 1}"
@@ -119,9 +119,16 @@ class World:
             await self.add(role, seating)
         if self.plan.devices:
             doors = Doors(lambda: self.alive("gateway"), self.plan.pause_s, random.Random(self.rng.random()))
-            self.crowd = Crowd(self.plan.devices, self.journal, doors, self.rng)
+            self.crowd = self.make_crowd(doors)
             self.crowd.open()
             await self.wait_for("connections of all devices", self.are_connected)
+
+    def make_crowd(self, doors: Doors) -> Crowd:
+        return Crowd(self.plan.devices, self.journal, doors, self.rng)
+
+    def url_of(self, _: int) -> str:
+        """By which way that stand-in goes to the store."""
+        return self.url
 
     def users(self) -> list[str]:
         """Names of as many as are wanted; all of one partition where the load is to be."""
@@ -240,12 +247,12 @@ class World:
                 if code:
                     self.unexpected.append(f"{member.name} ended with {code} after SIGTERM")
 
-    async def outcome(self) -> Outcome:
-        """What the oracle says, by a look of its own at the store."""
+    async def outcome(self, whole: Callable[[History], History] = lambda left: left) -> Outcome:
+        """What the oracle says, by a look of its own at the store; ``whole`` adds what the store has let go."""
         store = await open_store(self.url, read_only=True)
         try:
             self.history = await read_history(store)
-            verdict = judge(self.history, self.journal, over_at=self.over_at)
+            verdict = judge(whole(self.history), self.journal, over_at=self.over_at)
         finally:
             await store.close()
         for what in self.unexpected:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from redis_server import RedisCluster, RedisServer, cluster, running
+from redis_server import LATER_SERVER, SERVER, RedisCluster, RedisServer, cluster, replicated, running
 from samples_for_fleets import FLEET_KINDS, make_fleet_store
 from samples_for_stores import KINDS, make_store
 
@@ -21,12 +21,15 @@ class Servers:
         self._stack = stack
         self._running: dict[str, RedisServer] = {}
         self._cluster: RedisCluster | None = None
+        self._primary: RedisServer | None = None
 
     def of_kind(self, kind: str) -> RedisServer | RedisCluster | None:
         """An empty one for a store of that kind; None for one that needs none."""
         if kind == "cluster":
             return self.emptied_cluster()
-        return self.emptied(f"{kind}-server") if kind in ("redis", "valkey") else None
+        if kind == "strict":
+            return self.emptied_pair()
+        return self.emptied(SERVER) if kind == "redis" else None
 
     def emptied_cluster(self) -> RedisCluster:
         if self._cluster is None:
@@ -34,6 +37,16 @@ class Servers:
             self._cluster = self._stack.enter_context(cluster(folder, "--appendfsync", "no"))
         self._cluster.ask("FLUSHALL")
         return self._cluster
+
+    def emptied_pair(self) -> RedisServer:
+        """The primary of one that knows what is on the disks of both."""
+        if self._primary is None:
+            options = ["--appendfsync", "always"]
+            pair = replicated(self._folders.mktemp("pair"), *options, program=LATER_SERVER)
+            self._primary, _ = self._stack.enter_context(pair)
+            self._primary.waits_for_disks()
+        self._primary.ask("FLUSHALL")
+        return self._primary
 
     def emptied(self, program: str) -> RedisServer:
         if program not in self._running:
@@ -52,7 +65,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.fixture
 def server(servers: Servers) -> RedisServer:
-    return servers.emptied("redis-server")
+    return servers.emptied(SERVER)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@ a primary with its replica."""
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +22,9 @@ from engine.storage.redis_keys import SLOTS
 from engine.storage.redis_link import Address
 from engine.storage.redis_opening import address_of
 
-SERVERS = [name for name in ("redis-server", "valkey-server") if shutil.which(name)]
+# The program of all tests that name none; the variable puts Valkey in its place, or another Redis: `make test-valkey`.
+SERVER = os.environ.get("REDIS_TEST_SERVER") or "redis-server"
+VALKEY = "valkey-server"
 TRIES = 500  # connections, with `PAUSE_S` of patience each, until the server answers
 PAUSE_S = 0.02
 
@@ -28,10 +32,12 @@ PAUSE_S = 0.02
 class RedisServer:
     """Started and killed as often as a test likes; its folder stays."""
 
-    def __init__(self, folder: Path, program: str = "redis-server", *options: str) -> None:
+    def __init__(self, folder: Path, program: str = SERVER, *options: str) -> None:
         self.folder = folder
         self.program = program
         self.options = options
+        self.before: tuple[str, ...] = ()  # words by which it is run: in a network of its own, say
+        self.host = "127.0.0.1"  # where it is reached from here
         self.port = free_port()
         self.bus_port = 0  # of a node of a cluster
         self.tls_port = 0  # of one that speaks TLS to the others
@@ -42,7 +48,7 @@ class RedisServer:
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         words += ["--appendonly", "yes", "--databases", "4", *self.options]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([self.program, *words], stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self.before, self.program, *words], stdout=log, stderr=log)
         for _ in range(TRIES):
             if self._answers():
                 return
@@ -52,7 +58,7 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as asked:
+            with socket.create_connection((self.host, self.port), timeout=1) as asked:
                 asked.settimeout(1)
                 asked.sendall(b"PING\r\n")
                 if asked.recv(64).startswith(b"-LOADING"):
@@ -75,7 +81,7 @@ class RedisServer:
 
     def ask_all(self, commands: list[list[str]]) -> str:
         """What it answers to the last of them."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as asked:
+        with socket.create_connection((self.host, self.port), timeout=5) as asked:
             for words in commands:
                 asked.sendall(b"*%d\r\n" % len(words))
                 asked.sendall(b"".join([b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words]))
@@ -84,10 +90,10 @@ class RedisServer:
 
     def dump(self) -> str:
         """All keys, and all that they hold."""
-        words = ["redis-cli", "-p", str(self.port)]
-        asked = subprocess.run([*words, "--scan"], capture_output=True, check=True).stdout.decode("utf-8", "replace")
-        shown = [asked]
-        for key in asked.splitlines():
+        with Redis(port=self.port, decode_responses=True, encoding_errors="replace") as asked:
+            keys = list(asked.scan_iter())
+        shown = list(keys)
+        for key in keys:
             kind = self.ask("TYPE", key).strip("+\r\n")
             look = {
                 "hash": ["HGETALL", key],
@@ -102,7 +108,7 @@ class RedisServer:
 
     def speak(self) -> Redis:
         """A client of its own, for who wants its answers parsed."""
-        return Redis(port=self.port, decode_responses=True)
+        return Redis(self.host, self.port, decode_responses=True)
 
     def waits_for(self, section: str, text: str) -> None:
         """Until that section of INFO says so."""
@@ -118,6 +124,16 @@ class RedisServer:
         for _ in range(TRIES):
             if self.ask_all([["SET", "x", "x"], ["DEL", "x"], ["WAIT", "1", "1000"]]) != ":0\r\n":
                 return
+
+    def waits_for_disks(self) -> None:
+        """Until the replica's has what is written: one that was just filled has no file until it has rewritten it."""
+        for _ in range(TRIES):
+            with self.speak() as asked:
+                asked.set("x", "x")
+                asked.delete("x")
+                if asked.execute_command("WAITAOF", 1, 1, 1000) == [1, 1]:
+                    return
+        raise RuntimeError((self.folder / "log").read_text())
 
     def _waits_for(self, words: list[str], text: str) -> None:
         for _ in range(TRIES):
@@ -204,6 +220,22 @@ class RedisCluster:
         return address_of(self.url)
 
 
+@functools.cache
+def knows_disks(program: str) -> bool:
+    """Whether it can be asked what is on a disk (WAITAOF): Redis 7.2 and later, and every Valkey. False for none."""
+    if shutil.which(program) is None:
+        return False
+    said = subprocess.run([program, "--version"], capture_output=True, check=True, text=True).stdout
+    found = re.match(r"(\w+) server v=(\d+)\.(\d+)\.", said)
+    assert found is not None, said
+    name, major, minor = found.groups()
+    return name == "Valkey" or (int(major), int(minor)) >= (7, 2)
+
+
+# Of the tests that need one that can be asked so.
+LATER_SERVER = SERVER if knows_disks(SERVER) else VALKEY
+
+
 def free_port() -> int:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -211,9 +243,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, program: str = "redis-server", *options: str) -> Iterator[RedisServer]:
+def running(folder: Path, program: str = SERVER, *options: str) -> Iterator[RedisServer]:
     if shutil.which(program) is None:
-        pytest.skip(f"there is no {program}: make redis")
+        pytest.skip(f"there is no {program}: make {'valkey' if program == VALKEY else 'redis'}")
     server = RedisServer(folder, program, *options)
     try:
         server.start()
@@ -239,7 +271,7 @@ def cluster(
             bus_port, tls_port = free_port(), free_port() if with_tls else 0
             words = ["--cluster-enabled", "yes", "--cluster-port", str(bus_port), *options]
             words += ["--tls-port", str(tls_port), "--tls-cluster", "yes"] if with_tls else []
-            server = running_nodes.enter_context(running(own, "redis-server", *words))
+            server = running_nodes.enter_context(running(own, SERVER, *words))
             server.bus_port, server.tls_port = bus_port, tls_port
             servers.append(server)
         made = RedisCluster(servers[:size], servers[size:])
@@ -248,14 +280,14 @@ def cluster(
 
 
 @contextmanager
-def replicated(folder: Path, *options: str) -> Iterator[tuple[RedisServer, RedisServer]]:
+def replicated(folder: Path, *options: str, program: str = SERVER) -> Iterator[tuple[RedisServer, RedisServer]]:
     """A primary and a replica that is in step with it."""
     (folder / "primary").mkdir()
     (folder / "replica").mkdir()
     at_once = ["--repl-diskless-sync-delay", "0", *options]
-    with running(folder / "primary", "redis-server", *at_once) as primary:
+    with running(folder / "primary", program, *at_once) as primary:
         follow = ["--replicaof", "127.0.0.1", str(primary.port), *at_once]
-        with running(folder / "replica", "redis-server", *follow) as replica:
+        with running(folder / "replica", program, *follow) as replica:
             replica.waits_for("replication", "master_link_status:up")
             primary.waits_for_replica()
             yield primary, replica

@@ -10,8 +10,10 @@ from engine.storage.base import Commit, Entry, OutboxMessage
 from engine.storage.fleet import FleetStore
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.storage.redis_fleet import RedisFleetStore
+from engine.storage.redis_replicas import LOCAL, Promise
 
-FLEET_KINDS = [kind for kind in KINDS if kind != "sqlite"]
+# The last: a primary and a replica that are asked what is on the disks of both.
+FLEET_KINDS = [*[kind for kind in KINDS if kind != "sqlite"], "strict"]
 
 
 class Clock:
@@ -29,7 +31,8 @@ async def make_fleet_store(kind: str, server: RedisServer | RedisCluster | None)
     """``server``: an empty one, for the kinds that need it."""
     if server is None:
         return MemoryFleetStore(Clock(), PARTITION_COUNT)
-    return await RedisFleetStore.open(server.address, partition_count=PARTITION_COUNT)
+    promise = Promise("strict") if kind == "strict" else LOCAL
+    return await RedisFleetStore.open(server.address, partition_count=PARTITION_COUNT, promise=promise)
 
 
 def told(user: str, number: int) -> Entry:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from redis_server import SERVERS, RedisCluster, RedisServer
+from redis_server import RedisCluster, RedisServer
 
 from engine.core.model import Event, Message
 from engine.storage.base import Commit, Entry, Fault, OutboxMessage, Store, partition_of
@@ -16,8 +16,7 @@ from engine.storage.redis import RedisStore
 from engine.storage.sqlite import SqliteStore
 
 PARTITION_COUNT = 4
-# Valkey is tried where there is one; few systems package it yet.
-KINDS = ["memory", "sqlite", "redis", "cluster", *(["valkey"] if "valkey-server" in SERVERS else [])]
+KINDS = ["memory", "sqlite", "redis", "cluster"]
 
 
 async def make_store(kind: str, directory: Path, server: RedisServer | RedisCluster | None = None) -> Store:

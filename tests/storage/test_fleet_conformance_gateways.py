@@ -8,7 +8,9 @@ import pytest
 from samples_for_fleets import ids, put, taken_up, told, until
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, event, outgoing, with_states
 
+from engine.core.model import Decision
 from engine.storage.base import Conflict, Entry, StoreError
+from engine.storage.codec import encode_decision
 from engine.storage.fleet import NOTICES_MAX, FleetStore, Notice, Presence
 
 
@@ -145,13 +147,89 @@ async def test_what_waits_in_the_outbox_of_a_partition_is_paged_in_the_order_it_
     await put(store, outgoing(BOB, 1, at=5), outgoing(ANN, 1, at=3), outgoing(BOB, 2, expires_at=now - 1))
     await put(store, outgoing(ANN, 2, expires_at=now + 3_600_000_000), outgoing(ANN, 3))
     await store.withdraw([(ANN, f"{ANN}-3")])
-    first = await store.unsent(0, 0, 2)
+    first = (await store.unsent({0: 0}, 2))[0]
     assert [outgoing.message.id for _, outgoing in first] == [f"{BOB}-1", f"{ANN}-1"]
-    rest = await store.unsent(0, first[-1][0], 2)
-    assert [outgoing for _, outgoing in rest] == [outgoing(ANN, 2, expires_at=now + 3_600_000_000)]
-    assert await store.unsent(0, rest[-1][0], 2) == []
-    assert await store.unsent(1, 0, 2) == []
-    assert (await store.unsent(0, 0, 9))[0][1] == outgoing(BOB, 1, at=5)
+    rest = await store.unsent({0: first[-1][0], 1: 0}, 2)
+    assert [outgoing for _, outgoing in rest[0]] == [outgoing(ANN, 2, expires_at=now + 3_600_000_000)]
+    assert rest[1] == []
+    assert await store.unsent({0: rest[0][-1][0]}, 2) == {0: []}
+    assert (await store.unsent({0: 0}, 9))[0][0][1] == outgoing(BOB, 1, at=5)
+
+
+async def test_whoever_tells_learns_how_much_a_gateway_has_yet_to_hear(store: FleetStore) -> None:
+    begun = await store.listen("g1", None, 0)
+    some = [Notice(user=ANN, cancelled=str(number)) for number in range(500)]
+    assert await store.tell({"g1": some, "nobody": some, "other": []}) == {"g1": 500, "nobody": 0, "other": 0}
+    assert await store.tell({"g1": some}) == {"g1": 1000}
+    heard = await store.listen("g1", begun.last, 0)
+    assert [notice.cancelled for notice in heard.notices] == [notice.cancelled for notice in some]
+    rest = await store.listen("g1", heard.last, 0)
+    assert (len(rest.notices), rest.has_gap) == (500, False)
+    assert (await store.tell({"g1": some}))["g1"] in range(1000, 1101)
+    assert (await store.listen("g1", rest.last, 0)).notices == some
+    assert not (await store.listen("g1", rest.last, 0)).has_gap
+
+
+# What was told
+
+
+def sent_and_cancelled(user: str, number: int) -> tuple[str, int, bytes]:
+    message = outgoing(user, number).message
+    cancelled = Decision(5, user, "r", 0, "cancelled", None, {"kind": "event"}, message=message, was="sent")
+    return user, 5, encode_decision(cancelled)
+
+
+async def evaluate(store: FleetStore, *decisions: tuple[str, int, bytes], told: bool) -> None:
+    commit = await taken_up(store)
+    commit.decisions, commit.told = list(decisions), told
+    await store.commit([commit])
+
+
+async def untold(store: FleetStore, entries_max: int = 9) -> list[tuple[list[str], list[str]]]:
+    """Page by page the ids of events that were evaluated and of messages that were taken back."""
+    pages = []
+    after: tuple[int, int] | None = (0, 0)
+    while after is not None:
+        page = (await store.untold({0: after}, entries_max))[0]
+        events = [entry.event.id for entry in page.entries if entry.event is not None]
+        pages.append((events, [message_id for _, message_id in page.taken_back]))
+        after = page.next
+    return pages
+
+
+async def test_what_was_evaluated_is_untold_until_a_later_commit_says_that_it_was_told(store: FleetStore) -> None:
+    assert await untold(store) == [([], [])]
+    await store.ingest([told(ANN, 1)])
+    assert await untold(store) == [([], [])]
+    await evaluate(store, sent_and_cancelled(BOB, 1), (ANN, 6, b"{}"), told=True)
+    assert await untold(store) == [(["told/1"], [f"{BOB}-1"])]
+    await store.ingest([told(BOB, 2)])
+    await evaluate(store, sent_and_cancelled(ANN, 2), told=False)
+    assert await untold(store) == [(["told/1", "told/2"], [f"{BOB}-1", f"{ANN}-2"])]
+    await store.ingest([told(ANN, 3)])
+    await evaluate(store, told=True)
+    assert await untold(store) == [(["told/3"], [])]
+    await evaluate(store, sent_and_cancelled(ANN, 4), told=True)
+    assert await untold(store) == [([], [f"{ANN}-4"])]
+
+
+async def test_what_is_untold_is_paged_by_entries_and_by_decisions(store: FleetStore) -> None:
+    await store.ingest([told(ANN, number) for number in range(5)])
+    await evaluate(store, sent_and_cancelled(ANN, 0), (ANN, 5, b"{}"), sent_and_cancelled(ANN, 2), told=False)
+    first, second, third, *rest = await untold(store, 2)
+    assert first == (["told/0", "told/1"], [f"{ANN}-0"])
+    assert second == (["told/2", "told/3"], [f"{ANN}-2"])
+    assert third == (["told/4"], [])
+    assert rest == []
+
+
+async def test_each_partition_is_untold_by_itself_and_nothing_of_an_erased_user(store: FleetStore) -> None:
+    await store.ingest([told(ANN, 1), told(BOB, 2), told(DAN, 3)])
+    await evaluate(store, sent_and_cancelled(ANN, 1), told=False)
+    await store.erase_everywhere(ANN)
+    found = await store.untold({0: (0, 0), 1: (0, 0)}, 9)
+    assert [[entry.user for entry in found[number].entries] for number in (0, 1)] == [[BOB], []]
+    assert found[0].taken_back == []
 
 
 # Who is alive

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from redis_server import RedisServer, running
+from redis_server import SERVER, RedisServer, running
 
 from engine.core.model import Event
 from engine.storage.base import Commit, Conflict, Entry, StoreError, partition_of
@@ -196,7 +196,7 @@ async def test_workers_who_contend_and_die_do_nothing_twice_and_lose_nothing(
 
 
 async def test_when_redis_is_killed_under_them_what_was_acknowledged_is_there_and_done_once(tmp_path: Path) -> None:
-    with running(tmp_path, "redis-server", "--appendfsync", "always") as server:
+    with running(tmp_path, SERVER, "--appendfsync", "always") as server:
         stores = [await RedisFleetStore.open(server.address, partition_count=PARTITIONS) for _ in range(3)]
         is_done = asyncio.Event()
         workers = [Worker(store, f"w{place}", 20, Random(place)) for place, store in enumerate(stores[:2])]

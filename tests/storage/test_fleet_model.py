@@ -36,7 +36,7 @@ async def look(store: FleetStore) -> object:
         sorted(await store.connected()),
         [await store.sessions_at(gateway, number) for gateway in GATEWAYS for number in (0, 1)],
         [[each.message.id for each in await store.pending(user, 0)] for user in USERS],
-        [[waiting.message.id for _, waiting in await store.unsent(number, 0, 999)] for number in (0, 1)],
+        [[waiting.message.id for _, waiting in (await store.unsent({number: 0}, 999))[number]] for number in (0, 1)],
         [[entry.once_id for entry in await store.log(number, 0, 999)] for number in (0, 1)],
     )
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, running
+from redis_server import SERVER, RedisServer, running
 from replay_oracle import RULES, START, check_replay
 
 from engine.core.model import Event, Message
@@ -60,7 +60,7 @@ async def write(store: Store, promises: list[list[int]], count: int, enough: asy
 
 @pytest.mark.parametrize("appendfsync", ["always", "everysec"])
 async def test_after_a_kill_of_redis_each_partition_agrees_with_its_cursor(tmp_path: Path, appendfsync: str) -> None:
-    with running(tmp_path, "redis-server", "--appendfsync", appendfsync) as server:
+    with running(tmp_path, SERVER, "--appendfsync", appendfsync) as server:
         for attempt in range(4):
             store = await RedisStore.open(server.address, partition_count=4)
             promises: list[list[int]] = []
@@ -153,7 +153,7 @@ async def kill_and_start(server: RedisServer, later: int) -> None:
 
 
 async def test_a_driver_under_load_goes_on_whenever_redis_comes_back(tmp_path: Path) -> None:
-    with running(tmp_path, "redis-server", "--appendfsync", "always") as server:
+    with running(tmp_path, SERVER, "--appendfsync", "always") as server:
         store = await RedisStore.open(server.address, partition_count=4)
         rules = load({"rules.yaml": RULES}, KINDS)
         await store.save_rules(rules.hash, rules.sources)

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hiredis
 import pytest
 from redis_server import RedisCluster, RedisServer, cluster, replicated
 from samples_for_stores import ANN, DAN, PARTITION_COUNT, event, outgoing
 from structlog.testing import capture_logs
 
 from engine.core.model import Event
-from engine.storage import redis_replicas
 from engine.storage.base import Commit, Entry, StoreError, StoreUnusable
 from engine.storage.opening import notes_of, open_store
 from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_keys import slot_of, spread_tags
 from engine.storage.redis_link import Address, told_of
 from engine.storage.redis_opening import check_replicas
-from engine.storage.redis_replicas import LOOK_S, Level, NotReplicated, OnLoss, Promise, Replicas
+from engine.storage.redis_replicas import Level, NotReplicated, OnLoss, Promise, Replicas, asked
 
 STOP = Promise("replicated", "stop", patience_ms=800)
 DEGRADE = Promise("replicated", "degrade", patience_ms=800)
@@ -230,64 +227,6 @@ async def test_a_cluster_without_replicas_is_refused_unless_that_is_wished(three
     await store.close()
 
 
-# The disks of both
-
-
-@asynccontextmanager
-async def later_redis(server: RedisServer) -> AsyncIterator[tuple[int, list[list[bytes]]]]:
-    """A port on which it passes for Redis 7.2, with WAITAOF as WAIT; and what was asked of that.
-
-    Each command is passed on alone, so all that comes back until a reply is whole is that reply.
-    """
-    asked: list[list[bytes]] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, to = await asyncio.open_connection("127.0.0.1", server.port)
-        commands = hiredis.Reader()
-        try:
-            while received := await reader.read(65536):
-                commands.feed(received)
-                while (command := commands.gets()) is not False:
-                    is_strict = command[0] == b"WAITAOF"
-                    if is_strict:
-                        asked.append(command)
-                        command = [b"WAIT", command[2], command[3]]
-                    to.write(hiredis.pack_command(tuple(command)))
-                    replies, raw = hiredis.Reader(), b""
-                    while (reply := replies.gets()) is False:
-                        part = await there.read(65536)
-                        raw += part
-                        replies.feed(part)
-                    raw = b"*2\r\n:1\r\n:%d\r\n" % reply if is_strict else raw
-                    writer.write(raw.replace(b"redis_version:7.0.15", b"redis_version:7.2.15"))
-        finally:
-            to.close()
-            writer.close()
-
-    door = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield door.sockets[0].getsockname()[1], asked
-    finally:
-        door.close()
-
-
-async def test_the_disks_of_both_are_waited_for_where_that_is_asked(pair: Pair) -> None:
-    primary, replica = pair
-    with pytest.raises(StoreUnusable, match=r"is Redis 7.0.* needs Redis 7.2 or later"):
-        await open_store(primary.url, durability="strict")
-    async with later_redis(primary) as (port, asked):
-        store = await open_store(f"redis://127.0.0.1:{port}", durability="strict")
-        await store.append([event(ANN, 1)])
-        assert asked[-1] == [b"WAITAOF", b"1", b"1", b"3500"]
-        assert (await store.describe())["durability"] == "strict"
-        freeze(replica)
-        with pytest.raises(StoreError, match="not on the disks of the primary and a replica within 3"):
-            await store.append([event(ANN, 2)])
-        thaw(replica)
-        await store.append([event(ANN, 3)])
-        await store.close()
-
-
 # When it starts
 
 
@@ -340,6 +279,9 @@ def test_a_redis_that_does_not_know_its_disk_is_refused_where_the_disk_matters()
         check_replicas(later | {"redis_version": "7.0.15"}, "it", Promise("strict"))
     with pytest.raises(StoreUnusable, match="has no replica that is in step"):
         check_replicas(later | {"slave0": "ip=1,state=wait_bgsave"}, "it", Promise("strict"))
+    with pytest.raises(StoreUnusable, match=r"^it never says .*\(appendfsync no\).*: CONFIG SET appendfsync always"):
+        check_replicas(later | {"appendfsync": "no"}, "it", Promise("strict"))
+    check_replicas(later | {"appendfsync": "no"}, "it", Promise("replicated"))
 
 
 # What is asked, and what its answer means
@@ -377,17 +319,42 @@ def test_what_is_asked_is_what_was_promised(level: Level, question: Any) -> None
     assert Replicas(Promise(level), "it").question(0.0) == question
 
 
+@pytest.mark.parametrize("patience", [1, 7, 8, 9, 900, 3500])
+def test_for_disks_is_asked_in_parts_behind_the_writes_and_as_long_in_all(patience: int) -> None:
+    assert asked(("WAIT", 1, patience)) == ([("WAIT", 1, patience)], [])
+    at_once, later = asked(("WAITAOF", 1, 1, patience))
+    assert at_once == []
+    assert {part[:-1] for part in later} == {("WAITAOF", 1, 1)}
+    lengths = [int(part[-1]) for part in later]
+    assert lengths[0] == min(8, patience)
+    assert sum(lengths) == patience
+    assert all(0 < length <= 512 for length in lengths)
+
+
 @pytest.mark.parametrize("on_loss", ["stop", "degrade"])
-def test_who_goes_on_without_replicas_looks_for_them_once_in_a_while(on_loss: OnLoss) -> None:
-    replicas = Replicas(Promise("replicated", on_loss), "it")
+@pytest.mark.parametrize(
+    ("promised", "none", "one", "looks_after_s", "look", "question"),
+    [
+        (("replicated", None), 0, 1, 1.0, ("WAIT", 1, 100), ("WAIT", 1, 2000)),
+        (("strict", None), [1, 0], [1, 1], 20.0, ("WAITAOF", 1, 1, 2000), ("WAITAOF", 1, 1, 3500)),
+        (("strict", 300), [0, 0], [1, 1], 3.0, ("WAITAOF", 1, 1, 300), ("WAITAOF", 1, 1, 300)),
+    ],
+    ids=["replicated", "strict", "impatient"],
+)
+def test_who_goes_on_without_replicas_looks_for_them_once_in_a_while(
+    on_loss: OnLoss, promised: Any, none: Any, one: Any, looks_after_s: float, look: Any, question: Any
+) -> None:
+    level, patience_ms = promised
+    replicas = Replicas(Promise(level, on_loss, patience_ms), "it")
     with capture_logs():
         try:
-            replicas.heard(0, 10.0)
+            replicas.heard(none, 10.0)
         except NotReplicated:
-            assert replicas.question(10.0) == ("WAIT", 1, 2000)
+            assert replicas.question(10.0) == question
             return
-        assert replicas.question(10.0 + LOOK_S - 0.01) is None
-        assert replicas.question(10.0 + LOOK_S) == ("WAIT", 1, redis_replicas.LOOK_MS)
-        assert replicas.question(10.0 + LOOK_S) is None
-        replicas.heard(1, 11.0)
-    assert replicas.question(11.0) == ("WAIT", 1, 2000)
+        for at in (10.0, 10.0 + looks_after_s):
+            assert replicas.question(at + looks_after_s - 0.01) is None
+            assert replicas.question(at + looks_after_s) == look
+            assert replicas.question(at + looks_after_s) is None
+        replicas.heard(one, 60.0)
+    assert replicas.question(60.0) == question

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, running
+from redis_server import SERVER, RedisServer, running
 from samples_for_fleets import put, taken_up, told, until, wake_at
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, outgoing, with_states
 from structlog.testing import capture_logs
@@ -215,7 +215,7 @@ async def until_blocked(server: RedisServer, count: int) -> None:
 
 
 async def test_a_gateway_that_listens_to_a_redis_that_dies_is_told_and_hears_on_when_it_is_back(tmp_path: Path) -> None:
-    with running(tmp_path, "redis-server", "--appendfsync", "always") as server:
+    with running(tmp_path, SERVER, "--appendfsync", "always") as server:
         store = await opened(server)
         begun = await store.listen("g", None, 0)
         listening = asyncio.create_task(store.listen("g", begun.last, 30))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from redis_server import cluster, free_port, running
+from redis_server import SERVER, cluster, free_port, running
 from samples_for_stores import ANN, PARTITION_COUNT, event
 
 from engine.storage.base import StoreUnusable
@@ -43,7 +43,7 @@ def behind_tls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
     """The word for a store there, and its certificate, for the name that is the parameter."""
     made = certificate(tmp_path, request.param)
     port = free_port()
-    with running(tmp_path, "redis-server", "--tls-port", str(port), *made.options):
+    with running(tmp_path, SERVER, "--tls-port", str(port), *made.options):
         yield f"rediss://127.0.0.1:{port}/0", made
 
 

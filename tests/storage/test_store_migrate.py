@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from recorded_store import START, record_into
-from redis_server import RedisServer
+from redis_server import RedisCluster, RedisServer
 from typer.testing import CliRunner
 
 from engine.archive import Archive
@@ -22,6 +23,7 @@ from engine.storage.base import Commit, Entry, OutboxMessage, Store, partition_o
 from engine.storage.opening import open_store, serve_alone
 from engine.storage.redis import RedisStore
 from engine.storage.redis_fleet import RedisFleetStore
+from engine.storage.redis_loading import RedisLoading
 from engine.storage.sqlite import SqliteStore
 from engine.turn import Turns
 
@@ -50,7 +52,7 @@ async def fill(store: Store) -> None:
 
 
 async def open_one(name: str) -> Store:
-    return await open_store(name)
+    return await open_store(name, durability="local" if name.startswith("redis") else None)
 
 
 async def make(name: str) -> None:
@@ -61,7 +63,7 @@ async def make(name: str) -> None:
 
 async def known_of(name: str) -> list[object]:
     """All that tells one user's history from another, whatever the partitions."""
-    store = await open_store(name, read_only=True)
+    store = await open_store(name, read_only=True)  # which waits for no replica
     recording = await read_recording(name)
     users = ["ann", "bob", "cyd"]
     logged = [
@@ -91,7 +93,18 @@ def names(tmp_path: Path, server: RedisServer) -> dict[str, str]:
     return {"sqlite": f"sqlite:{tmp_path / 'proactive.db'}", "redis": server.url, "other": f"{tmp_path / 'other.db'}"}
 
 
-@pytest.mark.parametrize(("source", "target"), [("sqlite", "redis"), ("redis", "sqlite"), ("sqlite", "other")])
+WAYS = [("sqlite", "redis"), ("redis", "sqlite"), ("sqlite", "other"), ("sqlite", "cluster"), ("cluster", "other")]
+
+
+@pytest.fixture
+def with_cluster(names: dict[str, str], request: pytest.FixtureRequest, source: str, target: str) -> None:
+    """Of three primaries, none of which has a replica."""
+    if "cluster" in (source, target):
+        names["cluster"] = request.getfixturevalue("three").url
+
+
+@pytest.mark.usefixtures("with_cluster")
+@pytest.mark.parametrize(("source", "target"), WAYS)
 def test_all_of_a_store_goes_over_and_verifies_there(source: str, target: str, names: dict[str, str]) -> None:
     asyncio.run(make(names[source]))
     before = asyncio.run(known_of(names[source]))
@@ -105,7 +118,7 @@ def test_all_of_a_store_goes_over_and_verifies_there(source: str, target: str, n
     )
     assert asyncio.run(known_of(names[target])) == before == asyncio.run(known_of(names[source]))
     assert run("replay", names[target], "--verify").stdout == verified.stdout
-    if target != "redis":
+    if target in ("sqlite", "other"):
         assert run("db", "check", names[target].removeprefix("sqlite:"), "--verify").exit_code == 0
 
 
@@ -216,9 +229,35 @@ def test_what_is_broken_off_is_told_and_never_taken_for_a_store(names: dict[str,
         refused = run(*words)
         assert refused.exit_code in (1, 2)
         assert "is being filled by proactive store migrate, or that was broken off" in refused.stderr
-    server.ask("FLUSHDB")
+    do_as_told(result.stderr)
     assert run("store", "migrate", names["sqlite"], names["redis"]).exit_code == 0
     assert asyncio.run(known_of(names["sqlite"])) == before
+
+
+def do_as_told(message: str) -> None:
+    """Run the command that stands in it in parentheses."""
+    _, _, rest = message.partition("(redis-cli ")
+    words, closed, _ = rest.partition(")")
+    assert closed
+    subprocess.run(["redis-cli", *words.split()], check=True, capture_output=True, timeout=30)
+
+
+def test_a_cluster_that_was_filled_in_part_is_emptied_as_the_message_says(
+    names: dict[str, str], three: RedisCluster
+) -> None:
+    async def begin() -> None:
+        store = await RedisStore.open(three.address)
+        await RedisLoading(store).put_rules([(START, "hash")])
+        await RedisLoading(store).begin()
+        await store.close()
+
+    asyncio.run(begin())
+    asyncio.run(make(names["sqlite"]))
+    refused = run("store", "migrate", names["sqlite"], three.url)
+    assert refused.exit_code == 1
+    assert "is being filled by proactive store migrate, or that was broken off" in refused.stderr
+    do_as_told(refused.stderr)
+    assert run("store", "migrate", names["sqlite"], three.url).exit_code == 0
 
 
 def test_of_a_file_that_was_broken_off_nothing_is_left(
