@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 
-from engine.core.model import Event
 from engine.core.rules import Timeline
 from engine.core.state import StateTooLarge, UserState
 from engine.isolation import Evaluated, evaluate_user
@@ -74,6 +73,8 @@ class Evaluation:
         return result
 
     async def _evaluate_part(self, part: Work, commit: Commit, result: TurnResult, horizon: int) -> None:
+        latest = self._rules.timeline
+        assert latest is not None
         due = frozenset(part.due)
         users = list(part.users().items())
         note_composed(chain(part.logged, part.appended), commit)
@@ -81,7 +82,9 @@ class Evaluation:
         for start in range(0, len(users), PASTS_TOGETHER):
             some = users[start : start + PASTS_TOGETHER]
             states = [self._state(user) for user, _ in some]
-            pasts = await self._pasts([state for state in states if isinstance(state, UserState)])
+            # Nearly always all have adopted the latest rules, and then nothing has to be looked up.
+            behind = [state for state in states if isinstance(state, UserState) and state.rules_since < latest.since]
+            pasts = await self._rules.pasts(behind) if behind else {}
             for (user, entries), state in zip(some, states, strict=True):
                 # Where a tick is written, time comes to the horizon for all users whom this turn touches.
                 until = horizon if part.complete or user in due else None
@@ -89,6 +92,9 @@ class Evaluation:
                     self.damage.tell(user, state)
                     encoded, time_at = self.states.encoded(user), horizon if user in due else None
                     note_unreadable(user, entries, encoded, time_at, str(state), commit, result)
+                    continue
+                if state.rules_since >= latest.since:
+                    self._evaluate(latest, state, entries, until, commit, result)
                     continue
                 timeline = await self._held(state, entries)
                 past = pasts.get(user, ())
@@ -105,22 +111,13 @@ class Evaluation:
         except UNREADABLE as error:
             return error
 
-    async def _pasts(self, states: list[UserState]) -> dict[str, list[Event]]:
-        """What those want to know of the past who have yet to adopt the latest rules: nearly always nobody."""
-        timeline = self._rules.timeline
-        assert timeline is not None
-        since = timeline.since
-        behind = [state for state in states if state.rules_since < since]
-        return await self._rules.pasts(behind) if behind else {}
-
     async def _held(self, state: UserState, entries: list[Entry]) -> Timeline:
-        """The rules that the user has adopted and those to come."""
-        timeline = self._rules.timeline
-        assert timeline is not None
+        """The rules that a user has adopted who has yet to adopt the latest, and those to come."""
+        since = state.rules_since
         if state.now < 0:  # of whom nothing is known adopts what holds at their first event
-            return await self._rules.reaching(min((entry.at for entry in entries), default=timeline.since))
-        # Nearly always the latest rules are adopted, and then nothing has to be looked up.
-        return timeline if timeline.since <= state.rules_since else await self._rules.reaching(state.rules_since)
+            assert self._rules.timeline is not None
+            since = min((entry.at for entry in entries), default=self._rules.timeline.since)
+        return await self._rules.reaching(since)
 
     def _evaluate(
         self,
