@@ -262,7 +262,9 @@ class Worker:
 
     def _finished(self, result: TurnResult) -> None:
         """It is durable: count it, and have it told."""
-        self._observer.turn_done(TurnTold(result.entries, result.decisions, result.faults, result.outbox))
+        due_at = None if result.due_at is None else result.due_at - self.clock_off  # as the clock here has it
+        told = TurnTold(result.entries, result.decisions, result.faults, result.outbox, due_at=due_at)
+        self._observer.turn_done(told)
         self.counters.count(result)
         tell(result)
         self.relay.note(result)
