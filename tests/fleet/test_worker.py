@@ -154,6 +154,7 @@ async def test_a_clock_that_is_off_is_told_and_changes_nothing(off: int) -> None
     told = [line for line in logs if line["event"] == "! the clock of this machine is not that of the store"]
     assert len(told) == (abs(off) > CLOCK_OFF_MAX)
     assert worker.clock_off == off
+    assert worker.store_clock() == world.now
 
 
 async def test_the_lag_is_that_of_the_oldest_entry_which_waits() -> None:
