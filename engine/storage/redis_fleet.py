@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from engine.core.units import MILLISECOND
-from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, partition_of
+from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, Unevaluated, partition_of
 from engine.storage.fleet import (
     HEARD_MAX,
     NOTICES_MAX,
@@ -350,7 +350,7 @@ class RedisFleetStore(RedisStore):
         partition = partition_of(user, self.partition_count)
         [count] = await self._ask([self._call(partition, "erase_everywhere", to_name(user))], durable=True)
         if count < 0:
-            raise StoreError(UNEVALUATED)
+            raise Unevaluated(UNEVALUATED)
         return int(count)
 
     async def close(self) -> None:

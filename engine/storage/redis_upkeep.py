@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from redis.exceptions import RedisError
 
 from engine.core.model import Json
-from engine.storage.base import Base, Entry, Fold, Folded, StoreError
+from engine.storage.base import Base, Entry, Fold, Folded, Unevaluated
 from engine.storage.order import UNEVALUATED, check_fold
 from engine.storage.redis_entries import base_arguments, base_of, moment_of, pairs
 from engine.storage.redis_keys import BUCKETS, DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
@@ -122,7 +122,7 @@ class Upkeep:
     async def erase(self, partition: int, user: str) -> int:
         [count] = await self._ask([self._call(partition, "erase", to_name(user))], durable=True)
         if count < 0:
-            raise StoreError(UNEVALUATED)
+            raise Unevaluated(UNEVALUATED)
         return int(count)
 
     async def describe(self) -> dict[str, Json]:
