@@ -81,6 +81,16 @@ def notes_of(store: Store) -> list[str]:
     return store.notes() if isinstance(store, RedisStore) else []
 
 
+def figures_of(store: Store) -> dict[str, float]:
+    """What a store has to be watched for besides, by the names of `engine.metrics.figures`; nothing where it is one
+    that cannot lose a part of it."""
+    if isinstance(store, MemoryStore | SqliteStore):
+        return {}
+    from engine.storage.redis import RedisStore
+
+    return store.figures() if isinstance(store, RedisStore) else {}
+
+
 async def serve_alone(store: Store, opened: AsyncExitStack) -> None:
     """No other server may have the store until ``opened`` is closed. Raises `StoreUnusable` where one has."""
     if isinstance(store, SqliteStore):
