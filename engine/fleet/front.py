@@ -75,7 +75,7 @@ class Front(Driver):
         )  # fmt: skip
         self._taking_up = TakingUp(
             store, self._intake.stale, name=lambda: self.name, now=self.now, alive=self._beating.see_to_it,
-            take_back=self._taking_in.take_back, wake=self._wake_up.set,
+            take_back=self._taking_in.take_back, ended=self._intake.ended, wake=self._wake_up.set,
         )  # fmt: skip
         self._waiting = Waiting(
             store, now=self.now, composed_within=composed_within, is_leaving=self._taking_in.is_leaving,
@@ -192,6 +192,9 @@ class Front(Driver):
 
     def abandon(self, user: str) -> None:
         self._intake.stale.forget(user)
+
+    def leave(self, user: str, session: str) -> None:
+        self._intake.leave(user, session)
 
     def resumable(self, user: str) -> list[str]:
         return self._intake.stale.resumable(user)
