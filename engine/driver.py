@@ -57,6 +57,9 @@ class Driver(Protocol):
         """A session that `resume` let a client take up has what waits for its user, or did not come after all."""
         return
 
+    def leave(self, user: str, session: str) -> None:
+        """After all nobody came to this one, which `resume` let a client take up: it ends where nobody does in time."""
+
     def resumable(self, user: str) -> list[str]:
         """Sessions of the user of which this process knows, though it does not have them, and that may be resumed."""
 

@@ -43,6 +43,10 @@ class Overloaded(Exception):
     """More inputs wait than the driver is willing to hold. The client should keep them and try again."""
 
 
+class Behind(Overloaded):
+    """What is asked for has to wait for what was said before, and that was not evaluated in time. Ask again."""
+
+
 @dataclass(slots=True)
 class Request:
     """Entries that are acknowledged together; for ``done`` None nobody waits. ``trace`` is the observer's."""

@@ -5,8 +5,10 @@ It evaluates nothing and writes to no store; `live` makes the turns.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import msgspec
 import structlog
@@ -49,6 +51,7 @@ class Intake:
         self.on_abandoned: Callable[[str, list[str]], None] = lambda user, sessions: None
         self._clock = clock
         self._wake = wake
+        self._ending: dict[tuple[str, str], Pending[Any]] = {}  # by user and session, the end that is not written yet
 
     def begin(self, inputs: list[Input], trace: Trace = None) -> Pending[list[str]]:
         """Let these happen, in order; what is returned is done when they have, or could not be made durable."""
@@ -92,8 +95,10 @@ class Intake:
 
     def end(self, ends: list[Input]) -> None:
         """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
+        names = [(item.user, item.session or "") for item in ends]
 
         def done(made: Pending[list[str]]) -> None:
+            self._end_is_known(names)
             if (error := made.exception()) is None:
                 return
             log.warning("! sessions end later", error=str(error), sessions=len(ends))
@@ -101,7 +106,20 @@ class Intake:
                 self.stale.add({item.user: [item.session or ""]}, self._clock())
             self._wake()
 
-        self.begin(ends).add_done_callback(done)
+        ending = self.begin(ends)
+        self._ending.update(dict.fromkeys(names, ending))
+        ending.add_done_callback(done)
+
+    def leave(self, user: str, session: str) -> None:
+        """Nobody came to this session; somebody may yet."""
+        self.stale.add({user: [session]}, self._clock())
+        self._wake()
+
+    async def ended(self, user: str, session: str) -> None:
+        """Returns when no end of the session is on its way: it is over, or goes on for now."""
+        while (ending := self._ending.get((user, session))) is not None:
+            with suppress(Exception):
+                await ending
 
     def send(self, messages: list[OutboxMessage], *, once: bool = False) -> Pending[list[Entry]]:
         """The application's own messages; ``once``: each by its id. Raises `Overloaded` and `StoreError`."""
@@ -123,7 +141,9 @@ class Intake:
         for some in self.stale.take():
             for user, names in some.items():
                 self.on_abandoned(user, names)
-            self.inbox.put(self._ends(some)).add_done_callback(partial(self._ended, some))
+            ending = self.inbox.put(self._ends(some))
+            self._ending.update(((user, name), ending) for user, names in some.items() for name in names)
+            ending.add_done_callback(partial(self._ended, some))
 
     def _put(self, entries: list[Entry], trace: Trace = None) -> Pending[list[Entry]]:
         if self.stopping:
@@ -142,6 +162,11 @@ class Intake:
         named = ((user, name) for user, names in sessions.items() for name in names)
         return [self._entry(Input(user, "session.end", {}, session=name)) for user, name in named]
 
+    def _end_is_known(self, sessions: Iterable[tuple[str, str]]) -> None:
+        for session in sessions:
+            self._ending.pop(session, None)
+
     def _ended(self, sessions: dict[str, list[str]], done: Pending[list[Entry]]) -> None:
+        self._end_is_known((user, name) for user, names in sessions.items() for name in names)
         if done.exception() is not None:
             self.stale.add(sessions, self._clock())

@@ -123,14 +123,12 @@ class Live(Driver):
         return await self.begin(inputs)
 
     def begin(self, inputs: list[Input], trace: Trace = None) -> Pending[list[str]]:
-        """As `submit`, without waiting: they have their place in the order of all things when it returns."""
         return self._intake.begin(inputs, trace)
 
     def note(self, inputs: list[Input]) -> None:  # as `begin`, for what nobody waits for
         self._intake.note(inputs)
 
     def end(self, ends: list[Input]) -> None:
-        """These connections are gone: their sessions end now, or later where that cannot be made durable now."""
         self._intake.end(ends)
 
     async def resume(self, user: str, session: str) -> bool:
@@ -140,6 +138,9 @@ class Live(Driver):
     def on_abandoned(self, call: Callable[[str, list[str]], None]) -> None:
         """Call this with a user and the user's sessions to which nobody came back."""
         self._intake.on_abandoned = call
+
+    def leave(self, user: str, session: str) -> None:
+        self._intake.leave(user, session)
 
     def resumable(self, user: str) -> list[str]:
         """Sessions of the user that clients of an earlier process may yet take up again."""

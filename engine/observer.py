@@ -95,7 +95,8 @@ class Observer:
 
     # Turns. One is made at a time, in this order: taken, (committing, committed or commit_failed) and again, done.
 
-    def turn_taken(self, entries: int) -> None: ...
+    def turn_taken(self, entries: int, since_s: float = 0.0) -> None:
+        """``since_s``: how many seconds ago, where whoever makes it finds out in the middle how much it is."""
 
     def committing(self) -> None: ...
 

@@ -31,7 +31,7 @@ from engine.responders.base import Responder
 from engine.settings import Settings
 from engine.starting_rules import StartingRules
 from engine.storage.base import OutboxMessage, Store
-from engine.storage.opening import notes_of, open_store
+from engine.storage.opening import figures_of, notes_of, open_store
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_wipe import wipe
 from engine.transport.auth import Authenticator
@@ -249,7 +249,8 @@ def show(parts: Parts, observer: Observer, opened: AsyncExitStack) -> None:
     if isinstance(parts.store, SqliteStore):
         path = parts.store.path
         parts.store.tell_checkpoints(lambda seconds, ok: observer.store_worked("checkpoint", seconds, ok=ok))
-    store_watch = StoreWatch(parts.store, observer, path, parts.live.trouble_over)
+    figures = partial(figures_of, parts.store)
+    store_watch = StoreWatch(parts.store, observer, path, parts.live.trouble_over, figures)
     store_watch.show_in(parts.metrics)
     look_at_parts(
         parts.metrics,

@@ -39,6 +39,7 @@ STATES_AT_ONCE = 500  # that are decoded without giving way
 BASES_AT_ONCE = 50  # of users who did nothing, brought up to a moment without giving way
 TRIES_MAX = 3  # of one piece, where a user is erased meanwhile
 EVERY = HOUR
+LOOK = 2 * SECOND  # between looks whether a partition has come to this worker, which costs nothing where none has
 
 CatchUp = Callable[[list[str]], Awaitable[object]]  # lets these users adopt the latest rules, durably
 at_of = attrgetter("at")
@@ -266,11 +267,15 @@ async def keep_trimmed(
 ) -> None:
     """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses.
 
-    ``partitions`` as those of `Retention`. ``archive``: a folder to which it goes first, whole days at a time, for else
-    there would be a file of each partition for each hour.
+    ``partitions`` as those of `Retention`; one that comes to be among them is not left until the next hour.
+    ``archive``: a folder to which it goes first, whole days at a time, for else there would be a file of each partition
+    for each hour.
     """
-    retention = Retention(store, catch_up, partitions)
-    while True:
+    come: set[int] = set()
+    retention = Retention(store, catch_up, lambda: come)
+
+    async def fold_older() -> None:
+        nonlocal retention
         began = seconds()
         try:
             # A tick in every partition, so that there is a border to fold up to when this hour is old enough.
@@ -278,7 +283,7 @@ async def keep_trimmed(
             before = clock() - keep
             if archive is not None:
                 before -= before % DAY
-                retention = Retention(store, catch_up, partitions, Archive(archive, store.partition_count))
+                retention = Retention(store, catch_up, lambda: come, Archive(archive, store.partition_count))
             trimmed = await retention.trim(before)
             observer.store_worked("retention", seconds() - began)
             if trimmed.entries:
@@ -286,4 +291,12 @@ async def keep_trimmed(
         except StoreError as error:
             observer.store_worked("retention", seconds() - began, ok=False)
             log.warning("! not folded", error=str(error))
-        await asyncio.sleep(EVERY / SECOND)
+
+    while True:
+        folded: set[int] = set()  # in this hour
+        for _ in range(max(EVERY // LOOK, 1)):
+            come = set(range(store.partition_count) if partitions is None else partitions()) - folded
+            if come:
+                await fold_older()
+                folded |= come
+            await asyncio.sleep(min(EVERY, LOOK) / SECOND)

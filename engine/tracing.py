@@ -78,8 +78,8 @@ class Tracing(Observer):
                 trace.set_status(StatusCode.ERROR)
             trace.end(self._clock())
 
-    def turn_taken(self, entries: int) -> None:
-        self._turn_began = self._clock()
+    def turn_taken(self, entries: int, since_s: float = 0.0) -> None:
+        self._turn_began = self._clock() - round(since_s * _NANOSECONDS)
         self._commits = []
 
     def committing(self) -> None:

@@ -20,7 +20,8 @@ NOTHING_RELAYED: Mapping[str, str] = {}
 class TurnResult:
     """``entries`` are those that were asked for, in their order, with their final stamps and ids.
 
-    ``repeated`` are the events among them that had happened before, and so did not happen again.
+    ``repeated`` are the events among them that had happened before, and so did not happen again. ``due_at``: the
+    earliest wake-up that came in it, where whoever made it looks.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -28,6 +29,7 @@ class TurnResult:
     decisions: list[Decision] = field(default_factory=list)
     outbox: list[OutboxMessage] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    due_at: int | None = None
 
     def add(self, other: TurnResult) -> None:
         """What another did is of this one as well, all but its entries."""

@@ -6,8 +6,9 @@ It changes nothing of what it looks at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from engine.core.refusal import Refused
@@ -92,13 +93,19 @@ class StoreProbe:
 class StoreWatch:
     """Looks at the store now and then. ``path`` is that of its file, None where it has none.
 
-    ``on_fine`` is called whenever it could be written to.
+    ``on_fine`` is called whenever it could be written to. ``figures`` are its own, looked up without asking it.
     """
 
     def __init__(
-        self, store: Store, observer: Observer, path: Path | None, on_fine: Callable[[], None] = lambda: None
+        self,
+        store: Store,
+        observer: Observer,
+        path: Path | None,
+        on_fine: Callable[[], None] = lambda: None,
+        figures: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._on_fine = on_fine
+        self._figures = figures
         self._store = store
         self._observer = observer
         self._path = path
@@ -107,10 +114,15 @@ class StoreWatch:
 
     def show_in(self, metrics: Metrics) -> None:
         metrics.look_at("outbox", lambda: self._outbox)
+        for name in self._figures():
+            metrics.look_at(name, partial(self._figure, name))
         if self._path is not None:
             path = self._path
             metrics.look_at("store_bytes", lambda: _size(path))
             metrics.look_at("store_wal_bytes", lambda: _size(path.with_name(path.name + "-wal")))
+
+    def _figure(self, name: str) -> float | None:
+        return self._figures().get(name)
 
     async def run(self) -> None:
         """Until cancelled."""

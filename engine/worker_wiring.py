@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -22,7 +23,7 @@ from engine.fleet.relay import Relay
 from engine.fleet.rounds import Rounds
 from engine.fleet.together import as_fleet_store, check_no_server
 from engine.fleet.unlisted import end_unlisted_once
-from engine.fleet.worker import CLOCK_OFF_MAX, Worker
+from engine.fleet.worker import CLOCK_OFF_MAX, SHOWN_MAX, Worker
 from engine.folder import load_folder
 from engine.intake import Input
 from engine.loading.diagnostic import RuleErrors
@@ -41,7 +42,7 @@ from engine.settings import Settings
 from engine.starting_rules import StartingRules
 from engine.storage.base import Entry, OutboxMessage, StoreError
 from engine.storage.fleet import FleetStore
-from engine.storage.opening import notes_of
+from engine.storage.opening import figures_of, notes_of
 from engine.transport.auth import Authenticator
 from engine.transport.figures_door import FiguresDoor
 from engine.transport.routes_about import About
@@ -95,7 +96,7 @@ async def build_worker(
     _show(parts, observer, opened)
     if settings.keep is not None:
         trimming = keep_trimmed(
-            store, worker.adopt, settings.keep, clock=now, seconds=time.monotonic, observer=observer,
+            store, worker.adopt, settings.keep, clock=worker.store_clock, seconds=time.monotonic, observer=observer,
             partitions=lambda: worker.rounds.held, archive=settings.archive,
         )  # fmt: skip
         run_beside(opened, trimming, "retention")
@@ -108,7 +109,7 @@ def figures_door(parts: WorkerParts) -> FiguresDoor:
 
     async def ready() -> dict[str, Json]:
         worker = parts.worker
-        notes = notes_of(parts.store)
+        notes = [*notes_of(parts.store), *_held_up(parts)]
         if abs(worker.clock_off) > CLOCK_OFF_MAX:
             notes.append(f"the clock of this machine is {abs(worker.clock_off) // SECOND} s off the store's")
         return readiness(
@@ -133,7 +134,7 @@ async def health_of(parts: WorkerParts) -> dict[str, Json]:
     except StoreError as error:
         kept, trouble = {}, str(error)
     timeline = worker.rounds.rules.timeline
-    is_fine = worker.is_running and not trouble and not reloader.problems
+    is_fine = worker.is_running and not trouble and not reloader.problems and not worker.held_up
     return {
         "status": "ok" if is_fine else "degraded",
         "rules": {
@@ -221,6 +222,16 @@ def _authenticator(settings: Settings) -> Authenticator:
         raise StartError(with_hint(refused.message, refused.hint)) from None
 
 
+def _held_up(parts: WorkerParts) -> list[str]:
+    """What somebody has to mend; the others go on, so it keeps no work away."""
+    gone = parts.store.out_of_reach()
+    damaged = sorted((number, why) for number, why in parts.worker.held_up.items() if number not in gone)
+    notes = [f"partition {number} is not evaluated: {why}" for number, why in damaged[:SHOWN_MAX]]
+    if len(damaged) > SHOWN_MAX:
+        notes.append(f"… and {len(damaged) - SHOWN_MAX} more partitions are not evaluated")
+    return notes
+
+
 def _rule_count(parts: WorkerParts) -> int:
     timeline = parts.worker.rounds.rules.timeline
     return 0 if timeline is None else len(timeline.latest.rules)
@@ -229,11 +240,12 @@ def _rule_count(parts: WorkerParts) -> int:
 def _show(parts: WorkerParts, observer: Observer, opened: AsyncExitStack) -> None:
     """Let the figures be looked up in the parts, and the store be looked at now and then."""
     metrics, worker = parts.metrics, parts.worker
-    watch = StoreWatch(parts.store, observer, None, worker.trouble_over)
+    watch = StoreWatch(parts.store, observer, None, worker.trouble_over, partial(figures_of, parts.store))
     watch.show_in(metrics)
     metrics.look_at("ready", lambda: float(worker.is_running and not worker.trouble and not watch.trouble))
     metrics.look_at("rule_problems", lambda: len(parts.reloader.problems))
     metrics.look_at("partitions_held", lambda: len(worker.rounds.held))
+    metrics.look_at("partitions_held_up", lambda: len(worker.held_up))
     metrics.look_at("rounds", lambda: worker.done.rounds)
     metrics.look_at("entries_evaluated", lambda: worker.done.entries)
     metrics.look_at("commits_refused", lambda: worker.done.refused)

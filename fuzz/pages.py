@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from engine.loading.tree import PARSER
+
 ROOT = Path(__file__).parent.parent
-DEPTH_MAX = 20
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -38,11 +42,11 @@ def vector_rules() -> list[str]:
     """The rules of every vector, a file each."""
     files = []
     for path in sorted((ROOT / "tests" / "vectors").glob("*.yaml")):
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+        page = yaml.load(path.read_text(encoding="utf-8"), PARSER)
         for vector in [page, *page["vectors"]]:
             if "rules" in vector:
                 written = {"version": 1, "rules": vector["rules"], "policy": vector.get("policy", {})}
-                files.append(yaml.safe_dump(written, sort_keys=False))
+                files.append(yaml.dump(written, Dumper=DUMPER, sort_keys=False))
     return files
 
 
@@ -56,29 +60,33 @@ def templates() -> list[str]:
     return sorted(found | set(_table("templates.yaml")))
 
 
-def _documents() -> Iterator[Any]:
+@cache
+def _documents() -> list[Any]:
+    found = []
     for text in [*rule_files(), *vector_rules()]:
-        try:
-            yield yaml.safe_load(text)
-        except yaml.YAMLError:
-            continue
+        with suppress(yaml.YAMLError):
+            found.append(yaml.load(text, PARSER))
+    return found
 
 
 def _values_of(keys: tuple[str, ...], value: Any) -> Iterator[str]:
-    unread = [(value, 0)]
+    unread = [value]
+    looked_at = set()
     while unread:
-        inner, depth = unread.pop()
+        inner = unread.pop()
+        # Some of the files are wrong on purpose, and hold themselves, or one thing a billion times.
+        if not isinstance(inner, dict | list) or id(inner) in looked_at:
+            continue
+        looked_at.add(id(inner))
         if isinstance(inner, dict):
             yield from (inner[key] for key in keys if isinstance(inner.get(key), str))
             inner = list(inner.values())
-        # Some of the files are wrong on purpose, and hold themselves.
-        if isinstance(inner, Iterator | list) and depth < DEPTH_MAX:
-            unread.extend((item, depth + 1) for item in inner)
+        unread.extend(inner)
 
 
 def _table(name: str) -> Iterator[str]:
     """All texts of a table of tests/core, whatever their part in it."""
-    unread = [yaml.safe_load((ROOT / "tests" / "core" / name).read_text(encoding="utf-8"))]
+    unread = [yaml.load((ROOT / "tests" / "core" / name).read_text(encoding="utf-8"), PARSER)]
     while unread:
         value = unread.pop()
         if isinstance(value, str):

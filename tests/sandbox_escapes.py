@@ -22,6 +22,7 @@ from engine.core.scope import Scope
 from engine.core.state import UserState
 from engine.loading.diagnostic import RuleErrors
 from engine.loading.load import load
+from engine.loading.tree import PARSER
 from engine.triggers import KINDS
 
 FILTERS_BY_ATTRIBUTE = ("map", "sort", "sum", "groupby", "unique", "max", "min", "join", "selectattr", "rejectattr")
@@ -170,7 +171,7 @@ def of_file(text: str) -> str:
 
 
 def try_all() -> dict[str, Any]:
-    more = yaml.safe_load((Path(__file__).parent / "core" / "templates.yaml").read_text("utf-8"))["hostile"]
+    more = yaml.load((Path(__file__).parent / "core" / "templates.yaml").read_text("utf-8"), PARSER)["hostile"]
     # What is loaded when it is first used is loaded before anybody watches.
     for source in ("{{ event.name|upper }}{{ now.hour }}", "{{ event.zz }}", "{% if %}", r"{{ '\x41' }}"):
         of_template(source)

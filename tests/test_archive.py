@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
@@ -49,10 +50,24 @@ async def fill(store: Store) -> int:
     return await play(store, [(MINUTE, SECOND), (MINUTE, "tick"), (MINUTE, "time"), (MINUTE, ("ann", "edit"))], now)
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with that day in it, of which each test has a copy."""
+    path = tmp_path_factory.mktemp("filled") / "proactive.db"
+
+    async def make() -> None:
+        store = await SqliteStore.open(path, partition_count=4, durability="normal")
+        await fill(store)
+        await store.close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(filled: Path, tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    shutil.copy(filled, tmp_path / "proactive.db")
     store = await SqliteStore.open(tmp_path / "proactive.db", partition_count=4, durability="normal")
-    await fill(store)
     yield store
     await store.close()
 

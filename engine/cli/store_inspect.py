@@ -169,7 +169,7 @@ def _folded(found: Found) -> str:
 
 def _room(told: dict[str, Json]) -> str:
     most = told.get("bytes_max")
-    where = "of memory" if told["store"] == "redis" else "on the disk"
+    where = "of memory, with all else in that Redis" if told["store"] == "redis" else "on the disk"
     return f"{told['bytes']:,} bytes {where}" + ("" if not most else f", at most {most:,}")
 
 

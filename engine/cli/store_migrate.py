@@ -6,9 +6,11 @@ Arguments are read by `store`; what goes where is `engine.migration`'s.
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import typer
@@ -45,8 +47,9 @@ def migrate(source: str, target: str, partitions: int | None, password: str | No
             if path is not None
             else f"what was written into {shown} is not whole: {_emptied(target)} before you migrate again"
         )
-        why = str(broken.__cause__) or "interrupted"
-        stop(f"{why}\n{without_password(source)} is as it was; {left}", 1)
+        why = _NO_HOPE.sub("", str(broken.__cause__)) or "interrupted"
+        is_interrupted = isinstance(broken.__cause__, asyncio.CancelledError)
+        stop(f"{why}\n{without_password(source)} is as it was; {left}", 130 if is_interrupted else 1)
     except KeyboardInterrupt:
         stop("interrupted", 130)
     except StoreError as error:
@@ -71,6 +74,10 @@ def _emptied(target: str) -> str:
     from engine.storage.redis_opening import address_of, emptied
 
     return emptied(address_of(target))
+
+
+# What a store says of its trouble goes on with what a server does then; this command does not go on.
+_NO_HOPE = re.compile("(, and|;|:) it goes on by itself.*")
 
 
 class _Broken(Exception):
@@ -104,9 +111,10 @@ async def _migrate(source: str, target: str, partitions: int | None, password: s
             # That is all that is written, and of use only meanwhile: so no replica is needed, and none is waited for.
             before = await open_store(source, durability="local", password=password)
             held.push_async_callback(before.close)
-        await serve_alone(before, held)
+        await serve_alone(before, held, ": stop them first")
         side = Side(before, contents_of(before))
-        await check_at_rest(side)
+        with _told_of(source):
+            await check_at_rest(side)
         path = sqlite_path(target)
         opening = _redis(target, partitions, password, held) if path is None else _file(path, partitions, held)
         async with opening as (after, loading):
@@ -123,6 +131,14 @@ async def _migrate(source: str, target: str, partitions: int | None, password: s
         return moved, read
 
 
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"{without_password(name)}: {error}", error.state) from error
+
+
 def _check_new(path: Path) -> None:
     if path.exists():
         raise StoreUnusable(f'"{path}" exists: name a file that does not')
@@ -137,6 +153,8 @@ async def _file(path: Path, partitions: int | None, held: AsyncExitStack) -> Asy
     lock = FileLock(path)
     lock.take()
     held.callback(lock.release)
+    for rest in path.parent.glob(f"{glob.escape(path.name)}.*.part*"):
+        rest.unlink(missing_ok=True)  # of one that was killed, or it would hold the lock
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         store = await SqliteStore.open(partial, partition_count=partitions, durability="normal")
@@ -169,6 +187,7 @@ async def _redis(
         raise
     store = await RedisFleetStore.open(address_of(target, password), partition_count=partitions)
     held.push_async_callback(store.close)
-    await serve_alone(store, held)
-    await check_empty(store)
+    await serve_alone(store, held, ": stop them first")
+    with _told_of(target):
+        await check_empty(store)
     yield store, RedisLoading(store)

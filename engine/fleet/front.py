@@ -17,6 +17,7 @@ from engine.core.remembered import Preferences
 from engine.core.units import SECOND
 from engine.driver import Driver
 from engine.fleet.beating import LASTS_MS, Beating
+from engine.fleet.forgetting import WITHIN_S, WITHOUT_WORKERS_S, Forgetting
 from engine.fleet.here import Here
 from engine.fleet.listening import Listening
 from engine.fleet.taking_in import TakingIn, of_reached
@@ -28,17 +29,14 @@ from engine.observer import SILENT, Observer, Trace
 from engine.pending import Pending
 from engine.stale import GRACE, is_resumable
 from engine.states import UNREADABLE, restored
-from engine.storage.base import Entry, OutboxMessage, StoreError, partition_of
-from engine.storage.fleet import FleetStore, Notice, Presence
+from engine.storage.base import Entry, OutboxMessage, StoreError
+from engine.storage.fleet import FleetStore, Notice
 
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one call; then what was said is refused
 WAIT_SECONDS_MAX = 60.0
 KEPT_BACK_S = 0.1  # between tries of what is for a primary that is gone
 COMPOSED_WITHIN = 7 * SECOND  # a message that is being written is handed over by whoever has it written
 BEGINS_ANEW = "this gateway was not heard of for so long that it was taken for dead, and begins anew"
-ERASED_LOOK_S = 0.02  # between looks whether other gateways have let go of a user
-ERASED_LOOKS_MAX = 100
-ERASED_FOR_S = 2.0  # for which nothing is taken in of a user whom another gateway erases
 
 log = structlog.get_logger("gateway")
 
@@ -59,6 +57,7 @@ class Front(Driver):
         observer: Observer = SILENT,
         retry_seconds: Sequence[float] = RETRY_SECONDS,
         lasts_ms: int = LASTS_MS,
+        erase_within_s: tuple[float, float] = (WITHIN_S, WITHOUT_WORKERS_S),
     ) -> None:
         self._store = store
         self._clock = clock
@@ -76,7 +75,7 @@ class Front(Driver):
         )  # fmt: skip
         self._taking_up = TakingUp(
             store, self._intake.stale, name=lambda: self.name, now=self.now, alive=self._beating.see_to_it,
-            take_back=self._taking_in.take_back, wake=self._wake_up.set,
+            take_back=self._taking_in.take_back, ended=self._intake.ended, wake=self._wake_up.set,
         )  # fmt: skip
         self._waiting = Waiting(
             store, now=self.now, composed_within=composed_within, is_leaving=self._taking_in.is_leaving,
@@ -86,13 +85,18 @@ class Front(Driver):
         self._listening: Listening | None = None
         self._loop: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
-        self._erasing: set[asyncio.Task[None]] = set()
+        self._forgetting: Forgetting | None = None
+        self._erase_within_s = erase_within_s
         self._trouble = ""
 
     def bind(self, here: Here) -> None:
         self._here = here
+        self._forgetting = Forgetting(
+            self._store, here, self._beating, self._one_at_a_time, settled=self.settled, forget=self._forget,
+            retry_seconds=self._retry_seconds, within_s=self._erase_within_s,
+        )  # fmt: skip
         self._listening = Listening(
-            self._store, here, hand_over=self.hand_over, waiting=self.waiting, erased=self._erased_elsewhere,
+            self._store, here, hand_over=self.hand_over, waiting=self.waiting, erased=self._forgetting.let_go,
             settled=lambda user, message_id: self._withdraw([(user, message_id)]),
             caused=lambda message_id, cause: self._inbox.note_causes({message_id: cause}), trouble=self._in_trouble,
             replaced=self._replaced,
@@ -131,11 +135,11 @@ class Front(Driver):
         self._wake_up.set()
         if self._loop is not None:
             await self._loop
-        taking_up = self._taking_up.stop()
-        for task in (*self._beside, *self._erasing):
+        others = [*self._taking_up.stop(), *(() if self._forgetting is None else self._forgetting.stop())]
+        for task in self._beside:
             task.cancel()
         if self._beside:
-            await asyncio.wait([*self._beside, *self._erasing, *taking_up])
+            await asyncio.wait([*self._beside, *others])
             await self._beating.fall_silent()
 
     # What happens.
@@ -174,19 +178,9 @@ class Front(Driver):
         self.trouble_over()
 
     async def erase(self, user: str) -> int:
-        """Other gateways where the user is let go of them before, and take in nothing of theirs meanwhile."""
-        others = await self._others(user)
-        if others:
-            await self._store.tell({name: [Notice(user=user, erased=True)] for name in others})
-            for _ in range(ERASED_LOOKS_MAX):
-                if not await self._others(user):
-                    break
-                await asyncio.sleep(ERASED_LOOK_S)
-        async with self._one_at_a_time:
-            erased = await self._erase(user)
-            self._forget(user)
-        log.info("= erased", rows=erased)
-        return erased
+        """Raises `Behind` besides."""
+        assert self._forgetting is not None
+        return await self._forgetting.erase(user)
 
     # Sessions.
 
@@ -198,6 +192,9 @@ class Front(Driver):
 
     def abandon(self, user: str) -> None:
         self._intake.stale.forget(user)
+
+    def leave(self, user: str, session: str) -> None:
+        self._intake.leave(user, session)
 
     def resumable(self, user: str) -> list[str]:
         return self._intake.stale.resumable(user)
@@ -340,48 +337,7 @@ class Front(Driver):
         self._trouble = why
         self.observer.store_trouble(why)
 
-    async def _others(self, user: str) -> list[str]:
-        return [
-            name
-            for name in (await self._store.where([user])).get(user, [])
-            if name != self.name and name not in self._beating.roll.lost
-        ]
-
-    async def _erase(self, user: str) -> int:
-        """What the user said last may not be evaluated yet; until it is nobody can erase it."""
-        for seconds in (*self._retry_seconds, None):
-            try:
-                return await self._store.erase_everywhere(user)
-            except StoreError:
-                if seconds is None:
-                    raise
-                await asyncio.sleep(seconds)
-        raise AssertionError("the last try returns or raises")
-
     def _forget(self, user: str) -> None:
         self._intake.stale.forget(user)
         self._taking_in.forget(user)
         self._taking_up.forget(user)
-
-    def _erased_elsewhere(self, user: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._let_erase(user))
-        self._erasing.add(task)
-        task.add_done_callback(self._erasing.discard)
-
-    async def _let_erase(self, user: str) -> None:
-        """Another gateway is about to erase the user: it goes on when nobody of them is here any more."""
-        assert self._here is not None
-        with self._here.erasing(user):
-            self._here.forget(user)
-            await self.settled()
-            try:
-                async with self._one_at_a_time:
-                    self._forget(user)
-                    partition = partition_of(user, self._store.partition_count)
-                    names = (await self._store.sessions_at(self.name, partition)).get(user, [])
-                    gone = [Presence(user, session, is_there=False) for session in names]
-                    if gone:
-                        await self._store.ingest([], gone, self.name)
-            except StoreError as error:
-                log.error("! an erased user is still listed", error=str(error))
-            await asyncio.sleep(ERASED_FOR_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from engine.core.units import SECOND
@@ -16,6 +17,7 @@ from engine.evaluation import Evaluation
 from engine.fleet.adopting import Adopting
 from engine.observer import SILENT, Observer
 from engine.rule_history import RuleHistory
+from engine.states import UNREADABLE
 from engine.storage.base import Commit, Conflict, Entry, StoreError, partition_of
 from engine.storage.fleet import FleetStore, Share
 from engine.turn_work import TurnResult, Work
@@ -316,18 +318,19 @@ class Rounds:
         """Evaluate them until it has taken long enough, and commit these together; how many they are."""
         evaluation = self._evaluation
         results: list[TurnResult] = []
-        self._observer.turn_taken(sum(len(piece.work.logged) for piece in pieces))
         began = self._seconds()
         try:
             await evaluation.load([user for piece in pieces for user in piece.work.named()])
             for piece in pieces:
+                due_at = self._due_at(piece)
                 result = await evaluation.evaluate(piece.work, piece.commit, piece.horizon)
-                result.entries = piece.work.logged
+                result.entries, result.due_at = piece.work.logged, due_at
                 results.append(result)
                 await _give_way()
                 if self._seconds() - began >= TOGETHER_S:
                     break
             pieces = pieces[: len(results)]
+            self._observer.turn_taken(sum(len(piece.work.logged) for piece in pieces), self._seconds() - began)
             self._observer.committing()
             refused = await self._commit(pieces, results)
             self._observer.committed()
@@ -351,6 +354,16 @@ class Rounds:
             self.adopting.adopted(number, piece.work)
         evaluation.states.trim()
         return len(pieces)
+
+    def _due_at(self, piece: _Piece) -> int | None:
+        """The earliest wake-up that comes in it. Others are in it as well, who are to adopt rules or wake later."""
+        earliest: int | None = None
+        for user in piece.work.due:
+            with suppress(*UNREADABLE):
+                wake = self._evaluation.states.get(user)[0].wake
+                if wake is not None and wake <= piece.horizon and (earliest is None or wake < earliest):
+                    earliest = wake
+        return earliest
 
     async def _commit(self, pieces: list[_Piece], results: list[TurnResult]) -> frozenset[int]:
         """The partitions of which nothing was written, for somebody else has written there."""

@@ -31,12 +31,14 @@ class _Taking:
 class TakingUp:
     """``name`` says how the gateway is called, which may change meanwhile; ``alive`` sees to its being known so.
 
-    ``take_back`` is awaited with a user before a session of theirs comes. ``stale`` ends what nobody came for.
+    ``take_back`` is awaited with a user before a session of theirs comes, and ``ended`` with both: an end of it that is
+    on its way would else come after it. ``stale`` ends what nobody came for.
     """
 
     def __init__(
         self, store: FleetStore, stale: StaleSessions, *, name: Callable[[], str], now: Callable[[], int],
-        alive: Callable[[], Awaitable[None]], take_back: Callable[[str], Awaitable[None]], wake: Callable[[], None],
+        alive: Callable[[], Awaitable[None]], take_back: Callable[[str], Awaitable[None]],
+        ended: Callable[[str, str], Awaitable[None]], wake: Callable[[], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._stale = stale
@@ -44,6 +46,7 @@ class TakingUp:
         self._now = now
         self._alive = alive
         self._take_back = take_back
+        self._ended = ended
         self._wake = wake
         self._takings: dict[tuple[str, str], _Taking] = {}
         self._arriving: dict[str, int] = {}  # users, and how many sessions of theirs may lack what others have
@@ -107,6 +110,7 @@ class TakingUp:
 
     async def _ask(self, user: str, session: str) -> bool:
         await self._alive()
+        await self._ended(user, session)
         # Whether its end was noted where no answer came, the store knows.
         self._stale.resume(user, session)
         await self._take_back(user)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 
@@ -30,6 +31,7 @@ IDLE_S = 0.05  # between rounds while there is nothing: a look at a partition co
 QUIET_S, QUIET_AFTER_S = 0.25, 30.0  # between rounds after so long a time in which there was nothing
 RETRY_S = (0.05, 0.2, 0.5, 1.0)  # after a round that the store refused
 CLOCK_OFF_MAX = 5 * SECOND
+SHOWN_MAX = 20  # partitions that are held up, in what is said of its health
 
 log = structlog.get_logger("worker")
 
@@ -81,6 +83,7 @@ class Worker:
         self._busy_at = seconds()
         self._oldest: int | None = None
         self._is_running = False
+        self._told_held_up: frozenset[str] = frozenset()
         self.clock_off = 0  # microseconds by which the store's clock is ahead of ours
         self.trouble = ""
         self.counters = Counters()
@@ -96,7 +99,16 @@ class Worker:
         """Seconds for which the oldest entry of its partitions that it knows of has waited to be evaluated."""
         if self._oldest is None:
             return 0.0
-        return max(0, self._clock() + self.clock_off - self._oldest) / SECOND
+        return max(0, self.store_clock() - self._oldest) / SECOND
+
+    def store_clock(self) -> int:
+        """The moment by the clock of the store, about: as of the last beat."""
+        return self._clock() + self.clock_off
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        """Partitions of its share that cannot be evaluated, and why: see `FleetStore.held_up`."""
+        return self._store.held_up
 
     @property
     def is_running(self) -> bool:
@@ -160,6 +172,7 @@ class Worker:
             "running": self._is_running,
             "workers": len(self._workers),
             "partitions": len(self.rounds.held),
+            "held_up": {str(number): why for number, why in islice(sorted(self.held_up.items()), SHOWN_MAX)},
             "lag_seconds": round(self.lag, 3),
             "rounds": self.done.rounds,
             "refused": self.done.refused,
@@ -180,6 +193,7 @@ class Worker:
                     raise
         await self._take_share()
         made = await self.rounds.make(self._share, self.relay.untold)
+        self._tell_held_up()
         self.relay.hold(made.held)
         self.relay.tell_anew(made.anew)
         for number in sorted(made.done):
@@ -262,10 +276,23 @@ class Worker:
 
     def _finished(self, result: TurnResult) -> None:
         """It is durable: count it, and have it told."""
-        self._observer.turn_done(TurnTold(result.entries, result.decisions, result.faults, result.outbox))
+        due_at = None if result.due_at is None else result.due_at - self.clock_off  # as the clock here has it
+        told = TurnTold(result.entries, result.decisions, result.faults, result.outbox, due_at=due_at)
+        self._observer.turn_done(told)
         self.counters.count(result)
         tell(result)
         self.relay.note(result)
+
+    def _tell_held_up(self) -> None:
+        """Once, until it is for other reasons: the rest goes on, so nobody notices otherwise."""
+        why = frozenset(self.held_up.values())
+        if why == self._told_held_up:
+            return
+        self._told_held_up = why
+        if why:
+            log.error("! partitions cannot be evaluated", partitions=len(self.held_up), why=min(why))
+        else:
+            log.warning("= all partitions can be evaluated again")
 
     def _failed(self, error: Exception) -> None:
         told, self.trouble = self.trouble, str(error) or type(error).__name__

@@ -213,12 +213,25 @@ class Figures:
         self.evaluation_lag = Looked(
             "evaluation_lag_seconds", "For how long the oldest entry that is not evaluated has waited for its worker."
         )
+        self.partitions_held_up = Looked(
+            "partitions_held_up",
+            "Partitions of this worker's share that cannot be evaluated: damaged, or at a primary that is away.",
+        )
         self.store_clock_ahead = Looked(
             "store_clock_ahead_seconds", "By how much the clock of the store is ahead of that of this machine."
         )
 
     def _upkeep(self) -> None:
         self.store_writable = Level("store_writable", "1 while what happens can be written down, else 0.")
+        self.partitions_out_of_reach = Looked(
+            "partitions_out_of_reach", "Partitions whose primary in a cluster does not answer this process."
+        )
+        self.primaries_without_replica = Looked(
+            "primaries_without_replica", "Primaries that go on although no replica has what is written there."
+        )
+        self.writes_not_replicated = Looked(
+            "writes_not_replicated_total", "Writes that were not acknowledged, for no replica had them in time."
+        )
         self.store_bytes = Looked("store_bytes", "Size of the database file.")
         self.store_wal_bytes = Looked("store_wal_bytes", "Size of the write-ahead log beside it.")
         works = [("checkpoint",), ("retention",), ("vacuum",), ("backup",), ("erase",)]

@@ -102,8 +102,8 @@ class Metrics(Observer):
 
     # Turns.
 
-    def turn_taken(self, entries: int) -> None:
-        self._turn_began = self._stopwatch()
+    def turn_taken(self, entries: int, since_s: float = 0.0) -> None:
+        self._turn_began = self._stopwatch() - since_s
         self.figures.turn_entries.add(entries)
 
     def committing(self) -> None:

@@ -220,6 +220,10 @@ class Conflict(StoreError):
         self.refused = refused
 
 
+class Unevaluated(StoreError):
+    """Entries of the user wait to be evaluated, and have to be before."""
+
+
 class StoreUnusable(StoreError):
     """The store cannot be used at all (no database, a later version, …): the text says why and what to do."""
 
@@ -336,7 +340,7 @@ class Store(Protocol):
 
         Returns of how many rows; a user of whom nothing is known is nothing to it. Numbers of entries keep their gaps,
         and versions stay: a writer has to forget what it knows of the user. What a store that keeps files has left of
-        it in those is overwritten besides, without holding up commits: see `sqlite_wipe`. Raises `StoreError` where
+        it in those is overwritten besides, without holding up commits: see `sqlite_wipe`. Raises `Unevaluated` where
         entries of the user wait to be evaluated.
         """
 

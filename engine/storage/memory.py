@@ -27,6 +27,7 @@ from engine.storage.base import (
     OutboxMessage,
     Recorded,
     StoreError,
+    Unevaluated,
     partition_of,
 )
 from engine.storage.order import UNEVALUATED, check_commits, check_fold, check_follows, check_partitions, moved_up
@@ -312,7 +313,7 @@ class MemoryStore:
         self._check_open()
         partition = self._partitions[partition_of(user, self.partition_count)]
         if any(entry.user == user for _, entry in partition.after(partition.cursor)):
-            raise StoreError(UNEVALUATED)
+            raise Unevaluated(UNEVALUATED)
         before = self._rows(partition)
         partition.log = [pair for pair in partition.log if pair[1].user != user]
         partition.decisions = [decision for decision in partition.decisions if decision[1] != user]

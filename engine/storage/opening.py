@@ -81,8 +81,25 @@ def notes_of(store: Store) -> list[str]:
     return store.notes() if isinstance(store, RedisStore) else []
 
 
-async def serve_alone(store: Store, opened: AsyncExitStack) -> None:
-    """No other server may have the store until ``opened`` is closed. Raises `StoreUnusable` where one has."""
+def figures_of(store: Store) -> dict[str, float]:
+    """What a store has to be watched for besides, by the names of `engine.metrics.figures`; nothing where it is one
+    that cannot lose a part of it."""
+    if isinstance(store, MemoryStore | SqliteStore):
+        return {}
+    from engine.storage.redis import RedisStore
+
+    return store.figures() if isinstance(store, RedisStore) else {}
+
+
+# To whoever would serve it alone.
+TO_SERVE = ", and proactive serve shares it with nobody: stop them first, or run proactive gateway and worker instead"
+
+
+async def serve_alone(store: Store, opened: AsyncExitStack, advice: str = TO_SERVE) -> None:
+    """No other server may have the store until ``opened`` is closed. Raises `StoreUnusable` where one has.
+
+    ``advice``: what is said where gateways or workers are at work on it.
+    """
     if isinstance(store, SqliteStore):
         lock = FileLock(store.path)
         lock.take()
@@ -94,10 +111,10 @@ async def serve_alone(store: Store, opened: AsyncExitStack) -> None:
             lease = store.lease()
             await lease.take()
             opened.push_async_callback(lease.release)
-            await _check_not_shared(store)
+            await _check_not_shared(store, advice)
 
 
-async def _check_not_shared(store: Store) -> None:
+async def _check_not_shared(store: Store, advice: str) -> None:
     """After the lease is taken: gateways and workers look for it once they have been heard of."""
     from engine.storage.redis_fleet import RedisFleetStore
 
@@ -107,10 +124,7 @@ async def _check_not_shared(store: Store) -> None:
     there = [f"the gateway {name}" for name in roll.gateways] + [f"the worker {name}" for name in roll.workers]
     if there:
         others = f" and {len(there) - 1} others" if there[1:] else ""
-        raise StoreUnusable(
-            f"the store is in use by {there[0]}{others}, and proactive serve shares it with nobody: stop them first, "
-            "or run proactive gateway and proactive worker instead"
-        )
+        raise StoreUnusable(f"{store.address.shown} is in use by {there[0]}{others}{advice}")
 
 
 async def _open_redis(url: str, password: str | None, promise: Promise, *, read_only: bool) -> Store:

@@ -60,6 +60,7 @@ class RedisStore(Asking):
         self._wakes_until = 0.0
         self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link)
         self.notes = self._upkeep.notes
+        self.figures = self._upkeep.figures
 
     @classmethod
     async def open(

@@ -20,6 +20,13 @@ from engine.storage.redis_link import Command, Way, told_of
 from engine.storage.redis_opening import LIBRARY, call
 
 
+def out_of_reach(link: Way, keys: Keys) -> frozenset[int]:
+    """Partitions whose primaries are left out."""
+    if not link.lacks_some:
+        return frozenset()
+    return frozenset(number for number, key in enumerate(keys.stand) if link.lacks(key))
+
+
 class Asking:
     """``_unsure`` are the partitions of which a commit may be on its way yet."""
 
@@ -35,9 +42,7 @@ class Asking:
 
     def out_of_reach(self) -> frozenset[int]:
         """See `FleetStore`."""
-        if not self._link.lacks_some:
-            return frozenset()
-        return frozenset(number for number, key in enumerate(self._keys.stand) if self._link.lacks(key))
+        return out_of_reach(self._link, self._keys)
 
     async def confirm(self, partitions: Collection[int] | None = None) -> None:
         """See `FleetStore.confirm`."""

@@ -47,6 +47,7 @@ class ClusterLink:
         self.promise = promise
         self._timeout_s = timeout_s
         self._links: dict[Node, Link] = {}
+        self._not_replicated = 0  # writes to nodes that have no slot any more
         self._owners: list[Node | None] = []  # by slot
         self._is_stale = True
         self._failures = 0  # of exchanges that should have been durable
@@ -236,6 +237,10 @@ class ClusterLink:
     def without_replicas(self) -> list[str]:
         return [name for link in self._links.values() for name in link.without_replicas]
 
+    @property
+    def not_replicated(self) -> int:
+        return self._not_replicated + sum(link.not_replicated for link in self._links.values())
+
     async def close(self) -> None:
         await self._nodes.close()
         for link in self._links.values():
@@ -282,7 +287,9 @@ class ClusterLink:
         """Of nodes that have no slot any more no connection is kept."""
         kept = {*self._primaries(), *self.address.seeds}
         for node in [node for node in self._links if node not in kept]:
-            await self._links.pop(node).close()
+            link = self._links.pop(node)
+            self._not_replicated += link.not_replicated
+            await link.close()
 
 
 _REFUSED = (AskError, TryAgainError, ClusterDownError)  # MOVED is an AskError to the library

@@ -204,8 +204,15 @@ local function ingest(keys, args)
   return answer
 end
 
+-- Of a partition that changes hands: one that was never given out, also not by a primary that is lost with what its
+-- replica did not have. Counted on alone it could be that of a commit which somebody is about to make there.
+local function new_version(former, now)
+  local after = whole(tonumber(former) + 1)
+  return less(after, now) and now or after
+end
+
 -- Hold the partition: whether that can be, and whether another or nobody held it before. Without a lease it always can.
-local function hold(key, owner, till, worker, lease, now)
+local function hold(key, owner, till, worker, lease, now, version)
   local is_new = owner ~= worker
   if lease == 0 then
     if is_new then redis.call('HSET', key, 'own', worker, 'till', now) end
@@ -213,8 +220,7 @@ local function hold(key, owner, till, worker, lease, now)
   end
   if is_new and less(now, till) then return false, is_new end
   if is_new then
-    redis.call('HSET', key, 'own', worker, 'till', later(now, lease))
-    redis.call('HINCRBY', key, 'ver', 1)
+    redis.call('HSET', key, 'own', worker, 'till', later(now, lease), 'ver', new_version(version, now))
   elseif less(till, later(now, lease / 2)) then
     redis.call('HSET', key, 'till', later(now, lease))
   end
@@ -243,10 +249,10 @@ local function take(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local stand = redis.call('HMGET', key, 'ver', 'cur', 'last', 'at', 'own', 'till', 'tick', 'tick_at', 'wake')
   local now = now_of()
-  local may, is_new = hold(key, stand[5] or '', stand[6] or '', args[1], tonumber(args[2]), now)
+  local version, at = stand[1] or '0', stand[4] or ''
+  local may, is_new = hold(key, stand[5] or '', stand[6] or '', args[1], tonumber(args[2]), now, version)
   if not may then return {} end
-  local version, at = tonumber(stand[1] or '0'), stand[4] or ''
-  if is_new and args[2] ~= '0' then version = version + 1 end
+  if is_new and args[2] ~= '0' then version = new_version(version, now) end
   local cursor, last, tick = tonumber(stand[2] or '0'), tonumber(stand[3] or '0'), tonumber(stand[7] or '0')
   local upto, most = math.min(last, cursor + tonumber(args[3])), tonumber(args[4])
   local horizon, complete, due = '', 0, {}
@@ -271,7 +277,7 @@ local function take(keys, args)
       upto, complete, due[#due] = tick - 1, 0, nil
     end
   end
-  return {version, cursor, upto, at, is_new and 1 or 0, horizon, complete, due}
+  return {tonumber(version), cursor, upto, at, is_new and 1 or 0, horizon, complete, due}
 end
 
 -- ARGV: worker.

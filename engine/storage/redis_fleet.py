@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from engine.core.units import MILLISECOND
-from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, partition_of
+from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, Unevaluated, partition_of
 from engine.storage.fleet import (
     HEARD_MAX,
     NOTICES_MAX,
@@ -124,13 +124,13 @@ class RedisFleetStore(RedisStore):
             raise ValueError(f"expected at least one entry and one user, got {entries_max} and {due_max}")
         limits = to_bytes(worker), lease_ms, entries_max, due_max
         gone = self.out_of_reach()
-        self._held_up = {partition: OUT_OF_REACH for partition in partitions if partition in gone}
+        held_up = {partition: OUT_OF_REACH for partition in partitions if partition in gone}
         partitions = [partition for partition in partitions if partition not in gone]
         replies = await self._ask_each([self._call(partition, "take", *limits) for partition in partitions])
         held = []
         for partition, reply in zip(partitions, replies, strict=True):
             if isinstance(reply, StoreError):
-                self._held_up[partition] = str(reply)
+                held_up[partition] = str(reply)
             elif reply:
                 held.append((partition, reply))
         calls: list[Command] = [
@@ -144,13 +144,14 @@ class RedisFleetStore(RedisStore):
             packed = next(logs) if upto > cursor else ()
             if len(packed) != upto - cursor:
                 continue  # somebody else has evaluated it meanwhile, and it is gone
-            entries = self._read(partition, cursor, packed)
+            entries = self._read(partition, cursor, packed, held_up)
             if entries is None:
                 continue
             last_at = int(at or -1)
             horizon = int(tick) if tick else entries[-1].at if entries else last_at
             batch = Batch(partition, version, cursor, last_at, entries, [from_name(name) for name in due], {})
             shares.append(Share(batch, horizon, bool(is_complete), bool(is_new)))
+        self._held_up = held_up
         return shares
 
     def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
@@ -162,12 +163,12 @@ class RedisFleetStore(RedisStore):
     def held_up(self) -> Mapping[int, str]:
         return self._held_up
 
-    def _read(self, partition: int, cursor: int, packed: Sequence[Any]) -> list[Entry] | None:
+    def _read(self, partition: int, cursor: int, packed: Sequence[Any], held_up: dict[int, str]) -> list[Entry] | None:
         """The entries behind the cursor; None where one cannot be read, which is told once: others can go on."""
         try:
             entries = [self._entry(partition, number, row[1]) for number, (_, row) in enumerate(packed, cursor + 1)]
         except StoreError as error:
-            self._held_up[partition] = str(error)
+            held_up[partition] = str(error)
             if self._unreadable.get(partition) != cursor:
                 self._unreadable[partition] = cursor
                 log.error("! a partition cannot be evaluated", partition=partition, behind=cursor, error=str(error))
@@ -350,7 +351,7 @@ class RedisFleetStore(RedisStore):
         partition = partition_of(user, self.partition_count)
         [count] = await self._ask([self._call(partition, "erase_everywhere", to_name(user))], durable=True)
         if count < 0:
-            raise StoreError(UNEVALUATED)
+            raise Unevaluated(UNEVALUATED)
         return int(count)
 
     async def close(self) -> None:

@@ -128,6 +128,10 @@ class Way(Protocol):
     def without_replicas(self) -> list[str]:
         """The primaries that go on although no replica has what they write, as they are called."""
 
+    @property
+    def not_replicated(self) -> int:
+        """How many writes were not acknowledged, for no replica had them in time; since the start."""
+
     async def close(self) -> None: ...
 
 
@@ -225,6 +229,10 @@ class Link:
     @property
     def without_replicas(self) -> list[str]:
         return [f"{self.address.host}:{self.address.port}"] if self._replicas.are_lost else []
+
+    @property
+    def not_replicated(self) -> int:
+        return self._replicas.refused
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

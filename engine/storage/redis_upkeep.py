@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from redis.exceptions import RedisError
 
 from engine.core.model import Json
-from engine.storage.base import Base, Entry, Fold, Folded, StoreError
+from engine.storage.base import Base, Entry, Fold, Folded, Unevaluated
 from engine.storage.order import UNEVALUATED, check_fold
+from engine.storage.redis_asking import out_of_reach
 from engine.storage.redis_entries import base_arguments, base_of, moment_of, pairs
 from engine.storage.redis_keys import BUCKETS, DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_link import Command, Way, told_of
@@ -122,12 +123,15 @@ class Upkeep:
     async def erase(self, partition: int, user: str) -> int:
         [count] = await self._ask([self._call(partition, "erase", to_name(user))], durable=True)
         if count < 0:
-            raise StoreError(UNEVALUATED)
+            raise Unevaluated(UNEVALUATED)
         return int(count)
 
     async def describe(self) -> dict[str, Json]:
+        """Of partitions out of reach nothing is counted, unless all are."""
         partitions = range(len(self._keys.stand))
-        calls = [self._call(partition, "describe") for partition in partitions]
+        gone = self._gone()
+        asked = [partition for partition in partitions if partition not in gone] or partitions
+        calls = [self._call(partition, "describe") for partition in asked]
         replies = await self._ask(calls, again=True)
         cursors, lasts, folded, users, decisions, outbox, faults = map(sum, zip(*replies, strict=True))
         used, maximum = await self._memory()
@@ -148,16 +152,28 @@ class Upkeep:
             "bytes_max": maximum,
             "durability": self._link.promise.level,
             "without_replicas": list(self._link.without_replicas),
+            "out_of_reach": len(gone),
             "appendfsync": self._info["appendfsync"],
             "read_only": self._read_only,
         }
 
     def notes(self) -> list[str]:
-        level = self._link.promise.level
-        return [
+        level, gone = self._link.promise.level, len(self._gone())
+        away = f"{gone} of {len(self._keys.stand)} partitions are at a primary that does not answer: their users wait"
+        return [away] * bool(gone) + [
             f"no replica has what is written to {name}: it goes on as with durability local, not {level}"
             for name in self._link.without_replicas
         ]
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "partitions_out_of_reach": len(self._gone()),
+            "primaries_without_replica": len(self._link.without_replicas),
+            "writes_not_replicated": self._link.not_replicated,
+        }
+
+    def _gone(self) -> frozenset[int]:
+        return out_of_reach(self._link, self._keys)
 
     async def _memory(self) -> tuple[int, int | None]:
         """Of all primaries together; a maximum where each of them has one."""

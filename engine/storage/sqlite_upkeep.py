@@ -9,7 +9,7 @@ import sqlite3
 
 from engine.core.model import Event
 from engine.storage import sqlite_queries as queries
-from engine.storage.base import Base, Entry, Fold, Folded, StoreError
+from engine.storage.base import Base, Entry, Fold, Folded, Unevaluated
 from engine.storage.codec import decode_entry, encode_entry
 from engine.storage.order import UNEVALUATED, check_fold
 from engine.storage.sqlite_rows import from_name, to_name
@@ -71,7 +71,7 @@ def erase(thread: SqliteThread, partition: int, user: str) -> int:
     name = to_name(user)
     with thread.writing() as db:
         if db.execute(queries.UNEVALUATED, (partition, name)).fetchone():
-            raise StoreError(UNEVALUATED)
+            raise Unevaluated(UNEVALUATED)
         count = sum(db.execute(deletion, (partition, name)).rowcount for deletion in queries.ERASURES)
         if count:
             db.execute(queries.COUNT_ERASURE)

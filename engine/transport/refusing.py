@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from engine.inbox import Overloaded
+from engine.inbox import Behind, Overloaded
 from engine.storage.base import StoreError
 from engine.transport.decoding import WireError
 from engine.transport.erasing import BeingErased
@@ -33,6 +33,9 @@ def refusal_of(error: BaseException) -> WireError:
         return error
     if isinstance(error, BeingErased):
         return WireError("overloaded", str(error), retry_after_s=RETRY_OVERLOADED_S)
+    if isinstance(error, Behind):
+        log.warning("! not erased yet", why=str(error))
+        return WireError("overloaded", str(error), retry_after_s=RETRY_NOT_STORED_S)
     if isinstance(error, Overloaded):
         log.warning("! overloaded", why=str(error))
         why = "the server has more to do than it can; keep what you have and try again in a second"

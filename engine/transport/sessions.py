@@ -303,7 +303,12 @@ class Sessions:
             for message_id, reason in self._no_longer_missed(user, name).items():
                 session.tell_withdrawn(message_id, reason)
         except BaseException:
-            self.end([session])
+            if resumed and not session.is_over:
+                # That the store could not tell what waits says nothing of the client, which is to try again.
+                self._take_out(session)
+                self._live.leave(user, name)
+            else:
+                self.end([session])
             if former is not None and not former.is_over:
                 if hello.client in self._by_user.get(user, {}):
                     # One that was asked for later has taken this one's place, and so that of the former as well.
@@ -348,6 +353,13 @@ class Sessions:
         self.end([min(gone, key=lambda each: each.left_at or 0)])
 
     def _remove(self, session: Session) -> None:
+        self._take_out(session)
+        self._live.relayed(self._ledger.forget(session.name))
+        if session.on_end is not None:
+            session.on_end()
+
+    def _take_out(self, session: Session) -> None:
+        """It is not here any more; what it is owed it is owed yet."""
         session.is_over = True
         if self._by_name.get(session.name) is session:
             del self._by_name[session.name]
@@ -356,9 +368,6 @@ class Sessions:
             del of_user[session.client]
             if not of_user:
                 del self._by_user[session.user]
-        self._live.relayed(self._ledger.forget(session.name))
-        if session.on_end is not None:
-            session.on_end()
 
     def _drop_expired(self, now: int) -> list[OutboxMessage]:
         expired = self._ledger.expired(now)

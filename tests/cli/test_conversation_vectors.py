@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from engine.cli.conversation import Conversation, Explain, Quit, Send
 from engine.cli.printable import printable
 from engine.cli.shown import Piece, Shown
+from engine.loading.tree import PARSER
 
-CASES = yaml.safe_load((Path(__file__).parent / "conversation.yaml").read_text("utf-8"))
+CASES = yaml.load((Path(__file__).parent / "conversation.yaml").read_text("utf-8"), PARSER)
 AT = 36_000  # ten o'clock
 
 

@@ -1,7 +1,9 @@
-"""Ctrl-C in the midst of comparing and sweeping leaves what there is, and says that it is only a part."""
+"""Ctrl-C in the midst of comparing and sweeping leaves what there is, and says that it is only a part; of moving a
+store nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from storage.recorded_store import record
 
 ROOT = Path(__file__).parents[2]
 RULE = "version: 1\nrules:\n  - {id: a, trigger: {event: e}, message: {type: question, text: Hm}}\n"
@@ -37,9 +40,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def interrupted(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def interrupted(place: Path, *words: str, program: str = PARTED) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", PARTED, *words],
+        [sys.executable, "-c", program, *words],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -71,3 +74,14 @@ def test_the_page_says_that_it_is_a_part(place: Path, command: tuple[str, ...]) 
     done = interrupted(place, *command, "log.jsonl", "--report", "out.html")
     assert done.returncode == 130
     assert f"1 of {USERS} users" in (place / "out.html").read_text("utf-8")
+
+
+def test_of_a_store_that_was_to_be_moved_nothing_is_left_where_it_was_to_go(place: Path) -> None:
+    asyncio.run(record(place / "a.db"))
+    before = (place / "a.db").read_bytes()
+    at_compare = PARTED.replace("_run_user", "_compare_states")
+    done = interrupted(place, "store", "migrate", "a.db", "b.db", program=at_compare)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted\na.db is as it was; nothing of it is left\n"
+    assert {path.name for path in place.glob("b.db*")} <= {"b.db.lock"}
+    assert (place / "a.db").read_bytes() == before

@@ -17,10 +17,9 @@ from engine.core.cron import parse_cron, parse_time_of_day, times_of_day
 from engine.core.refusal import Refused
 from engine.core.units import AT_MAX, DAY, HOUR, MINUTE, format_at, parse_at
 from engine.core.zones import parse_zone, zone_names
+from engine.loading.tree import PARSER
 
-TABLE: dict[str, list[dict[str, Any]]] = yaml.safe_load(
-    (Path(__file__).parent / "crontab.yaml").read_text(encoding="utf-8")
-)
+TABLE: dict[str, list[dict[str, Any]]] = yaml.load((Path(__file__).parent / "crontab.yaml").read_text("utf-8"), PARSER)
 # Zones, each with the two nights of 2026 (UTC days) on which its clocks change.
 NIGHTS = {
     "Europe/Paris": ("2026-03-28", "2026-10-24"),

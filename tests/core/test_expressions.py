@@ -24,8 +24,9 @@ from engine.core.state import UserState
 from engine.core.units import AT_MAX, HOUR, MINUTE, parse_at
 from engine.core.unknown import NAMES_MAX, Unknown
 from engine.core.zones import find_zone
+from engine.loading.tree import PARSER
 
-VECTORS = yaml.safe_load(Path(__file__).with_name("expressions.yaml").read_text(encoding="utf-8"))
+VECTORS = yaml.load(Path(__file__).with_name("expressions.yaml").read_text(encoding="utf-8"), PARSER)
 EXAMPLES = 200
 NOW = parse_at("2026-03-27T10:00:00Z")
 

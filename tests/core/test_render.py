@@ -28,8 +28,9 @@ from engine.core.scope import Scope
 from engine.core.state import UserState
 from engine.core.template_bounds import LOOP_STEPS_MAX, NESTING_MAX, SOURCE_CHARS_MAX, TEXT_CHARS_MAX
 from engine.core.units import MINUTE, parse_at
+from engine.loading.tree import PARSER
 
-TABLE: dict[str, list[Any]] = yaml.safe_load((Path(__file__).parent / "templates.yaml").read_text(encoding="utf-8"))
+TABLE: dict[str, list[Any]] = yaml.load((Path(__file__).parent / "templates.yaml").read_text("utf-8"), PARSER)
 AT = parse_at("2023-11-14T22:18:20Z")
 DATA = {
     "test": "t1", "items": [1, 2.5, True, None, "é"], "get": "G", "keys": "K", "nothing": None,

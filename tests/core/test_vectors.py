@@ -18,16 +18,18 @@ from engine.core.rules import RuleSet, Timeline
 from engine.core.state import UserState
 from engine.core.units import DURATION_MAX, SECOND, format_duration, parse_at, parse_duration
 from engine.loading.load import load
+from engine.loading.tree import PARSER
 from engine.triggers import KINDS
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 START = "2026-03-27T10:00:00Z"
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def vectors() -> list[Any]:
     cases = []
     for path in sorted(VECTORS.glob("*.yaml")):
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+        page = yaml.load(path.read_text(encoding="utf-8"), PARSER)
         for vector in page["vectors"]:
             vector.setdefault("rules", page["rules"])
             cases.append(pytest.param(vector, id=f"{path.stem}: {vector['name']}"))
@@ -36,7 +38,7 @@ def vectors() -> list[Any]:
 
 def rule_set(vector: dict[str, Any]) -> RuleSet:
     page = {"version": 1, "rules": vector["rules"], "policy": vector.get("policy", {})}
-    return load({"vector.yaml": yaml.safe_dump(page, sort_keys=False)}, KINDS)
+    return load({"vector.yaml": yaml.dump(page, Dumper=DUMPER, sort_keys=False)}, KINDS)
 
 
 def timeline_of(vector: dict[str, Any], start: int, events: list[Event]) -> Timeline:

@@ -87,7 +87,10 @@ class Gate:
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
-        self.front = Front(self.store, clock=lambda: self.fleet.now + self.ahead, retry_seconds=(0.0, 0.0))
+        self.front = Front(
+            self.store, clock=lambda: self.fleet.now + self.ahead, retry_seconds=(0.0, 0.0),
+            erase_within_s=self.fleet.erase_within_s,
+        )  # fmt: skip
         self.hub, ledger = Hub(time.monotonic), Ledger()
         delivery = Delivery(self.hub, ledger, Pacer(None), time.monotonic)
         self.sessions = Sessions(self.front, ledger, clock=self.front.now, is_kept_back=delivery.is_paced)
@@ -167,17 +170,19 @@ class Person(Device):
 class StandIn:
     """Works for all partitions: to every ``go`` it says something, and it tells what it has to.
 
-    ``silent``: it commits, and nobody is told.
+    ``silent``: it commits, and nobody is told. While it ``rests`` nothing is evaluated. It is on no roll.
     """
 
     def __init__(self, store: MemoryFleetStore) -> None:
         self.store = store
         self.entries: list[Entry] = []
         self.silent = False
+        self.rests = False
 
     async def run(self) -> None:
         while True:
-            await self.work()
+            if not self.rests:
+                await self.work()
             await asyncio.sleep(0.001)
 
     async def work(self) -> None:
@@ -230,6 +235,7 @@ class Fleet:
     """Gateways on one store. Its time stands until a test says so."""
 
     partition_count: int = 2
+    erase_within_s: tuple[float, float] = (WITHIN_S, 0.0)
     now: int = START
     store: MemoryFleetStore = field(init=False)
     worker: StandIn = field(init=False)

@@ -239,6 +239,10 @@ async def test_messages_reach_all_though_a_session_that_was_taken_up_could_not_b
             await two.sessions.open(hello, OPEN)
         await desk.say("go")
         await until(lambda: desk.shown() == [ASK])
+        assert await fleet.outbox() == [ASK], "for the phone is to come back"
+        again = await two.open("phone", resume=(phone.session.name, 0))
+        assert again.session.resumed
+        await until(lambda: again.shown() == [ASK])
         await until_known(fleet.outbox, [])
 
 

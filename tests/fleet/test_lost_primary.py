@@ -9,11 +9,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fleet_world import compiled
-from gateways import Gate, Person, until
+from gateways import Fleet, Gate, Person, until
 from storage.redis_server import RedisCluster, RedisServer, cluster
 
 from engine.fleet.cleaning import Cleaning
@@ -21,6 +20,7 @@ from engine.fleet.relay import Relay
 from engine.fleet.rounds import Rounds
 from engine.fleet.worker import Worker
 from engine.storage.base import StoreError, partition_of
+from engine.storage.opening import notes_of
 from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_keys import META, queue_of, slot_of_key
 from engine.storage.redis_replicas import LOCAL, Promise
@@ -66,7 +66,7 @@ class Trio:
         self.said: dict[str, list[str]] = {}
 
     def a_gate(self) -> Gate:
-        gate = Gate(SimpleNamespace(now=0), self.stores[1])  # type: ignore[arg-type]
+        gate = Gate(Fleet(), self.stores[1])
         gate.front._clock = gate.front._beating._clock = now
         return gate
 
@@ -183,7 +183,12 @@ async def test_while_a_primary_is_gone_the_users_of_the_others_are_told_and_its_
             for number in range(ROUNDS[role]):
                 await asyncio.gather(*(trio.say(user, f"n{number}") for user in there))
                 await trio.shows(there)
-            assert {partition_of(user, PARTITIONS) for user in gone} <= trio.stores[0].held_up.keys()
+            assert {partition_of(user, PARTITIONS) for user in gone} <= trio.worker.held_up.keys()
+            own = trio.primaries.count(lost)
+            for store in trio.stores:
+                assert (await store.describe())["out_of_reach"] == store.figures()["partitions_out_of_reach"] == own
+                assert notes_of(store)[0].startswith(f"{own} of {PARTITIONS} partitions are at a primary that does not")
+                await store.probe()
             assert not any(task.done() for task in saying)
         finally:
             await asyncio.to_thread(bring_back, lost, how)

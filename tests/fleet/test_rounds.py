@@ -10,6 +10,7 @@ from fleet_world import FAIL, START, World, compiled
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND
 from engine.fleet.rounds import GIVE_UP, TOGETHER, TOGETHER_S, Rounds
+from engine.observer import Observer
 from engine.storage.base import Commit, StoreError, partition_of
 
 COUNTING = """
@@ -405,3 +406,41 @@ async def test_rules_that_cannot_be_looked_up_hold_up_their_own_partition_alone(
     world.store.rules_are_gone = False
     made = await world.round()
     assert [sent.message.text for result in made.done[1] for sent in result.outbox] == ["new"]
+
+
+class Seen(Observer):
+    """What an observer of turns is told."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    def turn_taken(self, entries: int, since_s: float = 0.0) -> None:
+        self.taken.append(entries)
+
+
+async def test_where_the_rest_is_for_the_next_round_each_entry_is_told_of_once() -> None:
+    world = await World.started(FAIL, partition_count=4)
+    seen, seconds = Seen(), iter(range(100))
+    for number in range(40):
+        await world.say(f"user{number}", "fail")
+    rounds = Rounds(world.store, "w1", observer=seen, seconds=lambda: next(seconds) * TOGETHER_S)
+    while (await rounds.make(world.partitions)).is_behind:
+        pass
+    assert (len(seen.taken), sum(seen.taken)) == (4, 40)
+
+
+async def test_the_earliest_wake_up_that_came_is_told_and_none_of_who_only_adopts_rules() -> None:
+    world = await World.started(IDLE)
+    await world.say("ann", "edit")
+    [result] = (await world.round()).done[0]
+    assert result.due_at is None
+    world.now += 5 * SECOND
+    await world.say("bob", "edit")
+    await world.round()
+    await world.publish(IDLE.replace("1m", "2m"))
+    await world.rounds.adopting.look()
+    [result] = (await world.round()).done[0]
+    assert result.due_at is None
+    world.now = START + 3 * MINUTE
+    [result] = (await world.round()).done[0]
+    assert result.due_at == START + MINUTE + 1  # as the former rules had it

@@ -10,12 +10,19 @@ import pytest
 from fleet_world import FAIL, World
 from structlog.testing import capture_logs
 
-from engine.core.units import SECOND
+from engine.core.units import MINUTE, SECOND
 from engine.fleet.cleaning import Cleaning
 from engine.fleet.relay import Relay
 from engine.fleet.rounds import LEASE_MS, Rounds
 from engine.fleet.worker import CLOCK_OFF_MAX, Worker
+from engine.observer import Observer, TurnTold
 from engine.storage.base import StoreError
+
+IDLE = """
+version: 1
+rules:
+  - {id: idle, trigger: {inactivity: 1m}, message: {type: question, text: "idle"}}
+"""
 
 
 def worker_of(world: World, name: str = "w1", off: int = 0, lease_ms: int = LEASE_MS) -> Worker:
@@ -147,6 +154,7 @@ async def test_a_clock_that_is_off_is_told_and_changes_nothing(off: int) -> None
     told = [line for line in logs if line["event"] == "! the clock of this machine is not that of the store"]
     assert len(told) == (abs(off) > CLOCK_OFF_MAX)
     assert worker.clock_off == off
+    assert worker.store_clock() == world.now
 
 
 async def test_the_lag_is_that_of_the_oldest_entry_which_waits() -> None:
@@ -230,3 +238,23 @@ async def test_a_fault_of_ours_ends_neither_the_beats_nor_the_look_at_who_is_to_
             worker._looking = asyncio.create_task(worker._look())
             await until(lambda: not world.store.faults)
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["! beat failed", "! adoption failed"]
+
+
+async def test_how_late_a_wake_up_is_is_told_by_the_clock_of_this_machine() -> None:
+    world = World()
+    await world.publish(IDLE)
+    worker = worker_of(world, off=-3 * SECOND)
+    told: list[int | None] = []
+
+    class Seen(Observer):
+        def turn_done(self, turn: TurnTold) -> None:
+            told.append(turn.due_at)
+
+    worker._observer = Seen()
+    await worker.step()
+    said_at = world.now
+    await world.say("ann", "edit")
+    await worker.step()
+    world.now += 2 * MINUTE
+    await worker.step()
+    assert told == [None, None, said_at + MINUTE - 3 * SECOND]

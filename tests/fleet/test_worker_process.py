@@ -28,6 +28,7 @@ from engine.storage.base import Entry, StoreUnusable
 from engine.storage.codec import encode_decision
 from engine.storage.fleet import Presence
 from engine.storage.opening import open_store
+from engine.storage.redis_fleet import RedisFleetStore
 from engine.worker_app import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
@@ -275,6 +276,34 @@ async def test_it_shows_how_it_is_and_nothing_else(redis: RedisServer, rules: Pa
             async with asking.request(method, path) as reply:
                 assert reply.status == 404
                 assert "/healthz, /readyz and /metrics" in await reply.text()
+
+
+async def test_a_partition_with_a_damaged_entry_is_told_wherever_somebody_looks(
+    redis: RedisServer, rules: Path
+) -> None:
+    async with WorkerProcess(settings_of(redis, rules)) as worker, aiohttp.ClientSession(worker.http_url) as asking:
+        await until(lambda: is_ready(worker))
+        store = worker.parts.store
+        assert isinstance(store, RedisFleetStore)
+        stand, log = store._keys.stand[7].decode(), store._keys.of(7, b"in").decode()
+        [last] = await store._ask([("HGET", stand, "last")])
+        number = int(last or 0) + 1
+
+        async def is_held_up() -> bool:
+            return bool(worker.parts.worker.held_up)
+
+        redis.ask("XADD", log, f"{number}-0", "e", "rubbish")
+        redis.ask("HSET", stand, "last", str(number))
+        await until(is_held_up)
+        async with asking.get("/healthz") as reply:
+            health = await reply.json()
+        assert (health["status"], list(health["worker"]["held_up"])) == ("degraded", ["7"])
+        async with asking.get("/readyz") as reply:
+            found = await reply.json()
+        assert found["ready"]
+        assert [note[:31] for note in found["notes"]] == ["partition 7 is not evaluated: a"]
+        async with asking.get("/metrics") as reply:
+            assert "proactive_partitions_held_up 1.0" in await reply.text()
 
 
 async def test_an_edit_of_its_rules_is_published(redis: RedisServer, rules: Path) -> None:

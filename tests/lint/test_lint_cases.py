@@ -12,10 +12,11 @@ import yaml
 from engine.lint.finding import CODES, LOG_CODES, Finding
 from engine.lint.lint import lint
 from engine.loading.load import load
+from engine.loading.tree import PARSER
 from engine.triggers import KINDS
 
 ROOT = Path(__file__).parents[2]
-CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text("utf-8"))
+CASES: list[dict[str, Any]] = yaml.load((Path(__file__).parent / "cases.yaml").read_text("utf-8"), PARSER)
 
 
 def findings(text: str) -> tuple[Finding, ...]:

@@ -8,12 +8,15 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from engine.storage.base import partition_of
+from engine.storage.redis_keys import Keys, spread_tags
 from tests.scale import storms
 from tests.scale.crowd import Crowd, Doors, JournaledDevice
 from tests.scale.fleet import Member
@@ -56,7 +59,12 @@ class BigWorld(World):
         return crowd
 
 
-async def speak_big(world: World) -> None:
+def _number(server: RedisServer, key: bytes, field: str) -> int:
+    with server.speak() as asked:
+        return int(asked.hget(key.decode(), field) or 0)
+
+
+async def speak_big(server: RedisServer, world: World) -> None:
     gateway = world.alive("gateway")[0]
     await calm(world, CALM_BEFORE_S)
     before = len(world.journal.delays)
@@ -79,8 +87,11 @@ async def speak_big(world: World) -> None:
         if worker.role == "worker":
             await storms.respawn(worker)
 
+    place = Keys(spread_tags(world.plan.partitions)).stand[partition_of("big0", world.plan.partitions)]
+    last = _number(server, place, "last")
+
     async def is_caught_up() -> bool:
-        return int(str((await world.store.describe())["unevaluated"])) < world.plan.load.rate
+        return _number(server, place, "cur") >= last
 
     await world.wait_for("workers that have caught up with big events", is_caught_up)
     world.counted["seconds until workers had caught up"] += round(time.monotonic() - began)
@@ -117,10 +128,8 @@ async def _too_big(world: World, http: aiohttp.ClientSession, gateway: Member) -
             world.unexpected.append(f"a body of {len(body)} bytes: {answer.status} {said}")
         world.counted["refused by HTTP"] += answer.status == 413
     async with connect(f"ws://{gateway.host}:{gateway.ws_port}", compression=None, ping_interval=None) as socket:
-        await socket.send(json.dumps({"type": "hello", "protocol": 1, "clientId": "too-big", "user": "big1"}))
-        await socket.recv()
         try:
-            await socket.send(padded(LIMIT + 1, type="saved", id="too-big"))
+            await socket.send(padded(LIMIT + 1, type="saved", clientId="too-big", id="too-big"))
             while True:
                 await socket.recv()
         except ConnectionClosed as closed:
@@ -136,7 +145,7 @@ async def big_events(plan: Plan, folder: Path) -> Outcome:
     try:
         async with BigWorld(replace(plan, settings={**plan.settings, "limits": LIMITS}), folder, server.url) as world:
             await world.open()
-            await world.blow(speak_big)
+            await world.blow(partial(speak_big, server))
             await world.settle()
             await world.end()
             outcome = await world.outcome()

@@ -280,7 +280,7 @@ SCENARIOS: dict[str, Scenario] = {
     "replica-cut-degrade": Scenario("the same with degrade", replace(MIXED, settings=DEGRADES), replica_cut),
     "big-events": Scenario(
         "events of 1 MiB, and a byte more; 150 of one user wait while no worker is there",
-        replace(MIXED, gateways=1, devices=30, load=Load(rate=300)),
+        replace(MIXED, gateways=1, devices=30, pause_s=2.0, load=Load(rate=100)),
         big_events,
     ),
     "clock-back": Scenario(

@@ -115,6 +115,7 @@ async def test_what_somebody_else_was_refused_is_confirmed_before_it_is_called_k
             await gateway.ingest([once(ANN, "e1")])
         assert (await gateway.beat("gateway", "g", 10_000)).gateways == ["g"]  # it is alive all the same
     thaw(replica)
+    assert (first.figures()["primaries_without_replica"], first.figures()["writes_not_replicated"]) == (0, 1)
     [taken] = await second.ingest([once(ANN, "e1")])
     assert taken.is_repeated
     await first.close()
@@ -131,6 +132,7 @@ async def test_who_goes_on_without_a_replica_says_so_once_and_once_that_it_is_ov
         assert [line["event"] for line in logs] == ["! no replica has what is written"]
         name = f"127.0.0.1:{primary.port}"
         assert (await store.describe())["without_replicas"] == [name]
+        assert (store.figures()["primaries_without_replica"], store.figures()["writes_not_replicated"]) == (1, 0)
         assert notes_of(store) == [
             f"no replica has what is written to {name}: it goes on as with durability local, not replicated"
         ]

@@ -66,7 +66,7 @@ def test_it_says_what_there_is(kind: str, tmp_path: Path, server: RedisServer) -
         "outbox": "24 messages",
         "faults": "0 events set aside",
     }
-    assert room.endswith("bytes on the disk" if kind == "sqlite" else "bytes of memory")
+    assert room.endswith("bytes on the disk" if kind == "sqlite" else "bytes of memory, with all else in that Redis")
     assert rules.endswith(" from 2026-03-27T10:00:00.000001Z")
 
 

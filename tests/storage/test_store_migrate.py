@@ -196,7 +196,7 @@ def test_entries_that_wait_to_be_evaluated_stop_it(names: dict[str, str]) -> Non
     asyncio.run(waiting())
     result = run("store", "migrate", names["redis"], names["sqlite"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("1 entry waits to be evaluated: start the server")
+    assert result.stderr.startswith(f"{names['redis']}: 1 entry waits to be evaluated: start the server")
     assert not Path(names["sqlite"].removeprefix("sqlite:")).exists()
 
 
@@ -206,7 +206,7 @@ def test_a_store_in_which_something_is_is_not_written_to(names: dict[str, str]) 
     before = asyncio.run(known_of(names["redis"]))
     result = run("store", "migrate", names["sqlite"], names["redis"])
     assert result.exit_code == 1
-    assert "expected a store in which nothing is, and it has entries" in result.stderr
+    assert f"{names['redis']}: expected a store in which nothing is, and it has entries" in result.stderr
     assert asyncio.run(known_of(names["redis"])) == before
     again = run("store", "migrate", names["redis"], names["sqlite"])
     assert again.exit_code == 1
@@ -224,6 +224,7 @@ def test_what_is_broken_off_is_told_and_never_taken_for_a_store(names: dict[str,
         server.ask("CONFIG", "SET", "maxmemory", "0")
     assert result.exit_code == 1
     assert "raise its maxmemory" in result.stderr
+    assert "goes on by itself" not in result.stderr
     assert f"{names['sqlite']} is as it was; what was written into {names['redis']} is not whole" in result.stderr
     for words in (("replay", names["redis"]), ("store", "migrate", names["sqlite"], names["redis"])):
         refused = run(*words)
@@ -277,9 +278,14 @@ def test_of_a_file_that_was_broken_off_nothing_is_left(
         await store.close()
 
     asyncio.run(spoil())
+    killed = [tmp_path / f"proactive.db.1.part{suffix}" for suffix in ("", "-wal", "-shm")]  # by one that was killed
+    for path in killed:
+        path.write_bytes(b"half")
+    (tmp_path / "proactive.db.backup").write_bytes(b"of somebody")
     result = run("store", "migrate", names["redis"], names["sqlite"])
     assert result.exit_code == 1
-    assert {path.name for path in tmp_path.iterdir()} - before <= {"proactive.db.lock"}
+    left = {path.name for path in tmp_path.iterdir()} - before
+    assert left == {"proactive.db.lock", "proactive.db.backup"}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +352,7 @@ def test_a_store_on_which_a_fleet_is_at_work_is_left_alone(source: str, target: 
 
     result = asyncio.run(beside())
     assert result.exit_code == 1
-    assert "is in use by the worker w1" in result.stderr
+    assert result.stderr == f'"{names["redis"]}" is in use by the worker w1: stop them first\n'
 
 
 def test_what_gateways_have_taken_in_goes_over_as_it_stands_in_the_log(names: dict[str, str]) -> None:
