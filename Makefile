@@ -17,7 +17,14 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-test: test-engine test-js test-web test-vscode  ## Run the linter, the type checker and all tests, those of the clients too.
+# Of the pages and of Node the tests wait for most of their time: they run beside those of the engine, and what they
+# say comes behind. The editors have the machine for themselves.
+test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json clients/web/node_modules/.package-lock.json  ## Run the linter, the type checker and all tests, those of the clients too.
+	@said=$$(mktemp); $(MAKE) --no-print-directory test-js test-web >$$said 2>&1 & beside=$$!; \
+	trap 'kill $$beside 2>/dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
+	$(MAKE) --no-print-directory test-engine; failed=$$?; \
+	wait $$beside || failed=$$?; cat $$said; exit $$failed
+	@$(MAKE) --no-print-directory test-vscode
 
 # Many of the tests wait for a socket or a disk: one more at once than there are cores.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)

@@ -15,7 +15,8 @@ from engine.parts import Parts, StartError, readiness_of
 from engine.rules_reply import change_rules
 from engine.settings import Settings
 from engine.transport.decoding import WireError
-from engine.transport.http_door import HttpDoor, Slowness
+from engine.transport.http_door import HttpDoor
+from engine.transport.http_listener import Slowness
 from engine.transport.listener import Patience, WebSocketDoor
 from engine.transport.outgoing import Outgoing
 from engine.transport.peer import Peer

@@ -89,6 +89,10 @@ class Driver(Protocol):
         """Who of these users is at others, or for None, who is at any. Raises `StoreError`."""
         return set()
 
+    async def users_of(self, client: str) -> list[str]:
+        """Who has a session of a client of that name, wherever it is. Raises `StoreError`."""
+        return []
+
     async def tell_unnamed(self, frame: dict[str, Json]) -> None:
         """Others hand the frame to their connections that have not said who they are. Raises `StoreError`."""
         return

@@ -84,7 +84,7 @@ _FOR = {"verify": Action.CHECK, "full": Action.VACUUM, "to": Action.BACKUP}  # t
 _ON_REDIS = {
     Action.CHECK: "redis-check-aof looks through its append-only file, and replay --verify compares every decision",
     Action.VACUUM: "Redis gives back what is free by itself; BGREWRITEAOF packs its append-only file",
-    Action.BACKUP: "copy the folder appendonlydir of Redis, or what BGSAVE writes",
+    Action.BACKUP: "copy its folder appendonlydir, or what BGSAVE writes, as docs/operating.md says",
     Action.TRIM: 'a server with the setting "keep" does it',
 }
 

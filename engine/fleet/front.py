@@ -18,6 +18,7 @@ from engine.core.units import SECOND
 from engine.driver import Driver
 from engine.fleet.beating import LASTS_MS, Beating
 from engine.fleet.forgetting import WITHIN_S, WITHOUT_WORKERS_S, Forgetting
+from engine.fleet.former import Former
 from engine.fleet.here import Here
 from engine.fleet.listening import Listening
 from engine.fleet.taking_in import TakingIn, of_reached
@@ -30,7 +31,7 @@ from engine.pending import Pending
 from engine.stale import GRACE, is_resumable
 from engine.states import UNREADABLE, restored
 from engine.storage.base import Entry, OutboxMessage, StoreError
-from engine.storage.fleet import FleetStore, Notice
+from engine.storage.fleet import FleetStore, Notice, Presence
 
 RETRY_SECONDS = (0.02, 0.1, 0.5, 2.0)  # between the tries of one call; then what was said is refused
 WAIT_SECONDS_MAX = 60.0
@@ -85,6 +86,7 @@ class Front(Driver):
         self._listening: Listening | None = None
         self._loop: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
+        self._former = Former(store, lambda: self.name)
         self._forgetting: Forgetting | None = None
         self._erase_within_s = erase_within_s
         self._trouble = ""
@@ -99,7 +101,7 @@ class Front(Driver):
             self._store, here, hand_over=self.hand_over, waiting=self.waiting, erased=self._forgetting.let_go,
             settled=lambda user, message_id: self._withdraw([(user, message_id)]),
             caused=lambda message_id, cause: self._inbox.note_causes({message_id: cause}), trouble=self._in_trouble,
-            replaced=self._replaced,
+            replaced=self._replaced, ended=self._ended,
         )  # fmt: skip
 
     def on_abandoned(self, call: Callable[[str, list[str]], None]) -> None:
@@ -135,7 +137,11 @@ class Front(Driver):
         self._wake_up.set()
         if self._loop is not None:
             await self._loop
-        others = [*self._taking_up.stop(), *(() if self._forgetting is None else self._forgetting.stop())]
+        others = [
+            *self._taking_up.stop(),
+            *self._former.stop(),
+            *(() if self._forgetting is None else self._forgetting.stop()),
+        ]
         for task in self._beside:
             task.cancel()
         if self._beside:
@@ -185,7 +191,10 @@ class Front(Driver):
     # Sessions.
 
     async def resume(self, user: str, session: str) -> bool:
-        return is_resumable(session) and await self._taking_up.take_up(user, session)
+        is_here = is_resumable(session) and await self._taking_up.take_up(user, session)
+        if is_here:
+            self._former.look([(user, session)])
+        return is_here
 
     def has_arrived(self, user: str) -> None:
         self._taking_up.has_arrived(user)
@@ -243,6 +252,9 @@ class Front(Driver):
             return set(await self._store.connected())
         where = await self._store.where(users)
         return {user for user, gateways in where.items() if any(name != self.name for name in gateways)}
+
+    async def users_of(self, client: str) -> list[str]:
+        return await self._store.users_of(client)
 
     async def tell_unnamed(self, frame: dict[str, Json]) -> None:
         await self._beating.beat()  # so that none is left out that has just come
@@ -319,15 +331,23 @@ class Front(Driver):
             # Whoever was about to begin is asked to come back as well, and nobody would say that they are gone.
             self._taking_in.refuse_starts(StoreError(BEGINS_ANEW))
 
-    def _began(self, users: list[str]) -> None:
+    def _began(self, sessions: list[Presence]) -> None:
         """Of plain sessions it was looked for what waits before the store knew that they are here."""
-        if self._listening is not None:
-            self._listening.look_again(users)
+        plain = [each.user for each in sessions if not is_resumable(each.session)]
+        if plain and self._listening is not None:
+            self._listening.look_again(plain)
+        self._former.look((each.user, each.session) for each in sessions if each.client)
 
     def _replaced(self, user: str, session: str) -> None:
         """Another gateway has it: its end is no longer for this one to note."""
         if self._intake.stale.resume(user, session):
             self._intake.on_abandoned(user, [session])
+
+    def _ended(self, user: str, session: str) -> None:
+        """Its client has a later one elsewhere; where nobody has come to it here its end is put off no longer."""
+        if self._intake.stale.resume(user, session):
+            self._intake.on_abandoned(user, [session])
+            self._intake.end([Input(user, "session.end", {}, session=session)])
 
     def _withdraw(self, messages: list[tuple[str, str]]) -> None:
         self._taking_in.withdraw(messages)

@@ -23,6 +23,9 @@ class Here(Protocol):
     def taken_elsewhere(self, user: str, session: str) -> None:
         """Another gateway has the session now."""
 
+    def followed(self, user: str, session: str) -> None:
+        """Its client has a later session at another gateway: this one is over."""
+
     def tell_unnamed(self, frame: dict[str, Json]) -> None:
         """For every connection that has not said who it is, once."""
 

@@ -31,14 +31,15 @@ class Listening:
     """``hand_over`` brings messages to who is here, ``waiting`` says what the outbox has for a user.
 
     ``settled`` is told ``(user, id)`` of what somebody has settled, ``caused`` which message was caused by which, and
-    ``erased`` who has been erased at another gateway, ``replaced`` which session of whom another gateway has.
+    ``erased`` who has been erased at another gateway, ``replaced`` which session of whom another gateway has, and
+    ``ended`` which is over, for its client has a later one at another.
     """
 
     def __init__(
         self, store: FleetStore, here: Here, *, hand_over: Callable[[list[OutboxMessage]], None],
         waiting: Callable[[str], Awaitable[list[OutboxMessage]]], settled: Callable[[str, str], None],
         caused: Callable[[str, str], None], erased: Callable[[str], None], trouble: Callable[[str], None],
-        replaced: Callable[[str, str], None],
+        replaced: Callable[[str, str], None], ended: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._here = here
@@ -48,6 +49,7 @@ class Listening:
         self._caused = caused
         self._erased = erased
         self._replaced = replaced
+        self._ended = ended
         self._trouble = trouble
         self._gateway = ""
         self._after: int | None = None
@@ -195,6 +197,9 @@ class Listening:
         elif notice.replaced:
             self._here.taken_elsewhere(notice.user, notice.replaced)
             self._replaced(notice.user, notice.replaced)
+        elif notice.ended:
+            self._here.followed(notice.user, notice.ended)
+            self._ended(notice.user, notice.ended)
         elif notice.frame is not None:
             self._here.tell_unnamed(notice.frame)
         elif notice.erased:

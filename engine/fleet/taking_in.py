@@ -31,7 +31,7 @@ log = structlog.get_logger("gateway")
 
 
 class TakingIn:
-    """``began`` is told the users of whom plain sessions have begun, once they have.
+    """``began`` is told which sessions have begun, once they have.
 
     ``retry_seconds``: between the tries of what happens once; anything else is refused at the first failure, for it may
     have happened. While ``is_silent`` nothing is told, for the gateway may go by another name by now.
@@ -39,7 +39,7 @@ class TakingIn:
 
     def __init__(
         self, store: FleetStore, inbox: Inbox, observer: Observer, *, retry_seconds: Sequence[float],
-        began: Callable[[list[str]], None], is_silent: Callable[[], bool] = lambda: False,
+        began: Callable[[list[Presence]], None], is_silent: Callable[[], bool] = lambda: False,
         seconds: Callable[[], float] = time.monotonic, kept_back_max: int = KEPT_BACK_MAX,
     ) -> None:  # fmt: skip
         self._store = store
@@ -218,7 +218,7 @@ class TakingIn:
             return
         self._observer.committed()
         self._succeed(requests, taken)
-        began = [each.user for each in presence if each.is_there and not is_resumable(each.session)]
+        began = [each for each in presence if each.is_there]
         if began:
             self._began(began)
 
@@ -246,7 +246,9 @@ def presence_of(entries: Iterable[Entry]) -> list[Presence]:
     for entry in entries:
         event = entry.event
         if event is not None and event.session is not None and event.type in ("session.start", "session.end"):
-            found.append(Presence(event.user, event.session, event.type == "session.start"))
+            client = event.data.get("client")
+            named = client if isinstance(client, str) and is_resumable(event.session) else ""
+            found.append(Presence(event.user, event.session, event.type == "session.start", named))
     return found
 
 

@@ -29,11 +29,15 @@ QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """A session of a user has begun at a gateway or been taken up there, or (``is_there`` False) is over."""
+    """A session of a user has begun at a gateway or been taken up there, or (``is_there`` False) is over.
+
+    ``client``: how the client calls itself whose session begins, "" for one that has no name.
+    """
 
     user: str
     session: str
     is_there: bool = True
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,13 @@ class Untold:
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway is told; of ``message``, ``entry``, ``cancelled``, ``replaced``, ``frame``, ``erased`` one is set.
+    """What a gateway is told: one of these, all but a frame of ``user``.
 
     * ``message``: hand it over to ``user``; ``cause`` is the id of the message whose arrival made a rule say it, or "".
     * ``entry``: the user did this (answered, dismissed, muted a message, wished something), and it is evaluated.
     * ``cancelled``: the message of this id is not to be shown to ``user`` any more.
     * ``replaced``: this session of ``user`` has been taken up at another gateway.
+    * ``ended``: this session of ``user`` is over, for the client has a later one at another gateway.
     * ``frame``: for every connection that has not said who it is.
     * ``erased``: nothing of ``user`` is to be known any more, and their connections are to be closed.
     """
@@ -94,6 +99,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry | None = None
     cancelled: str = ""
     replaced: str = ""
+    ended: str = ""
     frame: dict[str, Json] | None = None
     erased: bool = False
 
@@ -201,6 +207,15 @@ class FleetStore(Store, Protocol):
 
         At none but ``gateway`` itself: an empty list.
         """
+
+    async def former(self, user: str, session: str) -> list[tuple[str, str]]:
+        """The sessions of the same client of the user that came before this one, each with its gateway.
+
+        In the order in which they began or were taken up last. None where the session is not there.
+        """
+
+    async def users_of(self, client: str) -> list[str]:
+        """Who has a session of a client of that name, wherever it is, sorted."""
 
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         """By user."""

@@ -57,6 +57,7 @@ class MemoryFleetStore(MemoryStore):
         self._clock = clock
         self._leases = [_Lease() for _ in range(partition_count)]
         self._sessions: dict[str, dict[str, str]] = {}  # by user: of each session its gateway, in the order they came
+        self._clients: dict[tuple[str, str], str] = {}  # by user and session
         self._reached: dict[str, set[str]] = {}  # by message: gateways
         self._places: dict[str, int] = {}  # by message: its number in the outbox
         self._place = 0
@@ -99,6 +100,7 @@ class MemoryFleetStore(MemoryStore):
             where = self._sessions.get(each.user, {}).get(each.session)
             if each.is_there:
                 self._arrive(each.user, each.session, gateway)
+                self._clients.update({(each.user, each.session): each.client} if each.client else {})
             elif gateway in ("", where):
                 self._depart(each.user, each.session)
             elif where is not None:
@@ -111,12 +113,14 @@ class MemoryFleetStore(MemoryStore):
         here = [name for name, where in sessions.items() if where == gateway]
         for name in here[: max(len(here) + 1 - SESSIONS_LISTED_MAX, 0)]:
             del sessions[name]
+            self._clients.pop((user, name), None)
         sessions[session] = gateway
         for outgoing in self._waiting({user}).get(user, []):
             self._reached.get(outgoing.message.id, set()).discard(gateway)  # the one who comes may not have it
         self._drop_reached(user)
 
     def _depart(self, user: str, session: str) -> None:
+        self._clients.pop((user, session), None)
         sessions = self._sessions.get(user, {})
         sessions.pop(session, None)
         if not sessions:
@@ -265,6 +269,16 @@ class MemoryFleetStore(MemoryStore):
         self._arrive(user, session, gateway)
         return [] if former == gateway else [former]
 
+    async def former(self, user: str, session: str) -> list[tuple[str, str]]:
+        self._check_open()
+        client, sessions = self._clients.get((user, session)), self._sessions.get(user, {})
+        before = list(sessions)[: list(sessions).index(session)] if client else []
+        return [(name, sessions[name]) for name in before if self._clients.get((user, name)) == client]
+
+    async def users_of(self, client: str) -> list[str]:
+        self._check_open()
+        return sorted({user for (user, _), name in self._clients.items() if name == client})
+
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         self._check_open()
         check_partitions([partition], self.partition_count)
@@ -370,7 +384,8 @@ class MemoryFleetStore(MemoryStore):
 
     async def erase_everywhere(self, user: str) -> int:
         count = await self.erase(user)
-        self._sessions.pop(user, None)
+        for session in list(self._sessions.get(user, ())):
+            self._depart(user, session)
         self._partitions[partition_of(user, self.partition_count)].version += 1
         return count
 

@@ -64,6 +64,24 @@ local function drop_reached(p, user, gateways, new)
   end
 end
 
+-- The clients of sessions: "sc" has the name of each, "cl:<client>" its users and sessions.
+local function drop_client(p, user, session)
+  local place = cmsgpack.pack({user, session})
+  local client = redis.call('HGET', p .. 'sc', place)
+  if client then
+    redis.call('HDEL', p .. 'sc', place)
+    redis.call('SREM', p .. 'cl:' .. client, place)
+  end
+end
+
+local function note_client(p, user, session, client)
+  if client == '' then return end
+  drop_client(p, user, session)
+  local place = cmsgpack.pack({user, session})
+  redis.call('HSET', p .. 'sc', place, client)
+  redis.call('SADD', p .. 'cl:' .. client, place)
+end
+
 local function write_sessions(p, user, before, after, new)
   local was, is = gateways_of(before), gateways_of(after)
   if #after == 0 then
@@ -80,8 +98,9 @@ local function write_sessions(p, user, before, after, new)
   drop_reached(p, user, is, new)
 end
 
--- The sessions without one of them, and without as many at `gateway` as are more than `most`, the oldest first.
-local function without(sessions, session, gateway, most)
+-- The sessions without one of them, and without as many at `gateway` as are more than `most`, the oldest first, whose
+-- clients are forgotten.
+local function without(p, user, sessions, session, gateway, most)
   local here = 0
   for i = 2, #sessions, 2 do
     if sessions[i] == gateway and sessions[i - 1] ~= session then here = here + 1 end
@@ -92,6 +111,7 @@ local function without(sessions, session, gateway, most)
     if sessions[i] ~= session then
       if is_here and here > most then
         here = here - 1
+        drop_client(p, user, sessions[i])
       else
         left[#left + 1] = sessions[i]
         left[#left + 1] = sessions[i + 1]
@@ -103,7 +123,7 @@ end
 
 local function arrive(p, user, session, gateway, most)
   local before = sessions_of(p, user)
-  local after = without(before, session, gateway, most - 1)
+  local after = without(p, user, before, session, gateway, most - 1)
   after[#after + 1] = session
   after[#after + 1] = gateway
   write_sessions(p, user, before, after, gateway)
@@ -122,16 +142,18 @@ local function depart(p, user, session, gateway)
   local where = gateway_of(before, session)
   if not where then return false end
   if gateway ~= '' and gateway ~= where then return true end
-  write_sessions(p, user, before, without(before, session, where, #before))
+  drop_client(p, user, session)
+  write_sessions(p, user, before, without(p, user, before, session, where, #before))
   return false
 end
 
 -- Note who comes and goes: the places of entries by which sessions end that stay; nothing where there are none.
 local function move(p, args, first, gateway, most)
   local staying = nil
-  for i = first, #args, 3 do
+  for i = first, #args, 4 do
     if args[i + 2] == '+' then
       arrive(p, args[i], args[i + 1], gateway, most)
+      note_client(p, args[i], args[i + 1], args[i + 3])
     elseif depart(p, args[i], args[i + 1], gateway) then
       for place in string.gmatch(args[i + 2], '%d+') do
         staying = staying or {}
@@ -171,8 +193,8 @@ local function repeated_of(p, args, first, last, passed)
 end
 
 -- ARGV: gateway, sessions_max, how many arguments entries have; of each what `put_entries` takes; of each presence user,
--- session, and '+' where it is there, otherwise the places of the entries that say that it ends, from 0 on. Answers with
--- the moment, the first number, and the places of those that are repeated or passed over.
+-- session, '+' where it is there, otherwise the places of the entries that say that it ends, from 0 on, and its client or
+-- ''. Answers with the moment, the first number, and the places of those that are repeated or passed over.
 local function ingest(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local first, last = 4, 3 + tonumber(args[3])
@@ -332,6 +354,31 @@ local function resume(keys, args)
   return {former}
 end
 
+-- ARGV: user, session. Of the other sessions of its client that came before it: names and gateways.
+local function former(keys, args)
+  local p, user, found = prefix_of(keys), args[1], {}
+  local client = redis.call('HGET', p .. 'sc', cmsgpack.pack({user, args[2]}))
+  if not client then return found end
+  local sessions = sessions_of(p, user)
+  for i = 1, #sessions, 2 do
+    if sessions[i] == args[2] then break end
+    if redis.call('HGET', p .. 'sc', cmsgpack.pack({user, sessions[i]})) == client then
+      found[#found + 1] = sessions[i]
+      found[#found + 1] = sessions[i + 1]
+    end
+  end
+  return found
+end
+
+-- ARGV: client. Its users, one of them once for each session.
+local function users_of(keys, args)
+  local found = {}
+  for i, place in ipairs(redis.call('SMEMBERS', prefix_of(keys) .. 'cl:' .. args[1])) do
+    found[i] = cmsgpack.unpack(place)[1]
+  end
+  return found
+end
+
 -- ARGV: gateway. Of each user who is there: name and sessions.
 local function sessions_at(keys, args)
   local p, found = prefix_of(keys), {}
@@ -371,6 +418,7 @@ local function erase_everywhere(keys, args)
   local count = erase(keys, args)
   if count < 0 then return count end
   local sessions = sessions_of(p, args[1])
+  for i = 1, #sessions, 2 do drop_client(p, args[1], sessions[i]) end
   if #sessions > 0 then write_sessions(p, args[1], sessions, {}) end
   redis.call('HINCRBY', keys[1], 'ver', 1)
   return count

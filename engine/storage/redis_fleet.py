@@ -90,7 +90,7 @@ class RedisFleetStore(RedisStore):
             # Of one who goes, which of the partition's entries say so.
             ending = [places[partition].index(place) for place in ends.get((each.user, each.session), ())]
             what = "+" if each.is_there else " ".join(map(str, ending))
-            told = to_name(each.user), to_bytes(each.session), what
+            told = to_name(each.user), to_bytes(each.session), what, to_bytes(each.client)
             there.setdefault(partition, []).extend(told)
         head = to_bytes(gateway), SESSIONS_LISTED_MAX
         calls: list[Command] = []
@@ -259,6 +259,15 @@ class RedisFleetStore(RedisStore):
         if not former:
             return None
         return [name for name in map(to_text, former) if name != gateway]
+
+    async def former(self, user: str, session: str) -> list[tuple[str, str]]:
+        call = self._call(partition_of(user, self.partition_count), "former", to_name(user), to_bytes(session))
+        [reply] = await self._ask([call], again=True)
+        return [(to_text(name), to_text(gateway)) for name, gateway in pairs(reply)]
+
+    async def users_of(self, client: str) -> list[str]:
+        calls = [self._call(number, "users_of", to_bytes(client)) for number in range(self.partition_count)]
+        return sorted({from_name(name) for reply in await self._ask(calls, again=True) for name in reply})
 
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         check_partitions([partition], self.partition_count)

@@ -13,7 +13,7 @@ from engine.storage.fleet import Notice
 from engine.storage.redis_entries import message_of, message_record
 from engine.storage.redis_keys import to_bytes, to_text
 
-_Packed = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bool]
+_Packed = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bool]
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Packed)
@@ -27,6 +27,7 @@ def pack_notice(notice: Notice) -> bytes:
         b"" if notice.entry is None else encode_entry(notice.entry),
         to_bytes(notice.cancelled),
         to_bytes(notice.replaced),
+        to_bytes(notice.ended),
         # In ASCII, so that it may hold what is no Unicode.
         b"" if notice.frame is None else json.dumps(notice.frame, separators=(",", ":")).encode("ascii"),
         notice.erased,
@@ -37,7 +38,7 @@ def pack_notice(notice: Notice) -> bytes:
 def notice_of(packed: bytes) -> Notice:
     """Raises `StoreError` where it is none."""
     try:
-        user, message, cause, entry, cancelled, replaced, frame, erased = _decoder.decode(packed)
+        user, message, cause, entry, cancelled, replaced, ended, frame, erased = _decoder.decode(packed)
         name = to_text(user)
         return Notice(
             user=name,
@@ -46,6 +47,7 @@ def notice_of(packed: bytes) -> Notice:
             entry=decode_entry(entry) if entry else None,
             cancelled=to_text(cancelled),
             replaced=to_text(replaced),
+            ended=to_text(ended),
             frame=json.loads(frame) if frame else None,
             erased=erased,
         )

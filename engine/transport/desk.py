@@ -343,9 +343,13 @@ class Desk:
         """Everybody who is there: connected, or seen over HTTP a short while ago."""
         return list(dict.fromkeys([*self._hub.clients(), *self._sessions.users()]))
 
-    def users_of_client(self, client: str) -> list[str]:
-        """Whose a client is, by its name: users with a session of that client, else the client itself."""
-        return list(dict.fromkeys(each.user for each in self._sessions.of_client(client))) or [client]
+    async def users_of_client(self, client: str) -> list[str]:
+        """Whose a client is, by its name: users with a session of that client, else the client itself.
+
+        Raises `StoreError`.
+        """
+        here = [each.user for each in self._sessions.of_client(client)]
+        return list(dict.fromkeys([*here, *await self._live.users_of(client)])) or [client]
 
     async def close(self) -> None:
         await self.answers.close()

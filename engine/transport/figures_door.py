@@ -6,55 +6,52 @@ It knows nothing of what it tells about.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
+from itertools import islice
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
 
 from engine.transport.auth import Authenticator
 from engine.transport.callers import Callers
 from engine.transport.decoding import WireError
+from engine.transport.http_listener import HttpListener, Slowness
 from engine.transport.http_replies import explain, reply
 from engine.transport.routes_about import About
 
 SHUTDOWN_TIMEOUT_S = 1.0
-LINE_BYTES_MAX = 8190  # of the request line, and of one header
 BODY_BYTES_MAX = 1024  # of a request; none of them needs any
+CONNECTIONS_MAX = 64  # that wait for a request: monitors and load balancers are few
 
 
 class FiguresDoor:
     """Listens from `open` to `close`. Where backends have keys, ``/metrics`` is for one with the scope ``metrics``."""
 
-    def __init__(self, about: About, authenticator: Authenticator) -> None:
+    def __init__(self, about: About, authenticator: Authenticator, slowness: Slowness | None = None) -> None:
         self._about = about
         self._callers = Callers(authenticator)
-        self._runner: web.AppRunner | None = None
+        self._listener = HttpListener(slowness or Slowness(), _beyond, SHUTDOWN_TIMEOUT_S)
 
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """The port that is listened on (``port``, or a free one for 0). Raises OSError."""
-        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[explain])
+        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._hear, explain])
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._readiness)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_route("*", "/{path:.*}", self._nothing)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-            max_line_size=LINE_BYTES_MAX,
-            max_field_size=LINE_BYTES_MAX,
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        return int(runner.addresses[0][1])
+        return await self._listener.open(app, host, port, tls)
 
     async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._listener.close()
+
+    @web.middleware
+    async def _hear(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._listener.began(request.protocol)
+        try:
+            return await handler(request)
+        finally:
+            self._listener.ended(request.protocol)
 
     async def _health(self, request: web.Request) -> web.Response:
         return reply(await self._about.health())
@@ -70,3 +67,7 @@ class FiguresDoor:
         self._callers.backend(request, "metrics")
         text, content_type = self._about.metrics(request.headers.get("Accept", ""))
         return web.Response(body=text, headers={"Content-Type": content_type})
+
+
+def _beyond(connections: Iterable[tuple[RequestHandler, str]]) -> list[RequestHandler]:
+    return [connection for connection, _ in islice(connections, CONNECTIONS_MAX, None)]

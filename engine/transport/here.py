@@ -36,6 +36,9 @@ class People:
     def taken_elsewhere(self, user: str, session: str) -> None:
         self._sessions.taken_elsewhere(user, session)
 
+    def followed(self, user: str, session: str) -> None:
+        self._sessions.followed(user, session)
+
     def tell_unnamed(self, frame: dict[str, Json]) -> None:
         self.desk.tell_unnamed(frame, droppable=frame.get("messageType") == "notification")
 

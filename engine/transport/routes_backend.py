@@ -76,7 +76,7 @@ class BackendRoutes:
             if self._reception.authenticator.is_on:
                 why = "a client chooses its name itself, and another user's may have the same"
                 raise bad_frame(f'expected "user" beside "client" where tokens are checked: {why}')
-            users = desk.users_of_client(order.client)
+            users = await desk.users_of_client(order.client)
         return await desk.send(
             users,
             order.type,

@@ -209,6 +209,12 @@ class Sessions:
         self._remember(session, "replaced")
         self._remove(session)
 
+    def followed(self, user: str, name: str) -> None:
+        """Its client has a later session at another gateway."""
+        session = self._by_name.get(name)
+        if session is not None and session.user == user:
+            self._replace(session)
+
     def let_go(self, names: Iterable[str] | None = None) -> None:
         """Others may have ended these sessions (None: all): clients say hello again, and take up what is left."""
         some = list(self._by_name) if names is None else names

@@ -25,6 +25,7 @@ from tests.storage.redis_server import RedisServer
 
 GRACE_S = 1.5  # after a cut, for what was answered before it
 CUT_S = 12.0  # longer than a lease, and than a write waits for a replica
+READY_S = 20.0  # until a gateway knows that it is not
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 # An event that was lost and is said again stands behind what was said after it.
 LOST = ("acknowledged events that are not in the log", "messages that were not decided", "events out of order")
@@ -239,7 +240,10 @@ class CutReplica:
             return
         if seen.acknowledged or seen.shown:
             world.unexpected.append(f"without a replica {seen.acknowledged} were acknowledged, {seen.shown} told")
-        await world.wait_for("gateways that are not ready", lambda: _are_ready(world, False))
+        try:
+            await world.wait_for("gateways that are not ready", lambda: _are_ready(world, False), READY_S)
+        except TimeoutError as error:
+            world.unexpected.append(str(error))
 
 
 async def _all_say(world: World, *, degraded: bool) -> bool:

@@ -260,7 +260,7 @@ class World:
         finally:
             await store.close()
         for what in self.unexpected:
-            verdict.blame("ends of processes", what)
+            verdict.blame("what was not to be expected", what)
         for what in self.crowd.complaints() if self.crowd is not None else ():
             verdict.blame("what no gateway may do", what)
         if self.unrest:

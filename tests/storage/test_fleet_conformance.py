@@ -122,6 +122,7 @@ async def test_text_that_is_no_unicode_survives_all_of_it(store: FleetStore) -> 
         Notice(user=user, entry=taken.entry),
         Notice(user=user, cancelled=text),
         Notice(user=user, replaced=text),
+        Notice(user=user, ended=text),
         Notice(frame={text: [text, 1, None, {"a": 2.5}]}),
         Notice(user=user, erased=True),
     ]

@@ -170,6 +170,31 @@ async def test_whoever_tells_learns_how_much_a_gateway_has_yet_to_hear(store: Fl
     assert not (await store.listen("g1", rest.last, 0)).has_gap
 
 
+async def test_former_sessions_of_a_client_are_those_that_came_before_wherever_they_are(store: FleetStore) -> None:
+    await store.ingest([], [Presence(ANN, "a", client="phone"), Presence(ANN, "b", client="desk")], "g1")
+    await store.ingest([], [Presence(ANN, "c", client="phone"), Presence(BOB, "c", client="phone")], "g2")
+    await store.ingest([], [Presence(ANN, "plain"), Presence(DAN, "d", client="phone")], "g2")
+    assert await store.former(ANN, "c") == [("a", "g1")]
+    assert [await store.former(ANN, name) for name in ("a", "b", "plain", "unknown")] == [[]] * 4
+    assert await store.former(BOB, "c") == []
+    await store.resume("g3", ANN, "a")
+    assert (await store.former(ANN, "a"), await store.former(ANN, "c")) == ([("c", "g2")], [])
+    await store.ingest([], [Presence(ANN, "c", is_there=False)], "g2")
+    assert await store.former(ANN, "a") == []
+
+
+async def test_a_client_is_found_by_its_name_as_long_as_a_session_of_it_is_there(store: FleetStore) -> None:
+    for user in (ANN, BOB, DAN):
+        await store.ingest([], [Presence(user, "s", client="phone"), Presence(user, "t", client="phone")], "g1")
+    await store.ingest([], [Presence(ANN, "u", client="desk")], "g2")
+    assert await store.users_of("phone") == sorted([ANN, BOB, DAN])
+    assert (await store.users_of("desk"), await store.users_of("unknown")) == ([ANN], [])
+    await store.ingest([], [Presence(ANN, name, is_there=False) for name in ("s", "t")], "g1")
+    await store.ingest([], [Presence(BOB, "s", is_there=False)])
+    await store.erase_everywhere(DAN)
+    assert await store.users_of("phone") == [BOB]
+
+
 # What was told
 
 

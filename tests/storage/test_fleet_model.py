@@ -34,6 +34,8 @@ async def look(store: FleetStore) -> object:
     return (
         await store.where(USERS),
         sorted(await store.connected()),
+        [await store.former(user, session) for user in USERS for session in SESSIONS],
+        [await store.users_of(client) for client in ("phone", "desk", "")],
         [await store.sessions_at(gateway, number) for gateway in GATEWAYS for number in (0, 1)],
         [[each.message.id for each in await store.pending(user, 0)] for user in USERS],
         [[waiting.message.id for _, waiting in (await store.unsent({number: 0}, 999))[number]] for number in (0, 1)],
@@ -59,7 +61,7 @@ def course(chance: Random, count: int) -> list[tuple[str, list[object]]]:
         if kind == "ingest":
             entries = [told(chance.choice(USERS), chance.randint(0, 40)) for _ in range(chance.randint(0, 4))]
             presence = [
-                Presence(user, chance.choice(SESSIONS), is_there=chance.random() < 0.6)
+                Presence(user, chance.choice(SESSIONS), chance.random() < 0.6, chance.choice(("", "phone", "desk")))
                 for _ in range(chance.randint(0, 3))
             ]
             ending = [each for each in presence if chance.random() < 0.5]

@@ -18,7 +18,7 @@ from engine import Server
 from engine.core.units import MILLISECOND
 from engine.doors import http_door
 from engine.settings import Limits
-from engine.transport.http_door import Slowness
+from engine.transport.http_listener import Slowness
 from engine.transport.session import Session
 
 WITHIN_S = 20.0
