@@ -26,14 +26,15 @@ test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json c
 	wait $$beside || failed=$$?; cat $$said; exit $$failed
 	@$(MAKE) --no-print-directory test-vscode
 
-# Many of the tests wait for a socket or a disk: one more at once than there are cores.
+# Many of the tests wait for a socket or a disk: one more at once than there are cores. The order of files is that of
+# tests/conftest.py.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 test-engine: $(VENV)/installed-dev browser redis  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@# While the type checker has one core, the tests are compiled on another, once for all workers.
 	$(BIN)/python -m pytest --collect-only -qq >/dev/null & $(BIN)/mypy; failed=$$?; wait; exit $$failed
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 browser:  ## Install Chromium where there is no browser to look at reports with.
 	@scripts/install_browser.sh
