@@ -9,7 +9,7 @@ export PYTHON
 # compiles the engine again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode test-extension test-editors vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -17,14 +17,14 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-# Of the pages and of Node the tests wait for most of their time: they run beside those of the engine, and what they
-# say comes behind. The editors have the machine for themselves.
-test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json clients/web/node_modules/.package-lock.json  ## Run the linter, the type checker and all tests, those of the clients too.
-	@said=$$(mktemp); $(MAKE) --no-print-directory test-js test-web >$$said 2>&1 & beside=$$!; \
+# The tests of pages and of Node wait for most of their time: they run beside those of the engine, and what they say
+# comes behind. The editors have the machine for themselves.
+test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json clients/web/node_modules/.package-lock.json clients/vscode/node_modules/.package-lock.json  ## Run the linter, the type checker and all tests, those of the clients too.
+	@said=$$(mktemp); $(MAKE) --no-print-directory --keep-going test-js test-web test-extension >$$said 2>&1 & beside=$$!; \
 	trap 'kill $$beside 2>/dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory test-engine; failed=$$?; \
 	wait $$beside || failed=$$?; cat $$said; exit $$failed
-	@$(MAKE) --no-print-directory test-vscode
+	@$(MAKE) --no-print-directory test-editors
 
 # Many of the tests wait for a socket or a disk: one more at once than there are cores. The order of files is that of
 # tests/conftest.py.
@@ -62,13 +62,19 @@ test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the cha
 
 # The oldest VS Code that the extension is for, and a new one.
 VSCODES := 1.100.3 1.139.1
+test-vscode: test-extension test-editors  ## Test the extension by itself, and in two real VS Codes, which it installs (1 GB).
+
+test-extension: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES)
+	cd clients/vscode && npm test
+	$(call twice,,webview)
+
 # A worker for each: clients/vscode/tests/conftest.py.
-IN_VSCODE := $(addprefix clients/vscode/tests/,webview ui host)
-test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
-	cd clients/vscode && npm test && npm run --silent package
-	$(BIN)/python -m pytest --numprocesses=2 $(IN_VSCODE) || { \
-		echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
-		$(BIN)/python -m pytest --last-failed $(IN_VSCODE); }
+test-editors: $(VENV)/installed-dev browser clients/vscode/$(PACKAGES) vscodes
+	$(call twice,--numprocesses=2,ui host)
+
+twice = $(BIN)/python -m pytest $(1) $(addprefix clients/vscode/tests/,$(2)) || { \
+	echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
+	$(BIN)/python -m pytest --last-failed $(addprefix clients/vscode/tests/,$(2)); }
 
 vscodes: node
 	@$(MAKE) --no-print-directory --jobs=2 $(VSCODES:%=vscode-%)
