@@ -9,7 +9,7 @@ export PYTHON
 # compiles the engine again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode test-extension test-editors vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode test-extension test-editors vsix npm node vscodes browser redis valkey test-valkey test-deploy check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json c
 # Many of the tests wait for a socket or a disk: one more at once than there are cores. The order of files is that of
 # tests/conftest.py.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
-test-engine: $(VENV)/installed-dev browser redis  ## Run the linter, the type checker and the tests of the engine and the server.
+test-engine: $(VENV)/installed-dev browser redis valkey  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@# While the type checker has one core, the tests are compiled on another, once for all workers.
@@ -42,8 +42,20 @@ browser:  ## Install Chromium where there is no browser to look at reports with.
 redis:  ## Install redis-server where there is none to try the store on.
 	@scripts/install_redis.sh
 
-# Node is that of the machine, or the one that was installed because there was none.
-export PATH := $(CURDIR)/$(VENV)/node:$(PATH)
+valkey: $(VENV)/pyvenv.cfg  ## Install valkey-server where there is none to try the store on; Debian 12 gets that of 13.
+	@scripts/install_valkey.sh $(VENV)
+
+# `make test` tries on Valkey what it may do differently alone. SERVER=/path/to/redis-server takes another Redis.
+SERVER := valkey-server
+test-valkey: $(VENV)/installed-dev valkey  ## Run all tests of stores and fleets on Valkey in place of Redis; takes some minutes.
+	REDIS_TEST_SERVER=$(SERVER) $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile tests/storage tests/fleet tests/scale
+
+test-deploy: $(VENV)/installed-dev redis  ## Put a real nginx with deploy/nginx.conf before two gateways; installs it, takes a minute.
+	@command -v nginx /usr/sbin/nginx >/dev/null || scripts/install_packages.sh nginx-light || echo "no nginx; Debian's package is nginx-light" >&2
+	$(BIN)/python -m pytest tests/fleet/behind_nginx.py
+
+# Node and Valkey are those of the machine, or the ones that were installed because there were none.
+export PATH := $(CURDIR)/$(VENV)/node:$(CURDIR)/$(VENV)/valkey:$(PATH)
 PACKAGES := node_modules/.package-lock.json
 node: $(VENV)/installed
 	@scripts/install_node.sh $(VENV)
@@ -121,7 +133,7 @@ chaos: $(VENV)/installed-dev  ## Two minutes of 200 clients, a bad network and a
 	$(BIN)/python -m tests.chaos.run
 
 # Some scenarios: SCENARIOS="zombies timers".
-scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in every way we know, one after the other, and see that nothing is lost; takes half an hour.
+scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in every way we know, one after the other, and see that nothing is lost; takes three quarters of an hour, and SCENARIOS=soak one.
 	$(BIN)/python -m tests.scale.run $(SCENARIOS)
 
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.
