@@ -25,6 +25,7 @@ Role = Literal["gateway", "worker"]
 NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, and the gateway finds out by the gap
 HEARD_MAX = 500  # notices that one `listen` returns
 SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway; the oldest beyond it are listed no longer
+SETTLED_MAX = 50  # entries and decisions of one user that `settled` looks at
 QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was taken for dead
 
 
@@ -232,6 +233,9 @@ class FleetStore(Store, Protocol):
         Of each at most ``entries_max`` entries and as many decisions, in their order, from where ``after`` says:
         ``(0, 0)``, and then the ``next`` of the page before. What cannot be read is passed over.
         """
+
+    async def settled(self, user: str) -> Untold:
+        """The newest that the user did, evaluated or not, and of what was taken back from them; the oldest first."""
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.

@@ -28,6 +28,7 @@ from engine.storage.fleet import (
 )
 from engine.storage.memory import MemoryStore
 from engine.storage.order import check_partitions
+from engine.storage.settled import settled_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 Clock = Callable[[], int]
@@ -323,6 +324,9 @@ class MemoryFleetStore(MemoryStore):
         following = (entries[-1][0] if entries else start, lines[-1][0] if lines else decided)
         gone = [pair for _, line in lines if (pair := taken_back(line)) is not None]
         return Untold([entry for _, entry in entries], gone, None if is_whole else following)
+
+    async def settled(self, user: str) -> Untold:
+        return await settled_of(self, user)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         self._check_open()

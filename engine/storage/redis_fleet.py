@@ -50,6 +50,7 @@ from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
 from engine.storage.redis_untold import untold_of
+from engine.storage.settled import settled_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
@@ -289,6 +290,9 @@ class RedisFleetStore(RedisStore):
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
         check_partitions(list(after), self.partition_count)
         return await untold_of(self, after, entries_max)
+
+    async def settled(self, user: str) -> Untold:
+        return await settled_of(self, user)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """Whoever only looks at the store may ask who else there is."""
