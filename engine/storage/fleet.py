@@ -246,6 +246,9 @@ class FleetStore(Store, Protocol):
     async def leave(self, role: Role, name: str) -> None:
         """Say farewell: a gateway that has left is not lost, and what waits for it is gone."""
 
+    async def present_users(self, partitions: Collection[int] | None = None) -> list[tuple[str, bytes]]:
+        """As `Store.present_users`; with ``partitions``, of these alone."""
+
     async def confirm(self, partitions: Collection[int] | None = None) -> None:
         """Returns when all that was written before is as durable as the setting ``durability`` asks for.
 
@@ -291,3 +294,17 @@ class FleetStore(Store, Protocol):
 
         Where the user is, is forgotten as well.
         """
+
+
+class InOnePiece:
+    """Of a `FleetStore` that is there as a whole or not at all."""
+
+    def out_of_reach(self) -> frozenset[int]:
+        return frozenset()
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        return {}
