@@ -9,7 +9,7 @@ export PYTHON
 # compiles the engine again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode vsix npm node vscodes browser redis check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
+.PHONY: fuzz chaos descriptions fuzz-http help run test test-engine test-js test-web test-vscode test-extension test-editors vsix npm node vscodes browser redis valkey test-valkey test-deploy check bench bench-jobs bench-live bench-peers bench-scale scale lock clean
 
 help:  ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -17,23 +17,24 @@ help:  ## Say what there is.
 run: $(VENV)/installed  ## Serve the rules of rules/ with the settings of config.yaml, until Ctrl-C.
 	@exec $(BIN)/proactive serve
 
-# Of the pages and of Node the tests wait for most of their time: they run beside those of the engine, and what they
-# say comes behind. The editors have the machine for themselves.
-test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json clients/web/node_modules/.package-lock.json  ## Run the linter, the type checker and all tests, those of the clients too.
-	@said=$$(mktemp); $(MAKE) --no-print-directory test-js test-web >$$said 2>&1 & beside=$$!; \
+# The tests of pages and of Node wait for most of their time: they run beside those of the engine, and what they say
+# comes behind. The editors have the machine for themselves.
+test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json clients/web/node_modules/.package-lock.json clients/vscode/node_modules/.package-lock.json  ## Run the linter, the type checker and all tests, those of the clients too.
+	@said=$$(mktemp); $(MAKE) --no-print-directory --keep-going test-js test-web test-extension >$$said 2>&1 & beside=$$!; \
 	trap 'kill $$beside 2>/dev/null; rm -f $$said' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory test-engine; failed=$$?; \
 	wait $$beside || failed=$$?; cat $$said; exit $$failed
-	@$(MAKE) --no-print-directory test-vscode
+	@$(MAKE) --no-print-directory test-editors
 
-# Many of the tests wait for a socket or a disk: one more at once than there are cores.
+# Many of the tests wait for a socket or a disk: one more at once than there are cores. The order of files is that of
+# tests/conftest.py.
 JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
-test-engine: $(VENV)/installed-dev browser redis  ## Run the linter, the type checker and the tests of the engine and the server.
+test-engine: $(VENV)/installed-dev browser redis valkey  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@# While the type checker has one core, the tests are compiled on another, once for all workers.
 	$(BIN)/python -m pytest --collect-only -qq >/dev/null & $(BIN)/mypy; failed=$$?; wait; exit $$failed
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 
 browser:  ## Install Chromium where there is no browser to look at reports with.
 	@scripts/install_browser.sh
@@ -41,8 +42,20 @@ browser:  ## Install Chromium where there is no browser to look at reports with.
 redis:  ## Install redis-server where there is none to try the store on.
 	@scripts/install_redis.sh
 
-# Node is that of the machine, or the one that was installed because there was none.
-export PATH := $(CURDIR)/$(VENV)/node:$(PATH)
+valkey: $(VENV)/pyvenv.cfg  ## Install valkey-server where there is none to try the store on; Debian 12 gets that of 13.
+	@scripts/install_valkey.sh $(VENV)
+
+# `make test` tries on Valkey what it may do differently alone. SERVER=/path/to/redis-server takes another Redis.
+SERVER := valkey-server
+test-valkey: $(VENV)/installed-dev valkey  ## Run all tests of stores and fleets on Valkey in place of Redis; takes some minutes.
+	REDIS_TEST_SERVER=$(SERVER) $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile tests/storage tests/fleet tests/scale
+
+test-deploy: $(VENV)/installed-dev redis  ## Put a real nginx with deploy/nginx.conf before two gateways; installs it, takes a minute.
+	@command -v nginx /usr/sbin/nginx >/dev/null || scripts/install_packages.sh nginx-light || echo "no nginx; Debian's package is nginx-light" >&2
+	$(BIN)/python -m pytest tests/fleet/behind_nginx.py
+
+# Node and Valkey are those of the machine, or the ones that were installed because there were none.
+export PATH := $(CURDIR)/$(VENV)/node:$(CURDIR)/$(VENV)/valkey:$(PATH)
 PACKAGES := node_modules/.package-lock.json
 node: $(VENV)/installed
 	@scripts/install_node.sh $(VENV)
@@ -61,13 +74,19 @@ test-web: $(VENV)/installed-dev browser clients/web/$(PACKAGES)  ## Test the cha
 
 # The oldest VS Code that the extension is for, and a new one.
 VSCODES := 1.100.3 1.139.1
+test-vscode: test-extension test-editors  ## Test the extension by itself, and in two real VS Codes, which it installs (1 GB).
+
+test-extension: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES)
+	cd clients/vscode && npm test
+	$(call twice,,webview)
+
 # A worker for each: clients/vscode/tests/conftest.py.
-IN_VSCODE := $(addprefix clients/vscode/tests/,webview ui host)
-test-vscode: $(VENV)/installed-dev browser clients/web/$(PACKAGES) clients/vscode/$(PACKAGES) vscodes  ## Test the extension in two real VS Codes, which it installs (1 GB).
-	cd clients/vscode && npm test && npm run --silent package
-	$(BIN)/python -m pytest --numprocesses=2 $(IN_VSCODE) || { \
-		echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
-		$(BIN)/python -m pytest --last-failed $(IN_VSCODE); }
+test-editors: $(VENV)/installed-dev browser clients/vscode/$(PACKAGES) vscodes
+	$(call twice,--numprocesses=2,ui host)
+
+twice = $(BIN)/python -m pytest $(1) $(addprefix clients/vscode/tests/,$(2)) || { \
+	echo "what failed is tried once more: an editor on a busy machine may lose a key"; \
+	$(BIN)/python -m pytest --last-failed $(addprefix clients/vscode/tests/,$(2)); }
 
 vscodes: node
 	@$(MAKE) --no-print-directory --jobs=2 $(VSCODES:%=vscode-%)
@@ -114,7 +133,7 @@ chaos: $(VENV)/installed-dev  ## Two minutes of 200 clients, a bad network and a
 	$(BIN)/python -m tests.chaos.run
 
 # Some scenarios: SCENARIOS="zombies timers".
-scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in every way we know, one after the other, and see that nothing is lost; takes half an hour.
+scale: $(VENV)/installed-dev redis  ## Break a fleet on Redis in every way we know, one after the other, and see that nothing is lost; takes three quarters of an hour, and SCENARIOS=soak one.
 	$(BIN)/python -m tests.scale.run $(SCENARIOS)
 
 lock: $(VENV)/installed-dev  ## Choose the newest versions that pyproject.toml allows, and write the locks.

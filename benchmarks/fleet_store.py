@@ -1,6 +1,6 @@
 """What an event costs in the store on Redis when gateways and workers share it: processor time of Redis and of both.
 
-    python benchmarks/fleet_store.py [--events 40000] [--batch 50]
+    python benchmarks/fleet_store.py [--events 40000] [--batch 50] [--server redis-server]
 
 It starts a redis-server of its own (appendfsync everysec) and ends it. A gateway ingests a batch of each partition, as
 what happens once; a worker takes all partitions, loads the states of those it has not seen, commits a state each, a
@@ -106,8 +106,9 @@ async def main() -> None:
     parser.add_argument("--events", type=int, default=40_000)
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--port", type=int, default=6396)
+    parser.add_argument("--server", default="redis-server", help="another of the kind, such as valkey-server")
     options = parser.parse_args()
-    async with a_redis(options.port) as link:
+    async with a_redis(options.port, options.server) as link:
         store = await RedisFleetStore.open(link.address, partition_count=PARTITIONS)
         await store.beat("gateway", "gateway", 600_000)
         arrivals = Spent(link)

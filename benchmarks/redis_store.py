@@ -123,10 +123,10 @@ async def plain(link: Link, events: int) -> float:
 
 
 @asynccontextmanager
-async def a_redis(port: int) -> AsyncIterator[Link]:
+async def a_redis(port: int, program: str = "redis-server") -> AsyncIterator[Link]:
     with tempfile.TemporaryDirectory() as folder:
         words = ["--port", str(port), "--dir", folder, "--save", "", "--appendonly", "yes"]
-        server = await asyncio.create_subprocess_exec("redis-server", *words, stdout=asyncio.subprocess.DEVNULL)
+        server = await asyncio.create_subprocess_exec(program, *words, stdout=asyncio.subprocess.DEVNULL)
         link = Link(Address("127.0.0.1", port, 0, shown=f'"redis://127.0.0.1:{port}/0"'))
         try:
             for _ in range(100):

@@ -107,10 +107,18 @@ class Retention:
         await self._let_adopt(timeline, before, mine)
         if self._archive is not None:
             await self._archive.put_rules(self._store)
+        busy: StoreError | None = None
         for partition in mine:
-            with nullcontext() if self._archive is None else self._archive.held(partition):
-                while await self._fold_next(partition, before, trimmed):
-                    pass
+            try:
+                with nullcontext() if self._archive is None else self._archive.held(partition):
+                    while await self._fold_next(partition, before, trimmed):
+                        pass
+            except StoreError as error:
+                if error.state != "busy":
+                    raise
+                busy = error  # such as another worker's, whose it was a moment ago: the others are folded all the same
+        if busy is not None:
+            raise busy
         ends = [(await self._store.folded(partition)).at for partition in everything]
         index = timeline.holding(min(ends))
         if index:

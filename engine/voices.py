@@ -1,10 +1,11 @@
-"""Who answers chat messages and writes what rules leave to be written, as the settings have it."""
+"""Who answers chat messages and writes what rules leave to be written, as the settings have it. It keeps nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
+from engine.composer import Composer
 from engine.core.model import ANSWER_TYPE, CHAT_RESPONSE, Event
 from engine.core.units import SECOND
 from engine.intake import Input
@@ -14,7 +15,7 @@ from engine.responders.base import Responder
 from engine.responders.conversation import Conversations
 from engine.responders.openai import OpenAIResponder
 from engine.settings import Settings
-from engine.storage.base import NEWEST, Entry, Store
+from engine.storage.base import NEWEST, Entry, OutboxMessage, Store
 from engine.transport.answers import Answers
 
 RESPONDERS: Mapping[str, Responder] = {"plain": plain.respond, "echo": echo.respond}
@@ -27,6 +28,50 @@ async def open_voice(settings: Settings, responder: Responder | None, opened: As
     model = OpenAIResponder(settings.openai)
     opened.push_async_callback(model.close)
     return model
+
+
+class Pen:
+    """Where there is a ``voice``, what writes messages of rules. Whoever has them written is made before it, and it
+    hands over to them: so it is handed out first, and `begin` comes last.
+    """
+
+    def __init__(self, voice: Responder | None) -> None:
+        self._voice = voice
+        self.composer: Composer | None = None
+
+    @property
+    def compose(self) -> Callable[[list[OutboxMessage]], None] | None:
+        """None where nobody writes."""
+        return None if self._voice is None else self._compose
+
+    def _compose(self, messages: list[OutboxMessage]) -> None:
+        assert self.composer is not None
+        self.composer.compose(messages)
+
+    def settle(self, user: str, message_id: str) -> None:
+        """The message is not to be written any more, if it was."""
+        if self.composer is not None:
+            self.composer.settle(user, message_id)
+
+    def begin(
+        self,
+        settings: Settings,
+        *,
+        record: Callable[[list[Input]], Awaitable[object]],
+        hand_over: Callable[[list[OutboxMessage]], None],
+        observer: Observer,
+    ) -> Composer | None:
+        """See `Composer`; who closes it is who began it. None where nobody writes."""
+        if self._voice is not None:
+            self.composer = Composer(
+                self._voice,
+                settings.compose_timeout / SECOND,
+                record=record,
+                hand_over=hand_over,
+                by=settings.openai.model if isinstance(self._voice, OpenAIResponder) else "application",
+                observer=observer,
+            )
+        return self.composer
 
 
 def open_answers(

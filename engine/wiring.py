@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from engine.beside import run_beside
-from engine.composer import Composer
 from engine.core.rules import RuleSet
 from engine.core.units import SECOND
 from engine.fleet.beating import LASTS_MS
@@ -32,16 +31,14 @@ from engine.parts import (
 )
 from engine.reload import Reloader
 from engine.responders.base import Responder
-from engine.responders.openai import OpenAIResponder
 from engine.retention import keep_trimmed
 from engine.settings import Settings
 from engine.starting_rules import starting_rules
-from engine.storage.base import OutboxMessage
 from engine.storage.opening import serve_alone
 from engine.transport.here import People
 from engine.transport.hooks import ResponseHook
 from engine.transport.ledger import Ledger
-from engine.voices import open_voice
+from engine.voices import Pen, open_voice
 
 COMPOSED_GRACE = 2 * SECOND  # besides the time that a message may take to be written, for it to come back
 
@@ -125,12 +122,7 @@ async def build_gateway(
 def _live(ground: Ground, rules: RuleSet, voice: Responder | None) -> tuple[Live, Driven]:
     """What makes turns, and what brings their messages to people; each needs the other."""
     settings, observer = ground.settings, ground.observer
-    composer: Composer | None = None
-
-    def compose(messages: list[OutboxMessage]) -> None:
-        assert composer is not None
-        composer.compose(messages)
-
+    pen = Pen(voice)
     ledger = Ledger()
     delivery = new_delivery(ground, ledger)
     live = Live(
@@ -139,25 +131,17 @@ def _live(ground: Ground, rules: RuleSet, voice: Responder | None) -> tuple[Live
         clock=ground.clock,
         deliver=delivery.deliver,
         after_turn=delivery.after_turn,
-        compose=None if voice is None else compose,
+        compose=pen.compose,
         resume_within=settings.resume_within,
         observer=observer,
     )
-    sessions = bring_to_people(ground, live, delivery, ledger, lambda: composer)
+    sessions = bring_to_people(ground, live, delivery, ledger, lambda: pen.composer)
 
     async def record(inputs: list[Input]) -> None:
         sessions.erasing.check(item.user for item in inputs)
         await live.submit(inputs)
 
-    if voice is not None:
-        composer = Composer(
-            voice,
-            settings.compose_timeout / SECOND,
-            record=record,
-            hand_over=live.hand_over,
-            by=settings.openai.model if isinstance(voice, OpenAIResponder) else "application",
-            observer=observer,
-        )
+    composer = pen.begin(settings, record=record, hand_over=live.hand_over, observer=observer)
     delivery.bind(live, sessions, None if composer is None else composer.settle)
     live.on_abandoned(sessions.abandoned)
     return live, Driven(live, sessions, delivery, voice, composer)

@@ -11,7 +11,6 @@ from functools import partial
 import structlog
 
 from engine.beside import run_beside
-from engine.composer import Composer
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.core.rules import RuleSet
@@ -35,18 +34,17 @@ from engine.readiness import readiness
 from engine.recorded import latest_recorded
 from engine.reload import Reloader
 from engine.responders.base import Responder
-from engine.responders.openai import OpenAIResponder
 from engine.retention import keep_trimmed
 from engine.rule_history import RuleHistory
 from engine.settings import Settings
 from engine.starting_rules import StartingRules
-from engine.storage.base import Entry, OutboxMessage, StoreError
+from engine.storage.base import Entry, StoreError
 from engine.storage.fleet import FleetStore
 from engine.storage.opening import figures_of, notes_of
 from engine.transport.auth import Authenticator
 from engine.transport.figures_door import FiguresDoor
 from engine.transport.routes_about import About
-from engine.voices import open_voice
+from engine.voices import Pen, open_voice
 from engine.watching import StoreProbe, StoreWatch
 
 log = structlog.get_logger("worker")
@@ -155,21 +153,12 @@ def _worker(
     observer: Observer,
     opened: AsyncExitStack,
 ) -> Worker:
-    composer: Composer | None = None
-
-    def compose(messages: list[OutboxMessage]) -> None:
-        assert composer is not None
-        composer.compose(messages)
-
-    def settle(user: str, message_id: str) -> None:
-        if composer is not None:
-            composer.settle(user, message_id)
-
+    pen = Pen(voice)
     relay = Relay(
         store,
-        compose=None if voice is None else compose,
+        compose=pen.compose,
         compose_within=settings.compose_timeout,
-        on_settled=settle,
+        on_settled=pen.settle,
     )
 
     async def record(inputs: list[Input]) -> None:
@@ -181,15 +170,8 @@ def _worker(
         events = [Event(item.type, item.user, 0, item.data, session=item.session) for item in inputs]
         await store.ingest([Entry("event", 0, event.user, event) for event in events])
 
-    if voice is not None:
-        composer = Composer(
-            voice,
-            settings.compose_timeout / SECOND,
-            record=record,
-            hand_over=relay.hand_over,
-            by=settings.openai.model if isinstance(voice, OpenAIResponder) else "application",
-            observer=observer,
-        )
+    composer = pen.begin(settings, record=record, hand_over=relay.hand_over, observer=observer)
+    if composer is not None:
         opened.push_async_callback(composer.close)
     name = new_name()
     cleaning = Cleaning(store, settings.resume_within)

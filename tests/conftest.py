@@ -38,7 +38,36 @@ rules:
       data: {code: "print(1)", language: python, explanation: It prints.}
 """
 
+# Of several workers each takes the next file when it has done one. These take longest, and come first: else a worker
+# would be left with one of them when the others have nothing to do. Servers under load do not begin together.
+LONG = (
+    "scale/test_scale.py",
+    "fleet/test_simulated_fleet.py",
+    "test_live_equals_replay.py",
+    "replay/test_hostile_logs.py",
+    "core/test_evaluate.py",
+    "cli/test_replay_jobs.py",
+    "fuzz/test_targets.py",
+    "transport/test_http_fuzz.py",
+    "chaos/test_chaos.py",
+    "cli/test_serve_connect_send.py",
+    "fleet/test_gateway_processes.py",
+    "fleet/test_worker_process.py",
+    "cli/test_db_command.py",
+    "test_migration.py",
+    "test_readme.py",
+    "test_command_pages.py",
+    "test_replay_page.py",
+    "test_no_leak.py",
+    "transport/test_widget_browser.py",
+)
+FOLDER = Path(__file__).parent
 SKIPS_FAIL = os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {FOLDER / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 def skipped_tests(config: pytest.Config) -> list[pytest.TestReport]:

@@ -116,7 +116,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     "log_lines": (),
     "logs": ("log_lines", "settings"),
     "responders": ("core", "settings"),
-    "voices": ("core", "intake", "observer", "responders", "settings", "storage.base", "transport.answers"),
+    "voices": ("composer", "core", "intake", "observer", "responders", "settings", "storage.base", "transport.answers"),
     "composer": ("core", "intake", "observer", "responders.base", "storage.base"),
     "transport": (
         "core",

@@ -287,8 +287,8 @@ class EventStreamConnection(_HttpConnection):
     _response: aiohttp.ClientResponse
 
     @classmethod
-    async def open(cls, url: str, client: Level1Client) -> EventStreamConnection:
-        connection = cls(_http_session(), url, client)
+    async def open(cls, url: str, client: Level1Client, own_address: str | None = None) -> EventStreamConnection:
+        connection = cls(_http_session(own_address), url, client)
         try:
             await connection.say_hello()
             await connection._listen()
@@ -331,8 +331,8 @@ class LongPollConnection(_HttpConnection):
     """GET /poll, one request after the other; asking for what comes after a `seq` says that it was received."""
 
     @classmethod
-    async def open(cls, url: str, client: Level1Client) -> LongPollConnection:
-        connection = cls(_http_session(), url, client)
+    async def open(cls, url: str, client: Level1Client, own_address: str | None = None) -> LongPollConnection:
+        connection = cls(_http_session(own_address), url, client)
         try:
             await connection.say_hello()
         except BaseException:
@@ -352,9 +352,10 @@ class LongPollConnection(_HttpConnection):
         await super().send([frame for frame in frames if frame["type"] != "received"])
 
 
-def _http_session() -> aiohttp.ClientSession:
+def _http_session(own_address: str | None) -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=POLL_TIMEOUT_S)
-    return aiohttp.ClientSession(timeout=timeout)
+    connector = None if own_address is None else aiohttp.TCPConnector(local_addr=(own_address, 0))
+    return aiohttp.ClientSession(timeout=timeout, connector=connector)
 
 
 def _gone(error: ConnectionClosed) -> Gone:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from engine.rule_history import RuleHistory
 from engine.states import Damage, readable
-from engine.storage.base import Store, StoreError, partition_of
+from engine.storage.base import StoreError, partition_of
+from engine.storage.fleet import FleetStore
 from engine.turn_work import Work
 
 # Users who adopt new rules in one round; fewer where thousands of events of each are run once more for it.
@@ -30,7 +31,7 @@ class _Wish:
 class Adopting:
     """Knows of the worker's own partitions only; what is known of one that has gone to another is `drop`\\ ped."""
 
-    def __init__(self, store: Store, rules: RuleHistory, damage: Damage) -> None:
+    def __init__(self, store: FleetStore, rules: RuleHistory, damage: Damage) -> None:
         self._store = store
         self._rules = rules
         self._damage = damage
@@ -62,10 +63,9 @@ class Adopting:
             if timeline is None:
                 return
             latest = timeline.moments[-1]
-            present = await self._store.present_users()
+            present = await self._store.present_users(partitions)
             count = self._store.partition_count
-            theirs = (pair for pair in present if partition_of(pair[0], count) in partitions)
-            async for state in readable(theirs, self._damage.tell):
+            async for state in readable(present, self._damage.tell):
                 if state.rules_since < latest:
                     self._users.setdefault(partition_of(state.user, count), {})[state.user] = None
         except BaseException:

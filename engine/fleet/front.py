@@ -198,6 +198,8 @@ class Front(Driver):
 
     def has_arrived(self, user: str) -> None:
         self._taking_up.has_arrived(user)
+        if self._listening is not None:
+            self._listening.look_for_settled([user])
 
     def abandon(self, user: str) -> None:
         self._intake.stale.forget(user)

@@ -13,7 +13,9 @@ from itertools import islice
 import structlog
 
 from engine.core.model import LIFECYCLE_PREFIX
+from engine.core.units import MINUTE
 from engine.fleet.here import Here
+from engine.fleet.relay import TOLD
 from engine.storage.base import Entry, OutboxMessage, StoreError, partition_of
 from engine.storage.fleet import FleetStore, Notice
 from engine.turn_work import TurnResult
@@ -22,6 +24,7 @@ WAIT_S = 5.0  # for which one call listens where nothing is said
 SEEN_MAX = 20_000  # messages by which one that is told twice is recognised
 LOOKED_AT_ONCE = 20  # users for whom it is looked again at the same time
 AGAIN_S = 0.5  # after a look that failed
+SETTLED_WITHIN = 10 * MINUTE  # what was settled before, all have been told
 DEAF_S = 1.0  # between looks into the outbox while what the gateway is told is at a primary that is gone
 
 log = structlog.get_logger("gateway")
@@ -55,6 +58,7 @@ class Listening:
         self._after: int | None = None
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()  # user and message
         self._to_look: dict[str, None] = {}
+        self._to_settle: dict[str, None] = {}  # of whom it is not known what they settled meanwhile
         self._wake = asyncio.Event()
         self.notices = 0  # since the start
         self.gaps = 0
@@ -84,6 +88,11 @@ class Listening:
     def look_again(self, users: Iterable[str]) -> None:
         """Something may wait for these that they were not told of."""
         self._to_look.update(dict.fromkeys(users))
+        self._wake.set()
+
+    def look_for_settled(self, users: Iterable[str]) -> None:
+        """Other gateways may have been told what these did, while what is here was elsewhere."""
+        self._to_settle.update(dict.fromkeys(users))
         self._wake.set()
 
     def note_seen(self, messages: Iterable[OutboxMessage]) -> None:
@@ -163,6 +172,7 @@ class Listening:
             except StoreError as error:
                 log.error("! sessions not compared", error=str(error))
                 await asyncio.sleep(AGAIN_S)
+        self.look_for_settled(users)
         self.look_again(users)
 
     async def _let_go_of_lost(self, gateway: str) -> None:
@@ -226,13 +236,44 @@ class Listening:
                 if all(self._is_of(user, gone) for user in self._to_look):
                     self.look_again(user for user in self._here.users() if not self._is_of(user, gone))
 
+    def _within_reach(self, users: Iterable[str]) -> list[str]:
+        gone = self._store.out_of_reach()
+        return list(islice((user for user in users if not self._is_of(user, gone)), LOOKED_AT_ONCE))
+
+    async def _look_for_settled(self) -> bool:
+        """Bring to some what they have settled elsewhere; whether there were any."""
+        some = self._within_reach(self._to_settle)
+        for user in some:
+            del self._to_settle[user]
+        found = await asyncio.gather(*map(self._settled_by, some), return_exceptions=True)
+        failed = [
+            user
+            for user, notices in zip(some, found, strict=True)
+            if isinstance(notices, StoreError) and notices.state != "corrupt"  # which is so for ever
+        ]
+        for notices in found:
+            if not isinstance(notices, BaseException):
+                self.hear(notices)
+        if failed:
+            self.look_for_settled(failed)
+            await asyncio.sleep(AGAIN_S)
+        return len(failed) < len(some)
+
+    async def _settled_by(self, user: str) -> list[Notice]:
+        settled = await self._store.settled(user)
+        since = await self._store.clock() - SETTLED_WITHIN
+        notices = [Notice(user=user, entry=entry) for entry in settled.entries if _is_told(entry, since)]
+        return notices + [Notice(user=user, cancelled=message_id) for _, message_id in settled.taken_back]
+
     async def _look(self) -> None:
         while True:
-            if not self._to_look:
+            if not self._to_look and not self._to_settle:
                 self._wake.clear()
                 await self._wake.wait()
-            gone = self._store.out_of_reach()
-            some = list(islice((user for user in self._to_look if not self._is_of(user, gone)), LOOKED_AT_ONCE))
+            # Before what waits: nobody is to be shown what was settled.
+            if await self._look_for_settled():
+                continue
+            some = self._within_reach(self._to_look)
             if not some:
                 await asyncio.sleep(AGAIN_S)
                 continue
@@ -249,3 +290,8 @@ class Listening:
             if failed:
                 self.look_again(failed)
                 await asyncio.sleep(AGAIN_S)
+
+
+def _is_told(entry: Entry, since: int) -> bool:
+    """Whether gateways are told of it."""
+    return entry.event is not None and entry.event.type in TOLD and entry.at >= since

@@ -13,7 +13,7 @@ import structlog
 
 from engine.fleet.cleaning import AGAIN_S, ENDED_AT_ONCE, end_of
 from engine.states import readable
-from engine.storage.base import StoreError, partition_of
+from engine.storage.base import StoreError
 from engine.storage.fleet import FleetStore
 
 log = structlog.get_logger("worker")
@@ -44,10 +44,9 @@ async def end_unlisted(store: FleetStore, held: Collection[int]) -> int:
     """How many of these partitions have ended. Raises `StoreError`; to do it again is safe."""
     open_ones: set[tuple[str, str]] = set()
     # Before it is asked who is where: a session that begins meanwhile is not among these.
-    present = await store.present_users()
-    theirs = (pair for pair in present if partition_of(pair[0], store.partition_count) in held)
+    present = await store.present_users(held)
     # Whoever comes next to a user whose state cannot be read tells of it.
-    async for state in readable(theirs, lambda user, error: None):
+    async for state in readable(present, lambda user, error: None):
         open_ones.update((state.user, session) for session in state.sessions)
     if not open_ones:
         return 0

@@ -25,6 +25,7 @@ Role = Literal["gateway", "worker"]
 NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, and the gateway finds out by the gap
 HEARD_MAX = 500  # notices that one `listen` returns
 SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway; the oldest beyond it are listed no longer
+SETTLED_MAX = 50  # entries and decisions of one user that `settled` looks at
 QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was taken for dead
 
 
@@ -233,6 +234,9 @@ class FleetStore(Store, Protocol):
         ``(0, 0)``, and then the ``next`` of the page before. What cannot be read is passed over.
         """
 
+    async def settled(self, user: str) -> Untold:
+        """The newest that the user did, evaluated or not, and of what was taken back from them; the oldest first."""
+
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.
 
@@ -241,6 +245,9 @@ class FleetStore(Store, Protocol):
 
     async def leave(self, role: Role, name: str) -> None:
         """Say farewell: a gateway that has left is not lost, and what waits for it is gone."""
+
+    async def present_users(self, partitions: Collection[int] | None = None) -> list[tuple[str, bytes]]:
+        """As `Store.present_users`; with ``partitions``, of these alone."""
 
     async def confirm(self, partitions: Collection[int] | None = None) -> None:
         """Returns when all that was written before is as durable as the setting ``durability`` asks for.
@@ -287,3 +294,17 @@ class FleetStore(Store, Protocol):
 
         Where the user is, is forgotten as well.
         """
+
+
+class InOnePiece:
+    """Of a `FleetStore` that is there as a whole or not at all."""
+
+    def out_of_reach(self) -> frozenset[int]:
+        return frozenset()
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        return {}

@@ -6,7 +6,7 @@ It must stay the simplest thing that keeps the contract. All who share it are in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.units import MILLISECOND
@@ -18,6 +18,7 @@ from engine.storage.fleet import (
     QUEUE_KEPT_MS,
     SESSIONS_LISTED_MAX,
     Heard,
+    InOnePiece,
     Notice,
     Presence,
     Role,
@@ -28,6 +29,7 @@ from engine.storage.fleet import (
 )
 from engine.storage.memory import MemoryStore
 from engine.storage.order import check_partitions
+from engine.storage.settled import settled_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 Clock = Callable[[], int]
@@ -49,7 +51,7 @@ class _Queue:
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class MemoryFleetStore(MemoryStore):
+class MemoryFleetStore(InOnePiece, MemoryStore):
     """``clock`` is that of the store, in microseconds: all who share it have it from there."""
 
     def __init__(self, clock: Clock, partition_count: int = PARTITIONS_DEFAULT) -> None:
@@ -324,6 +326,9 @@ class MemoryFleetStore(MemoryStore):
         gone = [pair for _, line in lines if (pair := taken_back(line)) is not None]
         return Untold([entry for _, entry in entries], gone, None if is_whole else following)
 
+    async def settled(self, user: str) -> Untold:
+        return await settled_of(self, user)
+
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         self._check_open()
         now = self._clock()
@@ -345,18 +350,12 @@ class MemoryFleetStore(MemoryStore):
         if role == "gateway":
             self._queues.pop(name, None)
 
+    async def present_users(self, partitions: Collection[int] | None = None) -> list[tuple[str, bytes]]:
+        found, count = await super().present_users(), self.partition_count
+        return [pair for pair in found if partitions is None or partition_of(pair[0], count) in partitions]
+
     async def confirm(self, partitions: Collection[int] | None = None) -> None:
         self._check_open()
-
-    def out_of_reach(self) -> frozenset[int]:
-        return frozenset()
-
-    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
-        return frozenset()
-
-    @property
-    def held_up(self) -> Mapping[int, str]:
-        return {}
 
     async def clock(self) -> int:
         self._check_open()

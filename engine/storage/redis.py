@@ -8,6 +8,7 @@ are lost, see `redis_asking`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Self
 
 import msgspec
@@ -192,8 +193,9 @@ class RedisStore(Asking):
                 self._wakes_until = now + WAKES_FRESH_S
         return min((wake for wake in self._wakes.values() if wake is not None), default=None)
 
-    async def present_users(self) -> list[tuple[str, bytes]]:
-        calls: list[Command] = [("SMEMBERS", self._keys.of(number, b"pr")) for number in range(self.partition_count)]
+    async def present_users(self, partitions: Collection[int] | None = None) -> list[tuple[str, bytes]]:
+        asked = range(self.partition_count) if partitions is None else sorted(partitions)
+        calls: list[Command] = [("SMEMBERS", self._keys.of(number, b"pr")) for number in asked]
         found: list[tuple[str, bytes]] = []
         for names in await self._ask(calls, again=True):
             found += (await self.load([from_name(name) for name in names])).items() if names else ()

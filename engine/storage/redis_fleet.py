@@ -50,11 +50,14 @@ from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
 from engine.storage.redis_untold import untold_of
+from engine.storage.settled import settled_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
 # How far ahead of the store's clock rules begin to hold; the next where a partition was further than that already.
 MARGINS_MS = (100, 400, 1_600, 6_400)
+# Of a partition a worker is handed about so much at once: it has to be read and evaluated within a lease.
+BYTES_AT_ONCE = 4 * 1024 * 1024
 OUT_OF_REACH = "the primary of the cluster that has it does not answer"
 
 
@@ -70,6 +73,7 @@ class RedisFleetStore(RedisStore):
         super().__init__(link, tags, info, read_only=read_only)
         self._unreadable: dict[int, int] = {}  # of partitions of which that was told, the cursor
         self._held_up: dict[int, str] = {}
+        self._weights: dict[int, int] = {}  # bytes of an entry of those that were handed out last, by partition
 
     async def ingest(
         self, entries: Sequence[Entry], presence: Sequence[Presence] = (), gateway: str = ""
@@ -122,11 +126,13 @@ class RedisFleetStore(RedisStore):
         check_partitions(partitions, self.partition_count)
         if entries_max < 1 or due_max < 1:
             raise ValueError(f"expected at least one entry and one user, got {entries_max} and {due_max}")
-        limits = to_bytes(worker), lease_ms, entries_max, due_max
+        limits = to_bytes(worker), lease_ms
         gone = self.out_of_reach()
         held_up = {partition: OUT_OF_REACH for partition in partitions if partition in gone}
         partitions = [partition for partition in partitions if partition not in gone]
-        replies = await self._ask_each([self._call(partition, "take", *limits) for partition in partitions])
+        most = [max(1, min(entries_max, BYTES_AT_ONCE // self._weights.get(each, 1))) for each in partitions]
+        asked = zip(partitions, most, strict=True)
+        replies = await self._ask_each([self._call(each, "take", *limits, count, due_max) for each, count in asked])
         held = []
         for partition, reply in zip(partitions, replies, strict=True):
             if isinstance(reply, StoreError):
@@ -138,7 +144,12 @@ class RedisFleetStore(RedisStore):
             for partition, (_, cursor, upto, *_) in held
             if upto > cursor
         ]
-        logs = iter(await self._ask(calls, again=True))
+        try:
+            logs = iter(await self._ask(calls, again=True))
+        except StoreError:
+            # It may have been too much: what they weigh nobody knows before they are read.
+            self._weights.update((partition, BYTES_AT_ONCE // 10) for partition, _ in held)
+            raise
         shares: list[Share] = []
         for partition, (version, cursor, upto, at, is_new, tick, is_complete, due) in held:
             packed = next(logs) if upto > cursor else ()
@@ -174,6 +185,8 @@ class RedisFleetStore(RedisStore):
                 log.error("! a partition cannot be evaluated", partition=partition, behind=cursor, error=str(error))
             return None
         self._unreadable.pop(partition, None)
+        if entries:
+            self._weights[partition] = max(1, sum([len(row[1]) for _, row in packed]) // len(entries))
         return entries
 
     async def release(self, worker: str, partitions: list[int]) -> None:
@@ -289,6 +302,9 @@ class RedisFleetStore(RedisStore):
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
         check_partitions(list(after), self.partition_count)
         return await untold_of(self, after, entries_max)
+
+    async def settled(self, user: str) -> Untold:
+        return await settled_of(self, user)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """Whoever only looks at the store may ask who else there is."""

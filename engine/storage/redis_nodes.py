@@ -17,9 +17,10 @@ from engine.storage.redis_replicas import NotReplicated
 
 Node = tuple[str, int]
 
-SUSPECT_S = 0.5  # a node that owes an answer for so long is asked whether it is there
-ASKED_S = 0.5  # that it has to say so; the limit is of this process as well, which may be busy, so it is asked twice
-ASKED_TIMES = 2
+SUSPECT_S = 0.3  # a node that owes an answer for so long is asked whether it is there
+ASKED_S = 0.5  # that it has to say so
+ASKED_TIMES = 3  # before it is gone: either side may be busy for a moment. All told that is less than a lease lasts
+ASKED_TIMES_MAX = 9  # those included at which this process was the one that was late
 ASKED_AGAIN_S = 5.0  # after it has said so, if it owes the answer still: some wait long on purpose
 PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.0)  # before it is asked whether it is back
 
@@ -140,7 +141,9 @@ class Nodes:
 
     async def _suspect(self, node: Node) -> None:
         trouble: Exception | None = None
-        for _ in range(ASKED_TIMES):
+        tries = 0
+        for _ in range(ASKED_TIMES_MAX):
+            asked = _seconds()
             try:
                 async with asyncio.timeout(ASKED_S):
                     await self._is_there(node)
@@ -149,6 +152,9 @@ class Nodes:
                 break
             except (RedisError, OSError) as error:
                 trouble = error
+            tries += _seconds() - asked < 1.5 * ASKED_S
+            if tries == ASKED_TIMES:
+                break
         del self._tasks[node]
         # Whoever waits for it learns it now; it may have answered them all meanwhile.
         late = [limit for limit, (of, since) in self._talks.items() if of == node and _seconds() - since >= SUSPECT_S]

@@ -100,9 +100,10 @@ class StubbornFleetStore(MemoryFleetStore):
             raise RuntimeError("a fault")
         return await super().beat(role, name, lasts_ms)
 
-    async def present_users(self) -> list[tuple[str, bytes]]:
+    async def present_users(self, partitions: Collection[int] | None = None) -> list[tuple[str, bytes]]:
         self._fault()
-        return await super().present_users()
+        self._reach(range(self.partition_count) if partitions is None else partitions)
+        return await super().present_users(partitions)
 
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         self.looks += 1

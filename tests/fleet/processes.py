@@ -7,11 +7,11 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from level1_client import Gone, Level1Client, WebSocketConnection, converse
+from level1_client import Connection, Gone, Level1Client, WebSocketConnection, converse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAIN = "from engine.cli.main import main; main()"
@@ -22,6 +22,9 @@ version: 1
 rules:
   - {id: ask, trigger: {event: stuck}, message: {type: question, text: "Stuck with {{ event.what }}?"}}
 """
+
+
+Way = Callable[[str, Level1Client], Awaitable[Connection]]
 
 
 class FleetProcess:
@@ -79,10 +82,11 @@ class FleetProcess:
 class Visitor:
     """A device that comes back whenever it has lost its connection, at the next of the gateways, until it is closed."""
 
-    def __init__(self, client: str, user: str, urls: list[str]) -> None:
+    def __init__(self, client: str, user: str, urls: list[str], way: Way = WebSocketConnection.open) -> None:
         self.client = Level1Client(client, user)
         self.lost = 0
         self._urls = urls
+        self._way = way
         self._said = asyncio.Event()
         self._task = asyncio.create_task(self._come())
 
@@ -107,7 +111,7 @@ class Visitor:
         place = 0
         while True:
             try:
-                connection = await WebSocketConnection.open(self._urls[place % len(self._urls)], self.client)
+                connection = await self._way(self._urls[place % len(self._urls)], self.client)
                 await converse(self.client, connection, self._said)
             except Gone:
                 self.lost += 1

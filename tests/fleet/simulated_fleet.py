@@ -158,6 +158,10 @@ class Flaky:
     def out_of_reach(self) -> frozenset[int]:
         return self._gone
 
+    @property
+    def held_up(self) -> Mapping[int, str]:
+        return dict.fromkeys(self._gone, "its primary is gone")
+
     def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
         return frozenset(name for name in gateways if partition_of(name, self.partition_count) in self._gone)
 

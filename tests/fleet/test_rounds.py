@@ -444,3 +444,13 @@ async def test_the_earliest_wake_up_that_came_is_told_and_none_of_who_only_adopt
     world.now = START + 3 * MINUTE
     [result] = (await world.round()).done[0]
     assert result.due_at == START + MINUTE + 1  # as the former rules had it
+
+
+async def test_users_adopt_rules_though_others_are_out_of_reach() -> None:
+    world = await World.started(FAIL, partition_count=2)
+    await world.say("ann", "edit")
+    await world.publish(IDLE)
+    world.store.gone = frozenset({0})
+    await world.round()
+    await world.rounds.adopting.look()
+    assert world.rounds.adopting.count == 1

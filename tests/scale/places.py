@@ -21,10 +21,10 @@ LOOK_S = 0.05
 ANYWHERE = ("--bind", "0.0.0.0", "--protected-mode", "no")
 
 
-def a_server(folder: Path, name: str, *options: str) -> RedisServer:
+def a_server(folder: Path, name: str, *options: str, program: str = SERVER) -> RedisServer:
     """Not started yet."""
     (folder / name).mkdir(parents=True)
-    return RedisServer(folder / name, SERVER, *options)
+    return RedisServer(folder / name, program, *options)
 
 
 async def until(what: str, holds: Callable[[], bool], wait_s: float = WAIT_S) -> None:

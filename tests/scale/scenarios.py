@@ -23,7 +23,7 @@ from tests.scale.sides import replica_cut, split_brain
 from tests.scale.soak import FOLD_EVERY_S, soak
 from tests.scale.timers import timers
 from tests.scale.world import Outcome, Plan, World
-from tests.storage.redis_server import RedisServer
+from tests.storage.redis_server import LATER_SERVER, SERVER, RedisServer, knows_disks
 
 Storm = Callable[[World], Awaitable[None]]
 
@@ -149,8 +149,8 @@ async def network_cut(plan: Plan, folder: Path) -> Outcome:
         return outcome
 
 
-async def primary_lost(plan: Plan, folder: Path) -> Outcome:
-    primary, replica = a_server(folder, "primary"), a_server(folder, "replica")
+async def primary_lost(plan: Plan, folder: Path, *options: str, program: str = SERVER) -> Outcome:
+    primary, replica = [a_server(folder, name, *options, program=program) for name in ("primary", "replica")]
     async with AsyncExitStack() as stack:
         for server in (primary, replica):
             await asyncio.to_thread(server.start)
@@ -160,9 +160,16 @@ async def primary_lost(plan: Plan, folder: Path) -> Outcome:
             await proxy.open()
             stack.push_async_callback(proxy.close)
         await follow(replica, primary, link.store_port)
+        if knows_disks(program):
+            await asyncio.to_thread(primary.waits_for_disks)
         async with World(plan, folder, f"redis://127.0.0.1:{door.store_port}/0") as world:
             storm = storms.LosePrimary(primary, replica, door, link)
             return await under(world, storm, {"primaries lost": 1})
+
+
+async def primary_lost_strict(plan: Plan, folder: Path) -> Outcome:
+    """On a Valkey where the Redis of this machine cannot be asked what is on a disk."""
+    return await primary_lost(plan, folder, "--appendfsync", "always", program=LATER_SERVER)
 
 
 LOSSES = ("acknowledged events that are not in the log", "messages that were not decided")
@@ -223,6 +230,11 @@ SCENARIOS: dict[str, Scenario] = {
         "the primary is lost while its replica lags behind; durability: replicated",
         replace(DIRECT, settings=STOPS),
         primary_lost,
+    ),
+    "primary-lost-strict": Scenario(
+        "the same with durability: strict, on a Redis of 7.2 or later, or Valkey",
+        replace(DIRECT, settings=STOPS | {"durability": "strict"}),
+        primary_lost_strict,
     ),
     "primary-lost-without": Scenario(
         "the same with durability: local, which has to show the loss",

@@ -75,14 +75,15 @@ class Sides:
             await follow(server, old, there[1], there[0])
         return cls(old, others, most, few, link, there, back)
 
-    async def promote(self) -> RedisServer:
-        """The replica that has most takes the place of the primary, for those who are on its side."""
+    async def promote(self) -> tuple[RedisServer, dict[str, int]]:
+        """The replica that has most takes the place of the primary, for those who are on its side; how far it is."""
         had = {server.port: int(info(server, "replication")["slave_repl_offset"]) for server in self.others}
         new, other = sorted(self.others, key=lambda server: had[server.port], reverse=True)
+        stand = stand_of(new)
         new.ask("REPLICAOF", "NO", "ONE")
         other.ask("REPLICAOF", "127.0.0.1", str(new.port))
         self.most.lead_to(new.port)
-        return new
+        return new, stand
 
     async def join(self, new: RedisServer) -> None:
         """The former primary is on the net again, and becomes a replica; those at its side are led to the new one."""
@@ -120,11 +121,10 @@ class Split:
         sides, few = self._sides, world.stand_ins[-1]
         await calm(world, 2 * CALM_BEFORE_S)
         await asyncio.to_thread(sides.link.cut)
-        stand = stand_of(sides.old)
         world.counted["splits"] += 1
         await asyncio.sleep(GRACE_S)
         seen = Seen(few)
-        new = await sides.promote()
+        new, stand = await sides.promote()
         many = Seen(*world.stand_ins[:-1])
         await asyncio.sleep(CUT_S)
         waiting = [] if world.crowd is None else [one for one in world.crowd.devices if one.client.unacknowledged]

@@ -27,7 +27,7 @@ from tests.scale.world import Outcome, Plan, World
 from tests.storage.redis_server import RedisServer
 
 KEEP_S = 300.0  # of an hour
-KEEP_LEAST_S = 75.0  # longer than any `within` of the rules
+KEEP_LEAST_S = 180.0  # longer than any `within` of the rules, and than anybody says again what was said before
 FOLD_EVERY_S = 60
 SAMPLE_S = 5.0
 LOOK_EVERY = 12  # samples, at how far the log is folded

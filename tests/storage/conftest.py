@@ -50,7 +50,7 @@ class Servers:
 
     def emptied(self, program: str) -> RedisServer:
         if program not in self._running:
-            folder = self._folders.mktemp(program)
+            folder = self._folders.mktemp(Path(program).name)
             self._running[program] = self._stack.enter_context(running(folder, program, "--appendfsync", "no"))
         server = self._running[program]
         server.ask("FLUSHALL")

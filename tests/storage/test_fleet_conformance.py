@@ -428,3 +428,13 @@ async def test_a_tick_by_which_more_are_due_than_are_wanted_is_not_come_to_befor
 async def test_to_take_nothing_is_refused(store: FleetStore, limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         await store.take("w1", [0], lease_ms=1000, **limits)
+
+
+async def test_present_users_are_those_of_the_partitions_that_are_asked_for(store: FleetStore) -> None:
+    for partition, user in ((0, ANN), (1, DAN)):
+        commit = with_states(await taken_up(store, partition=partition), {user: None})
+        commit.present[user] = True
+        await store.commit([commit])
+    assert [user for user, _ in await store.present_users([1, 2])] == [DAN]
+    assert sorted(user for user, _ in await store.present_users()) == sorted([ANN, DAN])
+    assert await store.present_users([]) == []

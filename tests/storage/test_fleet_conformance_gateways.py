@@ -11,7 +11,7 @@ from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, event, outgoing, 
 from engine.core.model import Decision
 from engine.storage.base import Conflict, Entry, StoreError
 from engine.storage.codec import encode_decision
-from engine.storage.fleet import NOTICES_MAX, FleetStore, Notice, Presence
+from engine.storage.fleet import NOTICES_MAX, SETTLED_MAX, FleetStore, Notice, Presence, Untold
 
 
 @pytest.fixture
@@ -255,6 +255,15 @@ async def test_each_partition_is_untold_by_itself_and_nothing_of_an_erased_user(
     found = await store.untold({0: (0, 0), 1: (0, 0)}, 9)
     assert [[entry.user for entry in found[number].entries] for number in (0, 1)] == [[BOB], []]
     assert found[0].taken_back == []
+
+
+async def test_of_a_user_it_is_known_what_they_did_last_and_what_was_taken_back_from_them(store: FleetStore) -> None:
+    assert await store.settled(ANN) == Untold([], [])
+    taken = await store.ingest([told(ANN, number) for number in range(SETTLED_MAX + 1)] + [told(BOB, 99)])
+    await evaluate(store, sent_and_cancelled(ANN, 1), sent_and_cancelled(BOB, 2), sent_and_cancelled(ANN, 3), told=True)
+    found = await store.settled(ANN)
+    assert found.entries == [each.entry for each in taken[1:-1]]
+    assert found.taken_back == [(ANN, f"{ANN}-1"), (ANN, f"{ANN}-3")]
 
 
 # Who is alive

@@ -20,6 +20,7 @@ from engine.core.units import MINUTE
 from engine.replay.recording import read_recording
 from engine.retention import Retention
 from engine.storage.base import Commit, Entry, OutboxMessage, Store, partition_of
+from engine.storage.loading import PAGE
 from engine.storage.opening import open_store, serve_alone
 from engine.storage.redis import RedisStore
 from engine.storage.redis_fleet import RedisFleetStore
@@ -141,6 +142,39 @@ async def goes_on(name: str) -> None:
     await Retention(store, turns.catch_up).trim(now + 2 * MINUTE)
     assert all([(await store.folded(number)).at == now + MINUTE for number in range(store.partition_count)])
     await store.close()
+
+
+async def fill_pages(path: Path, rows: int) -> None:
+    """So many entries, decisions and messages that wait, of a few people in one partition."""
+    store = await SqliteStore.open(path, partition_count=1, durability="normal")
+    users = [f"user{number}" for number in range(7)]
+    entries, decisions, outbox = [], [], []
+    for number in range(rows):
+        at, user = START + number, users[number * len(users) // rows]
+        entries.append(Entry("event", at, user, Event("edit", user, at, {"n": number})))
+        line = b'{"at":"2026-03-27T10:00:00.%06dZ","user":"%b"}' % (number, user.encode())
+        decisions.append((user, at, line))
+        outbox.append(OutboxMessage(user, Message(f"m{number}", "note", "said"), START))
+    await store.append(entries)
+    await store.commit([Commit(0, 0, rows, decisions=decisions, outbox=outbox)])
+    await store.close()
+
+
+async def count(name: str) -> tuple[object, ...]:
+    store = await open_one(name)
+    described = await store.describe()
+    await store.close()
+    return tuple(described[what] for what in ("entries", "decisions", "outbox"))
+
+
+@pytest.mark.parametrize("rows", [2 * PAGE - 1, 2 * PAGE, 2 * PAGE + 1])
+def test_what_fills_pages_goes_over_to_the_last_row(rows: int, names: dict[str, str]) -> None:
+    asyncio.run(fill_pages(Path(names["sqlite"].removeprefix("sqlite:")), rows))
+    for source, target in (("sqlite", "redis"), ("redis", "other")):
+        result = run("store", "migrate", names[source], names[target], "--partitions", "1")
+        assert result.exit_code == 0, result.output
+        assert f"{rows:,} events and sends, {rows:,} decisions, {rows:,} messages on their way" in result.stdout
+        assert asyncio.run(count(names[target])) == (rows, rows, rows)
 
 
 @pytest.mark.parametrize("target", ["redis", "other"])
