@@ -306,8 +306,9 @@ class Front(Driver):
                     log.error("! store", error=str(error))
                 else:
                     log.exception("! taking in failed")
-                if not self._intake.stopping and not self._store.out_of_reach():  # else the others are to go on
-                    await asyncio.sleep(self._retry_seconds[-1])
+                if not self._intake.stopping:
+                    # Where a part of the store is gone, the others are to go on.
+                    await asyncio.sleep(KEPT_BACK_S if self._store.out_of_reach() else self._retry_seconds[-1])
                 elif not self._inbox.has_requests and not self._inbox.receipts:
                     return
 

@@ -139,8 +139,9 @@ class Relay:
             # What is not confirmed may yet be undone: the store will say what is to be told.
             self._leave_to_store()
             raise
-        await self._tell_outboxes()
+        # The rest a call later: where others go on committing to a partition it would be read in vain.
         await self._tell_rests()
+        await self._tell_outboxes()
         while self._waiting:
             # What is handed over meanwhile may leave what waits to the store, but not these.
             notices = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]

@@ -119,7 +119,7 @@ class Nodes:
             try:
                 await self._is_back(node)
                 break
-            except (RedisError, OSError) as error:
+            except Exception as error:  # whatever it is, it must not leave the node out for ever
                 self._gone[node] = error
         log.warning("= a node is left out no longer", node=self._shown(node))
         del self._gone[node], self._tasks[node]

@@ -206,9 +206,9 @@ def check_replicas(info: dict[str, str], shown: str, promise: Promise) -> None:
         )
     if level == "strict" and info.get("appendfsync") == "no":
         raise StoreUnusable(
-            f"{shown} never says that its disk has what was written (appendfsync no), so with durability strict nothing "
-            "could be acknowledged: CONFIG SET appendfsync always, or everysec, at its replicas too, and in redis.conf "
-            "as well"
+            f"{shown} never says that its disk has what was written (appendfsync no), so with durability strict "
+            "nothing could be acknowledged: CONFIG SET appendfsync always, or everysec, at its replicas too, and in "
+            "redis.conf as well"
         )
     is_stopping = promise.on_loss == "stop"
     if not any(name.startswith("slave") and "state=online" in value for name, value in info.items()):

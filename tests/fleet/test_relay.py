@@ -56,6 +56,13 @@ async def work(world: World, relay: Relay) -> None:
     await relay.tell()
 
 
+async def work_off(world: World, relay: Relay) -> None:
+    """A round, and all that is to be told."""
+    await work(world, relay)
+    while relay.is_busy:
+        await relay.tell()
+
+
 async def opened(text: str, **more: object) -> tuple[World, Relay, Place]:
     """A gateway at which ann is, and a worker that has settled."""
     world = await World.started(text)
@@ -137,9 +144,9 @@ async def test_what_could_not_be_told_is_told_later_and_once(trouble: str) -> No
     with pytest.raises(StoreError):
         await relay.tell()
     assert await place.heard() == []
-    await relay.tell()
+    while relay.is_busy:
+        await relay.tell()
     assert said(await place.heard()) == ["1 fail"]
-    assert not relay.is_busy
 
 
 async def test_of_what_was_never_told_a_new_worker_finds_all_in_the_outbox() -> None:
@@ -188,24 +195,22 @@ async def test_outboxes_are_told_together_and_only_so_much_at_a_time(partition_c
     assert sorted(said(await everything(place))) == ["1 fail"] * 160
 
 
-@pytest.mark.parametrize(("before", "rounds"), [(CROWDED - 12, 1), (CROWDED - 11, 2)])
+@pytest.mark.parametrize(("before", "told"), [(CROWDED - 12, 22), (CROWDED - 11, 21)])
 async def test_a_gateway_that_does_not_hear_as_fast_as_it_is_told_is_told_less_at_a_time(
-    before: int, rounds: int
+    before: int, told: int
 ) -> None:
     world, relay, place = await with_an_outbox(11)
     await world.store.tell({"g1": [Notice(user="ann", cancelled="x")] * before})
     await relay.tell()
+    assert relay.told == 11
     relay.tell_anew([0])
     await world.store.tell({"g1": [Notice(user="ann", cancelled="x")] * 12})
-    for number in range(rounds):
-        assert relay.is_busy, number
+    await relay.tell()
+    assert relay.told == told
+    await everything(place)
+    while relay.is_busy:
         await relay.tell()
     assert relay.told == 22
-    await everything(place)
-    relay.tell_anew([0])
-    for _ in range(2):
-        await relay.tell()
-    assert not relay.is_busy
 
 
 async def test_messages_of_a_partition_that_is_gone_are_its_new_workers_to_tell() -> None:
@@ -312,7 +317,7 @@ async def test_what_a_worker_made_durable_and_never_told_the_next_one_tells() ->
     settled: list[tuple[str, str]] = []
     successor = Relay(world.store, on_settled=lambda user, message_id: settled.append((user, message_id)))
     world.rounds = type(world.rounds)(world.store, "w2")
-    await work(world, successor)
+    await work_off(world, successor)
     heard = await place.heard()
     [bye] = [notice.cancelled for notice in heard if notice.cancelled]
     assert dismissed(heard) == ["m1"]
@@ -327,7 +332,7 @@ async def test_of_what_was_told_the_next_worker_tells_again_what_the_last_commit
     assert dismissed(await place.heard()) == ["m0", "m1", "m2"]
     world.now += 3 * SECOND
     world.rounds = type(world.rounds)(world.store, "w2")
-    await work(world, Relay(world.store))
+    await work_off(world, Relay(world.store))
     assert dismissed(await place.heard()) == ["m2"]
 
 
@@ -340,7 +345,7 @@ async def test_what_waits_to_be_told_is_not_said_to_be_told_by_the_commits_after
             await work(world, relay)
     world.now += 3 * SECOND
     world.rounds = type(world.rounds)(world.store, "w2")
-    await work(world, Relay(world.store))
+    await work_off(world, Relay(world.store))
     assert dismissed(await place.heard()) == ["m0", "m1"]
 
 
@@ -351,8 +356,8 @@ async def test_a_log_of_many_pages_is_told_in_order() -> None:
     for _ in range(5):
         await world.round(relay.untold | {0})
     relay.tell_anew([0])
-    await relay.tell()
-    assert not relay.is_busy
+    while relay.is_busy:
+        await relay.tell()
     assert dismissed(await everything(place)) == [f"m{number}" for number in range(AT_ONCE + 1)]
 
 

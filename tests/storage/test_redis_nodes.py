@@ -18,10 +18,14 @@ class Cluster:
     def __init__(self) -> None:
         self.away: set[Node] = set()
         self.asked = 0
+        self.fault: Exception | None = None
         self.nodes = Nodes(is_there=self._ask, is_back=self._ask, shown=lambda node: node[0])
 
     async def _ask(self, node: Node) -> None:
         self.asked += 1
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
         if node in self.away:
             raise ConnectionError("refused")
 
@@ -54,6 +58,9 @@ async def test_a_node_that_is_gone_is_left_out_until_it_is_back(cluster: Cluster
     cluster.nodes.check([TWO])
     with pytest.raises(NodeGone, match="a is left out until it answers"):
         cluster.nodes.check([TWO, ONE])
+    cluster.fault = RuntimeError("a fault of ours")  # it must not be forgotten by it
+    while cluster.fault is not None:  # noqa: ASYNC110  (nobody tells)
+        await asyncio.sleep(0)
     cluster.away = set()
     await cluster.is_back()
     cluster.nodes.check([ONE])
