@@ -75,3 +75,14 @@ def test_too_few_samples_prove_nothing() -> None:
     outcome = Outcome(Verdict())
     judge_samples(samples, KEEP_S, outcome)
     assert list(outcome.verdict.violations) == ["it proves nothing"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kinds"), [(8 * KEEP_S, []), (8 * KEEP_S - 1, ["it proves nothing"])], ids=["long", "short"]
+)
+def test_a_time_too_short_proves_nothing(seconds: float, kinds: list[str]) -> None:
+    samples = Samples(seconds)
+    samples.values = {"age of the log, s": [(0.9, KEEP_S)]}
+    outcome = Outcome(Verdict())
+    judge_samples(samples, KEEP_S, outcome)
+    assert list(outcome.verdict.violations) == kinds
