@@ -92,6 +92,7 @@ class Evaluation:
                     self.damage.tell(user, state)
                     encoded, time_at = self.states.encoded(user), horizon if user in due else None
                     note_unreadable(user, entries, encoded, time_at, str(state), commit, result)
+                    self.states.forget_mark(user)
                     continue
                 if state.rules_since >= latest.since:
                     self._evaluate(latest, state, entries, until, commit, result)
@@ -141,8 +142,13 @@ class Evaluation:
             evaluated = Evaluated(restored(user, before), [], [(place, trace) for place in places])
             after = before
         self.states.put(user, after, evaluated.state)
-        note_user(evaluated, before, after, commit)
+        if after != before:
+            note_user(evaluated.state, after, commit)
+            if not self.states.has_moved(user, commit.wakes[user], commit.present[user]):
+                commit.unmoved.add(user)
         if evaluated.decisions:
             note_decisions(user, evaluated.decisions, commit, result)
         if evaluated.faults:
             note_faults(user, entries, evaluated, until, after, commit, result)
+            self.states.forget_mark(user)  # where time cannot pass, the store has no wake-up
+            commit.unmoved.discard(user)

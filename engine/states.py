@@ -30,6 +30,7 @@ class StatesAtHand:
         self._encoded_max = encoded_max
         self._ready: OrderedDict[str, UserState] = OrderedDict()
         self._encoded: OrderedDict[str, bytes] = OrderedDict()
+        self._marks: dict[str, tuple[int | None, bool]] = {}
 
     def __contains__(self, user: str) -> bool:
         return user in self._encoded
@@ -62,6 +63,18 @@ class StatesAtHand:
             self._ready[user] = state
             self._ready.move_to_end(user)
 
+    def has_moved(self, user: str, wake: int | None, is_present: bool) -> bool:
+        """Whether these differ from what was told here last of the user; also where nothing was told yet."""
+        mark = wake, is_present
+        if self._marks.get(user) == mark:
+            return False
+        self._marks[user] = mark
+        return True
+
+    def forget_mark(self, user: str) -> None:
+        """The store has something else than the state says."""
+        self._marks.pop(user, None)
+
     def trim(self) -> None:
         """Forget what goes beyond the bounds, the users first who were put here longest ago."""
         while len(self._ready) > self._ready_max:
@@ -69,10 +82,12 @@ class StatesAtHand:
         while len(self._encoded) > self._encoded_max:
             user, _ = self._encoded.popitem(last=False)
             self._ready.pop(user, None)
+            self._marks.pop(user, None)
 
     def forget(self, user: str) -> None:
         self._ready.pop(user, None)
         self._encoded.pop(user, None)
+        self._marks.pop(user, None)
 
     def forget_those(self, gone: Callable[[str], bool]) -> None:
         for user in [user for user in self._encoded if gone(user)]:
@@ -80,6 +95,7 @@ class StatesAtHand:
 
     def clear(self) -> None:
         self._ready.clear()
+        self._marks.clear()
         self._encoded.clear()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from engine.core.model import COMPOSED, Decision
+from engine.core.state import UserState
 from engine.inbox import DELIVERED
 from engine.isolation import Evaluated
 from engine.storage.base import Commit, Entry, Fault, OutboxMessage
@@ -72,14 +73,12 @@ class Work:
         return by_user
 
 
-def note_user(evaluated: Evaluated, before: bytes, after: bytes, commit: Commit) -> None:
-    """The user's state has come from ``before`` to ``after``."""
-    if after == before:
-        return
-    user = evaluated.state.user
-    commit.states[user] = after
-    commit.wakes[user] = evaluated.state.wake
-    commit.present[user] = evaluated.state.present_since is not None
+def note_user(state: UserState, encoded: bytes, commit: Commit) -> None:
+    """The state of a user has changed to this."""
+    user = state.user
+    commit.states[user] = encoded
+    commit.wakes[user] = state.wake
+    commit.present[user] = state.present_since is not None
 
 
 def note_faults(

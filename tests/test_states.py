@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from engine.core.evaluate import apply
@@ -75,3 +77,30 @@ def test_nothing_is_left_when_it_is_cleared() -> None:
     states.clear()
     assert len(states) == 0
     assert "ann" not in states
+
+
+def test_who_was_never_told_has_moved_and_who_is_told_the_same_again_has_not() -> None:
+    states = StatesAtHand()
+    told: list[tuple[int | None, bool]] = [(5, True), (5, True), (6, True), (6, False), (6, False), (None, False)]
+    assert [states.has_moved("ann", wake, present) for wake, present in told] == [True, False, True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [
+        lambda states: states.forget_mark("ann"),
+        lambda states: states.forget("ann"),
+        lambda states: states.forget_those(lambda user: user == "ann"),
+        lambda states: states.clear(),
+        lambda states: states.trim(),
+    ],
+    ids=["its mark", "the user", "the users of a partition", "all", "beyond the bounds"],
+)
+def test_who_is_forgotten_has_moved(forget: Callable[[StatesAtHand], None]) -> None:
+    states = StatesAtHand(encoded_max=1)
+    for name in ("ann", "bob"):
+        states.put(name, b"")
+        states.has_moved(name, 5, True)
+    forget(states)
+    assert states.has_moved("ann", 5, True)
+    assert states.has_moved("bob", 5, True) is (len(states) == 0)

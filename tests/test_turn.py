@@ -278,6 +278,15 @@ async def test_time_that_cannot_pass_is_not_tried_for_ever() -> None:
     assert (await turns.make([], START + 6 * MINUTE, due=True)).faults == []
 
 
+async def test_time_that_cannot_pass_behind_an_event_that_moved_nothing_is_not_tried_for_ever() -> None:
+    store, turns = await started(badly_compiled(BAD))
+    await turns.make([entry(event_type="e", late=True)], START, due=False)
+    result = await turns.make([entry(event_type="e", at=START + MINUTE)], START + 5 * MINUTE, due=True)
+    assert [fault.entry.kind for fault in result.faults] == ["tick"]
+    assert (await state(store)).activity_count == 2
+    assert await store.next_wake() is None
+
+
 async def test_a_change_of_rules_is_later_than_all_that_has_happened() -> None:
     store, turns = await started()
     await turns.make([entry(at=START + 7)], START + 7, due=False)

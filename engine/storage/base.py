@@ -118,6 +118,8 @@ class Commit:
 
     ``states``: the users whose state changed, encoded. ``wakes``: their next wake-up, None for none.
     ``present``: whether they are. All three have the same keys.
+    ``unmoved``: those of them whose wake-up and presence are what the former commit of their partition that named them
+    said. A store that keeps these apart from the states need not write them again.
     ``decisions``: ``(user, at, one JSON line)`` in the order they were made.
     A ``send`` entry's message is in ``outbox`` if it is to be sent: no store puts it there by itself.
     ``withdrawn`` are ids of messages that leave the outbox, those that this commit puts there included.
@@ -135,6 +137,7 @@ class Commit:
     states: dict[str, bytes] = field(default_factory=dict)
     wakes: dict[str, int | None] = field(default_factory=dict)
     present: dict[str, bool] = field(default_factory=dict)
+    unmoved: set[str] = field(default_factory=set)
     decisions: list[tuple[str, int, bytes]] = field(default_factory=list)
     outbox: list[OutboxMessage] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)

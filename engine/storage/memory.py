@@ -130,6 +130,7 @@ class MemoryStore:
                 last_number=partition.last_number,
                 last_at=partition.last_at,
             )
+            _check_unmoved(commit, partition)
         for commit in commits:
             self._apply(commit, self._partitions[commit.partition])
 
@@ -356,3 +357,11 @@ class MemoryStore:
 
 def _is_due(base: Base, by: int | None) -> bool:
     return by is not None and base.wake is not None and base.wake <= by
+
+
+def _check_unmoved(commit: Commit, partition: _Partition) -> None:
+    """What other stores take on trust is looked at here: raises ValueError where it is not so."""
+    for name in commit.unmoved:
+        user = partition.users.get(name)
+        if user is None or (user.wake, user.present) != (commit.wakes[name], commit.present[name]):
+            raise ValueError(f"the wake-up and presence of {name!r} are not what the store has, as the commit says")

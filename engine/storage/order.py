@@ -73,6 +73,8 @@ def check_commits(commits: list[Commit], partition_count: int) -> None:
     for commit in commits:
         if not commit.states.keys() == commit.wakes.keys() == commit.present.keys():
             raise ValueError("states, wakes and present of a commit must be of the same users")
+        if not commit.unmoved <= commit.states.keys():
+            raise ValueError("the unmoved users of a commit must be among the same users as its states")
         for entry in commit.appended:
             check_entry(entry)
         for former, entry in pairwise(commit.appended):

@@ -109,14 +109,16 @@ def _add_states(arguments: Arguments, commit: Commit) -> None:
         grouped.append(bucket)
         _section(grouped, values)
     _section(arguments, grouped)
+    moved = names if not commit.unmoved else {user: names[user] for user in names if user not in commit.unmoved}
     wakes: Arguments = []
-    for user, wake in commit.wakes.items():
+    for user, name in moved.items():
+        wake = commit.wakes[user]
         if wake is not None:
-            wakes += (wake, names[user])
+            wakes += (wake, name)
     _section(arguments, wakes)
-    _section(arguments, [names[user] for user, wake in commit.wakes.items() if wake is None])
-    _section(arguments, [names[user] for user, present in commit.present.items() if present])
-    _section(arguments, [names[user] for user, present in commit.present.items() if not present])
+    _section(arguments, [name for user, name in moved.items() if commit.wakes[user] is None])
+    _section(arguments, [name for user, name in moved.items() if commit.present[user]])
+    _section(arguments, [name for user, name in moved.items() if not commit.present[user]])
 
 
 def moment_line(entry: Entry) -> bytes:

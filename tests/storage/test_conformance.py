@@ -250,6 +250,7 @@ async def test_an_append_between_poll_and_commit_does_not_hinder_one_that_append
         Commit(0, 1, 1, outbox=[outgoing(ANN, 1, expires_at=EXPIRY_MAX + 1)]),
         Commit(0, 1, 1, states={ANN: b""}),
         Commit(0, 1, 1, wakes={ANN: None}),
+        Commit(0, 1, 1, unmoved={ANN}),
         Commit(-1, 0, 0),
         Commit(PARTITION_COUNT, 0, 0),
     ],
@@ -264,6 +265,7 @@ async def test_an_append_between_poll_and_commit_does_not_hinder_one_that_append
         "an expiry that no stamp can name",
         "a state without a wake",
         "a wake without a state",
+        "who has not moved without a state",
         "below the partitions",
         "above the partitions",
     ],
@@ -312,6 +314,17 @@ async def test_a_user_who_has_an_entry_and_is_due_is_both(store: Store) -> None:
     await store.append([event(ANN, 6)])
     (batch,) = await store.poll([0], 5)
     assert (batch.entries, batch.due, list(batch.states)) == ([event(ANN, 6)], [ANN], [ANN])
+
+
+async def test_of_whom_has_not_moved_the_state_alone_is_new(store: Store) -> None:
+    await store.commit([with_states(Commit(0, 0, 0), {ANN: 30, BOB: None, CAT: 20}, [ANN])])
+    later = with_states(Commit(0, 1, 0, unmoved={ANN, BOB}), {ANN: 30, BOB: None, CAT: 40}, [ANN, CAT])
+    later.states = dict.fromkeys(later.states, b"later")
+    await store.commit([later])
+    (batch,) = await store.poll([0], 40)
+    assert (batch.due, batch.states) == ([ANN, CAT], {ANN: b"later", CAT: b"later"})
+    assert sorted(await store.present_users()) == sorted([(ANN, b"later"), (CAT, b"later")])
+    assert await store.load([BOB]) == {BOB: b"later"}
 
 
 async def test_due_users_belong_to_the_partition_asked_for(store: Store) -> None:
