@@ -200,7 +200,7 @@ async def test_the_users_of_a_primary_whose_replica_is_lost_wait_alone_and_go_on
 ) -> None:
     options = ("--appendfsync", "no", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
     with cluster(tmp_path, *options, "--cluster-require-full-coverage", "no", with_replicas=True) as six:
-        async with a_trio(six, Promise("replicated", "stop", patience_ms=500)) as trio:
+        async with a_trio(six, Promise("replicated", "stop", patience_ms=1500)) as trio:
             lost = trio.which("partitions alone")
             there = trio.there(lost)
             gone = [user for user in trio.people if user not in there]

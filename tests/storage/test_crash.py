@@ -42,8 +42,8 @@ async def main():
             commits.append(Commit(
                 batch.partition, batch.version, cursor, appended,
                 {user: stamp for user in mine}, {user: cursor for user in mine}, {user: True for user in mine},
-                [(user, at, stamp) for user in mine],
-                [OutboxMessage(mine[0], Message(f"{batch.partition}-{cursor}-{turn}", "question", "?"), at)],
+                decisions=[(user, at, stamp) for user in mine],
+                outbox=[OutboxMessage(mine[0], Message(f"{batch.partition}-{cursor}-{turn}", "question", "?"), at)],
             ))
         await store.commit(commits)
         print(*(commit.cursor for commit in commits), *(commit.version + 1 for commit in commits), flush=True)
