@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import structlog
 
@@ -29,6 +30,27 @@ class LibraryLines(logging.Handler):
         level = "error" if record.levelno >= logging.ERROR else "warning"
         tell = getattr(structlog.get_logger(record.name), level)
         tell("! library", library=record.name, why=record.getMessage(), exc_info=record.exc_info or None)
+
+
+class Written(structlog.WriteLogger):
+    """Standard error, also while it takes nothing: its disk is full, or nobody reads it any more.
+
+    Nothing is to stop because it cannot tell of it. How many lines are lost is told once it takes some again.
+    """
+
+    lost: ClassVar[int] = 0
+
+    def msg(self, message: str) -> None:
+        try:
+            super().msg(message)
+        except (OSError, ValueError):  # the latter of a file that is closed
+            Written.lost += 1
+            return
+        if Written.lost:
+            lost, Written.lost = Written.lost, 0
+            structlog.get_logger("logs").warning("! lines of the log were lost", lines=lost)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def configure_logs(settings: Log, secrets: Sequence[str] = ()) -> None:
@@ -62,7 +84,7 @@ def configure_logs(settings: Log, secrets: Sequence[str] = ()) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.level]),
         # Looked up for every line: a program, or a test, may put another stream in its place.
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        logger_factory=lambda *_: Written(sys.stderr),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

@@ -593,3 +593,19 @@ async def test_messages_of_a_commit_whose_answer_was_lost_for_good_are_handed_ov
     live.note([said("bob", "edit")])
     await live.take_turn(world.now)
     assert heard == ["m1"]
+
+
+async def test_who_may_have_been_erased_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await World().start()
+    await world.say(Input("ann", "user.identify", {"secret": "mine"}))
+    erase = world.store.inner.erase
+
+    async def erased_without_an_answer(user: str) -> int:
+        await erase(user)
+        raise StoreError("no answer")
+
+    monkeypatch.setattr(world.store.inner, "erase", erased_without_an_answer)
+    with pytest.raises(StoreError, match="no answer"):
+        await world.live.erase("ann")
+    await world.say(Input("ann", "edit", {}))
+    assert b"mine" not in (await world.store.load(["ann"]))["ann"]

@@ -36,6 +36,29 @@ def test_a_line_of_json_has_its_fields_by_name() -> None:
     assert told == {"event": "= client", "level": "info", "user_id": "ann", "connection": "c_1"}
 
 
+def test_while_no_line_can_be_written_the_program_goes_on_and_says_later_how_many_are_lost() -> None:
+    body = """
+import os
+kept = os.dup(2)
+full = os.open("/dev/full", os.O_WRONLY)
+log.info("a")
+os.dup2(full, 2)
+log.info("b")
+log.error("! c")
+os.dup2(kept, 2)
+log.info("d")
+log.info("e")
+"""
+    lines = [json.loads(line) for line in lines_of(body)]
+    assert [line["event"] for line in lines if line["event"] not in ("b", "! c")] == [
+        "a",
+        "d",
+        "! lines of the log were lost",
+        "e",
+    ]
+    assert lines[-2]["lines"] == 2
+
+
 def test_what_is_bound_to_a_request_stands_in_every_line_of_it() -> None:
     body = 'structlog.contextvars.bind_contextvars(request="r_1")\nlog.info("a")\nlog.info("b")'
     assert [json.loads(line)["request"] for line in lines_of(body)] == ["r_1", "r_1"]

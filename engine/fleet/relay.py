@@ -182,7 +182,7 @@ class Relay:
                 del self._outboxes[number]
             try:
                 pages = await self._store.unsent(places, most)
-                await self._send_outbox([outgoing for page in pages.values() for _, outgoing in page])
+                await self._send_outbox([each for page in pages.values() for _, each in page if each is not None])
             except BaseException:
                 self._outboxes = {**places, **self._outboxes}
                 raise

@@ -150,7 +150,7 @@ class Rounds:
         self.adopting.begin_round()
         pieces = []
         for share in self._in_turn(taken):
-            piece = await self._piece(share, entries_max, due_max, made)
+            piece = await self._piece(share, due_max, made)
             if piece is not None:
                 number = piece.commit.partition
                 piece.commit.told = number not in untold and number not in made.anew
@@ -227,7 +227,7 @@ class Rounds:
                 if user not in self._evaluation.states:
                     self._evaluation.states.put(user, encoded)
 
-    async def _piece(self, share: Share, entries_max: int, due_max: int, made: Round) -> _Piece | None:
+    async def _piece(self, share: Share, due_max: int, made: Round) -> _Piece | None:
         """What can be evaluated of a share now, None for nothing."""
         batch = share.batch
         has_rules, count = await self._decided(batch.entries)
@@ -235,12 +235,13 @@ class Rounds:
             return None
         is_whole = count == len(batch.entries)
         entries = batch.entries if is_whole else batch.entries[:count]
-        made.is_behind |= (not is_whole and count > 0) or len(entries) >= entries_max or len(batch.due) >= due_max
+        made.is_behind |= (not is_whole and count > 0) or share.has_more or len(batch.due) >= due_max
         made.is_behind |= share.horizon < batch.last_at
         work = Work(list(batch.due) if is_whole else [], share.is_complete and is_whole, entries)
         commit = Commit(batch.partition, batch.version, batch.cursor + len(entries))
+        commit.evaluated_at = entries[-1].at if entries else None
         horizon = share.horizon
-        is_read = is_whole and (share.is_complete or (len(entries) < entries_max and not batch.due))
+        is_read = is_whole and (share.is_complete or not (share.has_more or batch.due))
         if is_read and self.adopting.waits(batch.partition):
             self.adopting.join(work, batch.partition)
             if not work.complete:

@@ -124,33 +124,18 @@ class Worker:
 
     async def run(self) -> None:
         """Until it is told to stop, whatever the store refuses meanwhile."""
-        failed = 0
-        idle = TICK_S
         self._is_running = True
         beating = asyncio.create_task(self._go_on_beating(), name="beats")
         self._looking = asyncio.create_task(self._look(), name="adoption")
-        while not self._stop.is_set():
-            try:
-                made = await self.step()
-                self.trouble_over()
-                failed = 0
-            except Exception as error:
-                # A fault of ours must not end the loop either: nobody would evaluate these partitions.
-                self._failed(error)
-                idle = RETRY_S[min(failed, len(RETRY_S) - 1)]
-                failed += 1
-            else:
-                idle = self._pause(made, idle)
-            if self.rounds.adopting.is_to_look and self._looking.done():
-                self._looking = asyncio.create_task(self._look(), name="adoption")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(idle):
-                    await self._stop.wait()
-        beating.cancel()
-        self._looking.cancel()
-        await asyncio.wait([beating, self._looking])
+        try:
+            await self._work()
+        finally:
+            # Whatever ends it: one who is heard of and does not work would keep its partitions from all others.
+            self._is_running = False
+            beating.cancel()
+            self._looking.cancel()
+            await asyncio.wait([beating, self._looking])
         await self._leave()
-        self._is_running = False
 
     async def adopt(self, users: list[str]) -> None:
         """Let these users of its partitions adopt the latest rules, and write down how far time has come in each.
@@ -196,6 +181,10 @@ class Worker:
         self._tell_held_up()
         self.relay.hold(made.held)
         self.relay.tell_anew(made.anew)
+        # First of all: who stops behind this for whatever reason leaves it to be told.
+        for number in sorted(made.done):
+            for result in made.done[number]:
+                self.relay.note(result)
         for number in sorted(made.done):
             for result in made.done[number]:
                 self._finished(result)
@@ -207,6 +196,27 @@ class Worker:
         return made
 
     # Inside.
+
+    async def _work(self) -> None:
+        failed = 0
+        idle = TICK_S
+        while not self._stop.is_set():
+            try:
+                made = await self.step()
+                self.trouble_over()
+                failed = 0
+            except Exception as error:
+                # A fault of ours must not end the loop either: nobody would evaluate these partitions.
+                self._failed(error)
+                idle = RETRY_S[min(failed, len(RETRY_S) - 1)]
+                failed += 1
+            else:
+                idle = self._pause(made, idle)
+            if self.rounds.adopting.is_to_look and self._looking.done():
+                self._looking = asyncio.create_task(self._look(), name="adoption")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(idle):
+                    await self._stop.wait()
 
     async def _go_on_beating(self) -> None:
         """Until cancelled. Beside the rounds: whoever is not heard of for a lease loses its partitions to others."""
@@ -275,13 +285,12 @@ class Worker:
             await asyncio.sleep(RETRY_S[-1])
 
     def _finished(self, result: TurnResult) -> None:
-        """It is durable: count it, and have it told."""
+        """It is durable: count it, and write it down."""
         due_at = None if result.due_at is None else result.due_at - self.clock_off  # as the clock here has it
         told = TurnTold(result.entries, result.decisions, result.faults, result.outbox, due_at=due_at)
         self._observer.turn_done(told)
         self.counters.count(result)
         tell(result)
-        self.relay.note(result)
 
     def _tell_held_up(self) -> None:
         """Once, until it is for other reasons: the rest goes on, so nobody notices otherwise."""

@@ -127,6 +127,9 @@ class Commit:
     that this commit puts there included; one that is not there is nothing to it.
     ``told``: whoever has to learn of it was told all that the commits of the partition before this one came to; see
     `FleetStore.untold`.
+    ``evaluated_at``: the moment of the last entry of the log that it evaluates, where whoever makes it wants to be sure
+    of it. A primary that took the place of a lost one may lack the end of the log that the lost one had, and have other
+    entries there by now; a commit that evaluated the former ones must not bring the cursor past these.
     The store reads a commit until `Store.commit` returns; nothing in it may change meanwhile.
     """
 
@@ -144,6 +147,7 @@ class Commit:
     reworded: list[tuple[str, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     told: bool = True
+    evaluated_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

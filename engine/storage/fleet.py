@@ -21,6 +21,7 @@ from engine.core.model import Json
 from engine.storage.base import Batch, Entry, OutboxMessage, Store
 
 Role = Literal["gateway", "worker"]
+Unsent = tuple[int, OutboxMessage | None]  # its number in the outbox; None where it cannot be read, which is logged
 
 NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, and the gateway finds out by the gap
 HEARD_MAX = 500  # notices that one `listen` returns
@@ -61,13 +62,15 @@ class Share:
     last of these is a tick at ``horizon``, so time comes there for all users whom the batch names. Where it is not,
     ``horizon`` may be the moment of a tick that is next in the log. ``batch.states`` is empty: whoever takes remembers
     states, and loads those it lacks (`Store.load`). ``is_new``: somebody else had the partition before, or nobody;
-    whatever is remembered of it is void, and its outbox may hold messages that nobody was told of.
+    whatever is remembered of it is void, and its outbox may hold messages that nobody was told of. ``has_more``: these
+    are all the entries that one call gives, be it fewer than were asked for, so others may stand behind them.
     """
 
     batch: Batch
     horizon: int
     is_complete: bool
     is_new: bool
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,10 @@ class FleetStore(Store, Protocol):
 
         Of partitions that are held by another nothing is returned, nor of one of which an entry that is to be handed
         out cannot be read, nor of those that cannot be asked while others can (`held_up`): the log of the process tells
-        of it. One that changes hands gets a new version, so that no
-        commit of the former holder is made any more.
+        of it. One that changes hands gets a new version, so that no commit of the former holder is made any more.
+
+        Of each at most ``entries_max`` entries are returned, fewer where they are big, but one at least where there are
+        any; `Share.has_more` says where others may stand behind them.
 
         Where the log is read to its end and wake-ups are due by the clock of the store, a ``tick`` is put behind it.
         Where more than ``due_max`` are due, the tick stands at a moment by which so many are. It is the last of the
@@ -221,10 +226,10 @@ class FleetStore(Store, Protocol):
     async def sessions_at(self, gateway: str, partition: int) -> dict[str, list[str]]:
         """By user."""
 
-    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[Unsent]]:
         """What waits in partitions' outboxes and has not expired, as it was put there: above the numbers of ``after``.
 
-        Of each at most ``messages_max``.
+        Of each at most ``messages_max``, those that cannot be read included.
         """
 
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:

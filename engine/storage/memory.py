@@ -30,7 +30,15 @@ from engine.storage.base import (
     Unevaluated,
     partition_of,
 )
-from engine.storage.order import UNEVALUATED, check_commits, check_fold, check_follows, check_partitions, moved_up
+from engine.storage.order import (
+    UNEVALUATED,
+    check_commits,
+    check_evaluated,
+    check_fold,
+    check_follows,
+    check_partitions,
+    moved_up,
+)
 
 
 @dataclass(slots=True)
@@ -130,6 +138,8 @@ class MemoryStore:
                 last_number=partition.last_number,
                 last_at=partition.last_at,
             )
+            evaluated = [entry.at for number, entry in partition.log if number == commit.cursor - len(commit.appended)]
+            check_evaluated(commit, evaluated[0] if evaluated else None)
             _check_unmoved(commit, partition)
         for commit in commits:
             self._apply(commit, self._partitions[commit.partition])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.core.units import MILLISECOND
-from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, OutboxMessage, partition_of
+from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, partition_of
 from engine.storage.codec import taken_back
 from engine.storage.fleet import (
     HEARD_MAX,
@@ -25,6 +25,7 @@ from engine.storage.fleet import (
     Roll,
     Share,
     Taken,
+    Unsent,
     Untold,
 )
 from engine.storage.memory import MemoryStore
@@ -164,6 +165,7 @@ class MemoryFleetStore(InOnePiece, MemoryStore):
     def _share(self, number: int, now: int, is_new: bool, entries_max: int, due_max: int) -> Share:
         partition = self._partitions[number]
         entries = [entry for _, entry in partition.after(partition.cursor)[:entries_max]]
+        has_more = len(entries) >= entries_max
         ticks = [place for place, entry in enumerate(entries, 1) if entry.kind == "tick"]
         is_whole = partition.cursor + len(entries) == partition.last_number
         horizon = entries[-1].at if entries else partition.last_at
@@ -186,7 +188,7 @@ class MemoryFleetStore(InOnePiece, MemoryStore):
         is_complete = has_tick and len(due) <= due_max
         names = [name for _, name in due[:due_max]]
         batch = Batch(number, partition.version, partition.cursor, partition.last_at, entries, names, {})
-        return Share(batch, horizon, is_complete, is_new)
+        return Share(batch, horizon, is_complete, is_new, has_more)
 
     def _wakes(self, number: int, by: int) -> list[tuple[int, str]]:
         users = self._partitions[number].users.items()
@@ -295,7 +297,7 @@ class MemoryFleetStore(InOnePiece, MemoryStore):
         await super().commit(commits)
         self._reached = {name: gateways for name, gateways in self._reached.items() if name in self._outbox}
 
-    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[Unsent]]:
         self._check_open()
         check_partitions(list(after), self.partition_count)
         self._drop_expired(self._clock())
@@ -304,7 +306,7 @@ class MemoryFleetStore(InOnePiece, MemoryStore):
             if message_id not in self._places:
                 self._place += 1
                 self._places[message_id] = self._place
-        found: dict[int, list[tuple[int, OutboxMessage]]] = {number: [] for number in after}
+        found: dict[int, list[Unsent]] = {number: [] for number in after}
         for message_id, outgoing in self._outbox.items():
             number = partition_of(outgoing.user, self.partition_count)
             if number in after and self._places[message_id] > after[number]:

@@ -104,6 +104,12 @@ def check_follows(commit: Commit, *, version: int, cursor: int, last_number: int
         raise ValueError(f"time went back in partition {commit.partition}, from {last_at} to {commit.appended[0].at}")
 
 
+def check_evaluated(commit: Commit, at: int | None) -> None:
+    """``at``: the moment of the entry that stands last before what is appended, None where there is none."""
+    if commit.evaluated_at is not None and commit.evaluated_at != at:
+        raise Conflict(f"partition {commit.partition} has other entries than those that were evaluated")
+
+
 def check_fold(fold: Fold, folded: Folded, *, cursor: int, entry: Entry | None) -> None:
     """Whether the log can be folded up to there; ``entry`` is the one of that number, None where there is none."""
     if fold.former != folded:

@@ -28,7 +28,8 @@ from engine.storage.base import (
     StoreError,
     partition_of,
 )
-from engine.storage.order import check_commits, check_follows, check_partitions, moved_up
+from engine.storage.order import check_commits, check_evaluated, check_follows, check_partitions, moved_up
+from engine.storage.readable import readable_messages
 from engine.storage.redis_asking import Asking
 from engine.storage.redis_cluster import way_to
 from engine.storage.redis_entries import (
@@ -157,6 +158,7 @@ class RedisStore(Asking):
                 check_follows(
                     commit, version=int(version), cursor=int(cursor), last_number=int(last), last_at=int(at or -1)
                 )
+                check_evaluated(commit, None)
             except Conflict as conflict:
                 refused[commit.partition] = conflict
             except ValueError as error:
@@ -204,7 +206,7 @@ class RedisStore(Asking):
     async def pending(self, user: str, now: int) -> list[OutboxMessage]:
         partition = partition_of(user, self.partition_count)
         [reply] = await self._ask([self._call(partition, "pending", to_name(user))], again=True)
-        waiting = [message_of(user, record, words) for record, words in pairs(reply)]
+        waiting = readable_messages(message_of, user, *pairs(reply))
         fresh = [each for each in waiting if each.message.expires_at is None or now < each.message.expires_at]
         if len(fresh) < len(waiting) and not self.read_only:
             await self._ask([self._call(partition, "relayed", now)])

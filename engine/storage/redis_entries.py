@@ -80,6 +80,7 @@ def commit_arguments(commit: Commit) -> Arguments:
         appended[0].at if appended else "",
         appended[-1].at if appended else "",
         int(commit.told),
+        "" if commit.evaluated_at is None else commit.evaluated_at,
     ]
     _section(arguments, [value for entry in appended for value in entry_arguments(entry)])
     _add_states(arguments, commit)

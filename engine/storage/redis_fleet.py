@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from engine.core.units import MILLISECOND
-from engine.storage.base import Batch, Entry, OutboxMessage, StoreError, Unevaluated, partition_of
+from engine.storage.base import Batch, Entry, StoreError, Unevaluated, partition_of
 from engine.storage.fleet import (
     HEARD_MAX,
     NOTICES_MAX,
@@ -28,12 +28,13 @@ from engine.storage.fleet import (
     Roll,
     Share,
     Taken,
+    Unsent,
     Untold,
 )
 from engine.storage.order import UNEVALUATED, check_partitions
 from engine.storage.redis import RedisStore
 from engine.storage.redis_cluster import way_to
-from engine.storage.redis_entries import Arguments, ingested_arguments, message_of, pairs
+from engine.storage.redis_entries import Arguments, ingested_arguments, pairs
 from engine.storage.redis_keys import (
     DECIDED,
     GATEWAYS,
@@ -49,7 +50,7 @@ from engine.storage.redis_keys import (
 from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
-from engine.storage.redis_untold import untold_of
+from engine.storage.redis_untold import unsent_of, untold_of
 from engine.storage.settled import settled_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
@@ -130,9 +131,8 @@ class RedisFleetStore(RedisStore):
         gone = self.out_of_reach()
         held_up = {partition: OUT_OF_REACH for partition in partitions if partition in gone}
         partitions = [partition for partition in partitions if partition not in gone]
-        most = [max(1, min(entries_max, BYTES_AT_ONCE // self._weights.get(each, 1))) for each in partitions]
-        asked = zip(partitions, most, strict=True)
-        replies = await self._ask_each([self._call(each, "take", *limits, count, due_max) for each, count in asked])
+        most = {each: max(1, min(entries_max, BYTES_AT_ONCE // self._weights.get(each, 1))) for each in partitions}
+        replies = await self._ask_each([self._call(each, "take", *limits, most[each], due_max) for each in partitions])
         held = []
         for partition, reply in zip(partitions, replies, strict=True):
             if isinstance(reply, StoreError):
@@ -161,7 +161,8 @@ class RedisFleetStore(RedisStore):
             last_at = int(at or -1)
             horizon = int(tick) if tick else entries[-1].at if entries else last_at
             batch = Batch(partition, version, cursor, last_at, entries, [from_name(name) for name in due], {})
-            shares.append(Share(batch, horizon, bool(is_complete), bool(is_new)))
+            has_more = upto - cursor >= most[partition]
+            shares.append(Share(batch, horizon, bool(is_complete), bool(is_new), has_more))
         self._held_up = held_up
         return shares
 
@@ -287,17 +288,9 @@ class RedisFleetStore(RedisStore):
         [reply] = await self._ask([self._call(partition, "sessions_at", to_bytes(gateway))], again=True)
         return {from_name(name): [to_text(session) for session in sessions] for name, sessions in pairs(reply)}
 
-    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[tuple[int, OutboxMessage]]]:
+    async def unsent(self, after: Mapping[int, int], messages_max: int) -> dict[int, list[Unsent]]:
         check_partitions(list(after), self.partition_count)
-        calls = [self._call(partition, "unsent", number, messages_max) for partition, number in after.items()]
-        found: dict[int, list[tuple[int, OutboxMessage]]] = {}
-        for partition, reply in zip(after, await self._ask(calls, again=True), strict=True):
-            flat = iter(reply)
-            found[partition] = [
-                (int(number), message_of(from_name(name), record, words))
-                for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
-            ]
-        return found
+        return await unsent_of(self, after, messages_max)
 
     async def untold(self, after: Mapping[int, tuple[int, int]], entries_max: int) -> dict[int, Untold]:
         check_partitions(list(after), self.partition_count)

@@ -307,18 +307,27 @@ local function write_messages(p, key, args, outbox, reworded, withdrawn, most)
   for user in pairs(users) do trim_messages(p, user, most) end
 end
 
+-- The moment of an entry of the log, '' where it is gone. `stand_of` has that of the last.
+local function moment_of(p, number, last, at)
+  if number == last then return at end
+  local found = redis.call('XRANGE', p .. 'in', whole(number) .. '-0', whole(number) .. '-0')[1]
+  return found and string.match(found[2][2], '^%d+') or ''
+end
+
 -- ARGV: version, cursor, outbox_max, faults_max, the moments of the first and the last that is appended, 1 where all
--- before it was told (the stand has in `told` and `told_d` up to which entry and decision); then the sections. Answers
+-- before it was told (the stand has in `told` and `told_d` up to which entry and decision), the moment that the last
+-- entry before what is appended must have, '' for whichever; then the sections. Answers
 -- with the earliest wake-up, or with where the partition stands if the commit does not follow on it: as
 -- `order.check_follows` has it.
 local function commit(keys, args)
   local p, key = prefix_of(keys), keys[1]
   local version, cursor, last, at, decided = stand_of(key)
-  local s = sections_of(args, 8)
+  local s = sections_of(args, 9)
   local appended = (s[1][2] - s[1][1] + 1) / 4
   local evaluated = tonumber(args[2]) - appended
   if args[1] ~= version or evaluated < tonumber(cursor) or evaluated > tonumber(last)
-      or (appended > 0 and (evaluated < tonumber(last) or less(args[5], at))) then
+      or (appended > 0 and (evaluated < tonumber(last) or less(args[5], at)))
+      or (args[8] ~= '' and moment_of(p, evaluated, tonumber(last), at) ~= args[8]) then
     return {0, version, cursor, last, at}
   end
   local number = put_entries(p, tonumber(last), at, args, s[1][1], s[1][2])

@@ -167,7 +167,7 @@ class Link:
             return await self._send(commands)
         try:
             *replies, answer = await self._send(commands, question)
-            if isinstance(answer, ResponseError) and any(isinstance(reply, ResponseError) for reply in replies):
+            if isinstance(answer, ResponseError) and all(isinstance(reply, ResponseError) for reply in replies):
                 self._failures += 1
                 return replies  # what is the matter with the commands says more, as where this is a replica by now
             self._replicas.heard(answer, seconds())

@@ -1,6 +1,7 @@
-"""What a partition on Redis has come to since the last commit that said that all before it was told. Nothing changes.
+"""What of a partition on Redis may not have been told yet. Nothing changes.
 
-It is read from where it stands anyway: the log and the decisions. See `FleetStore.untold`.
+It is read from where it stands anyway: the outbox (`FleetStore.unsent`), and the log and the decisions since the last
+commit that said that all before it was told (`FleetStore.untold`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,27 @@ import msgspec
 from engine.core.refusal import Refused
 from engine.storage.base import StoreError
 from engine.storage.codec import taken_back
-from engine.storage.fleet import Untold
+from engine.storage.fleet import Unsent, Untold
+from engine.storage.readable import message_if_readable
 from engine.storage.redis import RedisStore
-from engine.storage.redis_entries import pairs
+from engine.storage.redis_entries import message_of, pairs
+from engine.storage.redis_keys import from_name
 from engine.storage.redis_link import Command
 
 _Place = tuple[int, int]  # the numbers of an entry and of a decision
+
+
+async def unsent_of(store: RedisStore, after: Mapping[int, int], messages_max: int) -> dict[int, list[Unsent]]:
+    """Raises `StoreError`."""
+    calls = [store._call(partition, "unsent", number, messages_max) for partition, number in after.items()]
+    found: dict[int, list[Unsent]] = {}
+    for partition, reply in zip(after, await store._ask(calls, again=True), strict=True):
+        flat = iter(reply)
+        found[partition] = [
+            (int(number), message_if_readable(message_of, from_name(name), record, words))
+            for number, name, record, words in zip(flat, flat, flat, flat, strict=True)
+        ]
+    return found
 
 
 async def untold_of(store: RedisStore, after: Mapping[int, _Place], entries_max: int) -> dict[int, Untold]:

@@ -35,6 +35,7 @@ from engine.storage.base import (
 )
 from engine.storage.codec import decode_entry
 from engine.storage.order import check_commits, check_partitions, moved_up
+from engine.storage.readable import readable_messages
 from engine.storage.sqlite_commit import stand_of, write_commits
 from engine.storage.sqlite_rows import Name, entry_row, from_name, message_of, to_name
 from engine.storage.sqlite_schema import Durability, connect
@@ -341,7 +342,8 @@ class SqliteStore:
         return None if wake is None else int(wake)
 
     def _pending(self, user: str, now: int) -> list[OutboxMessage]:
-        waiting = [message_of(user, *row) for row in self._db.execute(queries.PENDING, (to_name(user),)).fetchall()]
+        rows = self._db.execute(queries.PENDING, (to_name(user),)).fetchall()
+        waiting = readable_messages(message_of, user, *rows)
         fresh = [each for each in waiting if each.message.expires_at is None or now < each.message.expires_at]
         if len(fresh) < len(waiting) and not self.read_only:
             with self._thread.writing() as db:

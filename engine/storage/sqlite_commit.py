@@ -16,7 +16,7 @@ import msgspec
 from engine.storage import sqlite_queries as queries
 from engine.storage.base import FAULTS_MAX, OUTBOX_PER_USER_MAX, Commit, Conflict, OutboxMessage
 from engine.storage.codec import decode_message, encode_message
-from engine.storage.order import check_follows
+from engine.storage.order import check_evaluated, check_follows
 from engine.storage.sqlite_rows import EntryRow, entry_row, fault_row, outgoing_row, to_name
 
 TOGETHER = (100, 10)  # rows of one statement, while there are so many; SQLite takes 32,766 values (its limits.html)
@@ -34,6 +34,10 @@ def write_commits(db: sqlite3.Connection, commits: list[Commit]) -> None:
     for commit in commits:
         version, cursor, last_at, number = stand_of(db, commit.partition)
         check_follows(commit, version=version, cursor=cursor, last_number=number, last_at=last_at)
+        if commit.evaluated_at is not None:
+            evaluated = commit.cursor - len(commit.appended)
+            found = db.execute(queries.MOMENT_OF_ENTRY, (commit.partition, evaluated)).fetchone()
+            check_evaluated(commit, found and found[0])
         _claim(db, commit)
         entries += [
             entry_row(commit.partition, place, entry) for place, entry in enumerate(commit.appended, number + 1)

@@ -39,6 +39,8 @@ ENTRIES = """
 SELECT number, CAST(line AS BLOB) FROM log WHERE partition = ? AND number > ? ORDER BY number LIMIT ?
 """
 
+MOMENT_OF_ENTRY = "SELECT at FROM log WHERE partition = ? AND number = ?"
+
 # The newest events of a user before a moment, newest first. All of a user's are in one partition, so the numbers
 # tell their order.
 HISTORY = """

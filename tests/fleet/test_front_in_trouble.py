@@ -266,7 +266,7 @@ async def test_what_waited_while_a_gateway_was_silent_is_told_under_a_name_that_
             await one.name_plainly("ann")
         await rest([one, two], 0)
         assert await fleet.where() == []
-        assert fleet.worker.types() == ["at the limit", "after it"]
+        await until(lambda: fleet.worker.types() == ["at the limit", "after it"])
         phone = await one.open("phone")
         assert await fleet.where() == [one.name]
         await phone.say("go")

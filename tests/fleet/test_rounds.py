@@ -7,11 +7,12 @@ import asyncio
 import pytest
 from fleet_world import FAIL, START, World, compiled
 
+from engine.core.model import Event
 from engine.core.state import UserState
 from engine.core.units import MINUTE, SECOND
 from engine.fleet.rounds import GIVE_UP, TOGETHER, TOGETHER_S, Rounds
 from engine.observer import Observer
-from engine.storage.base import Commit, StoreError, partition_of
+from engine.storage.base import Commit, Entry, StoreError, partition_of
 
 COUNTING = """
 version: 1
@@ -161,6 +162,22 @@ async def test_of_a_commit_that_is_refused_nothing_happened_and_it_is_evaluated_
     assert (made.refused, made.done) == (1, {})
     made = await world.round()
     assert [sent.message.text for result in made.done[0] for sent in result.outbox] == ["2 fail"]
+
+
+async def test_what_a_new_primary_has_in_place_of_what_was_evaluated_is_not_passed_over() -> None:
+    world = await World.started(FAIL)
+    await world.say("ann", "fail")
+
+    async def tail_is_lost() -> None:
+        log = world.store._partitions[0].log
+        number, lost = log.pop()
+        log.append((number, Entry("event", lost.at + 1, "ann", Event("edit", "ann", lost.at + 1, {}))))
+
+    world.store.before_commit = tail_is_lost
+    made = await world.round()
+    assert (made.refused, made.done) == (1, {})
+    made = await world.round()
+    assert [entry.event.type for result in made.done[0] for entry in result.entries if entry.event] == ["edit"]
 
 
 async def test_a_commit_of_which_only_the_answer_was_lost_is_told_with_the_next_round() -> None:

@@ -258,3 +258,50 @@ async def test_how_late_a_wake_up_is_is_told_by_the_clock_of_this_machine() -> N
     world.now += 2 * MINUTE
     await worker.step()
     assert told == [None, None, said_at + MINUTE - 3 * SECOND]
+
+
+class Faulty(Observer):
+    """Raises the first time that it is told of a round, and whenever it is told that the store is away."""
+
+    has_raised = False
+
+    def turn_done(self, turn: TurnTold) -> None:
+        if turn.entries and not self.has_raised:
+            self.has_raised = True
+            raise RuntimeError("a fault of ours")
+
+    def store_trouble(self, state: str | None) -> None:
+        raise RuntimeError("a fault of ours")
+
+
+async def test_what_is_durable_is_told_whatever_fails_behind_it() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world)
+    await world.store.beat("gateway", "g1", 100 * SECOND)
+    after = (await world.store.listen("g1", None, 0)).last
+    await world.say("ann", "session.start", "s_1")
+    for _ in range(2):
+        await worker.step()
+    assert not worker.relay.is_busy
+    worker._observer = Faulty()
+    await world.say("ann", "message.dismissed", message_id="m1")
+    with pytest.raises(RuntimeError):
+        await worker.step()
+    await world.say("ann", "edit")
+    await worker.step()
+    heard = await world.store.listen("g1", after, 0)
+    assert [each.entry.event.type for each in heard.notices if each.entry and each.entry.event] == ["message.dismissed"]
+
+
+async def test_a_loop_that_ends_by_a_fault_is_heard_of_no_longer() -> None:
+    world = await World.started(FAIL)
+    worker = worker_of(world, lease_ms=3)
+    worker._observer = Faulty()
+    running = asyncio.create_task(worker.run())
+    await until(lambda: worker.done.rounds)
+    world.store.refusals = 1
+    await world.say("ann", "fail")
+    with pytest.raises(RuntimeError):
+        await running
+    assert not worker.is_running
+    assert not [task for task in asyncio.all_tasks() if task.get_name() in ("beats", "adoption")]

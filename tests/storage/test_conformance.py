@@ -237,6 +237,23 @@ async def test_an_append_between_poll_and_commit_does_not_hinder_one_that_append
     assert batch.entries == [event(ANN, 2)]
 
 
+async def test_a_commit_that_evaluated_another_entry_than_stands_there_is_a_conflict_and_leaves_nothing(
+    store: Store,
+) -> None:
+    for at in (1, 2, 3):
+        await store.append([event(ANN, at)])
+    before = await look(store)
+    for cursor, at in ((2, 1), (2, 3), (3, 2)):
+        with pytest.raises(Conflict, match="other entries than those that were evaluated"):
+            await store.commit([Commit(0, 0, cursor, evaluated_at=at)])
+    with pytest.raises(Conflict, match="other entries than those that were evaluated"):
+        await store.commit([Commit(0, 0, 4, [event(BOB, 4)], evaluated_at=4)])
+    assert await look(store) == before
+    await store.commit([Commit(0, 0, 2, evaluated_at=2)])
+    await store.commit([Commit(0, 1, 4, [event(BOB, 4)], evaluated_at=3)])
+    assert await store.log(0, 3, 10) == [event(BOB, 4)]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -11,6 +11,7 @@ from samples_for_fleets import put, taken_up, told, until, wake_at
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, outgoing, with_states
 from structlog.testing import capture_logs
 
+from engine.fleet.relay import Relay
 from engine.storage.base import Commit, Entry, StoreError
 from engine.storage.fleet import Notice, Presence
 from engine.storage.opening import open_store
@@ -287,4 +288,30 @@ async def test_a_worker_whose_answer_was_lost_takes_what_it_would_have_taken(ser
     assert (share.batch.due, [entry.kind for entry in share.batch.entries]) == ([ANN], ["tick"])
     assert await store.log(0, 0, 9) == share.batch.entries
     await store.commit([with_states(Commit(0, share.batch.version, 1), {ANN: None})])
+    await store.close()
+
+
+async def test_a_message_that_cannot_be_read_holds_up_no_other(server: RedisServer) -> None:
+    store = await opened(server)
+    await store.commit([Commit(0, 0, 0, outbox=[outgoing(ANN, number) for number in (1, 2, 3)])])
+    place = f"{STAND[:-1]}om"
+    spoil = f"local m = cmsgpack.unpack(redis.call('HGET', '{place}', '{ANN}-2')); m[4] = 'rubbish'; "
+    server.ask("EVAL", f"{spoil}return redis.call('HSET', '{place}', '{ANN}-2', cmsgpack.pack(m))", "0")
+    with capture_logs() as logs:
+        assert [each.message.id for each in await store.pending(ANN, 0)] == [f"{ANN}-1", f"{ANN}-3"]
+    assert [(line["event"], line["user"]) for line in logs] == [("! a message cannot be read", ANN)]
+    assert [(number, each and each.message.id) for number, each in (await store.unsent({0: 0}, 2))[0]] == [
+        (1, f"{ANN}-1"),
+        (2, None),
+    ]
+    await store.beat("gateway", "g1", 60_000)
+    after = (await store.listen("g1", None, 0)).last
+    await store.ingest([], [Presence(ANN, "s_1")], "g1")
+    relay = Relay(store, anew_max=2)  # so that a page ends with that one
+    relay.hold({0})
+    relay.tell_anew({0})
+    while relay.is_busy:
+        await relay.tell()
+    heard = await store.listen("g1", after, 0)
+    assert [each.message.message.id for each in heard.notices if each.message] == [f"{ANN}-1", f"{ANN}-3"]
     await store.close()

@@ -265,6 +265,7 @@ async def test_who_does_not_read_loses_its_connection_and_no_message_and_nobody_
     for one in sockets:
         assert await one.read_to_the_end() in (SLOW_CONSUMER_CODE, 1006)  # which, the time that reading takes decides
     await until(lambda: all(crowd.session_of(client).outgoing is None for client in crowd.slow))
+    assert crowd.deepest == QUEUE  # whoever comes back is owed more, all at once
 
     # What comes while they are away is owed to them as well, unless it expires meanwhile.
     brief = await sent_for_a_moment(crowd, crowd.slow[0])
@@ -282,7 +283,6 @@ async def test_who_does_not_read_loses_its_connection_and_no_message_and_nobody_
         assert brief not in client.messages
         assert (client.complaints, len(client.sessions)) == ([], 1), client.client
     assert_that_readers_have_all(crowd)
-    assert crowd.deepest == QUEUE
     assert crowd.most_owed <= UNRECEIVED_MAX
     await until(lambda: not any(session.unreceived for session in crowd.sessions()))
 
