@@ -26,7 +26,7 @@ from engine.archive import Archive
 from engine.core.model import Event
 from engine.core.rules import HISTORY_EVENTS_MAX, RuleSet, Timeline
 from engine.core.state import StateTooLarge, StateUnreadable, StateVersionUnknown, UserState
-from engine.core.units import DAY, HOUR, SECOND, format_at
+from engine.core.units import DAY, HOUR, MINUTE, SECOND, format_at
 from engine.isolation import evaluate_user
 from engine.observer import SILENT, Observer
 from engine.recorded import RULES_KEPT, recorded_timeline
@@ -39,6 +39,7 @@ STATES_AT_ONCE = 500  # that are decoded without giving way
 BASES_AT_ONCE = 50  # of users who did nothing, brought up to a moment without giving way
 TRIES_MAX = 3  # of one piece, where a user is erased meanwhile
 EVERY = HOUR
+AGAIN = (30 * SECOND, 8 * MINUTE)  # between tries of what could not be folded: the first pause, and the longest
 LOOK = 2 * SECOND  # between looks whether a partition has come to this worker, which costs nothing where none has
 
 CatchUp = Callable[[list[str]], Awaitable[object]]  # lets these users adopt the latest rules, durably
@@ -275,14 +276,15 @@ async def keep_trimmed(
 ) -> None:
     """Fold what is older than ``keep`` (microseconds) every hour, until cancelled, whatever the store refuses.
 
-    ``partitions`` as those of `Retention`; one that comes to be among them is not left until the next hour.
+    ``partitions`` as those of `Retention`; one that comes to be among them is not left until the next hour, nor one
+    that could not be folded, as while its former worker has the archive's lock.
     ``archive``: a folder to which it goes first, whole days at a time, for else there would be a file of each partition
     for each hour.
     """
     come: set[int] = set()
     retention = Retention(store, catch_up, lambda: come)
 
-    async def fold_older() -> None:
+    async def fold_older() -> bool:
         nonlocal retention
         began = seconds()
         try:
@@ -299,12 +301,21 @@ async def keep_trimmed(
         except StoreError as error:
             observer.store_worked("retention", seconds() - began, ok=False)
             log.warning("! not folded", error=str(error))
+            return False
+        return True
 
     while True:
         folded: set[int] = set()  # in this hour
+        failed: set[int] = set()
+        pause, left = AGAIN[0], 0
         for _ in range(max(EVERY // LOOK, 1)):
             come = set(range(store.partition_count) if partitions is None else partitions()) - folded
-            if come:
-                await fold_older()
-                folded |= come
+            left -= LOOK
+            if come - failed or (come and left <= 0):
+                if await fold_older():
+                    folded |= come
+                    failed, pause = set(), AGAIN[0]
+                else:
+                    failed = come
+                    left, pause = pause, min(2 * pause, AGAIN[1])
             await asyncio.sleep(min(EVERY, LOOK) / SECOND)

@@ -43,6 +43,7 @@ def told() -> Iterator[tuple[str, str, set[str]]]:
             first = node.args[0]
             if node.func.attr in LEVELS and isinstance(first, ast.Constant) and str(first.value).startswith("! "):
                 fields = {word.arg for word in node.keywords if word.arg is not None}
+                fields = {"exception" if field == "exc_info" else field for field in fields}  # as it is rendered
                 yield first.value, LEVELS[node.func.attr], fields
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_retention import FIRST, SECOND, START, THIRD, play, rules
 from test_retention import steps as steps_with
 
+from engine import retention
 from engine.core.model import Event
 from engine.core.units import HOUR, MINUTE
 from engine.observer import Observer
@@ -183,6 +184,39 @@ async def test_a_server_folds_soon_after_its_start_and_tells_of_it(refuses: bool
     assert observer.works == [("retention", 2.5, not refuses)]
     folded = [await store.folded(number) for number in range(2)]
     assert all(one.number > 0 for one in folded) != refuses
+
+
+async def test_what_could_not_be_folded_is_tried_again_after_pauses_and_what_comes_is_not_kept_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "LOOK", 100)
+    monkeypatch.setattr(retention, "AGAIN", (300, 600))
+    store = MemoryStore(2)
+    now = await play(store, [(0, FIRST), *EDITS, (MINUTE, "tick"), *EDITS], START)
+    looks = 0
+    tried: list[int] = []
+    enough = asyncio.Event()
+
+    def mine() -> list[int]:
+        nonlocal looks
+        looks += 1
+        if looks == 40:
+            enough.set()
+        return [0] if looks < 20 else [0, 1]
+
+    async def adopt(users: list[str]) -> None:
+        tried.append(looks)
+        if len(tried) in (1, 2, 3, 5):
+            raise StoreError("another has the lock", "busy")
+
+    running = asyncio.create_task(
+        keep_trimmed(store, adopt, 59 * MINUTE, clock=lambda: now, seconds=lambda: 0.0, partitions=mine)
+    )
+    async with asyncio.timeout(20):
+        await enough.wait()
+    running.cancel()
+    assert tried == [1, 4, 10, 16, 20, 23]
+    assert (await store.folded(1)).number > 0
 
 
 async def test_a_user_of_whom_only_records_are_kept_gets_no_base() -> None:

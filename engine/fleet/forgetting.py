@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -127,8 +128,9 @@ class Forgetting:
         """The other gateway goes on when nobody of them is here any more."""
         with self._here.erasing(user):
             self._here.forget(user)
-            await self._settled()
             try:
+                with suppress(StoreError):  # what could not be told is refused, and not waited for any more
+                    await self._settled()
                 async with self._one_at_a_time:
                     self._forget(user)
                     name, partition = self._beating.name, partition_of(user, self._store.partition_count)
@@ -138,4 +140,7 @@ class Forgetting:
                         await self._store.ingest([], gone, name)
             except StoreError as error:
                 log.error("! an erased user is still listed", error=str(error))
+            except Exception:
+                # A fault of ours must not let anything be taken in of them before their time.
+                log.exception("! letting go of an erased user failed")
             await asyncio.sleep(LET_GO_S)

@@ -14,13 +14,13 @@ import structlog
 
 from engine.core.model import Json
 from engine.core.remembered import Preferences
-from engine.core.units import SECOND
+from engine.core.units import MILLISECOND, SECOND
 from engine.driver import Driver
 from engine.fleet.beating import LASTS_MS, Beating
 from engine.fleet.forgetting import WITHIN_S, WITHOUT_WORKERS_S, Forgetting
 from engine.fleet.former import Former
 from engine.fleet.here import Here
-from engine.fleet.listening import Listening
+from engine.fleet.listening import SETTLED_WITHIN, Listening
 from engine.fleet.taking_in import TakingIn, of_reached
 from engine.fleet.taking_up import TakingUp
 from engine.fleet.waiting import Waiting
@@ -87,6 +87,8 @@ class Front(Driver):
         self._loop: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._former = Former(store, lambda: self.name)
+        # A client that left a gateway moments before that was killed may come back so much later with its session.
+        self._settled_within = max(SETTLED_WITHIN, 2 * resume_within + lasts_ms * MILLISECOND)
         self._forgetting: Forgetting | None = None
         self._erase_within_s = erase_within_s
         self._trouble = ""
@@ -101,7 +103,7 @@ class Front(Driver):
             self._store, here, hand_over=self.hand_over, waiting=self.waiting, erased=self._forgetting.let_go,
             settled=lambda user, message_id: self._withdraw([(user, message_id)]),
             caused=lambda message_id, cause: self._inbox.note_causes({message_id: cause}), trouble=self._in_trouble,
-            replaced=self._replaced, ended=self._ended,
+            replaced=self._replaced, ended=self._ended, settled_within=self._settled_within,
         )  # fmt: skip
 
     def on_abandoned(self, call: Callable[[str, list[str]], None]) -> None:
@@ -310,6 +312,8 @@ class Front(Driver):
                     # Where a part of the store is gone, the others are to go on.
                     await asyncio.sleep(KEPT_BACK_S if self._store.out_of_reach() else self._retry_seconds[-1])
                 elif not self._inbox.has_requests and not self._inbox.receipts:
+                    # What is kept back for another primary is waited for, and no turn comes any more.
+                    self._taking_in.refuse(StoreError(f"this gateway stops, and could not store it: {error}"))
                     return
 
     async def _sleep(self) -> None:

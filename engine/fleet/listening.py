@@ -24,7 +24,7 @@ WAIT_S = 5.0  # for which one call listens where nothing is said
 SEEN_MAX = 20_000  # messages by which one that is told twice is recognised
 LOOKED_AT_ONCE = 20  # users for whom it is looked again at the same time
 AGAIN_S = 0.5  # after a look that failed
-SETTLED_WITHIN = 10 * MINUTE  # what was settled before, all have been told
+SETTLED_WITHIN = 10 * MINUTE  # what was settled before, all have been told, unless a session may be away for longer
 DEAF_S = 1.0  # between looks into the outbox while what the gateway is told is at a primary that is gone
 
 log = structlog.get_logger("gateway")
@@ -35,14 +35,15 @@ class Listening:
 
     ``settled`` is told ``(user, id)`` of what somebody has settled, ``caused`` which message was caused by which, and
     ``erased`` who has been erased at another gateway, ``replaced`` which session of whom another gateway has, and
-    ``ended`` which is over, for its client has a later one at another.
+    ``ended`` which is over, for its client has a later one at another. ``settled_within``: how old, in microseconds,
+    what was settled elsewhere may be when it is looked for.
     """
 
     def __init__(
         self, store: FleetStore, here: Here, *, hand_over: Callable[[list[OutboxMessage]], None],
         waiting: Callable[[str], Awaitable[list[OutboxMessage]]], settled: Callable[[str, str], None],
         caused: Callable[[str, str], None], erased: Callable[[str], None], trouble: Callable[[str], None],
-        replaced: Callable[[str, str], None], ended: Callable[[str, str], None],
+        replaced: Callable[[str, str], None], ended: Callable[[str, str], None], settled_within: int = SETTLED_WITHIN,
     ) -> None:  # fmt: skip
         self._store = store
         self._here = here
@@ -54,6 +55,7 @@ class Listening:
         self._replaced = replaced
         self._ended = ended
         self._trouble = trouble
+        self._settled_within = settled_within
         self._gateway = ""
         self._after: int | None = None
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()  # user and message
@@ -251,18 +253,21 @@ class Listening:
             for user, notices in zip(some, found, strict=True)
             if isinstance(notices, StoreError) and notices.state != "corrupt"  # which is so for ever
         ]
-        for notices in found:
+        for user, notices in zip(some, found, strict=True):
             if not isinstance(notices, BaseException):
                 self.hear(notices)
+            elif user not in failed:
+                why = {"error": str(notices)} if isinstance(notices, StoreError) else {"exc_info": notices}
+                log.error("! what was settled is not known", user_id=user, **why)
         if failed:
             self.look_for_settled(failed)
             await asyncio.sleep(AGAIN_S)
         return len(failed) < len(some)
 
     async def _settled_by(self, user: str) -> list[Notice]:
-        settled = await self._store.settled(user)
-        since = await self._store.clock() - SETTLED_WITHIN
-        notices = [Notice(user=user, entry=entry) for entry in settled.entries if _is_told(entry, since)]
+        since = await self._store.clock() - self._settled_within
+        settled = await self._store.settled(user, since, TOLD)
+        notices = [Notice(user=user, entry=entry) for entry in settled.entries]
         return notices + [Notice(user=user, cancelled=message_id) for _, message_id in settled.taken_back]
 
     async def _look(self) -> None:
@@ -290,8 +295,3 @@ class Listening:
             if failed:
                 self.look_again(failed)
                 await asyncio.sleep(AGAIN_S)
-
-
-def _is_told(entry: Entry, since: int) -> bool:
-    """Whether gateways are told of it."""
-    return entry.event is not None and entry.event.type in TOLD and entry.at >= since

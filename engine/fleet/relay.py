@@ -71,7 +71,8 @@ class Relay:
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._waiting or self._outboxes or self._rests or self._missed)
+        """Whether there is something to tell, and somebody who can be told it now."""
+        return bool(self._waiting or self._outboxes or self._rests or self._told_again())
 
     @property
     def untold(self) -> set[int]:
@@ -154,9 +155,13 @@ class Relay:
 
     # Inside.
 
+    def _told_again(self) -> set[str]:
+        """Gateways that missed something, and can be told it."""
+        return self._missed.keys() - self._store.cannot_be_told(self._missed) if self._missed else set()
+
     def _try_missed(self) -> None:
         """Gateways that can be told again are told all that they may have missed."""
-        for name in self._missed.keys() - self._store.cannot_be_told(self._missed):
+        for name in self._told_again():
             self.tell_anew(self._missed.pop(name) & self._held)
 
     def _wait(self, notice: Notice) -> None:

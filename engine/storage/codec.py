@@ -60,7 +60,7 @@ class _TakingBackLine(msgspec.Struct):
     message: _MessageLine | None = None
 
 
-_TAKES_BACK = b'"outcome":"cancelled","was":"sent"'  # nearly all lines are without it, and need not be read for that
+TAKES_BACK = b'"outcome":"cancelled","was":"sent"'  # nearly all lines are without it, and need not be read for that
 _encoder = msgspec.json.Encoder()
 _entry_decoder: msgspec.json.Decoder[_EntryLine] = msgspec.json.Decoder(_EntryLine)
 _taking_back_decoder: msgspec.json.Decoder[_TakingBackLine] = msgspec.json.Decoder(_TakingBackLine)
@@ -160,7 +160,7 @@ def encode_decision(decision: Decision) -> bytes:
 
 def taken_back(line: bytes) -> tuple[str, str] | None:
     """Of a recorded decision by which a message that was sent is cancelled, its user and id; None of any other."""
-    if _TAKES_BACK not in line:
+    if TAKES_BACK not in line:
         return None
     decision = _decode(_taking_back_decoder, _TakingBackLine, line)
     if (decision.outcome, decision.was) != ("cancelled", "sent") or decision.message is None:

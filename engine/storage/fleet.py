@@ -26,7 +26,7 @@ Unsent = tuple[int, OutboxMessage | None]  # its number in the outbox; None wher
 NOTICES_MAX = 10_000  # that wait for one gateway; the oldest beyond it leave, and the gateway finds out by the gap
 HEARD_MAX = 500  # notices that one `listen` returns
 SESSIONS_LISTED_MAX = 1_000  # of one user at one gateway; the oldest beyond it are listed no longer
-SETTLED_MAX = 50  # entries and decisions of one user that `settled` looks at
+SETTLED_MAX = 10_000  # entries and decisions of one user, the newest, beyond which `settled` does not look
 QUEUE_KEPT_MS = 60_000  # how long what waits for a gateway is kept after it was taken for dead
 
 
@@ -239,8 +239,12 @@ class FleetStore(Store, Protocol):
         ``(0, 0)``, and then the ``next`` of the page before. What cannot be read is passed over.
         """
 
-    async def settled(self, user: str) -> Untold:
-        """The newest that the user did, evaluated or not, and of what was taken back from them; the oldest first."""
+    async def settled(self, user: str, since: int, types: Collection[str]) -> Untold:
+        """Events of these types of the user since the moment, evaluated or not, and what was taken back from them.
+
+        The oldest first. Something that was taken back before may be among it. Of a user who did very much it has what
+        is among their newest `SETTLED_MAX` entries and decisions, or fewer where these are big.
+        """
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """``name`` is alive, and taken for dead when it has not been heard of for ``lasts_ms``.

@@ -328,8 +328,8 @@ class MemoryFleetStore(InOnePiece, MemoryStore):
         gone = [pair for _, line in lines if (pair := taken_back(line)) is not None]
         return Untold([entry for _, entry in entries], gone, None if is_whole else following)
 
-    async def settled(self, user: str) -> Untold:
-        return await settled_of(self, user)
+    async def settled(self, user: str, since: int, types: Collection[str]) -> Untold:
+        return await settled_of(self, user, since, types)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         self._check_open()

@@ -7,7 +7,7 @@ partition and what is no partition's, so a cluster is as good as one Redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,8 +50,8 @@ from engine.storage.redis_keys import (
 from engine.storage.redis_link import TIMEOUT_S, Command, Way, told_of
 from engine.storage.redis_notices import notice_of, pack_notice
 from engine.storage.redis_opening import LIBRARY
+from engine.storage.redis_settled import settled_of
 from engine.storage.redis_untold import unsent_of, untold_of
-from engine.storage.settled import settled_of
 from engine.storage.stamping import check_given, check_presence, ends_of, stamped
 
 LISTEN_S_MAX = 30.0  # one wait of a gateway for notices; a connection that is dead is found out soon after
@@ -296,8 +296,8 @@ class RedisFleetStore(RedisStore):
         check_partitions(list(after), self.partition_count)
         return await untold_of(self, after, entries_max)
 
-    async def settled(self, user: str) -> Untold:
-        return await settled_of(self, user)
+    async def settled(self, user: str, since: int, types: Collection[str]) -> Untold:
+        return await settled_of(self, user, since, types)
 
     async def beat(self, role: Role, name: str, lasts_ms: int) -> Roll:
         """Whoever only looks at the store may ask who else there is."""

@@ -62,6 +62,58 @@ local function recorded(keys, args)
   return {entries, decisions}
 end
 
+local function has_one_of(text, wanted, first)
+  for i = first, #wanted do
+    if string.find(text, wanted[i], 1, true) then return true end
+  end
+  return false
+end
+
+-- ARGV: user; since which moment; at which entry to begin ('' at the newest, 0 nowhere) and before which decision; how
+-- many decisions to look at whatever their moment, for those of workers that were behind are of an earlier one; how many
+-- entries and decisions to look at, and about how many bytes; the text that a decision is to have in it, and texts of
+-- which an entry is to have one. Newest first: entries (number, packed ...), decisions (line ...); and where to go on, 0
+-- and 0 where all is looked at.
+local function settled(keys, args)
+  local p, user, since = prefix_of(keys), args[1], args[2]
+  local number, before, anyway = args[3], args[4], tonumber(args[5])
+  local most, bytes = tonumber(args[6]), tonumber(args[7])
+  local entries, lines = {}, {}
+  if number == '' then number = last_of(p, user) or '0' end
+  local left = most
+  while number ~= '0' and left > 0 and bytes > 0 do
+    local entry = redis.call('XRANGE', p .. 'in', number .. '-0', number .. '-0')[1]
+    local packed = entry and entry[2][2] or ''
+    local at, former = string.match(packed, '^(%d+) (%d+) ')
+    if at == nil or less(at, since) then
+      number = '0'
+    else
+      if has_one_of(packed, args, 9) then
+        entries[#entries + 1] = number
+        entries[#entries + 1] = packed
+      end
+      number = former
+    end
+    left, bytes = left - 1, bytes - #packed
+  end
+  local numbers = before ~= '0' and bytes > 0 and newest(p .. 'd:' .. user, tonumber(before), most) or {}
+  local is_last = bytes > 0 and #numbers < most
+  for place, n in ipairs(numbers) do
+    local fields = redis.call('XRANGE', p .. 'de', n .. '-0', n .. '-0')[1][2]
+    if place > anyway and less(fields[4], since) then
+      is_last = true
+      break
+    end
+    before, bytes = n, bytes - #fields[8]
+    if string.find(fields[8], args[8], 1, true) then lines[#lines + 1] = fields[8] end
+    if bytes <= 0 then
+      is_last = is_last and place == #numbers
+      break
+    end
+  end
+  return {entries, lines, number, is_last and '0' or before}
+end
+
 -- Of a user's list of numbers one goes, which is the first where nothing is out of order.
 local function forget_number(list, number)
   if redis.call('LINDEX', list, 0) == number then

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 import msgspec
 
 from engine.core.refusal import Refused
-from engine.storage.base import NEWEST, Store
+from engine.storage.base import NEWEST, Entry, Store
 from engine.storage.codec import taken_back
 from engine.storage.fleet import SETTLED_MAX, Untold
 
 
-async def settled_of(store: Store, user: str) -> Untold:
-    """See `FleetStore.settled`."""
+async def settled_of(store: Store, user: str, since: int, types: Collection[str]) -> Untold:
+    """See `FleetStore.settled`. For a store that has all of it at hand."""
     recorded = await store.recorded(user, NEWEST, SETTLED_MAX)
-    found = Untold([entry for _, entry in reversed(recorded.entries)], [])
-    for _, line in reversed(recorded.decisions):
+    return told_by([entry for _, entry in recorded.entries], [line for _, line in recorded.decisions], since, types)
+
+
+def told_by(entries: Iterable[Entry], decisions: Iterable[bytes], since: int, types: Collection[str]) -> Untold:
+    """What is to be told of these, which come newest first; a decision that cannot be read is passed over."""
+    found = Untold([entry for entry in entries if _is_of(entry, since, types)], [])
+    for line in decisions:
         with suppress(msgspec.MsgspecError, Refused):
             if (pair := taken_back(line)) is not None:
                 found.taken_back.append(pair)
+    found.entries.reverse()
+    found.taken_back.reverse()
     return found
+
+
+def _is_of(entry: Entry, since: int, types: Collection[str]) -> bool:
+    return entry.event is not None and entry.event.type in types and entry.at >= since

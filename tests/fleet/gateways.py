@@ -16,6 +16,7 @@ from engine.core.units import SECOND
 from engine.fleet.front import Front
 from engine.intake import Input
 from engine.responders import plain
+from engine.stale import GRACE
 from engine.storage.base import Commit, Entry, OutboxMessage, StoreError
 from engine.storage.fleet import FleetStore, Notice
 from engine.storage.memory_fleet import MemoryFleetStore
@@ -89,7 +90,7 @@ class Gate:
     def __post_init__(self) -> None:
         self.front = Front(
             self.store, clock=lambda: self.fleet.now + self.ahead, retry_seconds=(0.0, 0.0),
-            erase_within_s=self.fleet.erase_within_s,
+            erase_within_s=self.fleet.erase_within_s, resume_within=self.fleet.resume_within,
         )  # fmt: skip
         self.hub, ledger = Hub(time.monotonic), Ledger()
         delivery = Delivery(self.hub, ledger, Pacer(None), time.monotonic)
@@ -236,6 +237,7 @@ class Fleet:
 
     partition_count: int = 2
     erase_within_s: tuple[float, float] = (WITHIN_S, 0.0)
+    resume_within: int = GRACE
     now: int = START
     store: MemoryFleetStore = field(init=False)
     worker: StandIn = field(init=False)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from gateways import Fleet, Stubborn, a_fleet, until
+from gateways import Fleet, Stubborn, a_fleet, until, until_known
+from structlog.testing import capture_logs
 
 from engine.fleet.forgetting import NOBODY_WORKS, TOO_SLOW
 from engine.inbox import Behind
@@ -87,3 +88,26 @@ async def test_a_store_that_refuses_for_another_reason_is_asked_as_often_as_for_
         else:
             with pytest.raises(StoreError, match="no answer"):
                 await one.desk.erase("ann")
+
+
+@pytest.mark.parametrize("error", [StoreError("no answer"), ValueError("a fault")])
+async def test_who_is_to_be_let_go_of_is_guarded_though_what_they_said_could_not_be_told(error: Exception) -> None:
+    async with a_fleet() as (fleet, [one, _]):
+        await one.open("phone")
+        forgetting = one.front._forgetting
+        assert forgetting is not None
+
+        async def settled() -> None:
+            raise error
+
+        forgetting._settled = settled
+        with capture_logs() as logs:
+            forgetting.let_go("ann")
+            if isinstance(error, StoreError):
+                await until_known(fleet.where, [])
+            else:
+                await until(lambda: [line["event"] for line in logs if line["log_level"] == "error"])
+        with pytest.raises(WireError, match="being erased"):
+            await one.open("desk")
+        expected = [] if isinstance(error, StoreError) else ["! letting go of an erased user failed"]
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == expected

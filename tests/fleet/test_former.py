@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
+import pytest
 from gateways import Stubborn, a_fleet, until
+from structlog.testing import capture_logs
 
+from engine.fleet.former import AT_ONCE, Former
+from engine.storage.base import StoreError, partition_of
+from engine.storage.fleet import FleetStore, Notice
 from engine.transport.session import REPLACED
 
 ASK = "how is it going?"
@@ -73,3 +82,96 @@ async def test_a_message_to_a_client_finds_it_at_any_gateway() -> None:
         two.sessions.left(phone.session)
         await two.settle()
         assert await one.desk.users_of_client("phone") == ["cem"]
+
+
+class Partly:
+    """A store of which a part does not answer; it knows one former session of each user, and at which gateway."""
+
+    partition_count = 2
+
+    def __init__(self, at: dict[str, str]) -> None:
+        self.at = at
+        self.gone: frozenset[int] = frozenset()
+        self.deaf: frozenset[str] = frozenset()  # gateways of which it is known
+        self.failing: dict[str, Exception] = {}  # by user or gateway
+        self.asked: list[str] = []
+        self.told: list[str] = []
+
+    def out_of_reach(self) -> frozenset[int]:
+        return self.gone
+
+    def cannot_be_told(self, gateways: Iterable[str]) -> frozenset[str]:
+        return self.deaf.intersection(gateways)
+
+    async def former(self, user: str, session: str) -> list[tuple[str, str]]:
+        self.asked.append(user)
+        if partition_of(user, self.partition_count) in self.gone:
+            raise StoreError("its primary is gone")
+        if user in self.failing:
+            raise self.failing[user]
+        return [(f"former {session}", self.at[user])]
+
+    async def tell(self, notices: Mapping[str, Sequence[Notice]]) -> dict[str, int]:
+        for gateway, some in notices.items():
+            if gateway in self.failing or gateway in self.deaf:
+                raise self.failing.get(gateway, StoreError("its primary is gone"))
+            self.told += [notice.user for notice in some]
+        return {}
+
+
+@asynccontextmanager
+async def looked_for(store: Partly) -> AsyncIterator[list[MutableMapping[str, Any]]]:
+    """For the former sessions of all, in their order, which has been done as far as it goes; what is logged."""
+    former = Former(cast(FleetStore, store), lambda: "here")
+    with capture_logs() as logs:
+        former.look((user, "s") for user in store.at)
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        yield logs
+    tasks = former.stop()
+    await asyncio.wait(tasks)
+
+
+def many(partition: int, count: int = AT_ONCE + 1) -> list[str]:
+    users = (f"u{number}" for number in itertools.count())
+    return list(itertools.islice((user for user in users if partition_of(user, 2) == partition), count))
+
+
+def warnings(logs: list[MutableMapping[str, Any]]) -> list[str]:
+    return [line["event"] for line in logs if line["log_level"] != "info"]
+
+
+@pytest.mark.parametrize("part", ["users", "gateway", "gateway that nobody misses yet"])
+async def test_a_part_of_the_store_that_is_away_holds_up_nobody_elses_former_sessions(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.fleet.former.AGAIN_S", 0.01)
+    away, others = many(1), many(0)
+    store = Partly(dict.fromkeys(away, "g1") | dict.fromkeys(others, "g2"))
+    if part == "users":
+        store.gone = frozenset({1})
+    elif part == "gateway":
+        store.deaf = frozenset({"g1"})
+    else:
+        store.failing = {"g1": StoreError("no answer")}
+    async with looked_for(store) as logs:
+        assert sorted(store.told) == sorted(others)
+        asked = len(store.asked)
+        assert asked <= 2 * (len(away) + len(others)), "without a pause it would be far more"
+        assert part != "users" or set(store.asked) == set(others)
+        await until(lambda: part == "users" or len(store.asked) > asked + 5 * AT_ONCE)
+        assert warnings(logs) == ["! former sessions end later"]
+        [warning] = [line for line in logs if line["log_level"] == "warning"]
+        assert warning["sessions"] >= AT_ONCE
+        store.gone, store.deaf, store.failing = frozenset(), frozenset(), {}
+        await until(lambda: set(store.told) == {*others, *away})
+        assert warnings(logs) == ["! former sessions end later"]
+
+
+async def test_a_fault_at_one_former_session_is_logged_and_holds_up_no_other() -> None:
+    users = many(0, 3)
+    store = Partly(dict.fromkeys(users, "g1"))
+    store.failing = {users[0]: ValueError("a fault")}
+    async with looked_for(store) as logs:
+        assert (store.told, store.asked) == (users[1:], users)
+        assert warnings(logs) == ["! former sessions not looked for"]

@@ -12,7 +12,7 @@ from engine.core.units import SECOND
 from engine.fleet.beating import LASTS_MS, Beating
 from engine.intake import Input
 from engine.stale import GRACE
-from engine.storage.base import StoreError
+from engine.storage.base import StoreError, partition_of
 from engine.storage.fleet import Notice
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.transport.decoding import WireError
@@ -334,6 +334,24 @@ async def test_everybody_is_told_where_the_store_fails_while_things_go_in_one_by
         await until(lambda: all(each.done() for each in pending))
         assert [str(each.exception() or "") for each in pending] == ["", "no answer", "no answer"]
         await until(lambda: fleet.worker.types("a") == ["a"])
+
+
+async def test_a_gateway_that_stops_while_two_primaries_are_away_leaves_nobody_waiting() -> None:
+    async with a_fleet(1) as (fleet, [gate]):
+        fleet.store.out_of_reach = lambda: frozenset({partition_of("ann", 2)})  # type: ignore[method-assign]
+
+        async def no_answer(*given: Any) -> Any:
+            raise StoreError("no answer")
+
+        fleet.store.ingest = no_answer  # type: ignore[method-assign]
+        gate.front._taking_in._retry_seconds = (60.0,)  # so long is what is out of reach kept back
+        away = gate.front.begin([Input("ann", "a", {})])
+        gate.front.end([Input("ann", "session.end", {}, session="s")])
+        other = gate.front.begin([Input("cem", "a", {})])
+        await gate.front.stop()
+        assert (str(other.exception()), away.done()) == ("no answer", True)
+        assert str(away.exception()) == "this gateway stops, and could not store it: no answer"
+        await gate.front._intake.ended("ann", "s")
 
 
 async def test_a_fault_at_beating_does_not_end_it() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from gateways import Fleet, Gate, Person, Stubborn, a_fleet, until
+from structlog.testing import capture_logs
 
-from engine.core.units import SECOND
+from engine.core.units import MINUTE, SECOND
 from engine.fleet.listening import SETTLED_WITHIN
+from engine.storage.base import StoreError
+from engine.storage.fleet import Untold
 
 ASK = "how is it going?"
 
@@ -47,10 +52,54 @@ async def test_who_takes_a_session_up_at_another_gateway_is_told_what_was_settle
         await one.die()
         await desk.say("message.answered", message_id=message_id, response="well")
         await until(lambda: "message.answered" in fleet.worker.types())
+        for number in range(60):  # which is no reason to know less of it
+            await desk.say("edit", n=number)
         again = await two.open("phone", resume=(phone.session.name, 1))
         assert again.session.resumed
         await until(lambda: again.withdrawn() == {message_id: "answered"})
         assert again.shown() == []
+
+
+async def test_who_may_be_away_for_longer_is_told_what_was_settled_all_the_while() -> None:
+    async with a_fleet(resume_within=20 * MINUTE) as (fleet, [one, two]):
+        phone, desk, message_id = await asked(fleet, one, two)
+        await desk.say("message.answered", message_id=message_id, response="well")
+        await until(lambda: phone.withdrawn())  # which its connection loses
+        for alive in ([one, two], [two]):  # almost as long as its gateway waits, and as long again as workers do
+            for _ in range(20 * 12 - 1):
+                fleet.now += 5 * SECOND
+                for gate in alive:
+                    await gate.front._beating.beat()
+            if one in alive:
+                await one.die()
+        again = await two.open("phone", resume=(phone.session.name, 1))
+        assert again.session.resumed
+        await until(lambda: again.withdrawn() == {message_id: "answered"})
+
+
+@pytest.mark.parametrize("error", [StoreError("an entry is damaged", "corrupt"), ValueError("a fault")])
+async def test_what_will_never_be_known_of_a_user_is_logged_once_and_others_are_told(error: Exception) -> None:
+    async with a_fleet() as (fleet, [one, two]):
+        phone, desk, message_id = await asked(fleet, one, two)
+        other = await one.open("phone", "bob")
+        await one.die()
+        await desk.say("message.dismissed", message_id=message_id)
+        known = fleet.store.settled
+
+        async def settled(user: str, *given: Any) -> Untold:
+            if user == "bob":
+                raise error
+            return await known(user, *given)
+
+        fleet.store.settled = settled  # type: ignore[method-assign]
+        with capture_logs() as logs:
+            await two.open("phone", "bob", resume=(other.session.name, 0))
+            again = await two.open("phone", resume=(phone.session.name, 1))
+            await until(lambda: again.withdrawn() == {message_id: "dismissed"})
+        told = [line for line in logs if line["event"] == "! what was settled is not known"]
+        assert [(line["user_id"], line.get("error", line.get("exc_info"))) for line in told] == [
+            ("bob", "an entry is damaged" if isinstance(error, StoreError) else error)
+        ]
 
 
 async def test_what_the_store_refuses_to_say_it_is_asked_again() -> None:

@@ -395,9 +395,14 @@ async def test_a_gateway_that_cannot_be_told_holds_up_no_other_and_is_told_all_w
     await work(world, relay)
     assert said(await other.heard()) == ["1 fail"]
     assert await place.heard() == []
+    await work(world, relay)
+    assert not relay.is_busy, "for there is nobody to tell"
+    assert relay.untold
     world.store.deaf_gateways = frozenset()
+    assert relay.is_busy
     while relay.is_busy:
         await work(world, relay)
+    assert not relay.untold
     heard = await place.heard()
     assert sorted(said(heard)) == ["1 fail", "1 fail"]
     assert [notice.entry.user for notice in heard if notice.entry is not None] == ["ann"]

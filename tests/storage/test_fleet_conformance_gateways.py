@@ -8,10 +8,8 @@ import pytest
 from samples_for_fleets import ids, put, taken_up, told, until
 from samples_for_stores import ANN, BOB, DAN, PARTITION_COUNT, event, outgoing, with_states
 
-from engine.core.model import Decision
 from engine.storage.base import Conflict, Entry, StoreError
-from engine.storage.codec import encode_decision
-from engine.storage.fleet import NOTICES_MAX, SETTLED_MAX, FleetStore, Notice, Presence, Untold
+from engine.storage.fleet import NOTICES_MAX, FleetStore, Notice, Presence
 
 
 @pytest.fixture
@@ -193,77 +191,6 @@ async def test_a_client_is_found_by_its_name_as_long_as_a_session_of_it_is_there
     await store.ingest([], [Presence(BOB, "s", is_there=False)])
     await store.erase_everywhere(DAN)
     assert await store.users_of("phone") == [BOB]
-
-
-# What was told
-
-
-def sent_and_cancelled(user: str, number: int) -> tuple[str, int, bytes]:
-    message = outgoing(user, number).message
-    cancelled = Decision(5, user, "r", 0, "cancelled", None, {"kind": "event"}, message=message, was="sent")
-    return user, 5, encode_decision(cancelled)
-
-
-async def evaluate(store: FleetStore, *decisions: tuple[str, int, bytes], told: bool) -> None:
-    commit = await taken_up(store)
-    commit.decisions, commit.told = list(decisions), told
-    await store.commit([commit])
-
-
-async def untold(store: FleetStore, entries_max: int = 9) -> list[tuple[list[str], list[str]]]:
-    """Page by page the ids of events that were evaluated and of messages that were taken back."""
-    pages = []
-    after: tuple[int, int] | None = (0, 0)
-    while after is not None:
-        page = (await store.untold({0: after}, entries_max))[0]
-        events = [entry.event.id for entry in page.entries if entry.event is not None]
-        pages.append((events, [message_id for _, message_id in page.taken_back]))
-        after = page.next
-    return pages
-
-
-async def test_what_was_evaluated_is_untold_until_a_later_commit_says_that_it_was_told(store: FleetStore) -> None:
-    assert await untold(store) == [([], [])]
-    await store.ingest([told(ANN, 1)])
-    assert await untold(store) == [([], [])]
-    await evaluate(store, sent_and_cancelled(BOB, 1), (ANN, 6, b"{}"), told=True)
-    assert await untold(store) == [(["told/1"], [f"{BOB}-1"])]
-    await store.ingest([told(BOB, 2)])
-    await evaluate(store, sent_and_cancelled(ANN, 2), told=False)
-    assert await untold(store) == [(["told/1", "told/2"], [f"{BOB}-1", f"{ANN}-2"])]
-    await store.ingest([told(ANN, 3)])
-    await evaluate(store, told=True)
-    assert await untold(store) == [(["told/3"], [])]
-    await evaluate(store, sent_and_cancelled(ANN, 4), told=True)
-    assert await untold(store) == [([], [f"{ANN}-4"])]
-
-
-async def test_what_is_untold_is_paged_by_entries_and_by_decisions(store: FleetStore) -> None:
-    await store.ingest([told(ANN, number) for number in range(5)])
-    await evaluate(store, sent_and_cancelled(ANN, 0), (ANN, 5, b"{}"), sent_and_cancelled(ANN, 2), told=False)
-    first, second, third, *rest = await untold(store, 2)
-    assert first == (["told/0", "told/1"], [f"{ANN}-0"])
-    assert second == (["told/2", "told/3"], [f"{ANN}-2"])
-    assert third == (["told/4"], [])
-    assert rest == []
-
-
-async def test_each_partition_is_untold_by_itself_and_nothing_of_an_erased_user(store: FleetStore) -> None:
-    await store.ingest([told(ANN, 1), told(BOB, 2), told(DAN, 3)])
-    await evaluate(store, sent_and_cancelled(ANN, 1), told=False)
-    await store.erase_everywhere(ANN)
-    found = await store.untold({0: (0, 0), 1: (0, 0)}, 9)
-    assert [[entry.user for entry in found[number].entries] for number in (0, 1)] == [[BOB], []]
-    assert found[0].taken_back == []
-
-
-async def test_of_a_user_it_is_known_what_they_did_last_and_what_was_taken_back_from_them(store: FleetStore) -> None:
-    assert await store.settled(ANN) == Untold([], [])
-    taken = await store.ingest([told(ANN, number) for number in range(SETTLED_MAX + 1)] + [told(BOB, 99)])
-    await evaluate(store, sent_and_cancelled(ANN, 1), sent_and_cancelled(BOB, 2), sent_and_cancelled(ANN, 3), told=True)
-    found = await store.settled(ANN)
-    assert found.entries == [each.entry for each in taken[1:-1]]
-    assert found.taken_back == [(ANN, f"{ANN}-1"), (ANN, f"{ANN}-3")]
 
 
 # Who is alive

@@ -188,8 +188,8 @@ async def test_workers_who_contend_and_die_do_nothing_twice_and_lose_nothing(
         tasks.create_task(gateway(stores[2], "g", Random(seed), is_done))
     await drain(workers[0])
     assert await check(stores[2]) >= EVENTS
-    assert all(worker.made > 0 for worker in workers)
-    if lease_ms == 0:
+    if lease_ms == 0:  # with leases, the one who was first may have had them all until nothing was left
+        assert all(worker.made > 0 for worker in workers)
         assert sum(worker.refused for worker in workers) > 0
     for store in stores:
         await store.close()
@@ -203,7 +203,7 @@ async def test_when_redis_is_killed_under_them_what_was_acknowledged_is_there_an
         async with asyncio.TaskGroup() as tasks:
             for worker in workers:
                 tasks.create_task(work(worker, is_done))
-            tasks.create_task(gateway(stores[2], "g", Random(7), is_done, 5 * EVENTS))
+            tasks.create_task(gateway(stores[2], "g", Random(7), is_done, 20 * EVENTS))
             for _ in range(3):
                 for _ in range(20):
                     await workers[0].rounds.acquire()
@@ -211,6 +211,6 @@ async def test_when_redis_is_killed_under_them_what_was_acknowledged_is_there_an
                 server.kill()
                 await asyncio.to_thread(server.start)
         await drain(workers[0])
-        assert await check(stores[2]) >= 5 * EVENTS
+        assert await check(stores[2]) >= 20 * EVENTS
         for store in stores:
             await store.close()
