@@ -59,7 +59,7 @@ class RedisStore(Asking):
         self._lines: dict[int, list[bytes]] = {}  # of each partition the rule sets that began to hold, at the last look
         self._wakes: dict[int, int | None] = {}  # the earliest of each partition, as of the last look
         self._wakes_until = 0.0
-        self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link)
+        self._upkeep = Upkeep(self._keys, self._ask, self._call, self.read_only, info, link)
         self.notes = self._upkeep.notes
         self.figures = self._upkeep.figures
 

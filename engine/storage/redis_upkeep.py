@@ -5,7 +5,7 @@ It evaluates nothing: what the folded part comes to is given to it. `RedisStore`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import RedisError
@@ -17,7 +17,7 @@ from engine.storage.redis_asking import out_of_reach
 from engine.storage.redis_entries import base_arguments, base_of, moment_of, pairs
 from engine.storage.redis_keys import BUCKETS, DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_link import Command, Way, told_of
-from engine.storage.redis_opening import LIBRARY, ask
+from engine.storage.redis_opening import ask
 
 LISTS_MAX = 8  # partitions whose users are listed at once: those who page through states do so one after the other
 
@@ -29,9 +29,14 @@ class Ask(Protocol):
 
 
 class Upkeep:
-    def __init__(self, keys: Keys, ask: Ask, read_only: bool, info: dict[str, str], link: Way) -> None:
+    """``call`` makes the command that is a function of a partition."""
+
+    def __init__(
+        self, keys: Keys, ask: Ask, call: Callable[..., Command], read_only: bool, info: dict[str, str], link: Way
+    ) -> None:
         self._keys = keys
         self._ask = ask
+        self._call = call
         self._read_only = read_only
         self._info = info
         self._link = link
@@ -190,9 +195,6 @@ class Upkeep:
 
     def _bucket(self, partition: int, name: bytes, bucket: bytes) -> bytes:
         return self._keys.bucketed(partition, name, bucket)
-
-    def _call(self, partition: int, function: str, *arguments: bytes | str | int) -> Command:
-        return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stand[partition], *arguments)
 
 
 def _buckets() -> list[bytes]:
