@@ -16,6 +16,7 @@ import msgspec
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.storage.base import (
+    PAGE_BYTES,
     Base,
     Batch,
     Commit,
@@ -45,9 +46,11 @@ from engine.storage.redis_keys import DECIDED, RULES, from_name, to_bytes, to_na
 from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
 from engine.storage.redis_opening import prepare
+from engine.storage.redis_pages import every_row, page, rows_of
 from engine.storage.redis_replicas import LOCAL, Promise
 from engine.storage.redis_upkeep import Upkeep
 
+DECISIONS_AT_ONCE = 2_000
 WAKES_FRESH_S = 1.0  # how long what is known of wake-ups is believed, for others may commit as well
 
 
@@ -240,18 +243,23 @@ class RedisStore(Asking):
 
     async def decisions(self, partition: int) -> list[bytes]:
         check_partitions([partition], self.partition_count)
-        [reply] = await self._ask([("XRANGE", self._keys.of(partition, b"de"), "-", "+")], again=True)
-        return [fields[7] for _, fields in reply]
+        pages = every_row(self._ask, self._keys.of(partition, b"de"), 4, DECISIONS_AT_ONCE)
+        return [line async for rows in pages for *_, line in rows]
 
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
-        return [entry for _, entry in await self.numbered(partition, after, entries_max)]
+        found: list[Entry] = []
+        while some := await self.numbered(partition, after, entries_max - len(found)):
+            found += [entry for _, entry in some]
+            after = some[-1][0]
+        return found
 
-    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+    async def numbered(
+        self, partition: int, after: int, entries_max: int, bytes_max: int = PAGE_BYTES
+    ) -> list[tuple[int, Entry]]:
         check_partitions([partition], self.partition_count)
         key = self._keys.of(partition, b"in")
-        [reply] = await self._ask([("XRANGE", key, f"({after}-0", "+", "COUNT", entries_max)], again=True)
-        numbered = [(int(name[:-2]), fields[1]) for name, fields in reply or ()]
-        return [(number, self._entry(partition, number, packed)) for number, packed in numbered]
+        [flat] = await self._ask([page(key, after, "+", entries_max, bytes_max)], again=True)
+        return [(number, self._entry(partition, number, packed)) for number, packed in rows_of(flat, 1)]
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         calls = [
