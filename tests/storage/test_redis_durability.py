@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from engine.core.model import Event
 from engine.storage.base import Commit, Entry, StoreError, StoreUnusable, partition_of
 from engine.storage.opening import notes_of, open_store
+from engine.storage.redis_cluster import ClusterLink
 from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_keys import slot_of, spread_tags
 from engine.storage.redis_link import Address, told_of
@@ -143,6 +144,19 @@ async def test_what_makes_room_is_done_where_memory_is_full_and_something_is_owe
         await store.append([event(ANN, 2)])
     assert full.value.state == "full"
     await store.close()
+
+
+async def test_a_node_of_a_cluster_is_marked_where_its_memory_is_full(three: RedisCluster) -> None:
+    """Or it would be left out for as long, and what makes room with it."""
+    link = ClusterLink(three.address, promise=Promise("replicated", "degrade", patience_ms=50))
+    three.ask("CONFIG", "SET", "maxmemory", "1mb")
+    try:
+        with capture_logs() as logs:
+            await link.confirm()
+    finally:
+        three.ask("CONFIG", "SET", "maxmemory", "0")
+        await link.close()
+    assert [line["event"] for line in logs] == ["! no replica has what is written"] * 3
 
 
 async def test_marks_are_no_writes_of_anybody(pair: Pair) -> None:
