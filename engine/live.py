@@ -213,10 +213,8 @@ class Live(Driver):
         stop it before.
         """
         async with self._one_at_a_time:
-            try:
-                erased = await self._try(lambda: self._store.erase(user))
-            finally:
-                self._turns.forget_user(user)  # where nobody knows, they may be erased all the same
+            self._turns.forget_user(user)  # before, for without an answer they may be erased all the same
+            erased = await self._try(lambda: self._store.erase(user))
             self._intake.stale.forget(user)
             self._inbox.forget(user)
             self._next_wake = await self._store.next_wake()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.migration import Progress
-from engine.regrouping import EntriesOf, Group, Item, Moved, Side, groups_of, routed
+from engine.regrouping import EntriesOf, Group, Item, Moved, Side, groups_of, routed, share_of
 from engine.storage.base import Entry, OutboxMessage, partition_of
 from engine.storage.codec import encode_entry
 from engine.storage.loading import USERS, Decided
@@ -54,8 +54,8 @@ async def _compare_rules(source: Side, target: Side) -> None:
 class _Written:
     """What the partition of a target has, one after the other."""
 
-    def __init__(self, target: Side, partition: int) -> None:
-        self.entries = EntriesOf(target.store, partition)
+    def __init__(self, target: Side, partition: int, bytes_max: int) -> None:
+        self.entries = EntriesOf(target.store, partition, bytes_max=bytes_max)
         self.decisions = 0
         self._pages = target.contents.decisions(partition)
         self._page: list[Decided] = []
@@ -75,9 +75,9 @@ async def _compare_group(
     source: Side, target: Side, group: Group, read: Moved, written: Moved, progress: Progress | None
 ) -> None:
     """Entries and decisions, one after the other."""
-    found = {number: _Written(target, number) for number in group.targets}
+    found = {number: _Written(target, number, share_of(group.targets)) for number in group.targets}
     moments = frozenset(await source.store.rule_moments())
-    async for items in routed(source, group, target.store.partition_count, moments, read):
+    async for items, _ in routed(source, group, target.store.partition_count, moments, read):
         for partition, item in items:
             before, after = _shown(item), _shown(await found[partition].next(type(item)))
             if before != after:

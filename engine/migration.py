@@ -13,10 +13,11 @@ from operator import attrgetter
 
 from engine.regrouping import Group, Item, Moved, Side, groups_of, routed
 from engine.storage.base import FAULTS_MAX, Base, Commit, Entry, Fault, Store, StoreError, partition_of
+from engine.storage.codec import encode_entry, encode_message
 from engine.storage.loading import PAGE, Kept, Loading
 
 TOGETHER = 2_000  # rows that are committed at once, or
-TOGETHER_BYTES = 4 << 20  # of states
+TOGETHER_BYTES = 4 << 20
 
 Progress = Callable[[int], None]
 
@@ -54,18 +55,20 @@ async def copy(source: Side, target: Store, loading: Loading, progress: Progress
     for group in await groups_of(source, target.partition_count):
         await _copy_bases(source, group, loading, target.partition_count, moved)
         writing.begin(group)
-        async for items in routed(source, group, target.partition_count, frozenset(moments)):
-            await writing.add(items)
+        async for items, size in routed(source, group, target.partition_count, frozenset(moments)):
+            await writing.add(items, size)
         for number in group.sources:
             async for page in source.contents.states(number):
                 await writing.add_states(page)
         for number in group.targets:
             last_at[number] = max(group.last_at, group.folded.at)
     async for messages in source.contents.outbox():
-        await writing.commit_for([(message.user, "outbox", message) for message in messages])
+        size = sum([len(encode_message(each.message)) for each in messages])
+        await writing.commit_for([(message.user, "outbox", message) for message in messages], size)
         moved.outbox += len(messages)
     for faults in await _newest_faults(source):
-        await writing.commit_for([(fault.user, "faults", fault) for fault in faults])
+        size = sum([len(encode_entry(fault.entry)) for fault in faults])
+        await writing.commit_for([(fault.user, "faults", fault) for fault in faults], size)
         moved.faults += len(faults)
     await writing.flush()
     await loading.come_to(last_at)
@@ -103,13 +106,13 @@ class _Writing:
         self._cursors = [0] * store.partition_count
         self._open: dict[int, Commit] = {}
         self._held = 0
-        self._size = 0  # of states, in bytes
+        self._size = 0  # in bytes
 
     def begin(self, group: Group) -> None:
         for number in group.targets:
             self._cursors[number] = group.folded.number
 
-    async def add(self, items: list[tuple[int, Item]]) -> None:
+    async def add(self, items: list[tuple[int, Item]], size: int) -> None:
         for partition, item in items:
             commit = self._commit(partition)
             if isinstance(item, Entry):
@@ -119,7 +122,7 @@ class _Writing:
             else:
                 commit.decisions.append((item.user, item.at, item.line))
                 self._moved.decisions += 1
-        await self._held_more(len(items), 0)
+        await self._held_more(len(items), size)
 
     async def add_states(self, page: list[Kept]) -> None:
         for kept in page:
@@ -130,11 +133,11 @@ class _Writing:
         self._moved.users += len(page)
         await self._held_more(len(page), sum(len(kept.state) for kept in page))
 
-    async def commit_for(self, things: list[tuple[str, str, object]]) -> None:
+    async def commit_for(self, things: list[tuple[str, str, object]], size: int) -> None:
         """Messages and faults, each for its user, under the name that they have in a commit."""
         for user, name, thing in things:
             getattr(self._commit(partition_of(user, self._store.partition_count)), name).append(thing)
-        await self._held_more(len(things), 0)
+        await self._held_more(len(things), size)
 
     async def _held_more(self, count: int, size: int) -> None:
         self._held += count

@@ -7,7 +7,7 @@ users of its partition; where partitions come together it stands only if that is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
@@ -17,14 +17,17 @@ from typing import Any, TypeVar
 import msgspec
 
 from engine.replay.sorting import SortedLines
-from engine.storage.base import Entry, Folded, Store, partition_of
+from engine.storage.base import PAGE_BYTES, Entry, Folded, Store, partition_of
+from engine.storage.codec import encode_entry
 from engine.storage.loading import PAGE, Contents, Decided, Stand
 
 SORTED_BYTES = 64 << 20  # of decisions that are put in order at once; what is more waits in files
 ASKED_AT_ONCE = 16  # partitions that are asked for something at once
+SHARE_BYTES = 128 << 10  # of a page of each, where many are read beside each other
 FIRST_PAGE = 8  # entries, where one of the first is enough most often
 
 Item = Entry | Decided
+Routed = tuple[list[tuple[int, Item]], int]
 Result = TypeVar("Result")
 
 
@@ -102,7 +105,7 @@ async def _begin_of(source: Side, number: int, stand: Stand) -> int | None:
     """The moment behind which there is all that happened to the users of a partition; None where nothing did."""
     if stand.has_bases:
         return stand.folded.at
-    log = EntriesOf(source.store, number, FIRST_PAGE)
+    log = EntriesOf(source.store, number, FIRST_PAGE, SHARE_BYTES)
     while (entry := await log.next()) is not None:
         if entry.user:
             return entry.at - 1
@@ -124,8 +127,9 @@ def _came_to(stand: Stand, moments: list[int]) -> list[int]:
 
 async def routed(
     source: Side, group: Group, count: int, moments: frozenset[tuple[int, str]], read: Moved | None = None
-) -> AsyncIterator[list[tuple[int, Item]]]:
-    """Entries and decisions in order of their moments, some at a time; each with its partition in the target.
+) -> AsyncIterator[Routed]:
+    """Entries and decisions in order of their moments, each with its partition in the target; some at a time, and how
+    many bytes they are.
 
     What was decided at a moment comes before an entry of that moment. Of ticks between which nothing happens the last
     is left; rules that hold begin once in each partition, others nowhere. ``read`` is told how many entries of users
@@ -139,12 +143,12 @@ async def routed(
                     read.decisions += len(page)
                 for one in page:
                     lines.add(one.at, _packed.encode((one.at, one.user.encode("utf-8", "surrogatepass"), one.line)))
-        logs = [EntriesOf(source.store, number) for number in group.sources]
-        async for items in _merged(logs, map(_decision_of, lines)):
-            yield [routed_item for item in items for routed_item in ways.of(item)]
+        logs = [EntriesOf(source.store, number, bytes_max=share_of(group.sources)) for number in group.sources]
+        async for items, size in _merged(logs, map(_decision_of, lines)):
+            yield [routed_item for item in items for routed_item in ways.of(item)], size
         if read is not None:
             read.entries += sum(log.of_users for log in logs)
-    yield ways.left()
+    yield ways.left(), 0
 
 
 class _Ways:
@@ -187,25 +191,35 @@ class _Ways:
         return [(target, Entry("tick", self._ticks[target])) for target in self._group.targets if target in self._ticks]
 
 
+def share_of(partitions: Sequence[int]) -> int:
+    """How big a page of one of them may be, so that those of all are little."""
+    return max(PAGE_BYTES // len(partitions), SHARE_BYTES)
+
+
 class EntriesOf:
     """The entries of a partition, one after the other: `filled` before `pop`, which has None at the end.
 
-    ``first``: how many are read at once to begin with.
+    ``first``: how many are read at once to begin with; ``bytes_max`` as in `Store.numbered`.
     """
 
-    def __init__(self, store: Store, partition: int, first: int = PAGE) -> None:
+    def __init__(self, store: Store, partition: int, first: int = PAGE, bytes_max: int = PAGE_BYTES) -> None:
         self._store = store
         self._partition = partition
         self._wanted = first
+        self._bytes_max = bytes_max
         self._last = 0
         self._page: list[tuple[int, Entry]] = []
         self._is_read = False
+        self._is_weighed = False
         self.of_users = 0  # events and sends that were handed out
+        self.bytes = 0  # of the entry that was handed out last; 0 where so many are little
 
     async def filled(self) -> None:
         if not self._page and not self._is_read:
-            self._page = (await self._store.numbered(self._partition, self._last, self._wanted))[::-1]
-            self._is_read = len(self._page) < self._wanted
+            page = await self._store.numbered(self._partition, self._last, self._wanted, self._bytes_max)
+            self._page = page[::-1]
+            self._is_read = not page
+            self._is_weighed = len(page) < self._wanted  # a page with all of them is no bigger than any other
             self._wanted = PAGE
 
     @property
@@ -216,6 +230,7 @@ class EntriesOf:
         if not self._page:
             return None
         self._last, entry = self._page.pop()
+        self.bytes = len(encode_entry(entry)) if self._is_weighed else 0
         self.of_users += entry.kind in ("event", "send")
         return entry
 
@@ -224,32 +239,35 @@ class EntriesOf:
         return self.pop()
 
 
-async def _merged(logs: list[EntriesOf], decisions: Iterator[Decided]) -> AsyncIterator[list[Item]]:
-    heads: list[tuple[int, int, Entry]] = []  # no two of one log, so entries are never compared
+async def _merged(logs: list[EntriesOf], decisions: Iterator[Decided]) -> AsyncIterator[tuple[list[Item], int]]:
+    heads: list[tuple[int, int, int, Entry]] = []  # no two of one log, so entries are never compared
     for place, entry in enumerate(await _in_turn(log.next() for log in logs)):
         if entry is not None:
-            heads.append((entry.at, place, entry))
+            heads.append((entry.at, place, logs[place].bytes, entry))
     heapify(heads)
     decided = next(decisions, None)
     items: list[Item] = []
+    size = 0
     while heads or decided is not None:
         if decided is not None and (not heads or decided.at <= heads[0][0]):
             items.append(decided)
+            size += len(decided.line)
             decided = next(decisions, None)
         else:
-            _, place, entry = heads[0]
+            _, place, weight, entry = heads[0]
             items.append(entry)
+            size += weight
             if not logs[place].is_filled:
                 await logs[place].filled()
             following = logs[place].pop()
             if following is None:
                 heappop(heads)
             else:
-                heapreplace(heads, (following.at, place, following))
-        if len(items) == PAGE:
-            yield items
-            items = []
-    yield items
+                heapreplace(heads, (following.at, place, logs[place].bytes, following))
+        if len(items) == PAGE or size >= PAGE_BYTES:
+            yield items, size
+            items, size = [], 0
+    yield items, size
 
 
 _packed = msgspec.msgpack.Encoder()

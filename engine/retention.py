@@ -33,6 +33,7 @@ from engine.recorded import RULES_KEPT, recorded_timeline
 from engine.storage.base import Base, Conflict, Fold, Folded, Store, StoreError
 
 PIECE_ENTRIES = 1_000  # that are folded at once, or more where no tick stands between them
+PIECE_PAGES = 16  # the same where they are big, so that a page has few
 PAGE_ENTRIES = 500
 STRETCH_EVENTS = 50  # of one user, evaluated without giving way
 STATES_AT_ONCE = 500  # that are decoded without giving way
@@ -170,22 +171,27 @@ class Retention:
         raise StoreError(f"partition {partition} goes on changing while it is folded: try again later")
 
     async def _next_piece(self, partition: int, former: Folded, before: int) -> _Piece | None:
-        """Up to the last tick within `PIECE_ENTRIES` that something later follows, else to the next such."""
+        """Up to the last tick within `PIECE_ENTRIES` (or `PIECE_PAGES`) that something later follows, else to the next
+        such."""
         [batch] = await self._store.poll([partition], -1, entries_max=1, due_max=1)
         found: _Piece | None = None
         tick: tuple[int, int] | None = None  # the number and the moment of the entry before, where that is a tick
         events: dict[str, list[Event]] = {}
-        position = former.number
+        position, enough = former.number, former.number + PIECE_ENTRIES
+        pages = 0
         while entries := await self._store.numbered(partition, position, PAGE_ENTRIES):
+            pages += 1
+            if pages > PIECE_PAGES:
+                enough = former.number
             for position, entry in entries:
                 if tick is not None and entry.at > tick[1]:
-                    if found is not None and position - former.number > PIECE_ENTRIES:
+                    if found is not None and position > enough:
                         return found
                     found = _Piece(*tick, _merged(found, events))
                     events = {}
                 if entry.at >= before or position > batch.cursor:
                     return found
-                if found is not None and position - former.number > PIECE_ENTRIES:
+                if found is not None and position > enough:
                     return found
                 if entry.event is not None:
                     events.setdefault(entry.user, []).append(entry.event)

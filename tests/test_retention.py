@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ from engine.loading.load import load
 from engine.replay.driver import run_users
 from engine.replay.recording import read_recording, recorded_rules
 from engine.replay.verify import Verification
-from engine.retention import PIECE_ENTRIES, Retention
+from engine.retention import PIECE_ENTRIES, Retention, Trimmed
 from engine.storage.base import Entry, Fold, Store
 from engine.storage.sqlite import SqliteStore
 from engine.triggers import KINDS
@@ -259,6 +260,25 @@ async def test_many_entries_are_folded_piece_by_piece(tmp_path: Path) -> None:
     assert all(later - earlier <= PIECE_ENTRIES for earlier, later in pairwise(numbers))
     await store.close()
     assert await is_reproduced(tmp_path / "a.db")
+
+
+async def test_of_big_entries_fewer_are_folded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.retention.PIECE_PAGES", 2)
+    store = await SqliteStore.open(tmp_path / "a.db", partition_count=1, durability="normal")
+    await play(store, [(0, FIRST)], START)
+    turns = Turns(store)
+    await turns.recover()
+    for round_ in range(1, 20):
+        now = START + round_ * MINUTE
+        big = Event("edit", "ann", now, {"text": "x" * (1 << 20)})
+        await turns.make([Entry("event", now, "ann", big)], now, due=True, tick=True)
+    found = []
+    retention = Retention(store, turns.catch_up)
+    while await retention._fold_next(0, START + HOUR, Trimmed()):
+        found.append((await store.folded(0)).number)
+    assert len(found) >= 3
+    assert all(later - earlier <= 2 * 2 * 4 for earlier, later in pairwise(found))  # of a page 4 and their ticks
+    await store.close()
 
 
 async def test_a_user_who_is_erased_while_the_log_is_folded_does_not_come_back(tmp_path: Path) -> None:

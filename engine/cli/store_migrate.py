@@ -6,7 +6,6 @@ Arguments are read by `store`; what goes where is `engine.migration`'s.
 from __future__ import annotations
 
 import asyncio
-import glob
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -153,8 +152,10 @@ async def _file(path: Path, partitions: int | None, held: AsyncExitStack) -> Asy
     lock = FileLock(path)
     lock.take()
     held.callback(lock.release)
-    for rest in path.parent.glob(f"{glob.escape(path.name)}.*.part*"):
-        rest.unlink(missing_ok=True)  # of one that was killed, or it would hold the lock
+    rests = re.compile(re.escape(path.name) + r"\.[0-9]+\.part(-wal|-shm)?")
+    for rest in list(path.parent.iterdir()):
+        if rests.fullmatch(rest.name):
+            rest.unlink(missing_ok=True)  # of one that was killed, or it would hold the lock
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         store = await SqliteStore.open(partial, partition_count=partitions, durability="normal")

@@ -230,7 +230,9 @@ class Figures:
             "primaries_without_replica", "Primaries that go on although no replica has what is written there."
         )
         self.writes_not_replicated = Looked(
-            "writes_not_replicated_total", "Writes that were not acknowledged, for no replica had them in time."
+            "writes_not_replicated_total",
+            "Calls that wrote something and were not acknowledged, for no replica had it in time. Looks whether one is "
+            "back are none.",
         )
         self.store_bytes = Looked("store_bytes", "Size of the database file.")
         self.store_wal_bytes = Looked("store_wal_bytes", "Size of the write-ahead log beside it.")

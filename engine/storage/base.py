@@ -28,6 +28,7 @@ Trouble = Literal["full", "read_only", "corrupt", "busy", "io"]
 PARTITIONS_DEFAULT = 8  # of a new store: a few, so that one machine runs the code of many at little cost
 OUTBOX_PER_USER_MAX = 200  # waiting messages of one user; the oldest beyond it leave
 NEWEST = (10**18 - 1, 10**18 - 1)  # for `Store.recorded`: no partition ever has so many entries or decisions
+PAGE_BYTES = 4 << 20  # that are read at once by who reads page by page, or one entry that is bigger
 FAULTS_MAX = 1000  # entries set aside, of all or of each partition; the oldest beyond it leave
 
 
@@ -311,8 +312,14 @@ class Store(Protocol):
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
         """Entries with numbers from ``after + 1`` on, those after the cursor included."""
 
-    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
-        """As `log`, each with its number: there are gaps where a user was erased, and none up to where it is folded."""
+    async def numbered(
+        self, partition: int, after: int, entries_max: int, bytes_max: int = PAGE_BYTES
+    ) -> list[tuple[int, Entry]]:
+        """As `log`, each with its number: there are gaps where a user was erased, and none up to where it is folded.
+
+        For who reads page by page: where entries are big there are fewer than ``entries_max``, and none only where
+        there are none.
+        """
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         """Of each of ``users`` that has any, the newest ``events_max`` events earlier than ``before``, oldest first.

@@ -10,6 +10,8 @@ ASCII with the surrogate as an escape, ``"\\ud800"``, and reads back as it was.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -166,6 +168,16 @@ def taken_back(line: bytes) -> tuple[str, str] | None:
     if (decision.outcome, decision.was) != ("cancelled", "sent") or decision.message is None:
         return None
     return decision.user, decision.message.id
+
+
+def every_taken_back(lines: Iterable[bytes]) -> list[tuple[str, str]]:
+    """Of recorded decisions what `taken_back` tells; those that cannot be read are passed over."""
+    found = []
+    for line in lines:
+        with suppress(msgspec.MsgspecError, Refused):
+            if (pair := taken_back(line)) is not None:
+                found.append(pair)
+    return found
 
 
 def _message_line(message: Message) -> _MessageLine:

@@ -16,6 +16,7 @@ from engine.core.model import Event, Json
 from engine.storage.base import (
     FAULTS_MAX,
     OUTBOX_PER_USER_MAX,
+    PAGE_BYTES,
     PARTITIONS_DEFAULT,
     Base,
     Batch,
@@ -241,7 +242,10 @@ class MemoryStore:
         check_partitions([partition], self.partition_count)
         return [entry for _, entry in self._partitions[partition].after(after)[:entries_max]]
 
-    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+    async def numbered(
+        self, partition: int, after: int, entries_max: int, bytes_max: int = PAGE_BYTES
+    ) -> list[tuple[int, Entry]]:
+        """All is in memory already, so nothing is weighed."""
         self._check_open()
         check_partitions([partition], self.partition_count)
         return self._partitions[partition].after(after)[:entries_max]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.core.units import MILLISECOND
 from engine.storage.base import PARTITIONS_DEFAULT, Batch, Commit, Entry, partition_of
-from engine.storage.codec import taken_back
+from engine.storage.codec import every_taken_back
 from engine.storage.fleet import (
     HEARD_MAX,
     NOTICES_MAX,
@@ -325,7 +325,7 @@ class MemoryFleetStore(InOnePiece, MemoryStore):
         lines = [(each, line) for each, _, _, line in partition.decisions if each > decided][:entries_max]
         is_whole = len(entries) < entries_max and len(lines) < entries_max
         following = (entries[-1][0] if entries else start, lines[-1][0] if lines else decided)
-        gone = [pair for _, line in lines if (pair := taken_back(line)) is not None]
+        gone = every_taken_back(line for _, line in lines)
         return Untold([entry for _, entry in entries], gone, None if is_whole else following)
 
     async def settled(self, user: str, since: int, types: Collection[str]) -> Untold:

@@ -16,6 +16,7 @@ import msgspec
 from engine.core.model import Event, Json
 from engine.core.refusal import Refused
 from engine.storage.base import (
+    PAGE_BYTES,
     Base,
     Batch,
     Commit,
@@ -46,9 +47,11 @@ from engine.storage.redis_keys import DECIDED, RULES, from_name, to_bytes, to_na
 from engine.storage.redis_lease import Lease
 from engine.storage.redis_link import TIMEOUT_S, Address, Command, Way, told_of
 from engine.storage.redis_opening import prepare
+from engine.storage.redis_pages import every_row, page, rows_of
 from engine.storage.redis_replicas import LOCAL, Promise
 from engine.storage.redis_upkeep import Upkeep
 
+DECISIONS_AT_ONCE = 2_000
 WAKES_FRESH_S = 1.0  # how long what is known of wake-ups is believed, for others may commit as well
 
 
@@ -60,7 +63,7 @@ class RedisStore(Asking):
         self._lines: dict[int, list[bytes]] = {}  # of each partition the rule sets that began to hold, at the last look
         self._wakes: dict[int, int | None] = {}  # the earliest of each partition, as of the last look
         self._wakes_until = 0.0
-        self._upkeep = Upkeep(self._keys, self._ask, self.read_only, info, link)
+        self._upkeep = Upkeep(self._keys, self._ask, self._call, self.read_only, info, link)
         self.notes = self._upkeep.notes
         self.figures = self._upkeep.figures
 
@@ -242,18 +245,23 @@ class RedisStore(Asking):
 
     async def decisions(self, partition: int) -> list[bytes]:
         check_partitions([partition], self.partition_count)
-        [reply] = await self._ask([("XRANGE", self._keys.of(partition, b"de"), "-", "+")], again=True)
-        return [fields[7] for _, fields in reply]
+        pages = every_row(self._ask, self._keys.of(partition, b"de"), 4, DECISIONS_AT_ONCE)
+        return [line async for rows in pages for *_, line in rows]
 
     async def log(self, partition: int, after: int, entries_max: int) -> list[Entry]:
-        return [entry for _, entry in await self.numbered(partition, after, entries_max)]
+        found: list[Entry] = []
+        while some := await self.numbered(partition, after, entries_max - len(found)):
+            found += [entry for _, entry in some]
+            after = some[-1][0]
+        return found
 
-    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+    async def numbered(
+        self, partition: int, after: int, entries_max: int, bytes_max: int = PAGE_BYTES
+    ) -> list[tuple[int, Entry]]:
         check_partitions([partition], self.partition_count)
         key = self._keys.of(partition, b"in")
-        [reply] = await self._ask([("XRANGE", key, f"({after}-0", "+", "COUNT", entries_max)], again=True)
-        numbered = [(int(name[:-2]), fields[1]) for name, fields in reply or ()]
-        return [(number, self._entry(partition, number, packed)) for number, packed in numbered]
+        [flat] = await self._ask([page(key, after, "+", entries_max, bytes_max)], again=True)
+        return [(number, self._entry(partition, number, packed)) for number, packed in rows_of(flat, 1)]
 
     async def history(self, users: list[str], before: int, events_max: int) -> dict[str, list[Event]]:
         calls = [

@@ -58,12 +58,6 @@ def entry_of(packed: bytes, partition: int, number: int) -> Entry:
     return entry if entry.at == moment else moved_up(entry, moment)
 
 
-def tick_at(packed: bytes) -> int | None:
-    """The moment of an entry of the log that is a tick, None of another."""
-    at, _, _, _, rest = packed.split(b" ", 4)
-    return int(at) if rest[:1] == _KINDS["tick"] else None
-
-
 def pairs(flat: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
     values = iter(flat)
     return zip(values, values, strict=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
+from collections.abc import Callable
 
 SLOTS = 16_384  # redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec
 BUCKETS = "0123"  # sub-hashes of a partition: single keys stay small, so that slots can be moved; fewer commands if few
@@ -65,6 +66,10 @@ class Keys:
 
     def bucketed(self, partition: int, name: bytes, bucket: bytes) -> bytes:
         return self._prefixes[partition] + name + b":" + bucket
+
+    def hash_of(self, partition: int, kind: bytes) -> Callable[[bytes], bytes]:
+        """What has of a name the sub-hash of that kind in which it is."""
+        return lambda name: self.bucketed(partition, kind, name[:1])
 
 
 def queue_of(gateway: str) -> bytes:

@@ -37,6 +37,9 @@ from engine.storage.redis_replicas import LOCAL, NotReplicated, Promise, Questio
 CONNECTIONS_MAX = 8  # of one store to one Redis
 TIMEOUT_S = 5.0  # of all the commands that go together, the wait for a connection included
 CONNECT_S = 3.0
+# As SET, and done also where memory is full: what makes room comes behind it. A script and no function of the library,
+# for a primary that was emptied has none.
+_MARK = "#!lua flags=allow-oom\nredis.call('SET', KEYS[1], '')"
 
 Command = tuple[bytes | str | int, ...]
 
@@ -152,6 +155,7 @@ class Link:
         self.promise = promise
         self._mark = mark
         self._replicas = Replicas(promise, address.shown)
+        self._not_replicated = 0  # exchanges that nobody may rely on, since the start
         self._failures = 0  # of exchanges that should have been durable
         self._made_up = 0  # so many of them: all that was written by then is
         self._timeout_s = timeout_s
@@ -171,8 +175,9 @@ class Link:
                 self._failures += 1
                 return replies  # what is the matter with the commands says more, as where this is a replica by now
             self._replicas.heard(answer, seconds())
-        except BaseException:
+        except BaseException as error:
             self._failures += 1
+            self._not_replicated += isinstance(error, NotReplicated)
             raise
         return replies
 
@@ -192,7 +197,7 @@ class Link:
         question = self._replicas.question(seconds())
         if question is None:
             return
-        written, answer = await self._send([("SET", mark, b"")], question)
+        written, answer = await self._send([("EVAL", _MARK, 1, mark)], question)
         if isinstance(written, Exception):
             raise written
         self._replicas.heard(answer, seconds())
@@ -232,7 +237,7 @@ class Link:
 
     @property
     def not_replicated(self) -> int:
-        return self._replicas.refused
+        return self._not_replicated
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:

@@ -51,7 +51,6 @@ class Replicas:
 
     def __init__(self, promise: Promise, shown: str) -> None:
         self.are_lost = False  # it goes on without them
-        self.refused = 0  # writes that nobody may rely on, since the start
         self._promise = promise
         self._patience_ms = promise.patience_ms or PATIENCE_MS.get(promise.level, 0)
         self._look_ms = min(self._patience_ms, LOOK_MS.get(promise.level, 0))
@@ -78,7 +77,6 @@ class Replicas:
                 log.warning("= replicas have what is written again", store=self._shown, durability=self._promise.level)
             self.are_lost = False
         elif self._promise.on_loss == "stop":
-            self.refused += 1
             raise NotReplicated(self._words(answer))
         elif not self.are_lost:
             self.are_lost = True

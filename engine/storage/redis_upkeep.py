@@ -5,8 +5,7 @@ It evaluates nothing: what the folded part comes to is given to it. `RedisStore`
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
@@ -17,21 +16,22 @@ from engine.storage.redis_asking import out_of_reach
 from engine.storage.redis_entries import base_arguments, base_of, moment_of, pairs
 from engine.storage.redis_keys import BUCKETS, DECIDED, RULES, Keys, from_name, to_bytes, to_name, to_text
 from engine.storage.redis_link import Command, Way, told_of
-from engine.storage.redis_opening import LIBRARY, ask
+from engine.storage.redis_opening import ask
+from engine.storage.redis_pages import Ask, by_weight
 
+KINDS = (b"ba", b"bp")  # of hashes in which a base is: what it is, and its past
 LISTS_MAX = 8  # partitions whose users are listed at once: those who page through states do so one after the other
 
 
-class Ask(Protocol):
-    def __call__(
-        self, calls: Sequence[Command], *, again: bool = False, durable: bool = False
-    ) -> Awaitable[list[Any]]: ...
-
-
 class Upkeep:
-    def __init__(self, keys: Keys, ask: Ask, read_only: bool, info: dict[str, str], link: Way) -> None:
+    """``call`` makes the command that is a function of a partition."""
+
+    def __init__(
+        self, keys: Keys, ask: Ask, call: Callable[..., Command], read_only: bool, info: dict[str, str], link: Way
+    ) -> None:
         self._keys = keys
         self._ask = ask
+        self._call = call
         self._read_only = read_only
         self._info = info
         self._link = link
@@ -74,11 +74,14 @@ class Upkeep:
                 key = self._keys.of(partition, b"bw")
                 [due] = await self._ask([("ZRANGEBYSCORE", key, "-inf", due_by)], again=True)
                 names += due
-            names = list(dict.fromkeys(names))
-        calls = [("HGET", self._bucket(partition, kind, name[:1]), name) for name in names for kind in (b"ba", b"bp")]
-        replies = iter(await self._ask(calls, again=True))
-        found = zip(names, replies, replies, strict=True)
-        return [base_of(from_name(name), packed, past) for name, packed, past in found if packed is not None]
+            names = sorted(dict.fromkeys(names), key=lambda name: name[:1])  # by sub-hash
+        found: list[Base] = []
+        async for some in by_weight(self._ask, names, *[self._keys.hash_of(partition, kind) for kind in KINDS]):
+            calls = [("HGET", self._bucket(partition, kind, name[:1]), name) for name in some for kind in KINDS]
+            replies = iter(await self._ask(calls, again=True))
+            for name, packed, past in zip(some, replies, replies, strict=True):
+                found += [] if packed is None else [base_of(from_name(name), packed, past)]
+        return found
 
     async def fold(self, fold: Fold) -> None:
         former = fold.former
@@ -190,9 +193,6 @@ class Upkeep:
 
     def _bucket(self, partition: int, name: bytes, bucket: bytes) -> bytes:
         return self._keys.bucketed(partition, name, bucket)
-
-    def _call(self, partition: int, function: str, *arguments: bytes | str | int) -> Command:
-        return ("FCALL", f"{LIBRARY}_{function}", 1, self._keys.stand[partition], *arguments)
 
 
 def _buckets() -> list[bytes]:

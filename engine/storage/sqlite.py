@@ -22,6 +22,7 @@ from engine.core.refusal import Refused
 from engine.storage import sqlite_queries as queries
 from engine.storage import sqlite_upkeep as upkeep
 from engine.storage.base import (
+    PAGE_BYTES,
     Base,
     Batch,
     Commit,
@@ -37,7 +38,7 @@ from engine.storage.codec import decode_entry
 from engine.storage.order import check_commits, check_partitions, moved_up
 from engine.storage.readable import readable_messages
 from engine.storage.sqlite_commit import stand_of, write_commits
-from engine.storage.sqlite_rows import Name, entry_row, from_name, message_of, to_name
+from engine.storage.sqlite_rows import Name, entry_row, from_name, message_of, page_of, to_name
 from engine.storage.sqlite_schema import Durability, connect
 from engine.storage.sqlite_thread import SqliteThread
 
@@ -191,9 +192,11 @@ class SqliteStore:
     async def recorded(self, user: str, before: tuple[int, int], items_max: int) -> Recorded:
         return await self._run(lambda: self._recorded(user, before, items_max))
 
-    async def numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
+    async def numbered(
+        self, partition: int, after: int, entries_max: int, bytes_max: int = PAGE_BYTES
+    ) -> list[tuple[int, Entry]]:
         check_partitions([partition], self.partition_count)
-        return await self._run(lambda: self._numbered(partition, after, entries_max))
+        return await self._run(lambda: self._numbered(partition, after, entries_max, bytes_max))
 
     async def states(self, partition: int, after: int, states_max: int) -> list[tuple[int, str, bytes]]:
         check_partitions([partition], self.partition_count)
@@ -288,10 +291,11 @@ class SqliteStore:
         return Batch(partition, version, cursor, last_at, entries, due, states)
 
     def _entries(self, partition: int, after: int, entries_max: int) -> list[Entry]:
-        return [entry for _, entry in self._numbered(partition, after, entries_max)]
-
-    def _numbered(self, partition: int, after: int, entries_max: int) -> list[tuple[int, Entry]]:
         rows = self._db.execute(queries.ENTRIES, (partition, after, entries_max)).fetchall()
+        return [self._entry(partition, number, line) for number, line in rows]
+
+    def _numbered(self, partition: int, after: int, entries_max: int, bytes_max: int) -> list[tuple[int, Entry]]:
+        rows = page_of(self._db.execute(queries.ENTRIES, (partition, after, entries_max)), bytes_max)
         return [(number, self._entry(partition, number, line)) for number, line in rows]
 
     def _entry(self, partition: int, number: int, line: bytes) -> Entry:

@@ -12,7 +12,7 @@ from engine.storage.codec import decode_entry
 from engine.storage.loading import PAGE, Decided, Kept, Stand
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_commit import stand_of
-from engine.storage.sqlite_rows import Name, from_name, message_of, to_name
+from engine.storage.sqlite_rows import Name, from_name, message_of, page_of, to_name
 from engine.storage.sqlite_upkeep import decoded_past, encoded_past, folded
 
 # The last tick of a partition, the earliest wake-up of its users, and of what it has any.
@@ -74,7 +74,7 @@ class SqliteContents:
 
     async def outbox(self) -> AsyncIterator[list[OutboxMessage]]:
         def read(db: sqlite3.Connection) -> list[Any]:
-            return db.execute(OUTBOX, (*last, PAGE)).fetchall()
+            return page_of(db.execute(OUTBOX, (*last, PAGE)))
 
         last: tuple[Name, int, int] = "", -1, 0  # "" is before every name
         while rows := await self._store.on_thread(read):
@@ -91,15 +91,11 @@ class SqliteContents:
 
     async def _pages(self, query: str, partition: int | None) -> AsyncIterator[list[Any]]:
         def read(db: sqlite3.Connection) -> list[Any]:
-            return db.execute(query, (partition, last, PAGE)).fetchall()
+            return page_of(db.execute(query, (partition, last, PAGE)))
 
         last = 0
-        while True:
-            rows = await self._store.on_thread(read)
-            if rows:
-                yield rows
-            if len(rows) < PAGE:
-                return
+        while rows := await self._store.on_thread(read):
+            yield rows
             last = rows[-1][0]
 
 

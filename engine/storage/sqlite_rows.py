@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from engine.storage.base import Entry, Fault, OutboxMessage
+from collections.abc import Iterable
+from typing import Any
+
+from engine.storage.base import PAGE_BYTES, Entry, Fault, OutboxMessage
 from engine.storage.codec import decode_message, encode_entry, encode_message
 
 TRACE_LENGTH_MAX = 16_384  # characters of a fault's trace that are kept: the last ones, where the error stands
@@ -23,6 +26,20 @@ def to_name(text: str) -> Name:
 
 def from_name(name: Name) -> str:
     return name.decode("utf-8", "surrogatepass") if isinstance(name, bytes) else name
+
+
+def page_of(rows: Iterable[Any], bytes_max: int = PAGE_BYTES) -> list[Any]:
+    """Of the rows that a statement comes to so many that they weigh that much, all where they do not."""
+    page: list[Any] = []
+    size = 0
+    for row in rows:
+        page.append(row)
+        for value in row:
+            if type(value) is bytes:
+                size += len(value)
+        if size >= bytes_max:
+            break
+    return page
 
 
 EntryRow = tuple[int, int, int, str, Name, Name | None, str]

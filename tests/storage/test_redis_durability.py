@@ -15,8 +15,9 @@ from samples_for_stores import ANN, DAN, PARTITION_COUNT, event, outgoing
 from structlog.testing import capture_logs
 
 from engine.core.model import Event
-from engine.storage.base import Commit, Entry, StoreError, StoreUnusable
+from engine.storage.base import Commit, Entry, StoreError, StoreUnusable, partition_of
 from engine.storage.opening import notes_of, open_store
+from engine.storage.redis_cluster import ClusterLink
 from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_keys import slot_of, spread_tags
 from engine.storage.redis_link import Address, told_of
@@ -120,6 +121,55 @@ async def test_what_somebody_else_was_refused_is_confirmed_before_it_is_called_k
     assert taken.is_repeated
     await first.close()
     await second.close()
+
+
+async def test_what_makes_room_is_done_where_memory_is_full_and_something_is_owed(pair: Pair) -> None:
+    primary, replica = pair
+    store = await opened(primary, STOP)
+    place = partition_of(DAN, PARTITION_COUNT)
+    await store.append([event(DAN, 1)])
+    await store.commit([Commit(place, 0, 1, outbox=[outgoing(DAN, 1), outgoing(DAN, 2)])])
+    freeze(replica)
+    with pytest.raises(StoreError, match="not on a replica"):
+        await store.commit([Commit(0, 0, 1, [event(ANN, 1)])])  # nobody knows whether it was made
+    primary.ask("CONFIG", "SET", "maxmemory", "1mb")
+    thaw(replica)
+    assert await store.where([DAN]) == {}
+    await store.reached("g", [(DAN, f"{DAN}-1")])
+    assert [waiting.message.id for waiting in await store.pending(DAN, 0)] == [f"{DAN}-2"]
+    await store.withdraw([(DAN, f"{DAN}-2")])
+    await store.release("w", [place])
+    assert await store.erase(DAN) > 0
+    with pytest.raises(StoreError) as full:
+        await store.append([event(ANN, 2)])
+    assert full.value.state == "full"
+    await store.close()
+
+
+async def test_a_node_of_a_cluster_is_marked_where_its_memory_is_full(three: RedisCluster) -> None:
+    """Or it would be left out for as long, and what makes room with it."""
+    link = ClusterLink(three.address, promise=Promise("replicated", "degrade", patience_ms=50))
+    three.ask("CONFIG", "SET", "maxmemory", "1mb")
+    try:
+        with capture_logs() as logs:
+            await link.confirm()
+    finally:
+        three.ask("CONFIG", "SET", "maxmemory", "0")
+        await link.close()
+    assert [line["event"] for line in logs] == ["! no replica has what is written"] * 3
+
+
+async def test_marks_are_no_writes_of_anybody(pair: Pair) -> None:
+    primary, replica = pair
+    store = await opened(primary, STOP)
+    freeze(replica)
+    with pytest.raises(StoreError):
+        await store.append([event(ANN, 1)])
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await store.confirm()
+    assert store.figures()["writes_not_replicated"] == 1
+    await store.close()
 
 
 async def test_who_goes_on_without_a_replica_says_so_once_and_once_that_it_is_over(pair: Pair) -> None:

@@ -315,11 +315,13 @@ def test_of_a_file_that_was_broken_off_nothing_is_left(
     killed = [tmp_path / f"proactive.db.1.part{suffix}" for suffix in ("", "-wal", "-shm")]  # by one that was killed
     for path in killed:
         path.write_bytes(b"half")
-    (tmp_path / "proactive.db.backup").write_bytes(b"of somebody")
+    others = {"proactive.db.backup", "proactive.db.copy.partial", "proactive.db.copy.part", "proactive.db.1.partial"}
+    for name in others:
+        (tmp_path / name).write_bytes(b"of somebody")
     result = run("store", "migrate", names["redis"], names["sqlite"])
     assert result.exit_code == 1
     left = {path.name for path in tmp_path.iterdir()} - before
-    assert left == {"proactive.db.lock", "proactive.db.backup"}
+    assert left == {"proactive.db.lock", *others}
 
 
 @pytest.mark.parametrize(
