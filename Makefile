@@ -26,9 +26,9 @@ test: $(VENV)/installed-dev browser clients/js/node_modules/.package-lock.json c
 	wait $$beside || failed=$$?; cat $$said; exit $$failed
 	@$(MAKE) --no-print-directory test-editors
 
-# The order of files is that of tests/conftest.py. Many of the tests wait for a socket or a disk, and so do those of the
-# clients beside them.
-JOBS := $(shell nproc 2>/dev/null || echo 2)
+# Many of the tests wait for a socket or a disk: one more at once than there are cores. The order of files is that of
+# tests/conftest.py.
+JOBS := $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 test-engine: $(VENV)/installed-dev browser redis valkey  ## Run the linter, the type checker and the tests of the engine and the server.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
