@@ -180,7 +180,7 @@ class Worker:
         made = await self.rounds.make(self._share, self.relay.untold)
         self._tell_held_up()
         self.relay.hold(made.held)
-        self.relay.tell_anew(made.anew)
+        self.relay.tell_anew(made.anew & made.held)  # a round that failed may have found some that are lost by now
         # First of all: who stops behind this for whatever reason leaves it to be told.
         for number in sorted(made.done):
             for result in made.done[number]:

@@ -305,3 +305,18 @@ async def test_a_loop_that_ends_by_a_fault_is_heard_of_no_longer() -> None:
         await running
     assert not worker.is_running
     assert not [task for task in asyncio.all_tasks() if task.get_name() in ("beats", "adoption")]
+
+
+async def test_what_is_lost_behind_a_first_round_that_failed_holds_up_no_telling() -> None:
+    world = World(partition_count=2)
+    await world.publish(FAIL)
+    worker = worker_of(world)
+    for user in ("ann", "bob", "cat", "dan"):
+        await world.say(user, "fail")
+    world.store.refusals = 1
+    with pytest.raises(StoreError):
+        await worker.step()
+    world.store.gone = frozenset({1})
+    await worker.step()
+    assert worker.rounds.held == {0}
+    assert worker.relay.untold <= {0}
