@@ -56,13 +56,14 @@ class Session:
     ``left_at`` (microseconds) is when its last connection was lost, None while there is one. ``ended`` is called when
     it is over, by whatever is to stop then. ``expires_at`` (microseconds) is when its token does. ``farewell`` is what
     a connection is closed with that comes when it is over already. ``attempt`` is that of its latest hello.
-    ``comes_from_afar``: another process had it before, which may have left something undone.
+    ``comes_from_afar``: another process had it before, which may have left something undone. ``is_beginning``: what
+    waits for its user is being asked for, and is not owed to it yet.
     """
 
     __slots__ = (
         "_begins_at", "_notes", "_owed", "_seq", "_withdrawn", "attempt", "capabilities", "client", "comes_from_afar",
-        "expires_at", "farewell", "id_prefix", "is_over", "left_at", "name", "on_end", "outgoing", "polls", "resumed",
-        "transport", "user", "wake",
+        "expires_at", "farewell", "id_prefix", "is_beginning", "is_over", "left_at", "name", "on_end", "outgoing",
+        "polls", "resumed", "transport", "user", "wake",
     )  # fmt: skip
 
     def __init__(self, name: str, user: str, client: str, *, left_at: int) -> None:
@@ -76,6 +77,7 @@ class Session:
         self.transport = ""
         self.resumed = False
         self.comes_from_afar = False
+        self.is_beginning = True
         self.is_over = False
         self.farewell = REPLACED
         self.left_at: int | None = left_at

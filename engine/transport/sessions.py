@@ -92,6 +92,8 @@ class Sessions:
 
     def are_owed(self, outgoing: OutboxMessage) -> bool:
         """Whether sessions are to have the message which a plain client has taken already."""
+        for session in self._beginning(outgoing):
+            session.add(outgoing)
         sessions = [each for each in self.of_user(outgoing.user) if outgoing.message.id in each.unreceived]
         others = [] if outgoing.client else self._live.resumable(outgoing.user)
         names = [*(each.name for each in sessions), *others]
@@ -137,9 +139,11 @@ class Sessions:
         message_id = outgoing.message.id
         if outgoing.client not in ("", session.client) or self.is_kept_back(message_id):
             return
-        session.add(outgoing)
+        sessions = {each.name: each for each in [session, *self._beginning(outgoing)]}
+        for each in sessions.values():
+            each.add(outgoing)
         others = [] if outgoing.client else self._live.resumable(session.user)
-        self._ledger.owe(outgoing, [session.name, *others])
+        self._ledger.owe(outgoing, [*sessions, *others])
 
     def withdraw(self, user: str, message_id: str, reason: str, by: str | None) -> None:
         """Nobody else needs to be shown the user's message; ``by`` is the session that settled it.
@@ -237,6 +241,11 @@ class Sessions:
 
     # Inside.
 
+    def _beginning(self, outgoing: OutboxMessage) -> list[Session]:
+        """Sessions that ask at this moment what waits: once another has this message, they might not find it there."""
+        sessions = self.of_user(outgoing.user)
+        return [each for each in sessions if each.is_beginning and outgoing.client in ("", each.client)]
+
     def _tell_handed(self, session: Session) -> None:
         waited, again = session.to_hand()
         if waited:
@@ -306,6 +315,7 @@ class Sessions:
                 raise WireError("replaced", WHY_OVER["replaced"])
             for outgoing in waiting:
                 self.owe(session, outgoing)
+            session.is_beginning = False
             for message_id, reason in self._no_longer_missed(user, name).items():
                 session.tell_withdrawn(message_id, reason)
         except BaseException:

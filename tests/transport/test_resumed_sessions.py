@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from devices import OPEN, Device, Devices, devices
 
 from engine.core.units import MINUTE
 from engine.intake import Input
+from engine.responders import plain
+from engine.transport.answers import Answers
 from engine.transport.decoding import WireError
+from engine.transport.desk import Desk
 from engine.transport.frames import Hello
 from engine.transport.outgoing import Outgoing
-from engine.transport.session import WITHDRAWN_MAX
+from engine.transport.session import WITHDRAWN_MAX, Session
 from engine.transport.sessions import OVER_MAX
 
 
@@ -197,3 +202,74 @@ async def test_for_who_does_not_come_back_nothing_is_kept(how: str) -> None:
         world.now += MINUTE
         await world.settle()
     assert world.sessions._missed == {}
+
+
+# What others have meanwhile
+
+
+async def begin_slowly(world: Devices, client: str, resume: tuple[str, int] | None) -> asyncio.Task[Session]:
+    """A device that says hello and is not welcome before the next turn: what it says of itself is to be durable."""
+    hello = Hello(client, user="ann", resume=resume, traits={"name": "Ann"})
+    opening = asyncio.ensure_future(world.sessions.open(hello, OPEN))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not opening.done()
+    return opening
+
+
+async def welcome(world: Devices, opening: asyncio.Task[Session]) -> Device:
+    await world.settle()
+    device = Device(world, await opening, Outgoing())
+    device.session.attach(device.outgoing, "websocket")
+    return device
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+async def test_what_one_device_has_at_once_is_there_for_another_that_is_still_saying_hello(is_resumed: bool) -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    name = (await world.open("phone")).session.name if is_resumed else ""
+    await world.send("m1")
+    await world.send("m2", client="phone")
+    await world.restart()
+    opening = await begin_slowly(world, "phone", (name, 0) if is_resumed else None)
+    again = await world.open("laptop", resume=(laptop.session.name, 0))
+    assert again.ids() == ["m1"]
+    await again.received(1)
+    other = await welcome(world, opening)
+    assert other.session.resumed is is_resumed
+    assert other.ids() == ["m1", "m2"]
+    assert await world.outbox() == ["m1", "m2"]
+    await other.received(2)
+    assert await world.outbox() == []
+
+
+async def test_what_a_plain_client_takes_is_there_for_a_device_that_is_still_saying_hello() -> None:
+    world = await devices()
+    answers = Answers(plain.respond, 1)
+    desk = Desk(world.live, world.hub, world.sessions, answers, clock=lambda: world.now, expires=MINUTE)
+    await world.send("m1")
+    opening = await begin_slowly(world, "phone", None)
+    assert [frame["id"] for frame in await desk.take_waiting("ann")] == ["m1"]
+    phone = await welcome(world, opening)
+    assert phone.ids() == ["m1"]
+    await phone.received(1)
+    assert await world.outbox() == []
+
+
+async def test_a_device_whose_hello_comes_to_nothing_holds_up_no_message() -> None:
+    world = await devices()
+    laptop = await world.open("laptop")
+    await world.send("m1")
+    laptop.lose()
+    opening = await begin_slowly(world, "phone", None)
+    await world.sessions.open(Hello("laptop", user="ann", resume=(laptop.session.name, 0)), OPEN)
+    world.store.shut = 1
+    await world.settle()
+    with pytest.raises(WireError):
+        await opening
+    world.sessions.received(laptop.session, 0)
+    again = await world.open("laptop", resume=(laptop.session.name, 0))
+    assert again.ids() == ["m1"]
+    await again.received(1)
+    assert await world.outbox() == []
