@@ -30,7 +30,9 @@ STRICT_VERSION_MIN = (7, 2)  # has WAITAOF
 EXPECTED = '"redis://HOST:PORT/DB" or "rediss://HOST:PORT/DB"'
 CLUSTER_EXPECTED = '"redis+cluster://HOST:PORT,HOST:PORT"'
 
-_SOURCES = ("redis_functions.lua", "redis_upkeep.lua", "redis_fleet.lua", "redis_queues.lua")
+_SOURCES = (
+    "redis_functions.lua", "redis_upkeep.lua", "redis_sessions.lua", "redis_fleet.lua", "redis_queues.lua",
+)  # fmt: skip
 
 log = structlog.get_logger("proactive")
 
