@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import structlog
 
@@ -26,6 +27,8 @@ LOOKED_AT_ONCE = 20  # users for whom it is looked again at the same time
 AGAIN_S = 0.5  # after a look that failed
 SETTLED_WITHIN = 10 * MINUTE  # what was settled before, all have been told, unless a session may be away for longer
 DEAF_S = 1.0  # between looks into the outbox while what the gateway is told is at a primary that is gone
+
+Told = TypeVar("Told")
 
 log = structlog.get_logger("gateway")
 
@@ -247,22 +250,29 @@ class Listening:
         some = self._within_reach(self._to_settle)
         for user in some:
             del self._to_settle[user]
-        found = await asyncio.gather(*map(self._settled_by, some), return_exceptions=True)
-        failed = [
-            user
-            for user, notices in zip(some, found, strict=True)
-            if isinstance(notices, StoreError) and notices.state != "corrupt"  # which is so for ever
-        ]
-        for user, notices in zip(some, found, strict=True):
-            if not isinstance(notices, BaseException):
-                self.hear(notices)
-            elif user not in failed:
-                why = {"error": str(notices)} if isinstance(notices, StoreError) else {"exc_info": notices}
-                log.error("! what was settled is not known", user_id=user, **why)
+        found, failed = await self._ask(some, self._settled_by, "settled")
+        for notices in found:
+            self.hear(notices)
         if failed:
             self.look_for_settled(failed)
             await asyncio.sleep(AGAIN_S)
         return len(failed) < len(some)
+
+    async def _ask(
+        self, users: Sequence[str], ask: Callable[[str], Awaitable[Told]], what: str
+    ) -> tuple[list[Told], list[str]]:
+        """What the store tells of these users; and of whom to ask again, which of damaged ones is of no use."""
+        found: list[Told] = []
+        failed = []
+        for user, told in zip(users, await asyncio.gather(*map(ask, users), return_exceptions=True), strict=True):
+            if not isinstance(told, BaseException):
+                found.append(told)
+            elif isinstance(told, StoreError) and told.state != "corrupt":
+                failed.append(user)
+            else:
+                why = {"error": str(told)} if isinstance(told, StoreError) else {"exc_info": told}
+                log.error("! what a user is to be told is not known", user_id=user, what=what, **why)
+        return found, failed
 
     async def _settled_by(self, user: str) -> list[Notice]:
         since = await self._store.clock() - self._settled_within
@@ -284,12 +294,8 @@ class Listening:
                 continue
             for user in some:
                 del self._to_look[user]
-            found = await asyncio.gather(*map(self._waiting, some), return_exceptions=True)
-            failed = [user for user, waiting in zip(some, found, strict=True) if isinstance(waiting, BaseException)]
-            unseen: list[OutboxMessage] = []
-            for waiting in found:
-                if not isinstance(waiting, BaseException):
-                    unseen += [each for each in waiting if (each.user, each.message.id) not in self._seen]
+            found, failed = await self._ask(some, self._waiting, "waiting")
+            unseen = [each for waiting in found for each in waiting if (each.user, each.message.id) not in self._seen]
             self.note_seen(unseen)
             self._hand_all(unseen)
             if failed:

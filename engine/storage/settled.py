@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 
-import msgspec
-
-from engine.core.refusal import Refused
 from engine.storage.base import NEWEST, Entry, Store
-from engine.storage.codec import taken_back
+from engine.storage.codec import every_taken_back
 from engine.storage.fleet import SETTLED_MAX, Untold
 
 
@@ -21,11 +17,7 @@ async def settled_of(store: Store, user: str, since: int, types: Collection[str]
 
 def told_by(entries: Iterable[Entry], decisions: Iterable[bytes], since: int, types: Collection[str]) -> Untold:
     """What is to be told of these, which come newest first; a decision that cannot be read is passed over."""
-    found = Untold([entry for entry in entries if _is_of(entry, since, types)], [])
-    for line in decisions:
-        with suppress(msgspec.MsgspecError, Refused):
-            if (pair := taken_back(line)) is not None:
-                found.taken_back.append(pair)
+    found = Untold([entry for entry in entries if _is_of(entry, since, types)], every_taken_back(decisions))
     found.entries.reverse()
     found.taken_back.reverse()
     return found

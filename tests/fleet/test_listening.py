@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from gateways import Fleet, Gate, Person, Stubborn, a_fleet, until
+from gateways import Fleet, Gate, Person, Stubborn, a_fleet, until, until_known
 from structlog.testing import capture_logs
 
 from engine.core.units import MINUTE, SECOND
 from engine.fleet.listening import SETTLED_WITHIN
-from engine.storage.base import StoreError
+from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.fleet import Untold
 
 ASK = "how is it going?"
@@ -96,9 +96,41 @@ async def test_what_will_never_be_known_of_a_user_is_logged_once_and_others_are_
             await two.open("phone", "bob", resume=(other.session.name, 0))
             again = await two.open("phone", resume=(phone.session.name, 1))
             await until(lambda: again.withdrawn() == {message_id: "dismissed"})
-        told = [line for line in logs if line["event"] == "! what was settled is not known"]
-        assert [(line["user_id"], line.get("error", line.get("exc_info"))) for line in told] == [
-            ("bob", "an entry is damaged" if isinstance(error, StoreError) else error)
+        told = [line for line in logs if line["event"] == "! what a user is to be told is not known"]
+        assert [(line["user_id"], line["what"], line.get("error", line.get("exc_info"))) for line in told] == [
+            ("bob", "settled", "an entry is damaged" if isinstance(error, StoreError) else error)
+        ]
+
+
+@pytest.mark.parametrize("error", [StoreError("an entry is damaged", "corrupt"), ValueError("a fault")])
+async def test_for_whom_it_will_never_be_known_what_waits_it_is_asked_once_and_others_have_theirs(
+    error: Exception,
+) -> None:
+    async with a_fleet(1) as (fleet, [gate]):
+        desk = await gate.open("desk")
+        await gate.open("phone", "bob")
+        known, looked = fleet.store.pending, []
+
+        async def pending(user: str, now: int) -> list[OutboxMessage]:
+            looked.append(user)
+            if user == "bob":
+                raise error
+            return await known(user, now)
+
+        fleet.worker.silent = True
+        await desk.say("go")
+        await until_known(fleet.outbox, [ASK])
+        fleet.store.pending = pending  # type: ignore[method-assign]
+        with capture_logs() as logs:
+            listening = gate.front._listening
+            assert listening is not None
+            listening.look_again(["bob", "ann"])
+            await until(lambda: desk.shown() == [ASK])
+        assert not listening._to_look
+        assert looked.count("bob") == 1
+        told = [line for line in logs if line["event"] == "! what a user is to be told is not known"]
+        assert [(line["user_id"], line["what"], line.get("error", line.get("exc_info"))) for line in told] == [
+            ("bob", "waiting", "an entry is damaged" if isinstance(error, StoreError) else error)
         ]
 
 
