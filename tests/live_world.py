@@ -34,6 +34,10 @@ def compiled(text: str = IDLE) -> RuleSet:
     return load({"rules.yaml": text}, KINDS)
 
 
+def said(user: str = "ann", event_type: str = "hello", session: str | None = None, **data: object) -> Input:
+    return Input(user, event_type, dict(data), session=session)
+
+
 class Faulty(Trigger):
     """Raises on events that say so (``boom``), and at its moment, 5 minutes after one that says ``late``."""
 

@@ -7,24 +7,17 @@ import time
 
 import pytest
 import structlog
-from live_world import START, World, badly_compiled, compiled
+from live_world import START, World, badly_compiled, compiled, said
 
-from engine.core.model import Event, Message
+from engine.core.model import Message
 from engine.core.state import STATE_BYTES_MAX
 from engine.core.units import DAY, MINUTE
-from engine.inbox import CHAIN_MAX, QUEUE_MAX, TURN_MAX, Overloaded
+from engine.inbox import QUEUE_MAX, TURN_MAX, Overloaded
 from engine.intake import Input
 from engine.live import Live
-from engine.stale import GRACE
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.memory import MemoryStore
 
-AFTER_DELIVERY = """
-version: 1
-rules:
-  - {id: seen, trigger: {event: hello}, message: {type: notification, text: hi}}
-  - {id: came, trigger: {event: message.delivered}, cooldown: 1h, message: {type: notification, text: it came}}
-"""
 HELD = """
 version: 1
 rules:
@@ -35,7 +28,8 @@ rules:
     deliver: {at: closed, within: 1h}
     message: {type: question, variants: [{id: only, text: later}]}
 """
-SESSIONS = [("ann", "s1"), ("bob", "s2")]
+
+
 BAD = """
 version: 1
 rules:
@@ -43,14 +37,6 @@ rules:
   - {id: hoard, trigger: {hoarding: {}}, message: {type: question, text: x}}
   - {id: seen, trigger: {event: hello}, message: {type: notification, text: hi}}
 """
-
-
-def said(user: str = "ann", event_type: str = "hello", session: str | None = None, **data: object) -> Input:
-    return Input(user, event_type, dict(data), session=session)
-
-
-def outgoing(message_id: str, rule: str = "seen") -> OutboxMessage:
-    return OutboxMessage("ann", Message(message_id, "question", "ok?"), 0, rule)
 
 
 # What is told of decisions.
@@ -244,249 +230,6 @@ async def test_an_input_that_makes_a_state_too_large_is_set_aside() -> None:
     assert world.live.health()["faults"] == 1
 
 
-# Rules that change.
-
-
-@pytest.mark.parametrize(("changed", "fires"), [(MINUTE, 2 * MINUTE), (3 * MINUTE, None)])
-async def test_a_shorter_timer_fires_on_time_and_never_in_the_past(changed: int, fires: int | None) -> None:
-    world = await World().start()
-    await world.say(said("ann", "edit"))
-    world.now = START + changed
-    await world.live.change_rules(compiled(world.rules.sources["rules.yaml"].replace("5m", "2m")))
-    if fires is not None:
-        assert await world.store.next_wake() == START + fires
-        await world.come_to(START + fires - 1)
-        assert world.delivered == []
-        await world.come_to(START + fires)
-    await world.come_to(START + 10 * MINUTE)
-    assert [message.at for message in world.delivered] == ([] if fires is None else [START + fires])
-
-
-async def test_who_could_not_adopt_new_rules_at_once_does_so_later() -> None:
-    world = await World().start()
-    await world.say(said("ann", "edit"))
-    world.store.spared, world.store.refusals = 1, 6  # the change itself is made
-    await world.live.change_rules(compiled(world.rules.sources["rules.yaml"].replace("5m", "2m")))
-    assert await world.store.next_wake() == START + 5 * MINUTE
-    with pytest.raises(StoreError):
-        await world.live.mend()
-    await world.live.mend()
-    assert await world.store.next_wake() == START + 2 * MINUTE
-
-
-async def test_rules_hold_from_a_moment_of_their_own() -> None:
-    world = await World().start()
-    await world.say(said("ann", "edit"))
-    world.now += 7
-    moment = await world.live.change_rules(compiled(world.rules.sources["rules.yaml"] + "# again"))
-    assert moment == START + 8
-    assert [entry.at for entry in await world.entries("rules")][-1] == moment
-    assert world.live.rules.hash == (await world.store.rule_moments())[-1][1]
-
-
-# Processes that end and begin.
-
-
-async def test_a_restart_with_the_same_rules_changes_nothing_and_timers_go_on() -> None:
-    world = await World().start()
-    await world.say(said("ann", "edit"))
-    entries = await world.entries("rules")
-    await world.restart()
-    assert await world.entries("rules") == entries
-    await world.come_to(START + 5 * MINUTE)
-    assert world.texts() == [("ann", "idle after edit")]
-
-
-async def test_what_was_due_while_nobody_ran_happens_at_its_moment() -> None:
-    world = await World().start()
-    await world.say(said("ann", "edit"))
-    world.now = START + 7 * MINUTE
-    await world.restart()
-    await world.come_to(world.now)
-    assert [message.at for message in world.delivered] == [START + 5 * MINUTE]
-
-
-@pytest.mark.parametrize(("back", "said_so"), [(MINUTE, False), (MINUTE + 1, True)])
-async def test_a_clock_that_is_behind_what_was_recorded_is_told(
-    back: int, said_so: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    world = await World().start()
-    await world.say(said("ann", "edit"))
-    world.now = START - back
-    await world.restart()
-    shown = capsys.readouterr()
-    assert ("the clock is behind what was recorded" in shown.out + shown.err) is said_so
-    # Time does not go back with it.
-    await world.say(said("ann", "edit"))
-    assert (await world.state()).now == START
-
-
-async def test_sessions_of_an_earlier_process_end_after_the_grace() -> None:
-    world = await World().start()
-    await world.say(said("ann", "session.start", "s1"), said("ann", "session.start", "s2"), said("bob"))
-    await world.restart()
-    await world.come_to(START + GRACE - 1)
-    assert list((await world.state()).sessions) == ["s1", "s2"]
-    await world.come_to(START + GRACE)
-    state = await world.state()
-    assert (state.sessions, state.present_since) == ({}, None)
-    # An implicit session ends by itself.
-    assert (await world.state("bob")).present_since is not None
-
-
-async def test_a_client_who_comes_back_goes_on_where_they_were() -> None:
-    world = await World().start()
-    await world.say(said("ann", "session.start", "s1"), said("ann", "edit"))
-    world.now += MINUTE // 2
-    await world.restart()
-    (ids,) = await world.say(said("ann", "session.start", "s2"))
-    assert len(ids) == 1  # its own; the end of the former session is ours
-    state = await world.state()
-    assert list(state.sessions) == ["s2"]
-    assert (state.presence, state.present_since) == (1, START)
-    await world.come_to(world.now + GRACE)
-    assert list((await world.state()).sessions) == ["s2"]
-    await world.come_to(START + 5 * MINUTE)
-    assert world.texts() == [("ann", "idle after edit")]
-
-
-async def test_a_former_session_is_not_forgotten_where_its_end_could_not_be_recorded() -> None:
-    world = await World().start()
-    await world.say(said("ann", "session.start", "s1"))
-    await world.restart()
-    world.store.refusals = 3
-    (refused,) = await world.say(said("ann", "session.start", "s2"))
-    assert isinstance(refused, StoreError)
-    # Nor is it when the grace is over just then.
-    world.store.refusals = 3
-    with pytest.raises(StoreError):
-        await world.come_to(START + GRACE)
-    await asyncio.sleep(0)  # lets it be noticed
-    assert list((await world.state()).sessions) == ["s1"]
-    await world.come_to(START + 2 * GRACE)
-    assert (await world.state()).sessions == {}
-
-
-async def test_a_session_whose_end_cannot_be_recorded_ends_later() -> None:
-    world = await World().start()
-    await world.say(said("ann", "session.start", "s1"), said("bob", "session.start", "s2"))
-    world.store.refusals = 3
-    world.live.end([said(user, "session.end", name) for user, name in SESSIONS])
-    with pytest.raises(StoreError):
-        await world.live.take_turn(START)
-    await asyncio.sleep(0)  # lets it be noticed
-    await asyncio.sleep(0)
-    await world.say(said("ann", "session.start", "s3"))
-    assert list((await world.state("ann")).sessions) == ["s3"]
-    assert list((await world.state("bob")).sessions) == ["s2"]
-    await world.come_to(START + GRACE)
-    assert list((await world.state("ann")).sessions) == ["s3"]
-    assert (await world.state("bob")).sessions == {}
-
-
-# Messages.
-
-
-async def test_what_no_client_took_waits_until_somebody_does() -> None:
-    world = World(accept=lambda message: False)
-    await world.start()
-    await world.say(said())
-    waiting = await world.live.waiting("ann")
-    assert [message.message.text for message in waiting] == ["hi"]
-    world.live.relayed(waiting)
-    assert await world.live.waiting("ann") == []
-
-
-async def test_what_was_taken_does_not_wait() -> None:
-    world = await World().start()
-    await world.say(said())
-    assert len(world.delivered) == 1
-    assert await world.live.waiting("ann") == []
-
-
-async def test_what_the_application_says_passes_no_rule() -> None:
-    world = await World().start()
-    sending = asyncio.ensure_future(world.live.send([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)]))
-    await asyncio.sleep(0)
-    await world.live.take_turn(START)
-    await sending
-    assert world.texts() == [("ann", "ok?")]
-    assert world.delivered[0].at == START
-    assert world.live.counters.decisions == 0
-
-
-# Receipts.
-
-
-def receipts(events: list[Event]) -> list[tuple[str, str]]:
-    return [(event.user, event.data["message_id"]) for event in events if event.type == "message.delivered"]
-
-
-async def logged(world: World) -> list[Event]:
-    return [entry.event for entry in await world.entries("event")]
-
-
-async def test_what_a_client_took_comes_back_as_an_event_and_rules_see_it() -> None:
-    world = await World(compiled(AFTER_DELIVERY)).start()
-    await world.say(said())
-    assert receipts(await logged(world)) == []  # it is on its way
-    world.now += 1
-    await world.live.take_turn(world.now)
-    assert world.texts() == [("ann", "hi"), ("ann", "it came")]
-    first, second = [sent.message.id for sent in world.delivered]
-    assert receipts(await logged(world)) == [("ann", first)]
-    await world.live.take_turn(world.now)
-    assert receipts(await logged(world)) == [("ann", first), ("ann", second)]
-
-
-async def test_a_receipt_is_evaluated_before_what_waited_and_takes_none_of_its_time() -> None:
-    world = await World(partition_count=1).start()
-    await world.say(said())
-    world.now += 1
-    waiting = asyncio.ensure_future(world.live.submit([said(event_type="edit")]))
-    await asyncio.sleep(0)
-    world.now += MINUTE
-    world.live.relayed([outgoing("m1"), outgoing("m2"), outgoing("m1")])
-    assert world.live.health()["waiting"] == 1
-    await world.live.take_turn(world.now)
-    await waiting
-    events = await logged(world)
-    assert [event.type for event in events] == ["hello", *["message.delivered"] * 3, "edit"]
-    assert [message_id for _, message_id in receipts(events)] == [world.delivered[0].message.id, "m1", "m2"]
-    assert [event.at - START for event in events] == [0, 0, 1, 1, 1]
-
-
-async def test_what_the_application_said_and_what_nobody_took_have_no_receipt() -> None:
-    world = World(accept=lambda message: False)
-    await world.start()
-    await world.say(said())
-    world.live.relayed([OutboxMessage("ann", Message("m1", "question", "ok?"), 0)])
-    await world.live.take_turn(world.now)
-    assert receipts(await logged(world)) == []
-
-
-async def test_a_rule_that_answers_every_receipt_comes_to_an_end() -> None:
-    world = await World(compiled(AFTER_DELIVERY.replace(" cooldown: 1h,", ""))).start()
-    await world.say(said())
-    for _ in range(2 * CHAIN_MAX):
-        await world.live.take_turn(world.now)
-    assert len(world.delivered) == 1 + CHAIN_MAX
-    assert len(receipts(await logged(world))) == CHAIN_MAX
-
-
-async def test_a_receipt_that_the_store_refuses_is_told_and_hurts_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    world = await World().start()
-    await world.say(said())
-    world.store.refusals = 3
-    with pytest.raises(StoreError):
-        await world.live.take_turn(world.now)
-    shown = capsys.readouterr()
-    assert "! receipts lost" in shown.out + shown.err
-    assert len((await world.say(said("bob")))[0]) == 1
-    await world.live.take_turn(world.now)
-    assert [user for user, _ in receipts(await logged(world))] == ["bob"]
-
-
 # The loop.
 
 
@@ -566,33 +309,6 @@ async def test_a_server_stops_although_the_store_refuses_what_nobody_waits_for()
         await live.stop()
     world.store.refusals = 0
     assert await world.store.pending("ann", world.now) == [outgoing]
-
-
-async def test_messages_of_a_commit_whose_answer_was_lost_for_good_are_handed_over_later() -> None:
-    world = World(rules=compiled())
-    await world.start()
-    heard: list[str] = []
-
-    def deliver(messages: list[OutboxMessage]) -> list[str]:
-        heard.extend(outgoing.message.id for outgoing in messages)
-        return []
-
-    live = Live(world.store, world.rules, clock=lambda: world.now, deliver=deliver, retry_seconds=(0.0,))
-    await live.recover()
-    message = OutboxMessage("ann", Message("m1", "question", "ok?"), world.now)
-    world.store.lost_answers, world.store.unreadable = 1, 99
-    sending = live.send([message])
-    with pytest.raises(StoreError):
-        await live.take_turn(world.now)
-    assert sending.exception() is not None
-    assert heard == []
-    world.store.unreadable = 0
-    live.note([said("bob", "edit")])
-    await live.take_turn(world.now)
-    assert heard == ["m1"]
-    live.note([said("bob", "edit")])
-    await live.take_turn(world.now)
-    assert heard == ["m1"]
 
 
 async def test_who_may_have_been_erased_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:

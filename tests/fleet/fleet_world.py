@@ -22,6 +22,11 @@ version: 1
 rules:
   - {id: fail, trigger: {event: fail}, message: {type: suggestion, text: "{{ session.events }} fail"}}
 """
+IDLE = """
+version: 1
+rules:
+  - {id: idle, trigger: {inactivity: 1m}, message: {type: question, text: "idle"}}
+"""
 
 
 def compiled(text: str) -> RuleSet:

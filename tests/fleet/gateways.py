@@ -18,7 +18,7 @@ from engine.intake import Input
 from engine.responders import plain
 from engine.stale import GRACE
 from engine.storage.base import Commit, Entry, OutboxMessage, StoreError
-from engine.storage.fleet import FleetStore, Notice
+from engine.storage.fleet import FleetStore, Notice, Presence
 from engine.storage.memory_fleet import MemoryFleetStore
 from engine.transport.answers import Answers
 from engine.transport.delivery import Delivery
@@ -32,6 +32,7 @@ from engine.transport.outgoing import Outgoing
 from engine.transport.sessions import Sessions
 
 START = 1_774_605_600 * SECOND
+ASK = "how is it going?"
 WITHIN_S = 20.0
 TOLD = ("message.answered", "message.dismissed", "message.muted", "user.preferences")
 
@@ -51,6 +52,10 @@ async def until_known(look: Callable[[], Awaitable[object]], expected: object) -
                 await asyncio.sleep(0.001)
     except TimeoutError:
         raise AssertionError(f"expected {expected!r}, found {found!r}") from None
+
+
+def over(user: str, session: str) -> Presence:
+    return Presence(user, session, is_there=False)
 
 
 class Stubborn:
@@ -217,7 +222,7 @@ class StandIn:
         if entry.message is not None:
             message = OutboxMessage(entry.user, entry.message, entry.at, client=entry.client)
         elif event is not None and event.type == "go":
-            text = str(event.data.get("text", "how is it going?"))
+            text = str(event.data.get("text", ASK))
             asked = Message(derive_id(event.id), "question", text, prompt=str(event.data.get("prompt", "")))
             message = OutboxMessage(entry.user, asked, entry.at, "ask")
         else:

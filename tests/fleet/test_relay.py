@@ -4,79 +4,13 @@ from __future__ import annotations
 
 import pytest
 from fleet_world import FAIL, World
+from relay_world import PROMPTED, TAKEN_BACK, Place, dismissed, everything, opened, said, work
 from structlog.testing import capture_logs
 
 from engine.core.units import SECOND
 from engine.fleet.relay import AT_ONCE, CROWDED, Relay
 from engine.storage.base import OutboxMessage, StoreError
 from engine.storage.fleet import Notice, Presence
-
-PROMPTED = """
-version: 1
-rules:
-  - {id: written, trigger: {event: fail}, message: {type: question, text: plain, compose: "Say something."}}
-"""
-TAKEN_BACK = """
-version: 1
-rules:
-  - id: bye
-    trigger: {session: end}
-    offline: keep
-    deliver: {cancel_on: [edit]}
-    message: {type: question, text: bye, expires: 11m}
-"""
-
-
-class Place:
-    """A gateway that listens."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.world = world
-        self.name = name
-        self.after = 0
-
-    async def open(self) -> None:
-        await self.world.store.beat("gateway", self.name, 10_000_000)
-        self.after = (await self.world.store.listen(self.name, None, 0)).last
-
-    async def heard(self) -> list[Notice]:
-        heard = await self.world.store.listen(self.name, self.after, 0)
-        self.after = heard.last
-        return heard.notices
-
-
-async def work(world: World, relay: Relay) -> None:
-    """One round, and what comes of it told."""
-    made = await world.round(relay.untold)
-    relay.hold(made.held)
-    relay.tell_anew(made.anew)
-    for results in made.done.values():
-        for result in results:
-            relay.note(result)
-    await relay.tell()
-
-
-async def work_off(world: World, relay: Relay) -> None:
-    """A round, and all that is to be told."""
-    await work(world, relay)
-    while relay.is_busy:
-        await relay.tell()
-
-
-async def opened(text: str, **more: object) -> tuple[World, Relay, Place]:
-    """A gateway at which ann is, and a worker that has settled."""
-    world = await World.started(text)
-    place = Place(world, "g1")
-    await place.open()
-    relay = Relay(world.store, **more)  # type: ignore[arg-type]
-    await world.say("ann", "session.start", session="s1")
-    await work(world, relay)
-    await work(world, relay)
-    return world, relay, place
-
-
-def said(notices: list[Notice]) -> list[str]:
-    return [notice.message.message.text for notice in notices if notice.message is not None]
 
 
 async def test_the_gateway_of_a_user_is_told_what_is_for_them_and_no_other() -> None:
@@ -149,19 +83,6 @@ async def test_what_could_not_be_told_is_told_later_and_once(trouble: str) -> No
     assert said(await place.heard()) == ["1 fail"]
 
 
-async def test_of_what_was_never_told_a_new_worker_finds_all_in_the_outbox() -> None:
-    world, _, place = await opened(FAIL)
-    for _ in range(3):
-        await world.say("ann", "fail")
-    await world.round()
-    assert await place.heard() == []
-    world.now += 3 * SECOND
-    successor = Relay(world.store)
-    world.rounds = type(world.rounds)(world.store, "w2")
-    await work(world, successor)
-    assert said(await place.heard()) == ["1 fail", "2 fail", "3 fail"]
-
-
 async def with_an_outbox(count: int, partition_count: int = 1) -> tuple[World, Relay, Place]:
     """So many users have a message each that waits, of which nobody was told."""
     world = await World.started(FAIL, partition_count)
@@ -175,13 +96,6 @@ async def with_an_outbox(count: int, partition_count: int = 1) -> tuple[World, R
     await world.store.ingest([], [Presence(f"u{number}", f"s{number}") for number in range(count)], "g1")
     relay.tell_anew(range(partition_count))
     return world, relay, place
-
-
-async def everything(place: Place) -> list[Notice]:
-    heard = []
-    while some := await place.heard():
-        heard += some
-    return heard
 
 
 @pytest.mark.parametrize("partition_count", [1, 40])
@@ -213,18 +127,6 @@ async def test_a_gateway_that_does_not_hear_as_fast_as_it_is_told_is_told_less_a
     assert relay.told == 22
 
 
-async def test_messages_of_a_partition_that_is_gone_are_its_new_workers_to_tell() -> None:
-    world, relay, place = await opened(FAIL)
-    await world.say("ann", "fail")
-    world.store.tells_refused = 1
-    with pytest.raises(StoreError):
-        await work(world, relay)
-    relay.hold(set())
-    assert not relay.is_busy
-    await relay.tell()
-    assert await place.heard() == []
-
-
 async def test_what_a_responder_is_to_write_is_told_when_it_is_written() -> None:
     composing: list[OutboxMessage] = []
     world, relay, place = await opened(PROMPTED, compose=composing.extend, compose_within=5 * SECOND)
@@ -235,32 +137,6 @@ async def test_what_a_responder_is_to_write_is_told_when_it_is_written() -> None
     relay.hand_over([outgoing])
     await relay.tell()
     assert said(await place.heard()) == ["plain"]
-
-
-@pytest.mark.parametrize(("age", "is_written"), [(5 * SECOND - 1, True), (5 * SECOND, False)])
-async def test_what_another_worker_was_having_written_is_written_again_while_it_is_young(
-    age: int, is_written: bool
-) -> None:
-    composing: list[OutboxMessage] = []
-    world, relay, place = await opened(PROMPTED, compose=composing.extend, compose_within=5 * SECOND)
-    await world.say("ann", "fail")
-    await world.round()
-    world.now += age
-    relay.tell_anew([0])
-    await relay.tell()
-    assert (len(composing), len(await place.heard())) == ((1, 0) if is_written else (0, 1))
-
-
-async def test_what_was_written_for_a_user_whom_another_worker_has_by_now_is_that_ones_to_tell() -> None:
-    world, relay, place = await opened(PROMPTED)
-    composing: list[OutboxMessage] = []
-    relay = Relay(world.store, compose=composing.extend)
-    await world.say("ann", "fail")
-    await work(world, relay)
-    relay.hold(set())
-    relay.hand_over(composing)
-    await relay.tell()
-    assert (len(composing), await place.heard()) == (1, [])
 
 
 async def test_a_message_of_a_commit_whose_answer_was_lost_is_told_once() -> None:
@@ -297,56 +173,6 @@ async def test_what_users_did_beyond_what_can_wait_is_told_from_the_log() -> Non
     while relay.is_busy:
         await relay.tell()
     assert {*dismissed(await place.heard())} == {f"m{number}" for number in range(9)}
-
-
-def dismissed(notices: list[Notice]) -> list[str]:
-    events = [notice.entry.event for notice in notices if notice.entry is not None]
-    return [str(event.data["message_id"]) for event in events if event is not None]
-
-
-async def test_what_a_worker_made_durable_and_never_told_the_next_one_tells() -> None:
-    world, relay, place = await opened(TAKEN_BACK)
-    await world.say("ann", "session.end", session="s1")
-    await world.store.ingest([], [Presence("ann", "s1")], "g1")
-    await work(world, relay)
-    assert said(await place.heard()) == ["bye"]
-    await world.say("ann", "message.dismissed", message_id="m1")
-    await world.say("ann", "edit")
-    await world.round()  # and there it is killed
-    world.now += 3 * SECOND
-    settled: list[tuple[str, str]] = []
-    successor = Relay(world.store, on_settled=lambda user, message_id: settled.append((user, message_id)))
-    world.rounds = type(world.rounds)(world.store, "w2")
-    await work_off(world, successor)
-    heard = await place.heard()
-    [bye] = [notice.cancelled for notice in heard if notice.cancelled]
-    assert dismissed(heard) == ["m1"]
-    assert settled == [("ann", "m1"), ("ann", bye)]
-
-
-async def test_of_what_was_told_the_next_worker_tells_again_what_the_last_commit_made_alone() -> None:
-    world, relay, place = await opened(FAIL)
-    for number in range(3):
-        await world.say("ann", "message.dismissed", message_id=f"m{number}")
-        await work(world, relay)
-    assert dismissed(await place.heard()) == ["m0", "m1", "m2"]
-    world.now += 3 * SECOND
-    world.rounds = type(world.rounds)(world.store, "w2")
-    await work_off(world, Relay(world.store))
-    assert dismissed(await place.heard()) == ["m2"]
-
-
-async def test_what_waits_to_be_told_is_not_said_to_be_told_by_the_commits_after_it() -> None:
-    world, relay, place = await opened(FAIL)
-    world.store.tells_refused = 2
-    for number in range(2):
-        await world.say("ann", "message.dismissed", message_id=f"m{number}")
-        with pytest.raises(StoreError):
-            await work(world, relay)
-    world.now += 3 * SECOND
-    world.rounds = type(world.rounds)(world.store, "w2")
-    await work_off(world, Relay(world.store))
-    assert dismissed(await place.heard()) == ["m0", "m1"]
 
 
 async def test_a_log_of_many_pages_is_told_in_order() -> None:

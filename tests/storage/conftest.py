@@ -73,6 +73,18 @@ def three(servers: Servers) -> RedisCluster:
     return servers.emptied_cluster()
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a file may lie whose name says something to SQLite."""
+    return tmp_path / "odd name?#%41 ü.db"
+
+
+@pytest.fixture
+def names(tmp_path: Path, server: RedisServer) -> dict[str, str]:
+    """What commands call a store of each kind, in which nothing is yet."""
+    return {"sqlite": f"sqlite:{tmp_path / 'proactive.db'}", "redis": server.url, "other": f"{tmp_path / 'other.db'}"}
+
+
 @pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     store = await make_store(request.param, tmp_path, request.getfixturevalue("servers").of_kind(request.param))

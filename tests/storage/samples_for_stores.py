@@ -28,6 +28,11 @@ async def make_store(kind: str, directory: Path, server: RedisServer | RedisClus
     return await SqliteStore.open(directory / "test.db", partition_count=PARTITION_COUNT, durability="normal")
 
 
+async def open_at(path: Path, busy_timeout_ms: int = 5000, read_only: bool = False) -> SqliteStore:
+    count = None if read_only else PARTITION_COUNT
+    return await SqliteStore.open(path, partition_count=count, busy_timeout_ms=busy_timeout_ms, read_only=read_only)
+
+
 def users_of(partition: int, count: int) -> list[str]:
     """The first so many of user0, user1 … that belong to the partition."""
     names: list[str] = []

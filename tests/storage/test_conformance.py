@@ -1,6 +1,6 @@
 """Every claim of `engine/storage/base.py`, made of every store: the log, commits, wake-ups, presence.
 
-The other half, what comes out of a store, is `test_conformance_contents.py`. A store is what passes both.
+What comes out of a store is `test_conformance_contents.py` and `test_conformance_outbox.py`. A store passes them all.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import hiredis
 import pytest
+from redis_pairs import Pair, Teller, freeze, once, thaw
 from redis_server import LATER_SERVER, SERVER, RedisServer, knows_disks, replicated
 from samples_for_stores import ANN, DAN, PARTITION_COUNT, event
 from structlog.testing import capture_logs
-from test_redis_durability import Pair, Teller, freeze, once, thaw
 
 from engine.storage.base import Commit, StoreError, StoreUnusable
 from engine.storage.opening import notes_of, open_store
