@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ SCHEMA_VERSION = 3
 WAL_BYTES_MAX = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a checkpoint
 CACHE_KIB = 32 * 1024
 OWNER_ALONE = 0o600  # the rights of a file that is made
+BUSY_PAUSE_S = 0.01  # before a file that is locked is tried again
 READ_BUSY_MS = 5_000  # how long a reader waits for somebody who holds all of the file
 
 # The order of what is sent is that of its numbers, none of which is ever used again.
@@ -185,7 +187,7 @@ def connect(
             _make(db, path, PARTITIONS_DEFAULT if partition_count is None else partition_count)
         if look_through:
             _check_whole(db, path)
-        _tune(db, path, durability, read_only)
+        _tune(db, path, durability, read_only, busy_timeout_ms)
         if not read_only:
             _upgrade(db)
         elif _version(db) < 3:
@@ -342,13 +344,28 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only: bool) -> None:
+def write_ahead(db: sqlite3.Connection, busy_timeout_ms: int) -> str:
+    """The journal mode that the file has then, nearly always "wal".
+
+    Where somebody else goes over to it at the same moment, SQLite says at once that the file is locked, and does not
+    wait as it does elsewhere.
+    """
+    until = time.monotonic() + busy_timeout_ms / 1000
+    while True:
+        try:
+            return str(db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(BUSY_PAUSE_S)
+
+
+def _tune(db: sqlite3.Connection, path: Path, durability: Durability, read_only: bool, busy_timeout_ms: int) -> None:
     db.execute("PRAGMA foreign_keys = OFF")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     if read_only:
         return
-    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
+    if write_ahead(db, busy_timeout_ms) != "wal":
         raise StoreUnusable(f'the file system of "{path}" does not support a write-ahead log: use a local disk')
     # What is deleted is overwritten, so that a file of which much was folded keeps nothing of it on its free pages.
     db.execute("PRAGMA secure_delete = ON").fetchall()

@@ -10,7 +10,7 @@ from redis_server import RedisServer
 from samples_for_stores import ANN, PARTITION_COUNT
 
 from engine.core.model import Event
-from engine.storage.base import Entry
+from engine.storage.base import Entry, StoreError
 from engine.storage.redis_fleet import RedisFleetStore
 from engine.storage.redis_replicas import Promise
 
@@ -35,6 +35,19 @@ def freeze(server: RedisServer) -> None:
 def thaw(server: RedisServer) -> None:
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGCONT)
+
+
+async def tell_until_taken(store: RedisFleetStore, entry: Entry, within_s: float = 20.0) -> None:
+    """As whoever is refused does: again, until it is taken. Fails with the last refusal."""
+    until = asyncio.get_running_loop().time() + within_s
+    while True:
+        try:
+            await store.append([entry])
+            return
+        except StoreError:
+            if asyncio.get_running_loop().time() > until:
+                raise
+        await asyncio.sleep(0.05)
 
 
 class Teller:

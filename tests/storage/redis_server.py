@@ -191,15 +191,19 @@ class RedisCluster:
         """What the last of the primaries answers; all of them are asked."""
         return [server.ask(*words) for server in self.servers][-1]
 
-    def owner(self, slot: int) -> RedisServer:
-        with self.servers[0].speak() as asked:
-            for low, high, place, *_ in asked.execute_command("CLUSTER SLOTS"):
+    def owner(self, slot: int, asked: RedisServer | None = None) -> RedisServer:
+        """As the first says, or whoever is ``asked``."""
+        with (asked or self.servers[0]).speak() as node:
+            for low, high, place, *_ in node.execute_command("CLUSTER SLOTS"):
                 if low <= slot <= high:
                     return next(server for server in self.servers if server.port == place[1])
         raise RuntimeError(f"nobody has slot {slot}")
 
     def move(self, slot: int, source: RedisServer, target: RedisServer, pause_s: float = 0.0) -> None:
-        """As `redis-cli --cluster reshard` does it, key by key; ``pause_s`` is between the keys."""
+        """As `redis-cli --cluster reshard` does it, key by key; ``pause_s`` is between the keys.
+
+        Returns when all nodes have heard of it: moved on before that, a slot may come to be nobody's.
+        """
         with source.speak() as old, target.speak() as new:
             names = {who: who.execute_command("CLUSTER MYID") for who in (old, new)}
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", names[old])
@@ -209,6 +213,11 @@ class RedisCluster:
                 old.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
             for who in (new, old):
                 who.execute_command("CLUSTER SETSLOT", slot, "NODE", names[new])
+        for server in self.servers:
+            for _ in range(TRIES):
+                if self.owner(slot, asked=server) is target:
+                    break
+                time.sleep(PAUSE_S)
 
     @property
     def url(self) -> str:

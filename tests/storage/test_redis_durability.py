@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis_pairs import DEGRADE, STOP, Pair, Teller, freeze, once, opened, thaw
+from redis_pairs import DEGRADE, STOP, Pair, Teller, freeze, once, opened, tell_until_taken, thaw
 from redis_server import RedisCluster, cluster, replicated
 from samples_for_stores import ANN, DAN, PARTITION_COUNT, event, outgoing
 from structlog.testing import capture_logs
@@ -216,8 +216,8 @@ async def test_a_cluster_goes_on_when_the_replica_of_a_lost_primary_has_taken_it
             await store.append([event(ANN, 1)])
         await asyncio.to_thread(lost.start)
         await asyncio.to_thread(promoted.waits_for_replica)
-        await store.append([event(ANN, 2)])
-        await store.append([event(DAN, 2)])
+        for user in (ANN, DAN):
+            await tell_until_taken(store, event(user, 2))
         kept = {entry.event.id for entry in await store.log(0, 0, 10**6) if entry.event is not None}
         assert set(promised.promised) <= kept
         await store.close()

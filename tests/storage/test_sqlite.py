@@ -7,8 +7,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samples_for_stores import ANN, BOB, PARTITION_COUNT, event, full_commit, look, open_at, outgoing, with_states
@@ -18,6 +20,7 @@ from engine.storage import sqlite_queries
 from engine.storage.base import Commit, Conflict, Entry, StoreError, partition_of
 from engine.storage.sqlite import SqliteStore
 from engine.storage.sqlite_care import backup
+from engine.storage.sqlite_schema import write_ahead
 
 
 @pytest.fixture
@@ -251,6 +254,38 @@ async def test_two_who_make_the_file_at_once_have_the_same_store(path: Path) -> 
     assert (await first.describe())["entries"] == 2
     await first.close()
     await second.close()
+
+
+class Contended(sqlite3.Connection):
+    """Somebody else goes over to the write-ahead log at the same moments."""
+
+    refusals = 0
+    code = sqlite3.SQLITE_BUSY_RECOVERY
+
+    def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+        if sql.startswith("PRAGMA journal_mode") and self.refusals:
+            self.refusals -= 1
+            refused = sqlite3.OperationalError("database is locked")
+            refused.sqlite_errorcode = self.code
+            raise refused
+        return super().execute(sql, *given)
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+def test_who_finds_the_file_locked_while_another_prepares_it_tries_again(path: Path, refusals: int) -> None:
+    with closing(sqlite3.connect(path, factory=Contended)) as db:
+        db.refusals = refusals
+        assert write_ahead(db, 20_000) == "wal"
+        assert db.refusals == 0
+
+
+@pytest.mark.parametrize(("code", "patience_ms"), [(sqlite3.SQLITE_BUSY, 0), (sqlite3.SQLITE_READONLY, 20_000)])
+def test_what_stays_locked_or_cannot_be_written_is_told(path: Path, code: int, patience_ms: int) -> None:
+    with closing(sqlite3.connect(path, factory=Contended)) as db:
+        db.refusals, db.code = 1_000_000, code
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            write_ahead(db, patience_ms)
+        assert db.refusals == 999_999
 
 
 async def test_nobody_but_its_owner_may_read_a_file_that_is_made(path: Path, tmp_path: Path) -> None:
